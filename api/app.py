@@ -1,0 +1,149 @@
+"""The composition root: the one place that knows every concrete class and puts them together.
+
+Owns: the order in which parts are opened, and that they are closed in the reverse one.
+Refuses to know: how the process was started (api/command_line), and how it listens (api/server.py).
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Final
+
+from aiohttp import web
+
+from api.accounts import routes as account_routes
+from api.accounts.authenticator import Authenticator
+from api.accounts.passwords import PasswordHasher
+from api.accounts.service import Accounts
+from api.accounts.tokens import AccessTokens
+from api.errors import ENVIRONMENT, answer_errors
+from api.http import BODY_BYTES_MAX
+from api.middleware import (
+    AUTHENTICATOR,
+    DRAIN_HOOKS,
+    SETTINGS,
+    TRAFFIC,
+    Traffic,
+    authenticate,
+    dress,
+    share,
+    track,
+)
+from api.operations import routes as operation_routes
+from api.rate_limits import Limiter, MemoryLimiter, NoLimiter, RedisLimiter
+from api.secret_key import SecretKeyError, derive, kept_beside
+from api.server import HANDLER_ARGS
+from api.settings import Settings
+from storage.database import Database, open_database
+from sync.bus import Bus, MemoryBus
+from sync.environment import Environment, system
+from sync.redis_bus import RedisBus
+
+ACCOUNTS: Final = web.AppKey("accounts", Accounts)
+# Ports are Protocols, which mypy takes for no types of a value; a key needs only the name.
+DATABASE: Final = web.AppKey("database", Database)  # type: ignore[type-abstract]
+BUS: Final = web.AppKey("bus", Bus)  # type: ignore[type-abstract]
+
+
+async def create_app(settings: Settings, *, environment: Environment | None = None) -> web.Application:
+    """Open everything that `settings` names and return the application over it.
+
+    The database has to have its schema (`storage.migrations.upgrade`). The application closes what was opened
+    here when it is cleaned up; a caller that never starts it calls `app.cleanup()` itself.
+
+    Raises:
+        StorageError: the database cannot be opened.
+        SecretKeyError: there is no usable secret.
+    """
+    environment = environment or system()
+    async with AsyncExitStack() as opened:
+        keys = [derive(secret) for secret in secrets_of(settings, environment)]
+        database = await open_database(settings.database_url)
+        opened.push_async_callback(database.close)
+        bus = _bus(settings, environment)
+        await bus.start()
+        opened.push_async_callback(bus.close)
+        limiter = _limiter(settings, environment)
+        opened.push_async_callback(limiter.close)
+        hasher = PasswordHasher(environment, cost=settings.bcrypt_cost)
+        opened.callback(hasher.close)
+        access_tokens = AccessTokens(keys, environment)
+        authenticator = Authenticator(access_tokens, database, bus, environment)
+        opened.callback(authenticator.close)
+        accounts = Accounts(
+            database=database,
+            bus=bus,
+            environment=environment,
+            hasher=hasher,
+            access_tokens=access_tokens,
+            keys=keys,
+            limiter=limiter,
+        )
+
+        app = web.Application(
+            # From the outside in: failures too get their CORS headers and their request id.
+            middlewares=[track, share, answer_errors, authenticate],
+            handler_args=HANDLER_ARGS,
+            client_max_size=BODY_BYTES_MAX,
+        )
+        app[ENVIRONMENT] = environment
+        app[SETTINGS] = settings
+        app[TRAFFIC] = Traffic()
+        app[DRAIN_HOOKS] = []
+        app[AUTHENTICATOR] = authenticator
+        app[ACCOUNTS] = accounts
+        app[DATABASE] = database
+        app[BUS] = bus
+        app.on_response_prepare.append(dress)
+        app.add_routes(operation_routes.routes(database, bus))
+        app.add_routes(account_routes.routes(accounts, settings.trusted_networks()))
+        _serve_under_v1(app)
+
+        everything = opened.pop_all()
+
+    async def close(_: web.Application) -> None:
+        await everything.aclose()
+
+    app.on_cleanup.append(close)
+    return app
+
+
+def secrets_of(settings: Settings, environment: Environment) -> tuple[str, ...]:
+    """Return the server's secrets, the signing one first; made now if this is the first start with SQLite."""
+    if settings.secrets():
+        return settings.secrets()
+    file = settings.sqlite_file
+    if file is None:
+        raise SecretKeyError(
+            "FITAI_SECRET_KEY must be set with Postgres: 32 random bytes, for instance from `openssl rand -hex 32`."
+        )
+    return (kept_beside(file, environment),)
+
+
+def _bus(settings: Settings, environment: Environment) -> Bus:
+    if settings.redis_url is None:
+        return MemoryBus()
+    return RedisBus(
+        settings.redis_url,
+        tag=environment.token_bytes(8),
+        fraction=lambda: int.from_bytes(environment.token_bytes(4), "big") / 2**32,
+    )
+
+
+def _limiter(settings: Settings, environment: Environment) -> Limiter:
+    if not settings.rate_limits:
+        return NoLimiter()
+    if settings.redis_url is None:
+        return MemoryLimiter(environment)
+    return RedisLimiter(settings.redis_url, environment)
+
+
+def _serve_under_v1(app: web.Application) -> None:
+    """Make every route of /api answer under /api/v1 too. Call it after all routes are added.
+
+    Works on what is registered, so no area can forget it; a path with patterns would lose them, and none has any.
+    """
+    for route in list(app.router.routes()):
+        canonical = route.resource.canonical if route.resource is not None else ""
+        if canonical == "/api" or canonical.startswith("/api/"):
+            app.router.add_route(route.method, "/api/v1" + canonical.removeprefix("/api"), route.handler)

@@ -1,0 +1,50 @@
+"""`fitai config`: the settings in force and where each came from. Secrets are masked, always."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from api.command_line.options import server_flags, settings_from
+from api.settings import PREFIX
+
+EXAMPLES = """\b
+Examples:
+  fitai config
+  FITAI_PORT=9000 fitai config --json
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@server_flags
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def config(as_json: bool, **flags: Any) -> None:
+    """Show the settings in force, secrets masked.
+
+    Settings come from environment variables, then from the TOML file that FITAI_CONFIG names, then from
+    flags; later ones win.
+    """
+    loaded = settings_from(flags)
+    shown = loaded.settings.shown()
+    if as_json:
+        rows = {name: {"value": value, "source": loaded.sources.get(name, "default")} for name, value in shown.items()}
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("setting", "value", "from", box=None, header_style="bold")
+    for name, value in shown.items():
+        table.add_row(PREFIX + name.upper(), _words(name, value), loaded.sources.get(name, "default"))
+    Console().print(table)
+
+
+def _words(name: str, value: Any) -> str:
+    if name == "secret_key" and value is None:
+        return "kept beside the SQLite database, made at the first start; to be set with Postgres"
+    if value is None or value == []:
+        return "off"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ", ".join(value) if isinstance(value, list) else str(value)

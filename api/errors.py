@@ -1,0 +1,230 @@
+"""Every failure as one envelope, and the one place where exceptions become answers.
+
+Owns: the errors that only HTTP has (below), the envelope, and the middleware that turns what a handler raised
+into an answer: these errors, `SyncError` of the sync side, aiohttp's own (404, 405, …), the storage layer's,
+and whatever nobody expected.
+Refuses to know: what any error means to a device; the protocol says that.
+
+    SyncError (sync/errors.py: Malformed, Unauthenticated, NotFound, TooLarge, …)
+    └── ApiError                  status  what the caller does next
+        ├── InvalidCredentials       401  type the address and the password again
+        ├── InvalidGrant             401  sign in again
+        ├── OriginDenied             403  ask the operator to allow the origin
+        ├── RequestTimeout           408  send the same again, faster
+        ├── EmailUnavailable         409  sign in, or use another address
+        ├── UnsupportedMediaType     415  send JSON, as it is or as gzip
+        ├── InvalidFields            422  correct the fields that `details` names
+        ├── RateLimited              429  wait for Retry-After
+        └── Busy                     503  wait for Retry-After, send the same again
+
+Invariants
+    E1  No answer holds a traceback, an exception's class, a statement or a path of this machine.
+    E2  Every failure carries the request id under which the log has the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from conflict.clock import rfc3339
+from storage.errors import StorageError
+from sync.environment import Environment
+from sync.errors import SyncError
+
+log = logging.getLogger(__name__)
+
+ENVIRONMENT: Final = web.AppKey("environment", Environment)
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+# Set once the head of the answer has gone out: from then on nothing else can be answered.
+ANSWERED: Final = web.RequestKey("answered", bool)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ApiError(SyncError):
+    """A failure that only HTTP has. `details` is plain JSON; `headers` go onto the answer."""
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        fields: Sequence[Mapping[str, str]] = (),
+        retry_after_s: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`fields`: {"field", "code", "message"} of each field that is wrong."""
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.fields = list(fields)
+        self.headers = dict(headers or {})
+
+
+class InvalidCredentials(ApiError):
+    code = "invalid_credentials"
+    status = 401
+    default = "The address or the password is wrong."
+
+
+class InvalidGrant(ApiError):
+    code = "invalid_grant"
+    status = 401
+    default = "The refresh token is unknown, expired or revoked; sign in again."
+
+
+class OriginDenied(ApiError):
+    code = "origin_denied"
+    status = 403
+    default = "Pages of this origin may not call this server; the operator can allow it in FITAI_CORS_ORIGINS."
+
+
+class RequestTimeout(ApiError):
+    code = "request_timeout"
+    status = 408
+    default = "The body of the request arrived too slowly; send it again."
+
+
+class EmailUnavailable(ApiError):
+    code = "email_unavailable"
+    status = 409
+    default = "No account can be made for this address; sign in, or use another one."
+
+
+class UnsupportedMediaType(ApiError):
+    code = "unsupported_media_type"
+    status = 415
+    default = "The body must be JSON (Content-Type: application/json)."
+
+
+class InvalidFields(ApiError):
+    code = "invalid"
+    status = 422
+    default = "Some fields are wrong; see the details."
+
+
+class RateLimited(ApiError):
+    code = "rate_limited"
+    status = 429
+    default = "Too many requests; wait before the next one."
+
+
+class Busy(ApiError):
+    code = "busy"
+    status = 503
+    default = "The server is busy; wait a moment and send the same again."
+
+
+# Codes of what aiohttp refuses by itself; every other status gets its phrase in snake_case.
+_HTTP: Final[dict[int, tuple[str, str]]] = {
+    400: ("malformed", "The request is malformed."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not know the method; the Allow header lists those it knows."),
+    413: ("too_large", "The body of the request is too large."),
+    415: ("unsupported_media_type", "The server cannot read this kind of body."),
+    417: ("expectation_failed", "The server does not know this expectation."),
+}
+
+# Waiting this long lets a restarted database accept connections again, without a user noticing more.
+STORAGE_RETRY_AFTER_S: Final = 2
+
+
+def envelope(*, error: str, code: str, details: Any, request_id: str, now_ms: int) -> bytes:
+    """The body of every failure."""
+    body: dict[str, Any] = {"success": False, "error": error, "code": code}
+    if details is not None:
+        body["details"] = details
+    body["meta"] = {"request_id": request_id, "timestamp": rfc3339(now_ms)}
+    return msgspec.json.encode(body)
+
+
+def failure(
+    request: web.Request,
+    *,
+    status: int,
+    code: str,
+    error: str,
+    details: Any = None,
+    retry_after_s: int | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """The answer for one failure of `request`."""
+    response = web.Response(
+        status=status,
+        body=envelope(
+            error=error,
+            code=code,
+            details=details,
+            request_id=request.get(REQUEST_ID, ""),
+            now_ms=request.app[ENVIRONMENT].now_ms(),
+        ),
+        content_type="application/json",
+        headers=headers,
+    )
+    if retry_after_s is not None:
+        response.headers["Retry-After"] = str(retry_after_s)
+    if status == 401:
+        response.headers.setdefault("WWW-Authenticate", "Bearer")
+    if status in (408, 413):
+        # What is still on its way is not worth reading to the end.
+        response.force_close()
+    return response
+
+
+def of_error(request: web.Request, error: SyncError) -> web.Response:
+    """The answer for an error of ours."""
+    own = error if isinstance(error, ApiError) else None
+    return failure(
+        request,
+        status=error.status,
+        code=error.code,
+        error=error.message,
+        details=own.fields if own is not None and own.fields else error.details,
+        retry_after_s=error.retry_after_s,
+        headers=own.headers if own is not None else None,
+    )
+
+
+@web.middleware
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what the handler raised into an answer; the module's docstring has the rules."""
+    try:
+        return await handler(request)
+    except SyncError as error:
+        return of_error(request, error)
+    except StorageError as error:
+        log.warning("storage failed for request %s: %s", request.get(REQUEST_ID), error)
+        return failure(
+            request,
+            status=503,
+            code="unavailable",
+            error="The server cannot reach its data at the moment; wait and send the same again.",
+            retry_after_s=STORAGE_RETRY_AFTER_S,
+        )
+    except web.HTTPException as error:
+        return _of_aiohttp(request, error)
+    except ConnectionError:
+        raise  # The client is gone; there is nobody to answer.
+    except Exception:
+        # Whatever it was, the client learns only the id, and the log has the rest (E1, E2).
+        log.exception("request %s failed unexpectedly", request.get(REQUEST_ID))
+        if request.get(ANSWERED):
+            raise
+        return failure(
+            request,
+            status=500,
+            code="internal",
+            error="The server failed unexpectedly; report the request id if it happens again.",
+        )
+
+
+def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
+    if error.status < 400:
+        raise error
+    fallback = HTTPStatus(error.status).phrase
+    code, message = _HTTP.get(error.status, (fallback.lower().replace(" ", "_"), f"{fallback}."))
+    allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+    return failure(request, status=error.status, code=code, error=message, headers=allow)

@@ -1,0 +1,144 @@
+"""One application on one listening socket: how bytes become requests, and how the server stops.
+
+Owns: the limits of the HTTP parser, what is answered to bytes that are no HTTP, the access log, and the order
+in which a server stops.
+Refuses to know: routes.
+
+Invariants
+    H1  Bodies reach the application as they were sent. The parser's own decompression is off: it knows no
+        limit but that of one buffer, and it would inflate what nobody will read.
+    H2  Bytes that are not HTTP get 400 in the envelope, without a word about the parser, and a closed door.
+    H3  The log names method, path without its query, status and time: no token, no address of a mail, no
+        control character.
+    H4  Stopping: no new connections; live sockets are told 1012; requests in flight finish; only then do
+        their connections and what they used go away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from api.errors import ENVIRONMENT, REQUEST_ID, envelope
+from api.middleware import DRAIN_HOOKS, TRAFFIC
+
+log = logging.getLogger(__name__)
+access_log = logging.getLogger("api.access")
+
+# Also the time within which the head of a request has to arrive: a connection that sends a byte every ten
+# seconds is closed, and an idle one costs a phone nothing to open again.
+KEEPALIVE_S: Final = 25.0
+# What an early refusal leaves unread is read and thrown away for so long, so that the client sees the answer.
+LINGERING_S: Final = 5.0
+DRAIN_HOOKS_S: Final = 10.0
+DRAIN_REQUESTS_S: Final = 25.0
+BACKLOG: Final = 1_024
+
+_BAD_HTTP: Final = "The bytes received are not a well-formed HTTP request."
+
+
+class AccessLog(AbstractAccessLogger):
+    """One line a request (H3)."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        # The raw path is still percent-encoded, so it holds no control character; it is cut all the same.
+        self.logger.info(
+            "%s %s %d %.1f ms, request %s",
+            request.method,
+            request.rel_url.raw_path[:200],
+            response.status,
+            time * 1_000,
+            request.get(REQUEST_ID, "-"),
+        )
+
+
+class Connection(web.RequestHandler):
+    """One connection; differs from aiohttp's in what it answers to bytes that are no HTTP (H2)."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer had begun already")
+        if status == 400:
+            access_log.info("bad HTTP from %s", request.remote)
+            code, error = "malformed", _BAD_HTTP
+        else:
+            log.error("a connection failed", exc_info=exc)
+            code, error = "internal", "The server failed unexpectedly."
+        app = request.get(_APP)
+        now_ms = app[ENVIRONMENT].now_ms() if app is not None else 0
+        response = web.Response(
+            status=status,
+            body=envelope(error=error, code=code, details=None, request_id="", now_ms=now_ms),
+            content_type="application/json",
+            headers={"Server": "FitAI", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
+        )
+        response.force_close()
+        return response
+
+
+_APP: Final = web.RequestKey("app", web.Application)
+
+# Given to the application itself, so that a test server obeys them too.
+HANDLER_ARGS: Final[dict[str, Any]] = {
+    "auto_decompress": False,
+    "keepalive_timeout": KEEPALIVE_S,
+    "lingering_time": LINGERING_S,
+    "access_log_class": AccessLog,
+    "access_log": access_log,
+}
+
+
+class HttpServer:
+    """Serve `app` on a bound socket: `start`, and later `stop`."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._app = app
+        self._runner = web.AppRunner(app)
+        self._listener: asyncio.Server | None = None
+
+    async def start(self, listening: socket.socket) -> None:
+        """Start the application, then accept connections. Raises what the application's start raised."""
+        try:
+            await self._runner.setup()
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        manager = self._runner.server
+        if manager is None:
+            raise RuntimeError("the runner was set up and has no server")
+        loop = asyncio.get_running_loop()
+
+        def connect() -> Connection:
+            return Connection(manager, loop=loop, **HANDLER_ARGS)
+
+        self._listener = await loop.create_server(connect, sock=listening, backlog=BACKLOG)
+
+    async def stop(self) -> None:
+        """Stop as H4 says; bounded, whatever the clients do."""
+        traffic = self._app[TRAFFIC]
+        traffic.draining = True
+        if self._listener is not None:
+            self._listener.close()
+        for hook in self._app[DRAIN_HOOKS]:
+            try:
+                async with asyncio.timeout(DRAIN_HOOKS_S):
+                    await hook()
+            except Exception:  # noqa: BLE001 - one part that cannot say goodbye must not keep the others
+                log.exception("a part of the server did not stop cleanly")
+        try:
+            async with asyncio.timeout(DRAIN_REQUESTS_S):
+                await traffic.wait_idle()
+        except TimeoutError:
+            log.warning("%d requests were still in flight and are cut off", traffic.in_flight)
+        await self._runner.cleanup()

@@ -1,0 +1,1 @@
+"""The sync protocol over HTTP and WebSocket: decode, one call, encode."""

@@ -1,0 +1,141 @@
+"""The sync endpoints over HTTP. Each handler decodes, makes one call, and encodes; rules live in `sync/`.
+
+Answers are bare objects, without the envelope of the REST side: this is the hot path.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from api.http import read_body
+from conflict.clock import rfc3339
+from sync.caller import Caller
+from sync.engine import Engine
+from sync.errors import Malformed, ProtocolUnsupported
+from sync.limits import PROTOCOL
+from sync.messages import decode_push
+from sync.strict_json import MalformedJson, strict_json
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Dot(msgspec.Struct, forbid_unknown_fields=True):
+    device: str
+    n: int
+
+
+class _Restore(msgspec.Struct, forbid_unknown_fields=True):
+    collection: str
+    id: str
+    dot: _Dot
+
+
+class _Rewind(msgspec.Struct, forbid_unknown_fields=True):
+    user: str
+    since: str
+
+
+def json_bytes(data: bytes, *, status: int = 200) -> web.Response:
+    """Already encoded JSON as a response."""
+    return web.Response(body=data, status=status, content_type="application/json", charset="utf-8")
+
+
+def json_object(value: Any, *, status: int = 200) -> web.Response:
+    """A value as a bare JSON response."""
+    return json_bytes(_encode(value), status=status)
+
+
+def check_protocol(request: web.Request) -> None:
+    """Raises ProtocolUnsupported where the device names a version that this server does not speak."""
+    spoken = request.headers.get("Sync-Protocol")
+    if spoken is not None and spoken != str(PROTOCOL):
+        raise ProtocolUnsupported(details={"protocol": PROTOCOL, "min_protocol": PROTOCOL})
+
+
+def _caller(request: web.Request) -> Caller:
+    check_protocol(request)
+    caller: Caller = request["caller"]
+    return caller
+
+
+def _space(request: web.Request) -> str:
+    return request.match_info["space"]
+
+
+def _limit(request: web.Request, default: int = 1_000) -> int:
+    text = request.query.get("limit")
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) < 1:
+        raise Malformed("limit is a whole number from 1 up.")
+    return int(text)
+
+
+async def _body(request: web.Request, engine: Engine, type_: Any) -> Any:
+    data = await read_body(request, engine.limits.change_bytes_max)
+    try:
+        return msgspec.convert(strict_json(data), type_)
+    except (MalformedJson, msgspec.ValidationError) as error:
+        raise Malformed(f"The body is not what this endpoint takes: {error}") from None
+
+
+def routes(engine: Engine) -> list[web.RouteDef]:
+    """The routes of one engine, each with its full path."""
+
+    async def describe(request: web.Request) -> web.Response:
+        check_protocol(request)
+        return json_object(engine.describe(rfc3339(engine.environment.now_ms())))
+
+    async def push(request: web.Request) -> web.Response:
+        caller = _caller(request)
+        batch = decode_push(await read_body(request, engine.limits.batch_bytes_max), engine.limits)
+        answer = await engine.push(caller, _space(request), batch)
+        return json_object(answer.as_json())
+
+    async def pull(request: web.Request) -> web.Response:
+        caller, space = _caller(request), _space(request)
+        if (ids := request.query.get("ids")) is not None:
+            return json_bytes(await engine.feed.pull_ids(caller, space, [i for i in ids.split(",") if i]))
+        page = await engine.feed.pull(caller, space, request.query.get("cursor"), _limit(request))
+        await engine.votes.note(caller, space)
+        return json_bytes(page)
+
+    async def snapshot(request: web.Request) -> web.Response:
+        caller, space = _caller(request), _space(request)
+        before = request.query.get("before")
+        page = await engine.feed.snapshot(caller, space, before, _limit(request))
+        await engine.votes.note(caller, space, snapshot=before is None)
+        return json_bytes(page)
+
+    async def digest(request: web.Request) -> web.Response:
+        return json_object(await engine.digest(_caller(request), _space(request), request.query.get("bucket")))
+
+    async def history(request: web.Request) -> web.Response:
+        key = (request.query.get("collection", ""), request.query.get("id", ""))
+        return json_object(await engine.history.read(_caller(request), _space(request), key))
+
+    async def restore(request: web.Request) -> web.Response:
+        caller = _caller(request)
+        wish: _Restore = await _body(request, engine, _Restore)
+        await engine.history.restore(caller, _space(request), (wish.collection, wish.id), (wish.dot.device, wish.dot.n))
+        return json_object({"restored": {"collection": wish.collection, "id": wish.id}})
+
+    async def rewind(request: web.Request) -> web.Response:
+        caller = _caller(request)
+        wish: _Rewind = await _body(request, engine, _Rewind)
+        return json_object({"records": await engine.history.rewind(caller, _space(request), wish.user, wish.since)})
+
+    base = "/api/sync/spaces/{space}"
+    return [
+        web.get("/api/sync", describe),
+        web.post(f"{base}/push", push),
+        web.get(f"{base}/pull", pull),
+        web.get(f"{base}/snapshot", snapshot),
+        web.get(f"{base}/digest", digest),
+        web.get(f"{base}/history", history),
+        web.post(f"{base}/restore", restore),
+        web.post(f"{base}/rewind", rewind),
+    ]

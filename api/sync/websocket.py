@@ -1,0 +1,299 @@
+"""`GET /api/sync/live`: moves bytes between aiohttp's sockets and the sessions of sync/protocol.py.
+
+Owns: the checks before the upgrade, one reader and one writer a socket, one timer for all of them, and the end of
+each. Only this file awaits a socket.
+Refuses to know: what any message means.
+
+Invariants
+    S1  Nothing of a socket outlives it: whatever ends the handler, `Live.closed` is called and the transport is
+        closed, by force where the peer takes nothing.
+    S2  A socket that waits costs no task but its handler: the writer is a task only while there is something to
+        write, and deadlines stand in one heap.
+    S3  What the peer does not read is bounded by sync/outgoing.py; and a peer that leaves its answers lying is not
+        read from either, so it cannot ask for more.
+    S4  An abrupt end is an ordinary end: no traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import re
+from collections.abc import Awaitable, Callable, Collection
+from itertools import count
+from typing import Any, Final
+
+from aiohttp import WSCloseCode, WSMsgType, web
+from yarl import URL
+
+from api.errors import OriginDenied
+from sync.environment import Environment
+from sync.errors import Unauthenticated, Unavailable
+from sync.live import Live
+from sync.outgoing import OUTGOING_BYTES_MAX, Kind
+from sync.protocol import CLOSE_MALFORMED, FRAME_BYTES_MAX, Hello, Moment, Session, Token
+
+log = logging.getLogger(__name__)
+
+# About 20 KiB each: a gigabyte. Beyond, another process serves better.
+SOCKETS_MAX: Final = 50_000
+# For the last frames, the close frame, and the peer's own.
+CLOSE_S: Final = 5.0
+# Deadlines are met this much late at most, and so many of them share one wake-up.
+TICK_MS: Final = 250
+
+_BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+_TOKEN_PARAMETERS: Final = ("access_token", "token", "refresh_token", "authorization")
+
+
+class LiveSockets:
+    """Every socket of one process. `handle` is the aiohttp handler; await `close_all` before the server stops."""
+
+    def __init__(
+        self,
+        live: Live,
+        environment: Environment,
+        *,
+        check_token: Callable[[str], Awaitable[Any]],
+        origins: Collection[str] = (),
+        steady_ms: Callable[[], int] | None = None,
+    ) -> None:
+        """
+        Args:
+            check_token: raises Unauthenticated for a bad access token.
+            origins: web origins beside the server's own host that may open a socket.
+            steady_ms: a clock that never jumps; the event loop's where none is given.
+        """
+        self.live = live
+        self._environment = environment
+        self._check_token = check_token
+        self._origins = {origin.rstrip("/") for origin in origins}
+        self._steady_ms = steady_ms or (lambda: int(asyncio.get_running_loop().time() * 1_000))
+        self._heap: list[list[Any]] = []
+        self._serial = count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended = asyncio.Event()
+        self._open = 0
+
+    def routes(self) -> list[web.RouteDef]:
+        """The one route of this file."""
+        return [web.get("/api/sync/live", self.handle)]
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Check what can be checked before the upgrade, then serve the socket to its end."""
+        await self._admit(request)
+        # Compression would cost half the throughput for frames of a few hundred bytes. aiohttp refuses a message
+        # of just its limit.
+        ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=FRAME_BYTES_MAX + 1, timeout=CLOSE_S)
+        await ws.prepare(request)
+        self._open += 1
+        try:
+            await _Socket(self, ws, request).run()
+        finally:
+            self._open -= 1
+            self._ended.set()
+        return ws
+
+    async def _admit(self, request: web.Request) -> None:
+        if any(name in request.query for name in _TOKEN_PARAMETERS):
+            raise Unauthenticated("A token belongs into the hello, never into the address.")
+        origin = request.headers.get("Origin")
+        if origin is not None and not self._is_allowed(origin, request.host):
+            raise OriginDenied
+        authorization = request.headers.get("Authorization")
+        if authorization is not None:
+            match = _BEARER.fullmatch(authorization.strip())
+            if match is None:
+                raise Unauthenticated
+            await self._check_token(match[1])
+        if self._open >= SOCKETS_MAX:
+            raise Unavailable(retry_after_s=5)
+
+    def _is_allowed(self, origin: str, host: str) -> bool:
+        """Our own host, and what the operator named. There are no cookies, so this only keeps honest browsers apart."""
+        if origin in self._origins:
+            return True
+        try:
+            url = URL(origin)
+            return url.scheme in ("http", "https") and str(url.origin()) == origin and url.authority == host
+        except ValueError:
+            return False
+
+    async def close_all(self) -> None:
+        """Tell every device that the server restarts, and wait until they are gone or have had their time."""
+        self.live.close_all()
+        try:
+            async with asyncio.timeout(2 * CLOSE_S):
+                while self._open:
+                    self._ended.clear()
+                    await self._ended.wait()
+        except TimeoutError:
+            log.warning("%d sockets did not close in time", self._open)
+
+    def now(self) -> Moment:
+        """Now, on both clocks."""
+        return Moment(self._environment.now_ms(), self._steady_ms())
+
+    # -- deadlines -------------------------------------------------------------------------------------------
+
+    def schedule(self, socket: _Socket, at_ms: int) -> None:
+        """See that `socket` is ticked at `at_ms` of the steady clock, in place of a later time."""
+        if socket.entry is not None:
+            if socket.entry[0] <= at_ms:
+                return
+            socket.entry[2] = None
+        socket.entry = [at_ms, next(self._serial), socket]
+        heapq.heappush(self._heap, socket.entry)
+        if self._timer is None:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._heap:
+            delay_ms = max(TICK_MS, self._heap[0][0] - self._steady_ms())
+            # No further ahead than a second, so that an earlier deadline that comes later needs no new timer.
+            self._timer = asyncio.get_running_loop().call_later(min(delay_ms, 1_000) / 1_000, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.tick()
+        self._set_timer()
+
+    def tick(self) -> None:
+        """Judge every deadline that has come. Called by the timer."""
+        now = self.now()
+        while self._heap and (self._heap[0][2] is None or self._heap[0][0] <= now.steady_ms):
+            socket: _Socket | None = heapq.heappop(self._heap)[2]
+            if socket is not None:
+                socket.entry = None
+                following = socket.session.tick(now)
+                if following is not None:
+                    self.schedule(socket, max(following, now.steady_ms + TICK_MS))
+
+
+class _Socket:
+    """One socket: a reader (the handler's own task) and, while there is something to write, a writer."""
+
+    __slots__ = ("_drained", "_owner", "_reader", "_receiving", "_request", "_writer", "_ws", "entry", "session")
+
+    def __init__(self, owner: LiveSockets, ws: web.WebSocketResponse, request: web.Request) -> None:
+        self._owner = owner
+        self._ws = ws
+        self._request = request
+        self._reader = asyncio.current_task()
+        self._receiving = False
+        self._writer: asyncio.Task[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self.entry: list[Any] | None = None
+        self.session: Session = owner.live.open(owner.now(), self._wake)
+
+    async def run(self) -> None:
+        """Serve until either side ends it."""
+        owner, session = self._owner, self.session
+        try:
+            owner.schedule(self, session.next_deadline_ms(owner.now()))
+            while session.closing is None:
+                message = await self._receive()
+                if message is None or not await self._take(message):
+                    break
+                await self._wait_for_room()
+        finally:
+            owner.live.closed(session)
+            if self.entry is not None:
+                self.entry[2] = None
+            # A closed response stays referenced until its connection is gone; the session need not.
+            await self._end()
+
+    async def _receive(self) -> Any:
+        """The next message; None where this side closes."""
+        self._receiving = True
+        try:
+            return await self._ws.receive()
+        except asyncio.CancelledError:
+            if self.session.closing is None or self._reader is None or self._reader.uncancel() > 0:
+                raise  # Not by `_wake`: the server itself ends this handler.
+            return None
+        finally:
+            self._receiving = False
+
+    async def _take(self, message: Any) -> bool:
+        """Act on one message; False where the socket is at its end."""
+        owner, session = self._owner, self.session
+        if message.type is WSMsgType.TEXT:
+            now = owner.now()
+            action = session.receive(message.data, now)
+            if action is not None:
+                await owner.live.act(session, action, now)
+                if isinstance(action, Hello | Token) and session.closing is None:
+                    owner.schedule(self, session.next_deadline_ms(owner.now()))
+            return True
+        session.heard()
+        if message.type is WSMsgType.PING:
+            try:
+                await self._ws.pong(message.data)
+            except ConnectionError:
+                return False
+        elif message.type is WSMsgType.BINARY:
+            session.close(CLOSE_MALFORMED, "Frames are text.")
+        # What is left is the end of the socket: closed by the peer, by an error, or gone.
+        return message.type in (WSMsgType.PING, WSMsgType.PONG, WSMsgType.BINARY)
+
+    async def _wait_for_room(self) -> None:
+        """Read no further from a peer that leaves its answers lying (S3)."""
+        while self.session.outgoing.size > OUTGOING_BYTES_MAX and self.session.closing is None:
+            self._drained = asyncio.get_running_loop().create_future()
+            await self._drained
+
+    def _wake(self) -> None:
+        """The session has something to write, or has closed."""
+        if self._writer is None and self.session.outgoing:
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+        if self.session.closing is not None:
+            self._let_reader_go_on()
+            if self._receiving and self._reader is not None:
+                # Once: `_receive` has left the waiting by the time it could be cancelled again.
+                self._receiving = False
+                self._reader.cancel()
+
+    def _let_reader_go_on(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    async def _write(self) -> None:
+        session, ws = self.session, self._ws
+        try:
+            while frames := session.take_outgoing():
+                for frame in frames:
+                    opcode = WSMsgType.PING if frame.kind is Kind.PING else WSMsgType.TEXT
+                    await ws.send_frame(frame.data, opcode)
+                self._owner.live.written(session, session.written(frames))
+                self._let_reader_go_on()
+        except ConnectionError:
+            self._abort()
+        finally:
+            self._writer = None
+            self._let_reader_go_on()
+
+    async def _end(self) -> None:
+        """Write what must still be told, say goodbye, and see that the connection ends (S1)."""
+        writer = self._writer
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                if writer is not None:
+                    await asyncio.wait([writer])
+                code, reason = self.session.closing or (WSCloseCode.OK, "")
+                await self._ws.close(code=code, message=reason.encode())
+        except TimeoutError:
+            self._abort()
+        finally:
+            if writer is not None and not writer.done():
+                writer.cancel()
+            transport = self._request.transport
+            if transport is not None and getattr(transport, "get_write_buffer_size", int)():
+                # It was offered its time; whatever it has not taken by now is held for nobody.
+                self._abort()
+
+    def _abort(self) -> None:
+        transport = self._request.transport
+        if transport is not None:
+            getattr(transport, "abort", transport.close)()

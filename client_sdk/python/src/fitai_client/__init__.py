@@ -1,0 +1,1 @@
+"""The FitAI device: a local training log that syncs."""

@@ -1,0 +1,350 @@
+"""The blocks of a workout to records of the data model, with what no field holds kept in `source.raw`.
+
+`source.raw` of a record holds, by meaning, the text of the cells that its fields would not reproduce; under "columns"
+the filled cells of columns without a meaning, by header; under "rows" the rest and note rows that follow a set (or
+stand before a block's first); under "header" the file's header where it is not the usual one.
+
+Choices of this module
+    A set counts as done where `completed_at` is set. An export tells no time of a set, so it is the workout's end, or
+    its start where no end is told (or the end comes first).
+    A bare date (no clock in the dialect) starts the workout at noon, which is the same day in every time zone near.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from .blocks import Block, Performed, to_blocks
+from .dialect import EXERCISE_MEANINGS, WORKOUT_MEANINGS, Plan
+from .ids import derived_id, position
+from .model import Doubt, Write
+from .moments import Moment, is_skipped, rfc3339, to_local, to_utc
+from .names import Names, plain
+from .render import Renderer, superset_id, zone_of
+from .rows import REST_S_MAX, SET_NOTES_MAX, SetRow
+
+Fields = dict[str, Any]
+_TITLE_MAX = 200
+_NAME_MAX = 100
+_EXTERNAL_ID_MAX = 500
+_ASIDE_BYTES_MAX = 10_000
+_DAY = timedelta(hours=24)
+
+
+class Exercises:
+    """The exercises of a file: which names are known, and which become custom exercises."""
+
+    def __init__(self, app: str, names: Mapping[str, str]) -> None:
+        self._app = app
+        self._known = Names(names)
+        self.matched: dict[str, str] = {}
+        self.custom: dict[str, str] = {}
+        self.unmatched: dict[str, None] = {}
+        self.measured: dict[str, set[str]] = {}
+        self._ids: dict[str, tuple[str, bool]] = {}
+
+    def resolve(self, name: str) -> tuple[str, bool]:
+        """The exercise's id, and whether it was known before."""
+        if (found := self._ids.get(name)) is not None:
+            return found
+        known = self._known.resolve(name)
+        if known is not None:
+            self.matched[name] = known
+            found = known, True
+        else:
+            found = derived_id(self._app, "exercise", plain(name)), False
+            self.custom.setdefault(found[0], custom_name(name))
+            self.unmatched[name] = None
+        self._ids[name] = found
+        return found
+
+    def measure(self, exercise: str, fields: Fields) -> None:
+        """Remember what a set measured, to describe a custom exercise by it."""
+        seen = self.measured.setdefault(exercise, set())
+        seen.add(fields["load_mode"])
+        for name, measured in (("reps", "reps"), ("duration_s", "seconds")):
+            if fields.get(name):
+                seen.add(measured)
+        for name in ("weight", "distance"):
+            if fields.get(name, {}).get("value"):
+                seen.add(name)
+
+
+def custom_name(name: str) -> str:
+    """A name of 2 to 100 characters."""
+    name = name.strip()
+    return f"{name} (exercise)" if len(name) < 2 else name[:_NAME_MAX].rstrip()
+
+
+class Builder:
+    """Makes the records of one file, workout by workout."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        render: Renderer,
+        exercises: Exercises,
+        *,
+        zone: str,
+        import_id: str,
+        now: datetime,
+        doubts: list[Doubt],
+    ) -> None:
+        self._plan = plan
+        self._dialect = plan.dialect
+        self._render = render
+        self._exercises = exercises
+        self._zone_name = zone
+        self._zone = zone_of(zone)
+        self._import_id = import_id
+        self._now = now
+        self._doubts = doubts
+        self._columns = [(i, m) for i, m in enumerate(plan.meanings) if m is not None]
+        self._unknown = [(i, column_key(plan.header, i)) for i, m in enumerate(plan.meanings) if m is None]
+        usual = plan.dialect.header_lb if plan.units.get("weight") == "lb" else plan.dialect.header
+        self._header = None if not plan.has_header or plan.header == usual else list(plan.header)
+        self._mass_shown = plan.units.get("weight")
+
+    def workout(self, key: tuple[str, ...], rows: list[SetRow]) -> list[Write]:
+        """The workout's writes: itself, then each exercise followed by its sets."""
+        first = rows[0]
+        workout = derived_id(self._dialect.name, "workout", *key)
+        fields = self._workout_fields(first, rows)
+        written = self._render.workout(fields)
+        raw = self._kept(first, written, WORKOUT_MEANINGS)
+        if self._header is not None:
+            raw["header"] = self._header
+        cells = written | {m: t for m, t in raw.items() if isinstance(t, str)}
+        external = " | ".join(key)
+        fields["source"] = {
+            "app": self._dialect.name,
+            "external_id": external[:_EXTERNAL_ID_MAX],
+            "import": self._import_id,
+        }
+        if raw:
+            fields["source"]["raw"] = raw
+        writes = [Write("workouts", workout, fields)]
+        blocks, interleaved = to_blocks(rows, self._dialect.numbered)
+        done = fields["started_at"]
+        if "ended_at" in fields and fields["ended_at"] > done:
+            done = fields["ended_at"]
+        seen: dict[str, int] = {}
+        for index, block in enumerate(blocks):
+            writes += self._block(workout, block, index, seen, cells, done, interleaved)
+        return writes
+
+    def _workout_fields(self, first: SetRow, rows: list[SetRow]) -> Fields:
+        moment = first.start
+        started = to_utc(moment, self._zone)
+        local = to_local(started, self._zone)
+        fields: Fields = {
+            "status": "completed",
+            "started_at": rfc3339(started),
+            "timezone": self._zone_name,
+            "local_date": f"{local:%Y-%m-%d}",
+        }
+        if first.title:
+            fields["title"] = first.title[:_TITLE_MAX]
+            if len(first.title) > _TITLE_MAX:
+                self._doubt(first, "title", first.title, f"is cut to {_TITLE_MAX} characters; kept whole in the source")
+        if notes := next((row.workout_notes for row in rows if row.workout_notes), ""):
+            fields["notes"] = notes
+        if first.bodyweight:
+            fields["bodyweight"] = {"value": first.bodyweight, "unit": first.bodyweight_unit}
+        ended = None
+        if first.end is not None:
+            ended = to_utc(first.end, self._zone)
+        elif first.duration_s is not None:
+            ended = started + timedelta(seconds=float(first.duration_s))
+        if ended is not None:
+            fields["ended_at"] = rfc3339(ended)
+            if ended < started:
+                self._doubt(first, "ended_at", fields["ended_at"], "is before the workout's start")
+            elif ended - started > _DAY:
+                hours = (ended - started) / timedelta(hours=1)
+                self._doubt(first, "ended_at", fields["ended_at"], f"makes the workout {hours:,.0f} hours long")
+        if started > self._now + _DAY:
+            self._doubt(first, "started_at", fields["started_at"], "is in the future")
+        elif local.year < 2000:
+            self._doubt(first, "started_at", fields["started_at"], "is before the year 2000")
+        for name, each in (("started_at", first.start), ("ended_at", first.end)):
+            if each is not None and is_skipped(each, self._zone):
+                self._doubt(first, name, f"{each.local:%Y-%m-%d %H:%M}", "is a clock time that was skipped that day")
+        return fields
+
+    def _block(
+        self,
+        workout: str,
+        block: Block,
+        index: int,
+        seen: dict[str, int],
+        above: Mapping[str, str],
+        done: str,
+        interleaved: bool,
+    ) -> Iterable[Write]:
+        rows = block.rows()
+        exercise, known = self._exercises.resolve(block.exercise)
+        occurrence = seen[block.exercise] = seen.get(block.exercise, 0) + 1
+        block_id = derived_id(workout, "exercise", plain(block.exercise), block.exercise, str(occurrence))
+        fields: Fields = {"workout": workout, "exercise": exercise, "position": position(index)}
+        superset = next((row.superset for row in rows if row.superset), "")
+        if superset:
+            fields["superset"] = superset_id(workout, superset)
+        own = _block_notes(block)
+        if own:
+            fields["notes"] = own
+        if not block.sets:
+            self._rest(fields, block.asides)
+        name = block.exercise if known else self._exercises.custom[exercise]
+        written = self._render.exercise(fields, name, superset)
+        raw = self._kept(rows[0], written, EXERCISE_MEANINGS)
+        if known:
+            raw |= {"exercise": block.exercise, "exercise_id": exercise}
+        if superset:
+            raw["superset"] = superset
+        cells = {**above, **written, **{m: t for m, t in raw.items() if isinstance(t, str)}}
+        if block.asides:
+            raw["rows"] = self._asides(block.asides, cells)
+        if raw:
+            fields["source"] = {"app": self._dialect.name, "raw": raw}
+        writes = [Write("workout_exercises", block_id, fields)]
+        sets = [self._set_fields(block_id, place, each, own, done) for place, each in enumerate(block.sets)]
+        orders = self._render.orders(sets)
+        has_note_rows = any(row.role == "note" for row in rows)
+        for place, (performed, set_fields) in enumerate(zip(block.sets, sets, strict=True)):
+            if interleaved:
+                set_fields["performed_order"] = performed.order
+            self._exercises.measure(exercise, set_fields)
+            expected = cells | self._render.one_set(set_fields, orders[place], "" if has_note_rows else own)
+            set_raw = self._kept(performed.row, expected, None)
+            self._refused(performed.row, set_fields, set_raw)
+            if performed.asides:
+                self._rest(set_fields, performed.asides)
+                set_raw["rows"] = self._asides(performed.asides, cells)
+            if set_raw:
+                set_fields["source"] = {"app": self._dialect.name, "raw": set_raw}
+            writes.append(Write("sets", derived_id(block_id, "set", str(place)), set_fields))
+        return writes
+
+    def _set_fields(self, block_id: str, place: int, performed: Performed, block_notes: str, done: str) -> Fields:
+        row = performed.row
+        fields: Fields = {
+            "workout_exercise": block_id,
+            "position": position(place),
+            "kind": row.kind,
+            "load_mode": row.load_mode,
+            "completed_at": done,
+        }
+        if row.kind == "failure":
+            fields["to_failure"] = True
+        if row.reps is not None:
+            fields["reps"] = row.reps
+        if row.weight is not None:
+            fields["weight"] = {"value": row.weight, "unit": row.mass_unit}
+        if row.distance is not None:
+            fields["distance"] = {"value": row.distance, "unit": row.length_unit}
+        if row.seconds is not None:
+            fields["duration_s"] = row.seconds
+        if row.rpe is not None:
+            fields["rpe"] = row.rpe
+        note = row.notes or row.exercise_notes
+        if note and note != block_notes:
+            fields["notes"] = note[:SET_NOTES_MAX]
+            if len(note) > SET_NOTES_MAX:
+                self._doubt(row, "notes", note, f"is cut to {SET_NOTES_MAX:,} characters; kept whole in the source")
+        return fields
+
+    def _kept(self, row: SetRow, written: Mapping[str, str], of: frozenset[str] | None) -> Fields:
+        """The cells of a row that `written` differs from; `of` limits it to these meanings."""
+        cells = row.cells
+        kept: Fields = {}
+        for index, meaning in self._columns:
+            if (of is None or meaning in of) and written.get(meaning) != cells[index]:
+                kept[meaning] = cells[index]
+        if of is None and self._unknown:
+            columns = {key: cells[index] for index, key in self._unknown if cells[index]}
+            if columns:
+                kept["columns"] = columns
+        return kept
+
+    def _refused(self, row: SetRow, fields: Fields, raw: Fields) -> None:
+        """Name the kept cells that hold a value no field may have, so that the writer gives them back."""
+        refused = [
+            meaning
+            for meaning, name in (
+                ("reps", "reps"),
+                ("weight", "weight"),
+                ("distance", "distance"),
+                ("seconds", "duration_s"),
+                ("rpe", "rpe"),
+            )
+            if raw.get(meaning, "").strip(" 0.,-") and name not in fields
+        ]
+        if refused:
+            raw["refused"] = refused
+        if "weight" in raw and self._mass_shown and row.mass_unit != self._mass_shown:
+            raw["relabelled"] = row.mass_unit
+
+    def _asides(self, rows: list[SetRow], cells: Mapping[str, str]) -> list[Fields]:
+        """Rest and note rows, each by the cells that its block does not imply."""
+        upper = WORKOUT_MEANINGS | EXERCISE_MEANINGS
+        found: list[Fields] = []
+        size = 0
+        for row in rows:
+            aside = {
+                meaning: row.cells[index]
+                for index, meaning in self._columns
+                if row.cells[index] != (cells.get(meaning, "") if meaning in upper else "")
+            }
+            columns = {key: row.cells[index] for index, key in self._unknown if row.cells[index]}
+            aside_fields: Fields = {**aside, **({"columns": columns} if columns else {})}
+            size += len(json.dumps(aside_fields, ensure_ascii=False).encode())
+            if size > _ASIDE_BYTES_MAX:
+                self._doubt(row, "rows", "", "this rest or note row is one too many to keep beside its set")
+                break
+            found.append(aside_fields)
+        return found
+
+    def _rest(self, fields: Fields, asides: list[SetRow]) -> None:
+        rest = next((row.seconds for row in asides if row.role == "rest" and row.seconds), None)
+        if rest is not None and rest <= REST_S_MAX and rest == int(rest):
+            fields["rest_s"] = int(rest)
+
+    def _doubt(self, row: SetRow, field: str, value: str, reason: str) -> None:
+        self._doubts.append(Doubt(row.line, field, value[:200], reason))
+
+
+def _block_notes(block: Block) -> str:
+    """The notes of the exercise: what its note rows say; else the first note, where it stands at the block's first row.
+
+    In a column that serves exercises and sets alike, a note that only later rows have, or that differs from row to row,
+    speaks of its set.
+    """
+    rows = block.rows()
+    if said := [row.notes or row.exercise_notes for row in rows if row.role == "note"]:
+        return "\n".join(text for text in said if text)
+    if own := next((row.exercise_notes for row in rows if row.exercise_notes), ""):
+        return own
+    distinct = {row.notes for row in rows if row.notes}
+    return rows[0].notes if len(distinct) == 1 and rows else ""
+
+
+def column_key(header: tuple[str, ...], index: int) -> str:
+    """A header's text; with its place, where it is empty or stands twice."""
+    text = header[index].strip()
+    return text if text and header.count(header[index]) == 1 else f"{text}#{index + 1}"
+
+
+def workout_key(key: tuple[str, ...], row: SetRow) -> tuple[str, ...]:
+    """What tells one workout from another, by meaning: clock readings as ISO text, whatever language they stood in."""
+
+    def part(meaning: str) -> str:
+        value = {"start": row.start, "end": row.end}.get(meaning) if meaning != "title" else row.title
+        if isinstance(value, Moment):
+            return value.local.isoformat() if value.has_time else f"{value.local:%Y-%m-%d}"
+        return value or ""
+
+    return tuple(part(meaning) for meaning in key)

@@ -1,0 +1,152 @@
+"""Devices and their places in spaces: plain queries, each confined to one user, one device or one space."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import bindparam, func, insert, select, text, update
+
+from storage.database import Transaction
+from storage.tables import devices, sessions, space_devices
+
+
+class DeviceRow(NamedTuple):
+    """One installation of an app. Times are Unix milliseconds."""
+
+    id: str
+    user: str
+    key: str
+    name: str
+    platform: str
+    app_version: str
+    created_at: int
+    last_seen_at: int
+    revoked_at: int | None
+
+
+_device = select(
+    devices.c.id,
+    devices.c.user_id,
+    devices.c.key,
+    devices.c.name,
+    devices.c.platform,
+    devices.c.app_version,
+    devices.c.created_at,
+    devices.c.last_seen_at,
+    devices.c.revoked_at,
+)
+_by_id = _device.where(devices.c.id == bindparam("device"))
+_by_key = _device.where(devices.c.user_id == bindparam("user"), devices.c.key == bindparam("installation"))
+_of_user = _device.where(devices.c.user_id == bindparam("user")).order_by(devices.c.created_at, devices.c.id)
+_live = (
+    select(func.count())
+    .select_from(devices)
+    .where(devices.c.user_id == bindparam("user"), devices.c.revoked_at.is_(None))
+)
+_seen = select(space_devices.c.device_id, space_devices.c.space_id, space_devices.c.seen).where(
+    space_devices.c.user_id == bindparam("user")
+)
+_note_voter = text(
+    """
+INSERT INTO space_devices (space_id, device_id, user_id, seen, seen_at, first_at, resync)
+VALUES (:space, :device, :user, :seen, :now_ms, :now_ms, :owes)
+ON CONFLICT (space_id, device_id) DO UPDATE
+    SET resync = CASE WHEN :snapshot THEN :owes ELSE space_devices.resync END"""
+)
+
+
+async def find_device(tx: Transaction, device: str) -> DeviceRow | None:
+    """One device, whosever it is; the caller compares the owner."""
+    rows = await tx.execute(_by_id, {"device": device})
+    return DeviceRow(*rows[0]) if rows else None
+
+
+async def find_device_by_key(tx: Transaction, user: str, key: str) -> DeviceRow | None:
+    """A user's device by the UUID of its installation."""
+    rows = await tx.execute(_by_key, {"user": user, "installation": key})
+    return DeviceRow(*rows[0]) if rows else None
+
+
+async def owner_of(tx: Transaction, device: str) -> str | None:
+    """The user of a device that was not revoked; None for any other."""
+    found = await find_device(tx, device)
+    return found.user if found is not None and found.revoked_at is None else None
+
+
+async def list_devices(tx: Transaction, user: str) -> list[DeviceRow]:
+    """A user's devices, revoked ones included, oldest first."""
+    return [DeviceRow(*row) for row in await tx.execute(_of_user, {"user": user})]
+
+
+async def count_live_devices(tx: Transaction, user: str) -> int:
+    """How many devices of a user are not revoked."""
+    return int((await tx.execute(_live, {"user": user}))[0][0])
+
+
+async def add_device(tx: Transaction, device: DeviceRow) -> None:
+    """Store a new device. Raises Duplicate where its id, or the user's key, is taken."""
+    await tx.execute(
+        insert(devices),
+        {
+            "id": device.id,
+            "user_id": device.user,
+            "key": device.key,
+            "name": device.name,
+            "platform": device.platform,
+            "app_version": device.app_version,
+            "created_at": device.created_at,
+            "last_seen_at": device.last_seen_at,
+            "revoked_at": device.revoked_at,
+        },
+    )
+
+
+async def touch_device(tx: Transaction, device: str, now_ms: int, *, app_version: str | None = None) -> None:
+    """Note that a device was here, and with which version of its app."""
+    values: dict[str, object] = {"last_seen_at": now_ms}
+    if app_version is not None:
+        values["app_version"] = app_version
+    await tx.execute(update(devices).where(devices.c.id == device).values(**values))
+
+
+async def revoke_device(tx: Transaction, user: str, device: str, now_ms: int) -> None:
+    """Revoke a device of a user; a revoked one stays as it was."""
+    await tx.execute(
+        update(devices)
+        .where(devices.c.id == device, devices.c.user_id == user, devices.c.revoked_at.is_(None))
+        .values(revoked_at=now_ms)
+    )
+
+
+async def end_sessions_of_device(tx: Transaction, user: str, device: str, now_ms: int) -> list[str]:
+    """End the live sessions that are bound to a device; their ids."""
+    mine = (sessions.c.user_id == user, sessions.c.device_id == device, sessions.c.revoked_at.is_(None))
+    ended = [str(row[0]) for row in await tx.execute(select(sessions.c.id).where(*mine))]
+    if ended:
+        await tx.execute(update(sessions).where(*mine).values(revoked_at=now_ms, revoked_reason="device_revoked"))
+    return ended
+
+
+async def seen_by_device(tx: Transaction, user: str) -> dict[str, dict[str, dict[str, int]]]:
+    """device → space → the version that the device has promised to know, for all devices of a user."""
+    seen: dict[str, dict[str, dict[str, int]]] = {}
+    for device, space, vector in await tx.execute(_seen, {"user": user}):
+        seen.setdefault(device, {})[space] = msgspec.json.decode(vector)
+    return seen
+
+
+async def note_voter(tx: Transaction, *, space: str, device: str, user: str, now_ms: int, snapshot: bool) -> None:
+    """Give a device its place in a space where it has none; `snapshot` ends its duty to take one."""
+    await tx.execute(
+        _note_voter,
+        {
+            "space": space,
+            "device": device,
+            "user": user,
+            "seen": b"{}",
+            "now_ms": now_ms,
+            "snapshot": snapshot,
+            "owes": False,
+        },
+    )

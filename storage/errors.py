@@ -1,0 +1,48 @@
+"""What the database can answer besides rows.
+
+    StorageError
+    ├── DatabaseUnavailable  database_unavailable  retryable  it cannot be reached, or went away
+    ├── Busy                 database_busy         retryable  a lock or a connection was not to be had in time
+    ├── DatabaseReadOnly     database_read_only    retryable  it takes no writes now: full disk, standby, permissions
+    └── Duplicate            duplicate             final      a unique key is taken already
+
+Driver exceptions are turned into these in `storage.database` and reach nobody else.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class StorageError(Exception):
+    """A statement or a connection that failed; nothing of its transaction is stored."""
+
+    code: ClassVar[str] = "storage_error"
+    retryable: ClassVar[bool] = False
+
+
+class DatabaseUnavailable(StorageError):
+    """Wait and try again; where it is at the start of a server, correct the URL or start the database."""
+
+    code = "database_unavailable"
+    retryable = True
+
+
+class Busy(StorageError):
+    """Try the whole transaction again, with jitter, a bounded number of times."""
+
+    code = "database_busy"
+    retryable = True
+
+
+class DatabaseReadOnly(StorageError):
+    """Nothing can be written now; reads may still work. An operator has to make room or permissions."""
+
+    code = "database_read_only"
+    retryable = True
+
+
+class Duplicate(StorageError):
+    """The row is there already; read it, or tell the user that the name is taken."""
+
+    code = "duplicate"

@@ -1,0 +1,70 @@
+"""The database's schema, step by step: alembic, run by the program itself at its start."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from storage.database import backend_of, masked
+from storage.errors import DatabaseUnavailable
+from storage.sqlite import sqlite_engine
+
+# Several workers start at once; one migrates and the others find it done. The number is "fitai" in ASCII.
+_LOCK = 0x6669746169
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _migrate(connection: Connection) -> None:
+    command.upgrade(_config(connection), "head")
+
+
+async def upgrade(url: str) -> None:
+    """Bring the database of `url` to the newest schema; nothing to do is fine, and so is being interrupted.
+
+    Raises DatabaseUnavailable, in one sentence, where the database cannot be reached or written.
+    """
+    try:
+        if backend_of(url) == "sqlite":
+            await asyncio.to_thread(_upgrade_sqlite, url)
+        else:
+            await _upgrade_postgres(url)
+    except (SQLAlchemyError, OSError) as error:
+        said = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise DatabaseUnavailable(f"The database {masked(url)} cannot be set up: {said}.") from error
+
+
+def _upgrade_sqlite(url: str) -> None:
+    engine = sqlite_engine(url)
+    try:
+        with engine.begin() as connection:
+            _migrate(connection)
+    finally:
+        engine.dispose()
+
+
+async def _upgrade_postgres(url: str) -> None:
+    engine = create_async_engine(url)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            await connection.run_sync(_migrate)
+    finally:
+        await engine.dispose()
+
+
+def context_options(connection: Any) -> dict[str, Any]:
+    """How alembic is to run here: in the caller's transaction, with SQLite's tables rebuilt where they change."""
+    return {"connection": connection, "render_as_batch": connection.dialect.name == "sqlite"}

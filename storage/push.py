@@ -1,0 +1,384 @@
+"""The queries of the write path: a whole push in at most three statements on Postgres and four on SQLite.
+
+`open_push` locks the space first. On Postgres the records are read in a second statement, so that they are as the
+lock's last holder left them; on SQLite the transaction holds the write lock from its beginning.
+
+Invariants
+    H1  The number of statements of a push does not depend on the batch, nor on the length of the history.
+    H2  Every statement is confined to one space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import text
+
+from storage.database import Transaction
+from storage.spaces import SPACE_COLUMNS, SpaceRow, member_of, space_row
+
+__all__ = [
+    "Key",
+    "Opened",
+    "SpaceRow",
+    "StoredChange",
+    "StoredRecord",
+    "VoterRow",
+    "open_push",
+    "read_below",
+    "read_changes",
+    "write_push",
+]
+
+# (collection, id): what names a record within a space.
+Key = tuple[str, str]
+
+_encode = msgspec.json.Encoder().encode
+_vector_decoder = msgspec.json.Decoder(dict[str, int])
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """One record's row. `body` is the object as it is served, without its seq; `state` is the kernel's.
+
+    status: 0 shown, 1 deleted, 2 hidden, 3 a stub that only carries what lies below it.
+    """
+
+    collection: str
+    id: str
+    seq: int
+    parent: Key | None
+    status: int
+    body: bytes
+    state: bytes
+
+
+class StoredChange(NamedTuple):
+    """One line of the ledger: a change as it was sent, and what became of it.
+
+    arrival: the head after its batch. context: as it was cut. fields: JSON as sent, None for a delete and a void.
+    verdict: the rejection as JSON, None where it was accepted. clamped_hlc: the stamp that counts, where another.
+    """
+
+    device: str
+    n: int
+    arrival: int
+    collection: str | None
+    id: str | None
+    op: str
+    hlc: str
+    clamped_hlc: str | None
+    group: str | None
+    context: bytes
+    fields: bytes | None
+    verdict: bytes | None
+    received_at: int
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class VoterRow:
+    """A device's place in a space: what it has promised to know, and whether it owes a snapshot."""
+
+    device: str
+    user: str
+    seen: dict[str, int]
+    seen_at: int
+    first_at: int
+    resync: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A space, locked for a push, and everything the push needs to know of it."""
+
+    space: SpaceRow
+    role: str | None
+    state: str | None
+    device_user: str | None
+    device_revoked: bool
+    voter: VoterRow | None
+    after: StoredChange | None
+    records: dict[Key, StoredRecord]
+
+
+_SPACE = ", ".join(f"s.{column.name}" for column in SPACE_COLUMNS)
+_CHANGE_COLUMNS = (
+    "device_id, n, arrival, collection, record_id, op, hlc, clamped_hlc, grp, context, fields, verdict, "
+    "received_at, user_id"
+)
+_CHANGE = ", ".join(f"c.{name.strip()}" for name in _CHANGE_COLUMNS.split(","))
+_RECORD = "r.collection, r.id, r.seq, r.parent_collection, r.parent_id, r.status, r.body, r.state"
+
+_FROM = """
+FROM spaces AS s
+LEFT JOIN members AS m ON m.space_id = s.id AND m.user_id = :user
+LEFT JOIN devices AS d ON d.id = :device
+LEFT JOIN space_devices AS v ON v.space_id = s.id AND v.device_id = :device
+LEFT JOIN changes AS c ON c.space_id = s.id AND c.device_id = :device AND c.n = :after_n
+"""
+_OPENING = f"""
+{_SPACE}, m.role, m.state, d.user_id, d.revoked_at,
+v.user_id, v.seen, v.seen_at, v.first_at, v.resync, {_CHANGE}
+"""
+_N_SPACE = len(SPACE_COLUMNS)
+_N_OPENING = _N_SPACE + 4 + 5 + len(StoredChange._fields)
+
+# The records that a push names, and their ancestors: parents are named by the rows themselves.
+_TOUCHED = f"""
+WITH RECURSIVE touched AS (
+    SELECT {_RECORD} FROM wanted AS w
+    JOIN records AS r ON r.space_id = :space AND r.collection = w.collection AND r.id = w.id
+    UNION
+    SELECT {_RECORD} FROM touched AS t
+    JOIN records AS r ON r.space_id = :space AND r.collection = t.parent_collection AND r.id = t.parent_id
+)"""
+_WANTED_POSTGRES = """
+wanted AS (SELECT * FROM unnest(CAST(:collections AS text[]), CAST(:ids AS text[])) AS w(collection, id)), """
+_WANTED_SQLITE = """
+wanted AS (SELECT value ->> 0 AS collection, value ->> 1 AS id FROM json_each(:keys)), """
+
+
+def _with_wanted(touched: str, wanted: str) -> str:
+    return touched.replace("WITH RECURSIVE ", f"WITH RECURSIVE {wanted}", 1)
+
+
+_LOCK_POSTGRES = text(f"SELECT {_OPENING} {_FROM} WHERE s.id = :space FOR UPDATE OF s")
+_READ_POSTGRES = text(_with_wanted(_TOUCHED, _WANTED_POSTGRES) + "SELECT * FROM touched")
+_OPEN_SQLITE = text(
+    _with_wanted(_TOUCHED, _WANTED_SQLITE)
+    + f"SELECT {_OPENING}, r.* {_FROM} LEFT JOIN touched AS r WHERE s.id = :space"
+)
+
+_BELOW = f"""
+WITH RECURSIVE below AS (
+    SELECT {_RECORD} FROM wanted AS w
+    JOIN records AS r ON r.space_id = :space AND r.parent_collection = w.collection AND r.parent_id = w.id
+    UNION
+    SELECT {_RECORD} FROM below AS b
+    JOIN records AS r ON r.space_id = :space AND r.parent_collection = b.collection AND r.parent_id = b.id
+) SELECT * FROM below"""
+_BELOW_BY_DIALECT = {
+    "postgresql": text(_with_wanted(_BELOW, _WANTED_POSTGRES)),
+    "sqlite": text(_with_wanted(_BELOW, _WANTED_SQLITE)),
+}
+
+_CHANGES = text(
+    f"SELECT {_CHANGE} FROM changes AS c WHERE c.space_id = :space AND c.device_id = :device "
+    "AND c.n BETWEEN :first AND :last ORDER BY c.n"
+)
+
+
+async def open_push(
+    tx: Transaction, *, space: str, user: str, device: str, after_n: int | None, keys: Collection[Key]
+) -> Opened | None:
+    """Lock a space and read what a push of `user` from `device` needs: None where there is no such space.
+
+    `records` holds those of `keys` that exist, and all their ancestors. Two statements on Postgres, one on SQLite.
+    """
+    who = {"space": space, "user": user, "device": device, "after_n": -1 if after_n is None else after_n}
+    if tx.dialect == "sqlite":
+        rows = await tx.execute(_OPEN_SQLITE, {**who, "keys": _encode(list(keys)).decode()})
+        if not rows:
+            return None
+        records = [row[_N_OPENING:] for row in rows if row[_N_OPENING] is not None]
+    else:
+        rows = await tx.execute(_LOCK_POSTGRES, who)
+        if not rows:
+            return None
+        records = []
+        if keys:
+            named = {"collections": [key[0] for key in keys], "ids": [key[1] for key in keys]}
+            records = list(await tx.execute(_READ_POSTGRES, {"space": space, **named}))
+    return _opened(space, device, rows[0], _records(records))
+
+
+def _opened(space: str, device: str, row: Sequence[Any], records: Iterable[StoredRecord]) -> Opened:
+    role, state, device_user, revoked_at = row[_N_SPACE : _N_SPACE + 4]
+    role, state = member_of(space, role, state)
+    voter = row[_N_SPACE + 4 : _N_SPACE + 9]
+    after = row[_N_SPACE + 9 : _N_OPENING]
+    return Opened(
+        space=space_row(row),
+        role=role,
+        state=state,
+        device_user=device_user,
+        device_revoked=revoked_at is not None,
+        voter=None
+        if voter[0] is None
+        else VoterRow(device, voter[0], _vector_decoder.decode(voter[1]), voter[2], voter[3], bool(voter[4])),
+        after=None if after[0] is None else StoredChange(*after),
+        records={(record.collection, record.id): record for record in records},
+    )
+
+
+def _records(rows: Iterable[Sequence[Any]]) -> list[StoredRecord]:
+    return [
+        StoredRecord(row[0], row[1], row[2], None if row[4] is None else (row[3], row[4]), row[5], row[6], row[7])
+        for row in rows
+    ]
+
+
+async def read_changes(tx: Transaction, space: str, device: str, first: int, last: int) -> list[StoredChange]:
+    """The ledger's lines of one device from number `first` to `last`, as far as they are kept."""
+    rows = await tx.execute(_CHANGES, {"space": space, "device": device, "first": first, "last": last})
+    return [StoredChange(*row) for row in rows]
+
+
+async def read_below(tx: Transaction, space: str, keys: Collection[Key]) -> list[StoredRecord]:
+    """Everything below these records, at any depth, whatever its status."""
+    if tx.dialect == "sqlite":
+        named: dict[str, Any] = {"keys": _encode(list(keys)).decode()}
+    else:
+        named = {"collections": [key[0] for key in keys], "ids": [key[1] for key in keys]}
+    return _records(await tx.execute(_BELOW_BY_DIALECT[tx.dialect], {"space": space, **named}))
+
+
+_SET_SPACE = """
+UPDATE spaces SET head = :head, version = :version, life = :life, lives = :lives, timeline = :timeline,
+    records = :records, bytes = :bytes, server_device = :server_device, server_hlc = :server_hlc
+WHERE id = :space"""
+_UPSERT_RECORD = """
+ON CONFLICT (space_id, collection, id) DO UPDATE SET seq = excluded.seq,
+    parent_collection = excluded.parent_collection, parent_id = excluded.parent_id, status = excluded.status,
+    body = excluded.body, state = excluded.state, deleted_at = excluded.deleted_at"""
+_RECORD_COLUMNS = "space_id, collection, id, seq, parent_collection, parent_id, status, body, state, deleted_at"
+_UPSERT_VOTER = """
+INSERT INTO space_devices (space_id, device_id, user_id, seen, seen_at, first_at, resync)
+SELECT :space, v.* FROM ({voter}) AS v {where}
+ON CONFLICT (space_id, device_id) DO UPDATE SET seen = excluded.seen, seen_at = excluded.seen_at"""
+
+_WRITE_POSTGRES = text(
+    f"""
+WITH written AS (
+    INSERT INTO records ({_RECORD_COLUMNS})
+    SELECT :space, r.collection, r.id, r.seq, r.parent_collection, r.parent_id, r.status, r.body, r.state,
+        CASE WHEN r.status = 1 THEN CAST(:deleted_at AS bigint) END
+    FROM unnest(CAST(:r_collection AS text[]), CAST(:r_id AS text[]), CAST(:r_seq AS bigint[]),
+        CAST(:r_parent_collection AS text[]), CAST(:r_parent_id AS text[]), CAST(:r_status AS smallint[]),
+        CAST(:r_body AS bytea[]), CAST(:r_state AS bytea[]))
+        AS r(collection, id, seq, parent_collection, parent_id, status, body, state)
+    {_UPSERT_RECORD}
+), logged AS (
+    INSERT INTO changes (space_id, {_CHANGE_COLUMNS})
+    SELECT :space, c.* FROM unnest(CAST(:c_device AS text[]), CAST(:c_n AS bigint[]), CAST(:c_arrival AS bigint[]),
+        CAST(:c_collection AS text[]), CAST(:c_id AS text[]), CAST(:c_op AS text[]), CAST(:c_hlc AS text[]),
+        CAST(:c_clamped_hlc AS text[]), CAST(:c_group AS text[]), CAST(:c_context AS bytea[]),
+        CAST(:c_fields AS bytea[]), CAST(:c_verdict AS bytea[]), CAST(:c_received_at AS bigint[]),
+        CAST(:c_user AS text[])) AS c
+), voted AS ("""
+    + _UPSERT_VOTER.format(
+        voter="""SELECT CAST(:v_device AS text) AS device_id, CAST(:v_user AS text), CAST(:v_seen AS bytea),
+        CAST(:v_seen_at AS bigint), CAST(:v_first_at AS bigint), CAST(:v_resync AS boolean)""",
+        where="WHERE v.device_id IS NOT NULL",
+    )
+    + f"){_SET_SPACE}"
+)
+
+_RECORDS_SQLITE = text(
+    f"INSERT INTO records ({_RECORD_COLUMNS}) VALUES (:space, :collection, :id, :seq, :parent_collection, :parent_id, "
+    f":status, :body, :state, :deleted_at) {_UPSERT_RECORD}"
+)
+_CHANGES_SQLITE = text(
+    f"INSERT INTO changes (space_id, {_CHANGE_COLUMNS}) VALUES (:space, :device, :n, :arrival, :collection, :id, :op, "
+    ":hlc, :clamped_hlc, :group, :context, :fields, :verdict, :received_at, :user)"
+)
+_VOTER_SQLITE = text(
+    """
+INSERT INTO space_devices (space_id, device_id, user_id, seen, seen_at, first_at, resync)
+VALUES (:space, :device, :user, :seen, :seen_at, :first_at, :resync)
+ON CONFLICT (space_id, device_id) DO UPDATE SET seen = excluded.seen, seen_at = excluded.seen_at"""
+)
+_SET_SPACE_ALONE = text(_SET_SPACE)
+
+
+async def write_push(
+    tx: Transaction,
+    *,
+    space: SpaceRow,
+    records: Sequence[StoredRecord],
+    changes: Sequence[StoredChange],
+    voter: VoterRow | None,
+    deleted_at: int,
+) -> None:
+    """Write what a push leaves: records, ledger, the device's vote where it moved, and the space as it now is.
+
+    `deleted_at` (Unix milliseconds) dates the tombstones among `records`. One statement on Postgres; on SQLite one for
+    each table that has something to write.
+    """
+    head = _space_parameters(space)
+    if tx.dialect == "postgresql":
+        await tx.execute(_WRITE_POSTGRES, {**head, **_arrays(records, changes, voter), "deleted_at": deleted_at})
+        return
+    if records:
+        await tx.execute(_RECORDS_SQLITE, [_record_parameters(space.id, record, deleted_at) for record in records])
+    if changes:
+        await tx.execute(_CHANGES_SQLITE, [{"space": space.id, **change._asdict()} for change in changes])
+    if voter is not None:
+        await tx.execute(_VOTER_SQLITE, {"space": space.id, **_voter_parameters(voter)})
+    await tx.execute(_SET_SPACE_ALONE, head)
+
+
+def _space_parameters(space: SpaceRow) -> dict[str, Any]:
+    return {
+        "space": space.id,
+        "head": space.head,
+        "version": _encode(space.version),
+        "life": space.life,
+        "lives": _encode(space.lives),
+        "timeline": space.timeline,
+        "records": space.records,
+        "bytes": space.bytes,
+        "server_device": space.server_device,
+        "server_hlc": space.server_hlc,
+    }
+
+
+def _record_parameters(space: str, record: StoredRecord, deleted_at: int) -> dict[str, Any]:
+    parent = record.parent or (None, None)
+    return {
+        "space": space,
+        "collection": record.collection,
+        "id": record.id,
+        "seq": record.seq,
+        "parent_collection": parent[0],
+        "parent_id": parent[1],
+        "status": record.status,
+        "body": record.body,
+        "state": record.state,
+        "deleted_at": deleted_at if record.status == 1 else None,
+    }
+
+
+def _voter_parameters(voter: VoterRow) -> dict[str, Any]:
+    return {
+        "device": voter.device,
+        "user": voter.user,
+        "seen": _encode(voter.seen),
+        "seen_at": voter.seen_at,
+        "first_at": voter.first_at,
+        "resync": voter.resync,
+    }
+
+
+def _arrays(records: Sequence[StoredRecord], changes: Sequence[StoredChange], voter: VoterRow | None) -> dict[str, Any]:
+    arrays: dict[str, Any] = {
+        "r_collection": [record.collection for record in records],
+        "r_id": [record.id for record in records],
+        "r_seq": [record.seq for record in records],
+        "r_parent_collection": [record.parent[0] if record.parent else None for record in records],
+        "r_parent_id": [record.parent[1] if record.parent else None for record in records],
+        "r_status": [record.status for record in records],
+        "r_body": [record.body for record in records],
+        "r_state": [record.state for record in records],
+    }
+    columns = list(zip(*changes, strict=True)) or [()] * len(StoredChange._fields)
+    for name, column in zip(StoredChange._fields, columns, strict=True):
+        arrays[f"c_{name}"] = list(column)
+    empty = dict.fromkeys(("device", "user", "seen", "seen_at", "first_at", "resync"))
+    for name, value in (_voter_parameters(voter) if voter else empty).items():
+        arrays[f"v_{name}"] = value
+    return arrays

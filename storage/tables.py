@@ -1,0 +1,188 @@
+"""The tables, as SQLAlchemy Core metadata, alike on SQLite and Postgres.
+
+Ids are texts made by the server or by devices, times are Unix milliseconds, version vectors and verdicts are JSON
+in bytes. Every table of the sync path begins its key with `space_id`, so that the tables can be distributed by it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("email", Text, nullable=False),
+    # The address as it is compared: one account an address, however it is spelled.
+    Column("email_key", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False, server_default="user"),
+    Column("plan", Text, nullable=False, server_default="free"),
+    Column("created_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    # The installation's own UUID: asking twice for an id gives the same one.
+    Column("key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("app_version", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_seen_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    UniqueConstraint("user_id", "key"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False, index=True),
+    Column("device_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("revoked_reason", Text),
+    Column("user_agent", Text, nullable=False, server_default=""),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    # Tokens are stored hashed; a dump of the table opens nothing.
+    Column("hash", Text, primary_key=True),
+    Column("session_id", Text, ForeignKey("sessions.id"), nullable=False, index=True),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("spent_at", BigInteger),
+)
+
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("owner_id", Text, index=True),
+    # The seq of the newest write; the row's lock makes seq order commit order.
+    Column("head", BigInteger, nullable=False),
+    Column("version", LargeBinary, nullable=False),
+    Column("life", Text, nullable=False),
+    # [[life, the head at which it began], …], oldest first.
+    Column("lives", LargeBinary, nullable=False),
+    Column("timeline", Text, nullable=False),
+    # Tombstones at or below this seq may have been collected.
+    Column("floor", BigInteger, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("server_device", Text, nullable=False),
+    Column("server_hlc", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("space_id", Text, ForeignKey("spaces.id"), nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False, index=True),
+    Column("role", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("invited_by", Text),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("space_id", "user_id"),
+)
+
+space_devices = Table(
+    "space_devices",
+    metadata,
+    Column("space_id", Text, ForeignKey("spaces.id"), nullable=False),
+    Column("device_id", Text, nullable=False, index=True),
+    Column("user_id", Text, nullable=False),
+    # What the device has promised to know, and when it last said so.
+    Column("seen", LargeBinary, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    # It lost its vote: its pushes wait for a snapshot.
+    Column("resync", Boolean, nullable=False, server_default=text("false")),
+    PrimaryKeyConstraint("space_id", "device_id"),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("space_id", Text, nullable=False),
+    Column("collection", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("parent_collection", Text),
+    Column("parent_id", Text),
+    # 0 shown, 1 deleted (a tombstone), 2 hidden, 3 a stub: a parent that nobody named yet.
+    Column("status", SmallInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Column("deleted_at", BigInteger),
+    PrimaryKeyConstraint("space_id", "collection", "id"),
+    Index("ix_records_space_id_seq", "space_id", "seq"),
+    Index("ix_records_space_id_parent", "space_id", "parent_collection", "parent_id"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("space_id", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    # The space's head after the batch: the order in which the server took changes.
+    Column("arrival", BigInteger, nullable=False),
+    Column("collection", Text),
+    Column("record_id", Text),
+    Column("op", Text, nullable=False),
+    # As it was sent; a clamped one stands beside it.
+    Column("hlc", Text, nullable=False),
+    Column("clamped_hlc", Text),
+    Column("grp", Text),
+    Column("context", LargeBinary, nullable=False),
+    Column("fields", LargeBinary),
+    # Why it was rejected, as JSON; null where it was accepted.
+    Column("verdict", LargeBinary),
+    Column("received_at", BigInteger, nullable=False),
+    Column("user_id", Text, nullable=False),
+    PrimaryKeyConstraint("space_id", "device_id", "n"),
+    Index("ix_changes_space_id_record", "space_id", "collection", "record_id"),
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

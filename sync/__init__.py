@@ -1,0 +1,1 @@
+"""The write path, the change feed and the live socket of one server process."""

@@ -1,0 +1,80 @@
+"""The sync engine of one process: its parts, put together once.
+
+    Writer    the one write path            sync/push.py
+    Feed      the one read path             sync/feed.py
+    History   what was, and going back      sync/history.py
+    Votes     which devices hold tombstones sync/votes.py
+
+Everything that touches the outside (database, bus, reader of texts, clock, randomness) is an argument, so a test
+or a simulator builds the same engine over its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.collections import SCHEMA, describe
+from storage.database import Database
+from sync import digest
+from sync.bus import Bus
+from sync.caller import Caller
+from sync.environment import Environment
+from sync.feed import Feed
+from sync.history import History
+from sync.limits import LIMITS, MIN_PROTOCOL, PROTOCOL, Limits
+from sync.messages import PushRequest
+from sync.planner import Plan
+from sync.push import Answer, ServerWrite, Writer
+from sync.texts import TextReader
+from sync.votes import Votes
+
+FEATURES = ("groups", "history", "live", "rewind", "signals", "snapshot", "spaces", "yjs")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Everything that the transports call. Close `texts` and `bus` with the process that opened them."""
+
+    database: Database
+    bus: Bus
+    texts: TextReader
+    environment: Environment
+    limits: Limits = LIMITS
+    writer: Writer = field(init=False)
+    feed: Feed = field(init=False)
+    history: History = field(init=False)
+    votes: Votes = field(init=False)
+
+    def __post_init__(self) -> None:
+        writer = Writer(self.database, self.texts, self.bus, self.environment, self.limits)
+        # The parts follow from the arguments, and a frozen value is set this way alone.
+        object.__setattr__(self, "writer", writer)
+        object.__setattr__(self, "feed", Feed(self.database, self.limits))
+        object.__setattr__(self, "history", History(self.database, writer, self.texts))
+        object.__setattr__(self, "votes", Votes(self.database, self.environment))
+
+    def describe(self, server_time: str) -> dict[str, Any]:
+        """What this server speaks: the answer of `GET /api/sync`."""
+        return {
+            "protocol": PROTOCOL,
+            "min_protocol": MIN_PROTOCOL,
+            "schema": SCHEMA,
+            "server_time": server_time,
+            "limits": self.limits.announced(),
+            "features": list(FEATURES),
+            "collections": describe(),
+        }
+
+    async def push(self, caller: Caller, space: str, request: PushRequest) -> Answer:
+        """Apply one batch; see `Writer.push`."""
+        return await self.writer.push(caller, space, request)
+
+    async def write_as_server(self, space: str, writes: Sequence[ServerWrite], *, user: str | None = None) -> Plan:
+        """Write records as the server's own device; see `Writer.write_as_server`."""
+        return await self.writer.write_as_server(space, writes, user=user)
+
+    async def digest(self, caller: Caller, space: str, bucket: str | None) -> dict[str, Any]:
+        """The digest of what a space shows; see `sync.digest`."""
+        return await digest.digest(self.database, caller, space, bucket)

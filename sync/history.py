@@ -1,0 +1,198 @@
+"""What a record was, and going back to it: history, restore, rewind.
+
+Going back is never an erasure. What a record showed at an earlier moment is worked out from the ledger by the
+merge kernel, and the difference to what it shows now is written as new changes of the server's own device, which
+every device gets as an ordinary delta and could undo again.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from conflict import clock
+from conflict import record as kernel
+from conflict.record import EMPTY, Change, RecordState
+from storage import feed as store
+from storage.collections import COLLECTIONS
+from storage.database import Database, Transaction
+from storage.history import read_touched
+from storage.push import Key, SpaceRow, StoredChange
+from storage.spaces import membership
+from sync.caller import Caller
+from sync.errors import Forbidden, Invalid, NotFound, ReadOnly
+from sync.push import ServerWrite, Writer
+from sync.texts import TextReader
+from sync.validation import Rejection, check_put
+
+_decode = msgspec.json.decode
+
+
+@dataclass(frozen=True)
+class History:
+    """The undo list of any record, and the ways back."""
+
+    database: Database
+    writer: Writer
+    texts: TextReader
+
+    async def read(self, caller: Caller, space: str, key: Key) -> dict[str, Any]:
+        """One record's accepted changes, newest first, for as long as the retention keeps them.
+
+        Raises NotFound for a space that the caller may not see, and for a record without changes.
+        """
+        async with self.database.read() as tx:
+            await _member(tx, caller, space)
+            changes = await _accepted(tx, space, key)
+        if not changes:
+            raise NotFound()
+        return {
+            "changes": [
+                {
+                    "device": change.device,
+                    "n": change.n,
+                    "at": clock.rfc3339(clock.wall_ms(_hlc(change))),
+                    "op": change.op,
+                    "fields": _decode(change.fields) if change.fields else {},
+                }
+                for change in reversed(changes)
+            ]
+        }
+
+    async def restore(self, caller: Caller, space: str, key: Key, dot: tuple[str, int]) -> None:
+        """Write what the record was just after the change `dot` as a new change.
+
+        Raises:
+            NotFound: no such space, record or change.
+            ReadOnly: the caller may read here and not write.
+        """
+
+        async def guard(tx: Transaction, row: SpaceRow) -> Sequence[ServerWrite]:
+            role = await _member(tx, caller, space)
+            if role == "viewer":
+                raise ReadOnly()
+            changes = await _accepted(tx, space, key)
+            place = next((i for i, c in enumerate(changes) if (c.device, c.n) == dot), None)
+            if place is None:
+                raise NotFound("The record has no such change.")
+            kept = {(c.device, c.n) for c in changes[: place + 1]}
+            return await self._way_back(key, changes, lambda c: (c.device, c.n) in kept)
+
+        await self.writer.write_as_server(space, (), user=caller.user, guard=guard)
+
+    async def rewind(self, caller: Caller, space: str, user: str, since: str) -> int:
+        """Take back what one member changed since a moment, record by record; how many records moved.
+
+        Raises:
+            NotFound: no such space. Forbidden: the caller is no owner of it. Invalid: `since` is no time.
+        """
+        since_ms = parse_time(since)
+
+        async def guard(tx: Transaction, row: SpaceRow) -> Sequence[ServerWrite]:
+            if await _member(tx, caller, space) != "owner":
+                raise Forbidden()
+            writes: list[ServerWrite] = []
+            for key in await read_touched(tx, space, user, since_ms):
+                changes = await _accepted(tx, space, key)
+                writes += await self._way_back(
+                    key, changes, lambda c: not (c.user == user and c.received_at >= since_ms)
+                )
+            return writes
+
+        plan = await self.writer.write_as_server(space, (), user=caller.user, guard=guard)
+        return len({(change.collection, change.id) for change in plan.changes})
+
+    async def _way_back(
+        self, key: Key, changes: list[StoredChange], keep: Callable[[StoredChange], bool]
+    ) -> list[ServerWrite]:
+        """The writes that turn what the record is now into what the kept changes alone make of it."""
+        now = await self._replay(key, changes)
+        then = await self._replay(key, [change for change in changes if keep(change)])
+        if not then.named or kernel.is_deleted(then):
+            return [] if kernel.is_deleted(now) else [ServerWrite(*key, "delete")]
+        fields = await self._difference(key, now, then, whole=kernel.is_deleted(now))
+        return [ServerWrite(*key, "put", fields)] if fields else []
+
+    async def _replay(self, key: Key, changes: list[StoredChange]) -> RecordState:
+        spec = COLLECTIONS[key[0]]
+        state = EMPTY
+        for stored in changes:
+            fields: dict[str, Any] = {}
+            if stored.op == "put":
+                checked = check_put(spec, key[1], _decode(stored.fields or b"{}"))
+                assert not isinstance(checked, Rejection), "an accepted change passes the checks it passed"
+                fields = checked
+            change = Change(
+                stored.device,
+                stored.n,
+                _hlc(stored),
+                _decode(stored.context),
+                "put" if stored.op == "put" else "delete",
+                fields,
+            )
+            state = kernel.apply(state, change, spec.rules)
+        for name, update in kernel.unread_texts(state):
+            (text,) = await self.texts.read([update])
+            state = kernel.with_text(state, name, text)
+        return state
+
+    async def _difference(self, key: Key, now: RecordState, then: RecordState, *, whole: bool) -> dict[str, Any]:
+        """The fields of a put that makes `now` show what `then` shows; every field where `whole`."""
+        rules = COLLECTIONS[key[0]].rules
+        current, target = kernel.show(now, rules).values, kernel.show(then, rules).values
+        fields: dict[str, Any] = {}
+        for name, rule in rules.fields.items():
+            here, there = current.get(name), target.get(name)
+            if rules.parent is not None and name == rules.parent[0]:
+                if whole and there is not None:
+                    fields[name] = there
+            elif rule.kind == "register":
+                if name in target and (whole or here != there):
+                    fields[name] = there
+                elif name in current and name not in target and here is not None:
+                    fields[name] = None
+            elif rule.kind == "set":
+                add, remove = set(there or ()) - set(here or ()), set(here or ()) - set(there or ())
+                if add or remove:
+                    fields[name] = {"add": sorted(add), "remove": sorted(remove)}
+            elif rule.kind == "counter":
+                if (there or 0) != (here or 0):
+                    fields[name] = {"inc": (there or 0) - (here or 0)}
+            elif (there or {}).get("text") != (here or {}).get("text"):
+                base = base64.b64decode(here["yjs"]) if here else b""
+                update = await self.texts.rewrite(base, there["text"] if there else "")
+                fields[name] = {"yjs": base64.b64encode(update).decode()}
+        return fields
+
+
+def parse_time(text: str) -> int:
+    """RFC 3339 as Unix milliseconds. Raises Invalid where it is none, or names no zone."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Invalid("since is no RFC 3339 time; write it as 2026-11-23T10:00:00.000Z.")
+    return round(moment.timestamp() * 1000)
+
+
+async def _member(tx: Transaction, caller: Caller, space: str) -> str:
+    found = await membership(tx, space, caller.user)
+    if found is None or found[2] != "member":
+        raise NotFound()
+    return found[1]
+
+
+async def _accepted(tx: Transaction, space: str, key: Key) -> list[StoredChange]:
+    changes = await store.read_history(tx, space, key[0], key[1])
+    accepted = [change for change in changes if change.verdict is None and change.op != "void"]
+    return sorted(accepted, key=lambda change: (change.arrival, change.n))
+
+
+def _hlc(change: StoredChange) -> str:
+    return change.clamped_hlc or change.hlc

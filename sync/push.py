@@ -1,0 +1,487 @@
+"""The one write path: a batch of changes becomes rows, in one transaction, or is refused whole.
+
+What is checked, in this order: the right to see the space, the device, the schema, the right to write, the
+device's cursor, `after` (server_behind, device_forked), repeated numbers (device_forked), holes (gap); then each
+change alone (`sync.planner`); then what the batch leaves (mass_delete, over_quota). An answer means that the
+transaction has committed.
+
+Invariants
+    W1  The space's row is locked first, so within a space seq order is commit order.
+    W2  A dot counts once: numbers at or below the device's entry in the space's version are compared with the
+        ledger as they were sent, and skipped.
+    W3  A context is cut to what the space has seen, so `saw` has no cycles and no device can fake knowledge.
+    W4  What is announced after the commit is a hint; losing it costs latency only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from conflict import clock
+from conflict.values import json_equal
+from conflict.vectors import cut, merged
+from storage import push as store
+from storage.collections import SCHEMA
+from storage.counts import count_devices, count_shown
+from storage.database import Database, Transaction
+from storage.errors import Busy
+from storage.push import Opened, SpaceRow, StoredChange, VoterRow
+from sync.bus import Bus
+from sync.caller import Caller
+from sync.cursors import decode_cursor, encode_cursor
+from sync.environment import Environment
+from sync.errors import (
+    DeviceForked,
+    DeviceRevoked,
+    Gap,
+    Invalid,
+    MassDelete,
+    NotFound,
+    OverQuota,
+    ReadOnly,
+    Resync,
+    SchemaAhead,
+    ServerBehind,
+    TooManyDevices,
+    Unavailable,
+    UnknownDevice,
+)
+from sync.limits import Limits
+from sync.messages import PushRequest, Rejected, SentChange
+from sync.planner import Plan, Planner, named_keys
+from sync.texts import TextReader
+
+# A serialization failure on one space means another push was there; three more tries end nearly all of them.
+BUSY_RETRIES = 3
+
+_decode = msgspec.json.decode
+
+
+@dataclass(frozen=True, slots=True)
+class ServerWrite:
+    """A write of the server itself, as its own device: fields as a device would send them; empty for a delete."""
+
+    collection: str
+    id: str
+    op: str
+    fields: dict[str, Any] | None = None
+
+
+# Looks at the locked space, may raise, and says what is to be written.
+Guard = Callable[[Transaction, SpaceRow], Awaitable[Sequence[ServerWrite]]]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of a push; `encode` gives the wire form."""
+
+    acked: int
+    space: SpaceRow
+    server_ms: int
+    skew_ms: int | None
+    rejected: list[Rejected]
+    clamped: list[int]
+    limits: Limits
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of the protocol."""
+        return {
+            "acked": self.acked,
+            "life": self.space.life,
+            "cursor": encode_cursor(self.space),
+            "server_time": clock.rfc3339(self.server_ms),
+            "clock_skew_ms": self.skew_ms,
+            "rejected": self.rejected,
+            "clamped": self.clamped,
+            "quota": {
+                "records": self.space.records,
+                "records_max": self.limits.records_max,
+                "bytes": self.space.bytes,
+                "bytes_max": self.limits.bytes_max,
+            },
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeated:
+    """What comparing a request with the ledger found."""
+
+    matched: int | None
+    rejected: list[Rejected]
+    clamped: list[int]
+    forked: bool
+    context: dict[str, int] | None
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Pushes of devices, and the server's own writes, into any space of one database."""
+
+    database: Database
+    texts: TextReader
+    bus: Bus
+    environment: Environment
+    limits: Limits
+
+    async def push(self, caller: Caller, space: str, request: PushRequest) -> Answer:
+        """Apply one batch.
+
+        Args:
+            caller: whose session it is; the device of the request must be theirs.
+            space: the id of the space; one that the caller may not see is NotFound.
+            request: a batch that passed `decode_push`.
+
+        Raises:
+            SyncError: nothing was applied. `sync.errors` says for each what the device does next.
+        """
+        if request.schema > SCHEMA:
+            raise SchemaAhead(details={"schema": SCHEMA})
+        if request.schema < 1:
+            raise Invalid(f"schema is {request.schema}; schemas count from 1.")
+        opened_at = self.environment.now_ms()
+        before, answer = await self._retrying(lambda: self._push_once(caller, space, request, opened_at))
+        await self._announce(space, before, answer.space.head)
+        if request.seen:
+            await self._announce_seen(caller, space, request)
+        return answer
+
+    async def _retrying(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        for tries in range(BUSY_RETRIES + 1):
+            try:
+                return await attempt()
+            except Busy:
+                if tries == BUSY_RETRIES:
+                    raise Unavailable(retry_after_s=1) from None
+                jitter = self.environment.token_bytes(1)[0] / 255
+                await asyncio.sleep(0.01 * 2**tries * (0.5 + jitter))
+        raise AssertionError("unreachable")
+
+    async def _push_once(self, caller: Caller, space: str, request: PushRequest, now_ms: int) -> tuple[int, Answer]:
+        async with self.database.write() as tx:
+            opened = await store.open_push(
+                tx,
+                space=space,
+                user=caller.user,
+                device=request.device,
+                after_n=request.after.n if request.after else None,
+                keys=named_keys(request.changes),
+            )
+            if opened is None or opened.role is None or opened.state != "member":
+                raise NotFound()
+            opened = replace(opened, space=self._in_present_life(opened.space, now_ms))
+            acked = opened.space.version.get(request.device, 0)
+            held = [change for change in request.changes if change.n <= acked]
+            new = [change for change in request.changes if change.n > acked]
+            repeated = await self._check_device(tx, caller, opened, request, held)
+            self._check_rights(opened, request)
+            if new:
+                _check_cursor(opened, request, acked)
+            self._check_numbers(opened, request, acked, repeated)
+            if opened.voter is None:
+                await self._check_room_for_device(tx, caller, opened, request.device)
+            planner = await self._plan(tx, opened, request, new, caller.user, now_ms, repeated.context)
+            plan = planner.finish()
+            if new:
+                await self._check_outcome(tx, planner, opened.space, plan, request)
+            await store.write_push(
+                tx,
+                space=plan.space,
+                records=plan.records,
+                changes=plan.changes,
+                voter=_voter(opened, request, caller, now_ms),
+                deleted_at=now_ms,
+            )
+        return opened.space.head, Answer(
+            acked=max(acked, new[-1].n if new else 0),
+            space=plan.space,
+            server_ms=now_ms,
+            skew_ms=_skew_ms(request.sent_at, now_ms),
+            rejected=repeated.rejected + plan.rejected,
+            clamped=repeated.clamped + plan.clamped,
+            limits=self.limits,
+        )
+
+    async def write_as_server(
+        self, space: str, writes: Sequence[ServerWrite], *, user: str | None = None, guard: Guard | None = None
+    ) -> Plan:
+        """Write records as the server's own device, with the head as context.
+
+        `user` names the person on whose behalf it is (None for the catalog); the caller has checked their right.
+        `guard(tx, space)` may look at the locked space first and raise; what it returns replaces `writes`.
+
+        Raises:
+            Invalid: a write was refused; nothing was applied. The details name each refusal.
+            NotFound: there is no such space.
+        """
+        before, plan = await self._retrying(lambda: self._server_once(space, writes, user, guard))
+        await self._announce(space, before, plan.space.head)
+        return plan
+
+    async def _server_once(
+        self, space_id: str, writes: Sequence[ServerWrite], user: str | None, guard: Guard | None
+    ) -> tuple[int, Plan]:
+        now_ms = self.environment.now_ms()
+        async with self.database.write() as tx:
+            # The row is locked first: what a guard reads after it cannot be outdated by another push.
+            opened = await store.open_push(tx, space=space_id, user=user or "", device="", after_n=None, keys=())
+            if opened is None:
+                raise NotFound()
+            space = self._in_present_life(opened.space, now_ms)
+            if guard is not None:
+                writes = await guard(tx, space)
+            changes, last_hlc = _server_changes(space, writes, now_ms)
+            opened = await store.open_push(
+                tx, space=space_id, user=user or "", device="", after_n=None, keys=named_keys(changes)
+            )
+            assert opened is not None
+            planner = Planner(
+                replace(space, server_hlc=last_hlc),
+                space.server_device,
+                user or "",
+                opened.records,
+                self.texts,
+                self.limits,
+                now_ms,
+                as_server=True,
+            )
+            await planner.judge(changes)
+            await _settle(tx, space_id, planner)
+            plan = planner.finish()
+            if plan.rejected:
+                raise Invalid(
+                    "The server refuses its own write.", details={"rejected": msgspec.to_builtins(plan.rejected)}
+                )
+            if changes:
+                await store.write_push(
+                    tx, space=plan.space, records=plan.records, changes=plan.changes, voter=None, deleted_at=now_ms
+                )
+        return opened.space.head, plan
+
+    # -- checks ----------------------------------------------------------------------------------------------
+
+    def _in_present_life(self, space: SpaceRow, now_ms: int) -> SpaceRow:
+        """Begin a new life where the database's timeline changed since the space was last written."""
+        timeline = self.database.timeline
+        if space.timeline == timeline:
+            return space
+        if not space.timeline:
+            return replace(space, timeline=timeline)
+        life = new_life(self.environment)
+        return replace(
+            space,
+            timeline=timeline,
+            life=life,
+            lives=[*space.lives, (life, space.head)],
+            server_device=new_server_device(self.environment),
+            server_hlc=clock.pack(now_ms, 0),
+        )
+
+    async def _check_device(
+        self,
+        tx: Transaction,
+        caller: Caller,
+        opened: Opened,
+        request: PushRequest,
+        held: list[SentChange],
+    ) -> _Repeated:
+        if opened.device_user != caller.user:
+            raise UnknownDevice(details={"matched": 0, "rejected": []})
+        stored = await store.read_changes(tx, opened.space.id, request.device, held[0].n, held[-1].n) if held else []
+        repeated = compare(request, opened.after, held, stored)
+        if opened.device_revoked:
+            raise DeviceRevoked(details=_fork_details(repeated))
+        return repeated
+
+    def _check_rights(self, opened: Opened, request: PushRequest) -> None:
+        if opened.role == "viewer" and any(change.op != "void" for change in request.changes):
+            raise ReadOnly()
+
+    def _check_numbers(self, opened: Opened, request: PushRequest, acked: int, repeated: _Repeated) -> None:
+        if request.after is not None and request.after.n > acked:
+            raise ServerBehind(details={"acked": acked})
+        if repeated.forked:
+            raise DeviceForked(details=_fork_details(repeated))
+        if request.changes and request.changes[0].n > acked + 1:
+            raise Gap(details={"expected": acked + 1})
+
+    async def _check_room_for_device(self, tx: Transaction, caller: Caller, opened: Opened, device: str) -> None:
+        if await count_devices(tx, opened.space.id, caller.user) >= self.limits.devices_max:
+            raise TooManyDevices(
+                f"Changes of one member come from at most {self.limits.devices_max} devices in a space; revoke one."
+            )
+
+    async def _check_outcome(
+        self, tx: Transaction, planner: Planner, before: SpaceRow, plan: Plan, request: PushRequest
+    ) -> None:
+        if not request.confirm_deletes:
+            for collection, count in planner.deleted_live().items():
+                if count <= self.limits.mass_delete_records:
+                    continue
+                live = await count_shown(tx, before.id, collection)
+                if count * 2 > live:
+                    raise MassDelete(
+                        f"The batch deletes {count} of {live} {collection}; ask the user and confirm it.",
+                        details={"collection": collection, "count": count, "of": live},
+                    )
+        over = plan.space.records > self.limits.records_max or plan.space.bytes > self.limits.bytes_max
+        if over and any(change.op == "put" for change in request.changes):
+            raise OverQuota(
+                details={
+                    "records": plan.space.records,
+                    "records_max": self.limits.records_max,
+                    "bytes": plan.space.bytes,
+                    "bytes_max": self.limits.bytes_max,
+                }
+            )
+
+    # -- the plan --------------------------------------------------------------------------------------------
+
+    async def _plan(
+        self,
+        tx: Transaction,
+        opened: Opened,
+        request: PushRequest,
+        new: list[SentChange],
+        user: str,
+        now_ms: int,
+        context: dict[str, int] | None,
+    ) -> Planner:
+        planner = Planner(opened.space, request.device, user, opened.records, self.texts, self.limits, now_ms)
+        if new:
+            await planner.judge(new, context)
+            await _settle(tx, opened.space.id, planner)
+        return planner
+
+    async def _announce(self, space: str, before: int, head: int) -> None:
+        if head > before:
+            await self.bus.publish(f"space:{space}", msgspec.json.encode({"from": before, "to": head}))
+
+    async def _announce_seen(self, caller: Caller, space: str, request: PushRequest) -> None:
+        event = {"kind": "seen", "space": space, "device": request.device, "version": request.seen}
+        await self.bus.publish(f"user:{caller.user}", msgspec.json.encode(event))
+
+
+async def _settle(tx: Transaction, space: str, planner: Planner) -> None:
+    moved = planner.settle()
+    if moved:
+        planner.absorb(await store.read_below(tx, space, moved))
+
+
+def new_life(environment: Environment) -> str:
+    """A name for a life of a space: short, and never the same twice."""
+    return environment.token_bytes(4).hex()
+
+
+def new_server_device(environment: Environment) -> str:
+    """The id under which the server itself writes in one life of a space."""
+    return "server-" + environment.token_bytes(6).hex()
+
+
+def _server_changes(space: SpaceRow, writes: Sequence[ServerWrite], now_ms: int) -> tuple[list[SentChange], str]:
+    n = space.version.get(space.server_device, 0)
+    hlc = space.server_hlc
+    changes = []
+    for write in writes:
+        n += 1
+        hlc = clock.tick(hlc, now_ms)
+        changes.append(
+            SentChange(
+                n=n,
+                hlc=hlc,
+                op="put" if write.op == "put" else "delete",
+                collection=write.collection,
+                id=write.id,
+                fields=write.fields or {},
+                context=dict(space.version),
+            )
+        )
+    return changes, hlc
+
+
+def compare(
+    request: PushRequest, after: StoredChange | None, held: list[SentChange], stored: list[StoredChange]
+) -> _Repeated:
+    """Hold what the device says the server has against the ledger, as it was sent and never as it was clamped."""
+    ledger = {change.n: change for change in stored}
+    rejections: list[Rejected] = []
+    clamped: list[int] = []
+    first = request.changes[0].n if request.changes else None
+    if request.after is None and first is not None and first > 1:
+        return _Repeated(None, [], [], True, None)
+    if request.after is not None and (after is None or after.hlc != request.after.hlc):
+        return _Repeated(None, [], [], True, None)
+    matched = request.after.n if request.after is not None else 0
+    context: dict[str, int] | None = None
+    for sent in held:
+        known = ledger.get(sent.n)
+        if known is None or not _same(sent, known):
+            return _Repeated(matched, rejections, clamped, True, None)
+        matched = sent.n
+        context = sent.context if sent.context is not None else context
+        if known.verdict is not None:
+            rejections.append(Rejected(sent.n, **_decode(known.verdict)))
+        if known.clamped_hlc is not None:
+            clamped.append(sent.n)
+    return _Repeated(matched, rejections, clamped, False, context)
+
+
+def _same(sent: SentChange, known: StoredChange) -> bool:
+    if sent.hlc != known.hlc:
+        return False
+    if sent.op == "void" and known.op != "void":
+        # A void stands for a change that was never accepted: what was accepted is not withdrawn by it.
+        return True
+    if known.op == "void":
+        return True
+    return (
+        sent.op == known.op
+        and sent.collection == known.collection
+        and sent.id == known.id
+        and json_equal(sent.fields or {}, _decode(known.fields) if known.fields else {})
+    )
+
+
+def _fork_details(repeated: _Repeated) -> dict[str, Any]:
+    return {"matched": repeated.matched, "rejected": msgspec.to_builtins(repeated.rejected)}
+
+
+def _check_cursor(opened: Opened, request: PushRequest, acked: int) -> None:
+    if opened.voter is not None and opened.voter.resync:
+        raise Resync(details={"acked": acked})
+    if request.cursor is None:
+        return
+    try:
+        decode_cursor(request.cursor, opened.space)
+    except Resync as error:
+        raise Resync(error.message, details={"acked": acked}) from None
+
+
+def _voter(opened: Opened, request: PushRequest, caller: Caller, now_ms: int) -> VoterRow | None:
+    """The device's vote on tombstones, where this push gives one or moves it."""
+    known = opened.voter
+    if known is not None and not request.seen:
+        return None
+    seen = cut(request.seen or {}, opened.space.version)
+    if known is None:
+        return VoterRow(
+            device=request.device, user=caller.user, seen=seen, seen_at=now_ms, first_at=now_ms, resync=False
+        )
+    return replace(known, seen=merged(known.seen, seen), seen_at=now_ms)
+
+
+def _skew_ms(sent_at: str | None, now_ms: int) -> int | None:
+    """How far the device's clock is ahead of the server's, in milliseconds; None where it did not say."""
+    if sent_at is None:
+        return None
+    try:
+        sent = datetime.fromisoformat(sent_at)
+        return round((sent if sent.tzinfo else sent.replace(tzinfo=UTC)).timestamp() * 1000) - now_ms
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,57 @@
+"""The child process that reads texts: `python -m sync.text_worker`, frames on stdin, frames on stdout.
+
+It may hang or run out of memory; its parent kills it then (see `sync.texts`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+import sys
+from typing import BinaryIO
+
+import msgspec
+
+from conflict.errors import BadText
+from conflict.text import read_text, rewrite_text
+from sync.texts import LENGTH, ReadTexts, RewriteText, TextAnswer
+
+# A text of 256 KiB needs far less; a bomb ends here and not in the machine's swap.
+MEMORY_BYTES_MAX = 512 * 1024 * 1024
+# A child whose parent is gone while it hangs must not spin for ever.
+CPU_S_MAX = 3600
+
+_decoder = msgspec.msgpack.Decoder(ReadTexts | RewriteText)
+
+
+def answer(question: ReadTexts | RewriteText) -> TextAnswer:
+    """Read, or rewrite; what cannot be read is an answer too."""
+    try:
+        if isinstance(question, ReadTexts):
+            return TextAnswer(texts=[read_text(update) for update in question.updates])
+        return TextAnswer(update=rewrite_text(question.update, question.text))
+    except (BadText, MemoryError) as error:
+        return TextAnswer(error=str(error) or "the text needs too much memory")
+
+
+def serve(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer every frame of `source` on `sink` until it ends."""
+    while header := source.read(LENGTH.size):
+        (length,) = LENGTH.unpack(header)
+        data = msgspec.msgpack.encode(answer(_decoder.decode(source.read(length))))
+        sink.write(LENGTH.pack(len(data)) + data)
+        sink.flush()
+
+
+def main() -> None:
+    # Ctrl-C reaches the whole terminal; the parent ends its children itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_S_MAX, CPU_S_MAX))
+    serve(sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Real servers for the whole run, a fresh database for each test.
+
+The process that drives the run starts one PostgreSQL and one Redis, lazily where there are no workers, and hands
+their ports to the workers; they end with it, however the workers end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, settings
+
+from storage.database import Database, open_database
+from storage.migrations import upgrade
+from tests.services.postgres import USER, Postgres, postgres, run_statement
+from tests.services.redis import Redis, redis_server
+
+POSTGRES_PORT = "FITAI_TEST_POSTGRES_PORT"
+REDIS_PORT = "FITAI_TEST_REDIS_PORT"
+TEMPLATE = "fitai_template"
+
+settings.register_profile(
+    "default",
+    max_examples=int(os.environ.get("FITAI_HYPOTHESIS_EXAMPLES", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("default")
+
+
+class Servers:
+    """The run's servers, started when the first test asks."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._postgres: Postgres | None = None
+        self._redis: Redis | None = None
+
+    def postgres_port(self) -> int:
+        if POSTGRES_PORT in os.environ:
+            return int(os.environ[POSTGRES_PORT])
+        if self._postgres is None:
+            self._postgres = self._stack.enter_context(postgres())
+            asyncio.run(upgrade(self._postgres.create_database(TEMPLATE)))
+        return self._postgres.port
+
+    def redis_port(self) -> int:
+        if REDIS_PORT in os.environ:
+            return int(os.environ[REDIS_PORT])
+        if self._redis is None:
+            self._redis = self._stack.enter_context(redis_server())
+        return self._redis.port
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+SERVERS = pytest.StashKey[Servers]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    servers = config.stash[SERVERS] = Servers()
+    drives_workers = not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", default=None))
+    if drives_workers:
+        # Workers inherit the environment, and find the servers there.
+        os.environ[POSTGRES_PORT] = str(servers.postgres_port())
+        os.environ[REDIS_PORT] = str(servers.redis_port())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[SERVERS].close()
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Servers:
+    return request.config.stash[SERVERS]
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file; a test copies it."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    asyncio.run(upgrade(f"sqlite+aiosqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A fresh migrated SQLite database."""
+    path = tmp_path / "fitai.db"
+    shutil.copyfile(sqlite_template, path)
+    return f"sqlite+aiosqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_url(servers: Servers) -> Iterator[str]:
+    """A fresh migrated Postgres database."""
+    name = f"test_{uuid.uuid4().hex[:16]}"
+    base = f"postgresql+asyncpg://{USER}@127.0.0.1:{servers.postgres_port()}"
+    asyncio.run(run_statement(f"{base}/postgres", f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"'))
+    yield f"{base}/{name}"
+    asyncio.run(run_statement(f"{base}/postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A fresh migrated database, on SQLite and on Postgres in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """An open database, on SQLite and on Postgres in turn."""
+    opened = await open_database(database_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def redis_url(servers: Servers, worker_id: str) -> str:
+    """A Redis database that no other worker uses, empty."""
+    import redis
+
+    number = 0 if worker_id == "master" else 1 + int(worker_id.removeprefix("gw"))
+    url = f"redis://127.0.0.1:{servers.redis_port()}/{number}"
+    with redis.Redis.from_url(url) as connection:
+        connection.flushdb()
+    return url
+
+
+@pytest.fixture
+def redis_of_its_own() -> Iterator[Redis]:
+    """A Redis that the test may kill."""
+    with redis_server() as server:
+        yield server

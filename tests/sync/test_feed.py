@@ -1,0 +1,196 @@
+"""Pull, snapshot, digest and cursors, rule by rule, on both databases."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage import tables
+from sync.cursors import decode_before, decode_cursor, encode_cursor
+from sync.errors import BadCursor, Malformed, NotFound, Resync
+from sync.limits import Limits
+from tests.sync.harness import Device, World
+
+
+async def fill(world: World, device: Device, count: int) -> list[str]:
+    ids = [world.uuid() for _ in range(count)]
+    for start in range(0, count, 500):
+        await device.push(*(device.put("workouts", id, title=f"w{id[-4:]}") for id in ids[start : start + 500]))
+    return ids
+
+
+async def test_each_record_comes_once_as_it_is_now_in_seq_order(world: World) -> None:
+    phone = await world.device()
+    ids = await fill(world, phone, 5)
+    await phone.push(phone.put("workouts", ids[0], title="again"))
+
+    records = await phone.pull(limit=2)
+
+    assert [r["id"] for r in records] == [*ids[1:], ids[0]]
+    assert [r["seq"] for r in records] == sorted(r["seq"] for r in records)
+    assert await phone.pull() == []
+
+
+async def test_the_version_stands_on_the_last_page_alone(world: World) -> None:
+    phone = await world.device()
+    await fill(world, phone, 3)
+    first = json.loads(await world.engine.feed.pull(phone.caller, world.space, None, 2))
+    last = json.loads(await world.engine.feed.pull(phone.caller, world.space, first["cursor"], 2))
+    assert (first["more"], "version" in first) == (True, False)
+    assert (last["more"], last["version"]) == (False, {phone.id: 3})
+
+
+async def test_a_page_ends_at_its_bytes_and_loses_nothing(database: Any) -> None:
+    world = await World.make(database, Limits(page_bytes_max=600))
+    phone = await world.device()
+    ids = await fill(world, phone, 10)
+    first = json.loads(await world.engine.feed.pull(phone.caller, world.space, None, 1_000))
+    assert 0 < len(first["records"]) < 10
+    assert [r["id"] for r in await phone.pull()] == ids
+    await world.close()
+
+
+async def test_a_snapshot_comes_newest_first_and_goes_on_with_a_pull(world: World) -> None:
+    phone, laptop = await world.device(), await world.device()
+    ids = await fill(world, phone, 5)
+    await phone.push(phone.delete("workouts", ids[2]))
+    feed = world.engine.feed
+
+    first = json.loads(await feed.snapshot(laptop.caller, world.space, None, 3))
+    await phone.push(phone.put("workouts", ids[0], title="moved above the ceiling"))
+    rest = json.loads(await feed.snapshot(laptop.caller, world.space, first["before"], 3))
+
+    assert [r["id"] for r in first["records"]] == [ids[4], ids[3], ids[1]]
+    assert first["version"] == {phone.id: 6}
+    assert (rest["records"], rest["before"]) == ([], None)
+    laptop.cursor = first["cursor"]
+    assert [r["values"]["title"] for r in await laptop.pull()] == ["moved above the ceiling"]
+
+
+async def test_a_cursor_of_another_space_is_a_bad_cursor(world: World) -> None:
+    phone = await world.device()
+    other = await world.add_space(world.user, "shared")
+    await phone.pull(other)
+    with pytest.raises(BadCursor):
+        await phone.pull(world.space)
+
+
+@given(st.text(max_size=80) | st.binary(max_size=60).map(lambda b: base64.urlsafe_b64encode(b).decode().rstrip("=")))
+def test_a_forged_cursor_is_refused_and_never_an_accident(text: str) -> None:
+    space = FakeSpace()
+    for decode in (decode_cursor, decode_before):
+        with pytest.raises((BadCursor, Resync)):
+            decode(text, space)
+
+
+class FakeSpace:
+    id, head, life, floor = "space", 10, "b", 0
+    lives = [("a", 0), ("b", 5)]  # noqa: RUF012
+
+
+def cursor_of_life(life: str, seq: int, head: int) -> str:
+    space = FakeSpace()
+    space.life, space.head = life, head
+    return encode_cursor(space, seq)
+
+
+def test_a_cursor_of_the_life_before_is_good_where_its_head_was_not_beyond_the_new_lifes_beginning() -> None:
+    assert decode_cursor(cursor_of_life("a", 5, 5), FakeSpace()) == 5
+    assert decode_cursor(cursor_of_life("a", 3, 5), FakeSpace()) == 3
+    with pytest.raises(Resync):
+        decode_cursor(cursor_of_life("a", 3, 6), FakeSpace())
+    with pytest.raises(Resync):
+        decode_cursor(cursor_of_life("x", 3, 3), FakeSpace())
+
+
+def test_a_cursor_beyond_the_head_was_never_given_out() -> None:
+    with pytest.raises(BadCursor):
+        decode_cursor(cursor_of_life("b", 11, 11), FakeSpace())
+
+
+async def test_a_new_timeline_of_the_database_begins_a_new_life_at_the_next_write(world: World) -> None:
+    phone = await world.device()
+    await fill(world, phone, 2)
+    await phone.pull()
+    async with world.database.write() as tx:
+        await tx.execute(tables.spaces.update().values(timeline="another"))
+    before = (await world.engine.feed.space(world.space)).life
+
+    answer = await phone.push(phone.put("workouts", world.uuid(), title="first of the new life"))
+
+    assert answer.space.life != before
+    assert answer.space.lives[-1] == (answer.space.life, 2)
+    assert len(await phone.pull()) == 1
+
+
+async def test_the_digest_is_the_sum_that_the_protocol_defines(world: World) -> None:
+    phone = await world.device()
+    ids = await fill(world, phone, 20)
+    await phone.push(phone.delete("workouts", ids[0]))
+    records = {r["id"]: r for r in await phone.pull() if not r["deleted"]}
+    total = 0
+    for id, record in records.items():
+        total += int(hashlib.sha256(f"workouts\0{id}\0{record['seq']}".encode()).hexdigest()[:32], 16)
+
+    found = await world.engine.digest(phone.caller, world.space, None)
+
+    assert (found["count"], found["digest"]) == (19, f"{total % 2**128:032x}")
+    name = next(iter(found["buckets"]))
+    bucket = await world.engine.digest(phone.caller, world.space, name)
+    part = 0
+    for record in bucket["records"]:
+        key = f"{record['collection']}\0{record['id']}"
+        assert hashlib.sha256(key.encode()).hexdigest()[:2] == name
+        part += int(hashlib.sha256(f"{key}\0{record['seq']}".encode()).hexdigest()[:32], 16)
+    assert found["buckets"][name] == f"{part % 2**128:032x}"
+    with pytest.raises(Malformed):
+        await world.engine.digest(phone.caller, world.space, "zz")
+
+
+async def test_pulled_ids_come_whatever_the_cursor_and_unknown_ones_as_gone(world: World) -> None:
+    phone = await world.device()
+    ids = await fill(world, phone, 2)
+    await phone.push(phone.delete("workouts", ids[1]))
+    unknown = world.uuid()
+    answer = json.loads(await world.engine.feed.pull_ids(phone.caller, world.space, [*ids, unknown]))
+    found = {r["id"]: r for r in answer["records"]}
+    assert found[ids[0]]["deleted"] is False
+    assert found[ids[1]]["deleted"] is True and found[ids[1]]["seq"] == 3
+    assert found[unknown] == {"id": unknown, "deleted": True}
+    with pytest.raises(Malformed):
+        await world.engine.feed.pull_ids(phone.caller, world.space, ["x"] * 501)
+
+
+async def test_a_stranger_reads_nothing(world: World) -> None:
+    phone, stranger = await world.device(), await world.device(await world.add_user())
+    await fill(world, phone, 1)
+    feed = world.engine.feed
+    for reading in (
+        feed.pull(stranger.caller, world.space, None, 10),
+        feed.pull(stranger.caller, world.uuid(), None, 10),
+        feed.snapshot(stranger.caller, world.space, None, 10),
+        feed.pull_ids(stranger.caller, world.space, ["x"]),
+        world.engine.digest(stranger.caller, world.space, None),
+        world.engine.history.read(stranger.caller, world.space, ("workouts", "x")),
+    ):
+        with pytest.raises(NotFound):
+            await reading
+
+
+async def test_a_delta_holds_everything_after_a_seq_or_is_too_much(database: Any) -> None:
+    world = await World.make(database, Limits(delta_records_max=3))
+    phone = await world.device()
+    await fill(world, phone, 3)
+    delta = await world.engine.feed.read_delta(world.space, 1)
+    assert delta is not None
+    assert [json.loads(r)["seq"] for r in delta.records] == [2, 3]
+    assert (delta.from_seq, delta.to_seq, delta.version) == (1, 3, {phone.id: 3})
+    await fill(world, phone, 1)
+    assert await world.engine.feed.read_delta(world.space, 0) is None
+    await world.close()

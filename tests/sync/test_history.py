@@ -1,0 +1,129 @@
+"""What a record was, and the ways back, on both databases."""
+
+from __future__ import annotations
+
+import base64
+
+import pycrdt
+import pytest
+
+from conflict.clock import rfc3339
+from sync.errors import Forbidden, Invalid, NotFound, ReadOnly
+from tests.sync.harness import World
+
+
+def text_update(text: str) -> dict[str, str]:
+    document = pycrdt.Doc()
+    document["text"] = pycrdt.Text(text)
+    return {"yjs": base64.b64encode(document.get_update()).decode()}
+
+
+async def test_history_lists_the_accepted_changes_newest_first(world: World) -> None:
+    phone = await world.device()
+    workout = world.uuid()
+    await phone.push(phone.put("workouts", workout, title="A"), phone.put("workouts", workout, title=5))
+    await phone.push(phone.put("workouts", workout, rating=3), phone.delete("workouts", workout))
+
+    changes = (await world.engine.history.read(phone.caller, world.space, ("workouts", workout)))["changes"]
+
+    assert [(c["n"], c["op"], c["fields"]) for c in changes] == [
+        (4, "delete", {}),
+        (3, "put", {"rating": 3}),
+        (1, "put", {"title": "A"}),
+    ]
+    assert changes[-1]["device"] == phone.id
+    assert changes[-1]["at"].endswith("Z")
+
+
+async def test_restore_writes_an_earlier_state_back_as_a_new_change(world: World) -> None:
+    phone = await world.device()
+    workout = world.uuid()
+    await phone.push(
+        phone.put("workouts", workout, title="A", tags={"add": ["x"]}),
+        phone.put("workouts", workout, title="B", rating=4, tags={"add": ["y"], "remove": ["x"]}),
+    )
+    await world.engine.history.restore(phone.caller, world.space, ("workouts", workout), (phone.id, 1))
+    (record,) = await phone.pull()
+    assert record["values"] == {"rating": None, "tags": ["x"], "title": "A"}
+    assert record["updated_by"] == "server-a1"
+    assert phone.context["server-a1"] == 1
+
+
+async def test_restore_brings_a_deleted_record_back_whole(world: World) -> None:
+    phone = await world.device()
+    workout = world.uuid()
+    await phone.push(
+        phone.put("workouts", workout, title="A", notes=text_update("felt strong")), phone.delete("workouts", workout)
+    )
+    await world.engine.history.restore(phone.caller, world.space, ("workouts", workout), (phone.id, 1))
+    (record,) = await phone.pull()
+    assert (record["values"]["title"], record["values"]["notes"]["text"]) == ("A", "felt strong")
+
+
+async def test_restore_takes_a_text_back_too(world: World) -> None:
+    phone = await world.device()
+    workout = world.uuid()
+    document = pycrdt.Doc()
+    document["text"] = text = pycrdt.Text("felt strong")
+    first = {"yjs": base64.b64encode(document.get_update()).decode()}
+    before = document.get_state()
+    text += ", then weak"
+    second = {"yjs": base64.b64encode(document.get_update(before)).decode()}
+    await phone.push(phone.put("workouts", workout, notes=first), phone.put("workouts", workout, notes=second))
+    (record,) = await phone.pull()
+    assert record["values"]["notes"]["text"] == "felt strong, then weak"
+
+    await world.engine.history.restore(phone.caller, world.space, ("workouts", workout), (phone.id, 1))
+
+    (record,) = await phone.pull()
+    assert record["values"]["notes"]["text"] == "felt strong"
+
+
+async def test_restore_to_an_unknown_change_or_by_a_viewer_is_refused(world: World) -> None:
+    phone, guest = await world.device(), await world.device(await world.add_user())
+    shared = await world.add_space(world.user, "shared")
+    await world.add_member(shared, guest.caller.user, "viewer")
+    workout = world.uuid()
+    await phone.push(phone.put("workouts", workout, title="A"), space=shared)
+    restore = world.engine.history.restore
+    with pytest.raises(NotFound):
+        await restore(phone.caller, shared, ("workouts", workout), (phone.id, 9))
+    with pytest.raises(ReadOnly):
+        await restore(guest.caller, shared, ("workouts", workout), (phone.id, 1))
+
+
+async def test_rewind_takes_back_one_members_changes_since_a_moment_and_no_others(world: World) -> None:
+    owner, vandal = await world.device(), await world.device(await world.add_user())
+    shared = await world.add_space(world.user, "shared")
+    await world.add_member(shared, vandal.caller.user, "editor")
+    kept, spoiled, deleted, planted = (world.uuid() for _ in range(4))
+    await owner.push(*(owner.put("workouts", id, title="mine") for id in (kept, spoiled, deleted)), space=shared)
+    await vandal.pull(shared)
+    world.clock.ms += 1_000
+    since = rfc3339(world.clock.ms)
+    await vandal.push(
+        vandal.put("workouts", spoiled, title="spoiled"),
+        vandal.delete("workouts", deleted),
+        vandal.put("workouts", planted, title="planted"),
+        space=shared,
+    )
+
+    assert await world.engine.history.rewind(owner.caller, shared, vandal.caller.user, since) == 3
+
+    records = {r["id"]: r for r in await owner.pull(shared)}
+    assert {id: r["values"]["title"] for id, r in records.items() if not r["deleted"]} == {
+        kept: "mine",
+        spoiled: "mine",
+        deleted: "mine",
+    }
+    assert records[planted]["deleted"]
+
+
+async def test_only_an_owner_rewinds(world: World) -> None:
+    editor = await world.device(await world.add_user())
+    shared = await world.add_space(world.user, "shared")
+    await world.add_member(shared, editor.caller.user, "editor")
+    with pytest.raises(Forbidden):
+        await world.engine.history.rewind(editor.caller, shared, world.user, "2026-01-01T00:00:00Z")
+    with pytest.raises(Invalid):
+        await world.engine.history.rewind(editor.caller, shared, world.user, "yesterday")

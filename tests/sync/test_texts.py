@@ -1,0 +1,96 @@
+"""Texts: hostile updates cost their own change and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+
+import pycrdt
+import pytest
+
+from sync.texts import BadText, ProcessTextReader
+from tests.sync.harness import World
+
+
+def document(text: str) -> bytes:
+    doc = pycrdt.Doc()
+    doc["text"] = pycrdt.Text(text)
+    return doc.get_update()
+
+
+async def test_a_text_is_read_in_the_child_and_rewritten_there() -> None:
+    reader = ProcessTextReader()
+    try:
+        assert await reader.read([document("one"), document("two")]) == ["one", "two"]
+        before = document("before")
+        update = await reader.rewrite(before, "after")
+        assert await reader.read([pycrdt.merge_updates(before, update)]) == ["after"]
+    finally:
+        await reader.close()
+
+
+async def test_a_reading_that_never_ends_is_killed_and_the_next_one_works() -> None:
+    reader = ProcessTextReader(read_timeout_s=0.0)
+    try:
+        with pytest.raises(BadText):
+            await reader.read([document("x" * 40_000)])
+        assert reader.kills == 1
+        reader._read_timeout_s = 30.0
+        assert await reader.read([document("fine")]) == ["fine"]
+    finally:
+        await reader.close()
+
+
+async def test_a_cancelled_reading_leaves_no_answer_for_the_next() -> None:
+    reader = ProcessTextReader()
+    try:
+        await reader.read([document("started")])
+        asking = asyncio.create_task(reader.read([document("cancelled")]))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert await reader.read([document("mine")]) == ["mine"]
+    finally:
+        await reader.close()
+
+
+async def test_mutated_updates_are_rejected_by_name_or_land_and_the_server_lives(world: World) -> None:
+    phone = await world.device()
+    draw = random.Random(7)
+    good = world.uuid()
+    changes = []
+    for _ in range(60):
+        data = bytearray(document("felt strong today"))
+        for _ in range(draw.randint(1, 4)):
+            data[draw.randrange(len(data))] = draw.randrange(256)
+        changes.append(phone.put("workouts", world.uuid(), notes={"yjs": base64.b64encode(data).decode()}))
+    changes.append(phone.put("workouts", good, notes={"yjs": base64.b64encode(document("fine")).decode()}))
+
+    answer = await phone.push(*changes)
+
+    # A byte may also have become U+0000, which no text may hold.
+    assert {r.code for r in answer.rejected} <= {"bad_text", "wrong_type"}
+    assert answer.rejected
+    records = {r["id"]: r for r in await phone.pull()}
+    assert records[good]["values"]["notes"]["text"] == "fine"
+    assert len(records) == len(changes) - len(answer.rejected)
+
+
+async def test_an_update_whose_predecessors_are_missing_is_kept_and_shows_when_they_come(world: World) -> None:
+    phone = await world.device()
+    workout = world.uuid()
+    doc = pycrdt.Doc()
+    doc["text"] = text = pycrdt.Text("felt ")
+    first = doc.get_update()
+    state = doc.get_state()
+    text += "strong"
+    second = doc.get_update(state)
+
+    await phone.push(phone.put("workouts", workout, notes={"yjs": base64.b64encode(second).decode()}))
+    (record,) = await phone.pull()
+    assert record["values"]["notes"]["text"] == ""
+    await phone.push(phone.put("workouts", workout, notes={"yjs": base64.b64encode(first).decode()}))
+    (record,) = await phone.pull()
+    assert record["values"]["notes"]["text"] == "felt strong"
