@@ -40,9 +40,8 @@ from sync.environment import Environment, system
 from sync.redis_bus import RedisBus
 
 ACCOUNTS: Final = web.AppKey("accounts", Accounts)
-# Ports are Protocols, which mypy takes for no types of a value; a key needs only the name.
-DATABASE: Final = web.AppKey("database", Database)  # type: ignore[type-abstract]
-BUS: Final = web.AppKey("bus", Bus)  # type: ignore[type-abstract]
+DATABASE: Final = web.AppKey("database", Database)
+BUS: Final = web.AppKey("bus", Bus)
 
 
 async def create_app(settings: Settings, *, environment: Environment | None = None) -> web.Application:

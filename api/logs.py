@@ -36,3 +36,5 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # What a migration did is for whoever debugs one; a server's start stays short.
+    logging.getLogger("alembic").setLevel(max(logging.WARNING, root.level))

@@ -26,6 +26,7 @@ from aiohttp.abc import AbstractAccessLogger
 
 from api.errors import ENVIRONMENT, REQUEST_ID, envelope
 from api.middleware import DRAIN_HOOKS, TRAFFIC
+from sync.environment import Environment
 
 log = logging.getLogger(__name__)
 access_log = logging.getLogger("api.access")
@@ -60,6 +61,10 @@ class AccessLog(AbstractAccessLogger):
 class Connection(web.RequestHandler):
     """One connection; differs from aiohttp's in what it answers to bytes that are no HTTP (H2)."""
 
+    __slots__ = ("environment",)
+
+    environment: Environment
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -69,25 +74,28 @@ class Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun already")
+        request_id = self.environment.token_bytes(12).hex()
         if status == 400:
-            access_log.info("bad HTTP from %s", request.remote)
+            access_log.info("bad HTTP from %s, request %s", request.remote, request_id)
             code, error = "malformed", _BAD_HTTP
         else:
-            log.error("a connection failed", exc_info=exc)
+            log.error("a connection failed, request %s", request_id, exc_info=exc)
             code, error = "internal", "The server failed unexpectedly."
-        app = request.get(_APP)
-        now_ms = app[ENVIRONMENT].now_ms() if app is not None else 0
         response = web.Response(
             status=status,
-            body=envelope(error=error, code=code, details=None, request_id="", now_ms=now_ms),
+            body=envelope(
+                error=error,
+                code=code,
+                details=None,
+                request_id=request_id,
+                now_ms=self.environment.now_ms(),
+            ),
             content_type="application/json",
             headers={"Server": "FitAI", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
         )
         response.force_close()
         return response
 
-
-_APP: Final = web.RequestKey("app", web.Application)
 
 # Given to the application itself, so that a test server obeys them too.
 HANDLER_ARGS: Final[dict[str, Any]] = {
@@ -118,9 +126,12 @@ class HttpServer:
         if manager is None:
             raise RuntimeError("the runner was set up and has no server")
         loop = asyncio.get_running_loop()
+        environment = self._app[ENVIRONMENT]
 
         def connect() -> Connection:
-            return Connection(manager, loop=loop, **HANDLER_ARGS)
+            connection = Connection(manager, loop=loop, **HANDLER_ARGS)
+            connection.environment = environment
+            return connection
 
         self._listener = await loop.create_server(connect, sock=listening, backlog=BACKLOG)
 
@@ -134,7 +145,7 @@ class HttpServer:
             try:
                 async with asyncio.timeout(DRAIN_HOOKS_S):
                     await hook()
-            except Exception:  # noqa: BLE001 - one part that cannot say goodbye must not keep the others
+            except Exception:
                 log.exception("a part of the server did not stop cleanly")
         try:
             async with asyncio.timeout(DRAIN_REQUESTS_S):

@@ -153,6 +153,13 @@ records = Table(
     PrimaryKeyConstraint("space_id", "collection", "id"),
     Index("ix_records_space_id_seq", "space_id", "seq"),
     Index("ix_records_space_id_parent", "space_id", "parent_collection", "parent_id"),
+    # Few rows have one, and only the collection of old tombstones looks for them.
+    Index(
+        "ix_records_deleted_at",
+        "deleted_at",
+        postgresql_where=text("deleted_at IS NOT NULL"),
+        sqlite_where=text("deleted_at IS NOT NULL"),
+    ),
 )
 
 changes = Table(

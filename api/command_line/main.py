@@ -49,14 +49,18 @@ class _Lazy(click.Group):
 
 
 class Failure(click.ClickException):
-    """What the user can mend. `exit_code` 2: the command line or a setting; 1: everything else."""
+    """What the user can mend, as one sentence."""
 
-    def __init__(self, sentence: str, exit_code: int = 1) -> None:
-        super().__init__(sentence)
-        self.exit_code = exit_code
+    exit_code = 1
 
     def show(self, file: Any = None) -> None:
         click.echo(f"fitai: {self.message}", err=True)
+
+
+class WrongSetting(Failure):
+    """A setting or a flag is wrong; nothing was tried."""
+
+    exit_code = 2
 
 
 @click.command(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from api.command_line.main import Failure
+from api.command_line.main import WrongSetting
 from api.settings import Loaded, SettingsError, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,4 +44,4 @@ def settings_from(flags: dict[str, Any]) -> Loaded:
     try:
         return load(os.environ, flags)
     except SettingsError as error:
-        raise Failure(str(error), exit_code=2) from None
+        raise WrongSetting(str(error)) from None

@@ -18,6 +18,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import signal
@@ -25,19 +26,19 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import click
 
 from api import logs
 from api.app import create_app, secrets_of
-from api.command_line.main import Failure
+from api.command_line.main import Failure, WrongSetting
 from api.command_line.options import server_flags, settings_from
 from api.secret_key import SecretKeyError
 from api.server import HttpServer
-from api.settings import Settings, SettingsError
+from api.settings import Settings
 from storage.errors import StorageError
 from storage.migrations import upgrade
 from sync.environment import system
@@ -76,18 +77,16 @@ def serve(**flags: Any) -> None:
         # Made here and not in a worker, so that all have the one (and where it must be given, it is missed first).
         secrets_of(settings, system())
         _run(_prepare(settings))
+        listening = _bind(settings)
+        url = _url(settings, listening)
+        if settings.workers == 1:
+            _run(_serve_one(settings, listening, lambda: _greet(settings, url)))
+        else:
+            _watch_over(settings, listening, url)
     except SecretKeyError as error:
-        raise Failure(str(error), exit_code=2) from None
-    except SettingsError as error:
-        raise Failure(str(error), exit_code=2) from None
+        raise WrongSetting(str(error)) from None
     except StorageError as error:
         raise Failure(str(error)) from None
-    listening = _bind(settings)
-    url = _url(settings, listening)
-    if settings.workers == 1:
-        _run(_serve_one(settings, listening, lambda: _greet(settings, url)))
-    else:
-        _watch_over(settings, listening, url)
 
 
 async def _prepare(settings: Settings) -> None:
@@ -102,6 +101,10 @@ async def _serve_one(settings: Settings, listening: socket.socket, ready: Callab
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    watcher = multiprocessing.parent_process()
+    if watcher is not None:
+        # A worker whose watching process was killed would hold the port for ever.
+        loop.add_reader(watcher.sentinel, stopping.set)
     server = HttpServer(await create_app(settings))
     await server.start(listening)
     ready()
@@ -128,7 +131,9 @@ def _bind(settings: Settings) -> socket.socket:
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
-        raise Failure(f"FITAI_HOST {settings.host} is no address of this machine: {error.strerror}.", 2) from None
+        raise Failure(
+            f"FITAI_HOST {settings.host} is no address of this machine: {error.strerror}.", in_settings=True
+        ) from None
     attempt = socket.socket(family, kind, protocol)
     try:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -175,9 +180,12 @@ def _greet(settings: Settings, url: str) -> None:
 def _work(settings: Settings, family: int, address: Any, ready: Any) -> None:
     """The life of one worker process. `ready` is the sending end of a pipe."""
     logs.configure(settings.log_level)
+    # Ctrl+C reaches the whole group; the watching process passes it on as SIGTERM, in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def say() -> None:
-        ready.send(True)
+        with contextlib.suppress(OSError):  # After a restart nobody listens any more.
+            ready.send(True)
         ready.close()
 
     try:
@@ -187,57 +195,80 @@ def _work(settings: Settings, family: int, address: Any, ready: Any) -> None:
         sys.exit(1)
 
 
-def _watch_over(settings: Settings, reserved: socket.socket, url: str) -> None:
-    """Start the workers, restart those that end, and end them all on a signal (V2, V4).
+class _Workers:
+    """The worker processes: started, restarted where they end, ended on a signal (V2, V4)."""
 
-    `reserved` stays bound and never listens, so that the port remains ours while no worker has it.
-    """
-    # A fresh interpreter each: nothing of this process (threads, signal handlers) is inherited by accident.
-    context = multiprocessing.get_context("spawn")
-    workers: dict[int, tuple[BaseProcess, float]] = {}
-    asked_to_stop = False
+    def __init__(self, settings: Settings, reserved: socket.socket) -> None:
+        """`reserved` stays bound and never listens, so the port remains ours while no worker has it."""
+        self._settings = settings
+        self._reserved = reserved
+        # A fresh interpreter each: nothing of this process (threads, signal handlers) is inherited by accident.
+        self._context = multiprocessing.get_context("spawn")
+        self._running: dict[int, tuple[BaseProcess, float]] = {}
+        self._stop_by: float | None = None
 
-    def stop(*_: object) -> None:
-        nonlocal asked_to_stop
-        asked_to_stop = True
-        for process, _ in list(workers.values()):
-            process.terminate()
+    @property
+    def stopping(self) -> bool:
+        return self._stop_by is not None
 
-    def start() -> Any:
-        receiving, sending = context.Pipe(duplex=False)
-        process = context.Process(
-            target=_work, args=(settings, reserved.family, reserved.getsockname(), sending), daemon=False
+    def start(self) -> Connection[Any, Any]:
+        """Start one more; the returned end of a pipe gets a message once it serves."""
+        receiving, sending = self._context.Pipe(duplex=False)
+        process = self._context.Process(
+            target=_work,
+            args=(self._settings, self._reserved.family, self._reserved.getsockname(), sending),
         )
         process.start()
         sending.close()
-        workers[process.sentinel] = (process, time.monotonic())
+        self._running[process.sentinel] = (process, time.monotonic())
         return receiving
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    pipes = [start() for _ in range(settings.workers)]
-    if all(_is_ready(pipe) for pipe in pipes) and not asked_to_stop:
+    def stop(self, *_: object) -> None:
+        """Ask all to drain. Safe as a signal handler."""
+        self._stop_by = time.monotonic() + WORKER_STOP_S
+        for process, _started in list(self._running.values()):
+            process.terminate()
+
+    def watch(self) -> bool:
+        """Return once all have ended: True where that was asked for, False where one could not even start."""
+        failed = False
+        while self._running:
+            for sentinel in wait(list(self._running), timeout=1.0):
+                failed = self._judge(*self._running.pop(cast(int, sentinel))) or failed
+            if self._stop_by is not None and time.monotonic() > self._stop_by:
+                for process, _started in self._running.values():
+                    process.kill()
+        return not failed
+
+    def _judge(self, process: BaseProcess, started: float) -> bool:
+        """One has ended: start another, or stop all; returns True in the latter case."""
+        process.join()
+        if self.stopping:
+            return False
+        log.error("worker %s ended with code %s", process.pid, process.exitcode)
+        if time.monotonic() - started < WORKER_START_S:
+            self.stop()
+            return True
+        self.start().close()
+        return False
+
+
+def _watch_over(settings: Settings, reserved: socket.socket, url: str) -> None:
+    workers = _Workers(settings, reserved)
+    signal.signal(signal.SIGTERM, workers.stop)
+    signal.signal(signal.SIGINT, workers.stop)
+    pipes = [workers.start() for _ in range(settings.workers)]
+    served = [_is_ready(pipe) for pipe in pipes]
+    if all(served) and not workers.stopping:
         _greet(settings, url)
-    failed = False
-    while workers:
-        for sentinel in wait(list(workers), timeout=1.0):
-            process, started = workers.pop(int(sentinel))  # type: ignore[call-overload]
-            process.join()
-            if asked_to_stop:
-                continue
-            log.error("worker %s ended with code %s", process.pid, process.exitcode)
-            if time.monotonic() - started < WORKER_START_S:
-                failed = True
-                stop()
-            else:
-                start()
-    if failed:
+    if not workers.watch():
         raise Failure("A worker could not run; the log above says why.")
 
 
-def _is_ready(pipe: Any) -> bool:
+def _is_ready(pipe: Connection[Any, Any]) -> bool:
     """Wait until a worker serves, or has ended without."""
-    try:
-        return bool(pipe.recv())
-    except (EOFError, OSError):
-        return False
+    with pipe:
+        try:
+            return bool(pipe.recv())
+        except (EOFError, OSError):
+            return False

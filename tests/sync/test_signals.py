@@ -12,7 +12,7 @@ import pytest_asyncio
 from sync.bus import signal_topic
 from sync.outgoing import OUTGOING_BYTES_MAX, Frame, Kind
 from sync.signals import HELD_PER_SPACE_MAX, TOPICS_PER_DEVICE
-from tests.sync.live_fakes import Peer, Process, Store, TestClock
+from tests.sync.live_fakes import Peer, Process, Store, TestClock, until
 
 
 @pytest.fixture
@@ -207,5 +207,4 @@ async def test_what_is_no_signal_of_ours_is_ignored(process: Process) -> None:
 async def settled(*processes: Process) -> None:
     for process in processes:
         await process.settle()
-        while process.live._tasks:
-            await next(iter(process.live._tasks))
+        await until(lambda process=process: not process.live._tasks)  # type: ignore[misc]

@@ -53,6 +53,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("space_id", "collection", "id", name=op.f("pk_records")),
     )
     op.create_index(
+        "ix_records_deleted_at",
+        "records",
+        ["deleted_at"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_records_space_id_parent", "records", ["space_id", "parent_collection", "parent_id"], unique=False
     )
     op.create_index("ix_records_space_id_seq", "records", ["space_id", "seq"], unique=False)
