@@ -34,13 +34,17 @@ from api.rate_limits import Limiter, MemoryLimiter, NoLimiter, RedisLimiter
 from api.secret_key import SecretKeyError, derive, kept_beside
 from api.server import HANDLER_ARGS
 from api.settings import Settings
+from api.sync import routes as sync_routes
 from storage.database import Database, open_database
 from sync.bus import Bus, MemoryBus
+from sync.engine import Engine
 from sync.environment import Environment, system
 from sync.redis_bus import RedisBus
+from sync.texts import ProcessTextReader
 
 ACCOUNTS: Final = web.AppKey("accounts", Accounts)
 DATABASE: Final = web.AppKey("database", Database)
+ENGINE: Final = web.AppKey("engine", Engine)
 BUS: Final = web.AppKey("bus", Bus)
 
 
@@ -79,6 +83,10 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             limiter=limiter,
         )
 
+        texts = ProcessTextReader()
+        opened.push_async_callback(texts.close)
+        engine = Engine(database, bus, texts, environment)
+
         app = web.Application(
             # From the outside in: failures too get their CORS headers and their request id.
             middlewares=[track, share, answer_errors, authenticate],
@@ -93,9 +101,11 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app[ACCOUNTS] = accounts
         app[DATABASE] = database
         app[BUS] = bus
+        app[ENGINE] = engine
         app.on_response_prepare.append(dress)
         app.add_routes(operation_routes.routes(database, bus))
         app.add_routes(account_routes.routes(accounts, settings.trusted_networks()))
+        app.add_routes(sync_routes.routes(engine))
         _serve_under_v1(app)
 
         everything = opened.pop_all()

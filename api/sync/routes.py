@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from api.http import caller as caller_of
 from api.http import read_body
 from conflict.clock import rfc3339
 from sync.caller import Caller
@@ -57,8 +58,7 @@ def check_protocol(request: web.Request) -> None:
 
 def _caller(request: web.Request) -> Caller:
     check_protocol(request)
-    caller: Caller = request["caller"]
-    return caller
+    return caller_of(request)
 
 
 def _space(request: web.Request) -> str:

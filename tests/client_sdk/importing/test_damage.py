@@ -251,7 +251,7 @@ def test_one_group_is_one_workout() -> None:
 
 def test_the_arguments_are_checked() -> None:
     for wrong in ({"unit": "stone"}, {"timezone": "Mars/Olympus"}, {"now": NOW.replace(tzinfo=None)}):
-        with pytest.raises(ValueError, match="must|no IANA"):
+        with pytest.raises(ValueError, match=r"must|no IANA"):
             hevy(hevy_row(), **wrong)
 
 

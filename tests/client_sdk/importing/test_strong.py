@@ -44,14 +44,15 @@ S7 = """Date,Workout Name,Duration,Exercise Name,Set Order,Weight,Reps,Distance,
 2022-06-07 17:15:30,"Pull","1h 1min","Deadlift (Barbell)","Rest Timer",,,,120.0,,,
 2022-06-07 17:15:30,"Pull","1h 1min","Deadlift (Barbell)",2,140.0,5,0,0,,,
 """
-S8 = """Date,Workout Name,Duration,Exercise Name,Set Order,"Weight (lbs)",Reps,"Distance (m)",Seconds,Notes,Workout Notes,RPE
+S8 = """Date,Workout Name,Duration,Exercise Name,Set Order,"Weight (lbs)",Reps,"Distance (m)",Seconds,Notes,\
+Workout Notes,RPE
 2022-06-07 17:15:30,"Row",3324,"Rowing Machine",1,0,0,2000.0,480,,,
 2022-06-07 17:15:30,"Row",3324,"Curl (Dumbbell)",WARM_UP,20,12,0,0,,,
 2022-06-07 17:15:30,"Row",3324,"Curl (Dumbbell)",FAILURE,35,9,0,0,,,
 2022-06-07 17:15:30,"Row",3324,"Curl (Dumbbell)",DROP_SET,25,9,0,0,,,
 """
-S9 = """Workout #;Date;Workout Name;Duration (sec);Exercise Name;Set Order;Weight (kg);Reps;RPE;Distance (meters);Seconds;\
-Notes;Workout Notes
+S9 = """Workout #;Date;Workout Name;Duration (sec);Exercise Name;Set Order;Weight (kg);Reps;RPE;Distance (meters);\
+Seconds;Notes;Workout Notes
 1;2023-02-03 06:45:10;"Früh";3720;"Push Up";1;65.18;20;;;;"";"müde"
 1;2023-02-03 06:45:10;"Früh";3720;"Push Up";2;;18;9.5;;;"";"müde"
 2;2023-02-04 06:45:10;"Früh";950400;"Plank";1;;;;;60.0;"";""
@@ -234,7 +235,10 @@ def test_a_header_in_an_unknown_language_is_read_by_position() -> None:
 
 
 def test_a_german_header_is_read() -> None:
-    header = "Datum;Trainingsname;Dauer;Name der Übung;Satznummer;Gewicht;Wiederholungen;Entfernung;Sekunden;Notizen;Trainingsnotizen;RPE"
+    header = (
+        "Datum;Trainingsname;Dauer;Name der Übung;Satznummer;Gewicht;Wiederholungen;Entfernung;Sekunden;Notizen;"
+        "Trainingsnotizen;RPE"
+    )
     found = strong("2022-06-07 17:15:30;Pull;1h;Rudern;1;52,5;5;0;0;;;8", header=header)
     assert only(found, "sets")["weight"]["value"] == 52.5
 

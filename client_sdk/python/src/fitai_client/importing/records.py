@@ -114,7 +114,7 @@ class Builder:
         workout = derived_id(self._dialect.name, "workout", *key)
         fields = self._workout_fields(first, rows)
         written = self._render.workout(fields)
-        raw = self._kept(first, written, WORKOUT_MEANINGS)
+        raw = self._settled(self._kept(first, written, WORKOUT_MEANINGS), written, fields)
         if self._header is not None:
             raw["header"] = self._header
         cells = written | {m: t for m, t in raw.items() if isinstance(t, str)}
@@ -200,7 +200,7 @@ class Builder:
             self._rest(fields, block.asides)
         name = block.exercise if known else self._exercises.custom[exercise]
         written = self._render.exercise(fields, name, superset)
-        raw = self._kept(rows[0], written, EXERCISE_MEANINGS)
+        raw = self._settled(self._kept(rows[0], written, EXERCISE_MEANINGS), written, fields)
         if known:
             raw |= {"exercise": block.exercise, "exercise_id": exercise}
         if superset:
@@ -269,6 +269,11 @@ class Builder:
             if columns:
                 kept["columns"] = columns
         return kept
+
+    def _settled(self, kept: Fields, written: Mapping[str, str], fields: Fields) -> Fields:
+        """What of a first row's kept cells speaks for the whole workout or exercise. The rest, such as an empty cell
+        above a row with the notes, is kept with its own set."""
+        return {m: text for m, text in kept.items() if self._render.still_says(m, text, written[m], fields, kept)}
 
     def _refused(self, row: SetRow, fields: Fields, raw: Fields) -> None:
         """Name the kept cells that hold a value no field may have, so that the writer gives them back."""

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from .dialect import EXERCISE_MEANINGS, WORKOUT_MEANINGS, Plan
 from .ids import derived_id
-from .moments import from_rfc3339, read_duration, read_moment, to_local, write_duration
+from .moments import from_rfc3339, read_duration, read_moment, to_local, to_utc, write_duration
 from .names import plain
 from .numbers import BadCell, convert_length, convert_mass, read_number, write_number
 from .rows import kind_of, read_order
@@ -212,8 +212,8 @@ class Renderer:
     def _same_time(self, kept: str, fields: Fields, meaning: str, day_first: bool) -> bool:
         moment = read_moment(kept, day_first)
         stored = fields.get("started_at" if meaning == "start" else "ended_at")
-        zone = moment.offset or zone_of(fields.get("timezone") or "UTC")
-        return stored is not None and from_rfc3339(stored) == moment.local.replace(tzinfo=zone)
+        zone = zone_of(fields.get("timezone") or "UTC")
+        return stored is not None and from_rfc3339(stored) == to_utc(moment, zone)
 
 
 def _same_length(kept: str, unit: str | None, fields: Fields) -> bool:

@@ -177,6 +177,9 @@ class _Sheet:
             whole = {**fields, "notes": note_text(fields) or ("" if said else notes)}
             kept = {m: t for m, t in set_raw.items() if m != "set_order"}
             settled = self._settle(written, whole, kept, workout)
+            if kept.get("notes") == "" and not note_text(fields):
+                # A row that left the exercise's notes to another row goes on doing so.
+                settled["notes"] = ""
             rows = [self._row(settled, set_raw.get("columns", {}))]
             rows += [
                 self._aside(a, cells, fields) for a in set_raw.get("rows", ()) if not (edited and self._is_note(a))
