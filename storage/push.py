@@ -142,8 +142,10 @@ _WANTED_SQLITE = """
 wanted AS (SELECT value ->> 0 AS collection, value ->> 1 AS id FROM json_each(:keys)), """
 
 
-def _with_wanted(touched: str, wanted: str) -> str:
-    return touched.replace("WITH RECURSIVE ", f"WITH RECURSIVE {wanted}", 1)
+def _with_wanted(query: str, wanted: str) -> str:
+    query = query.replace("WITH RECURSIVE ", f"WITH RECURSIVE {wanted}", 1)
+    # SQLite would walk the whole space and look each record up among the few; CROSS JOIN keeps the order as written.
+    return query.replace("\n    JOIN records", "\n    CROSS JOIN records") if wanted is _WANTED_SQLITE else query
 
 
 _LOCK_POSTGRES = text(f"SELECT {_OPENING} {_FROM} WHERE s.id = :space FOR UPDATE OF s")

@@ -136,7 +136,9 @@ class Live:
         self._limits = limits
         self._openings = asyncio.Semaphore(OPENINGS_AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._recheck_now = asyncio.Event()
+        # Users of whom events may have been lost.
+        self._doubtful: set[str] = set()
+        self._doubted = asyncio.Event()
         self._sessions: set[Session] = set()
         self.hub = Hub(bus, feed, fraction=lambda: environment.token_bytes(1)[0] / 256)
         self.roster = Roster(bus, now_ms=environment.now_ms, heard=self._heard, later=self._later)
@@ -364,13 +366,13 @@ class Live:
     def _heard(self, user: str, data: bytes) -> None:
         """An event on a user's topic; one that cannot be read is as good as lost (L3)."""
         if data == LOST:
-            self._recheck_now.set()
+            self._doubt(user)
             return
         try:
             event = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
             log.warning("an event on the bus is not one of ours")
-            self._recheck_now.set()
+            self._doubt(user)
             return
         kind = event.get("kind")
         if kind == "connected":
@@ -403,23 +405,38 @@ class Live:
 
     # -- the safety net --------------------------------------------------------------------------------------
 
+    def _doubt(self, user: str) -> None:
+        self._doubtful.add(user)
+        self._doubted.set()
+
     async def _watch(self) -> None:
+        """Everybody each RECHECK_S, and at once those of whom events may have been lost."""
+        loop = asyncio.get_running_loop()
+        everybody_at = loop.time() + RECHECK_S
         while True:
             try:
-                async with asyncio.timeout(RECHECK_S):
-                    await self._recheck_now.wait()
+                async with asyncio.timeout_at(everybody_at):
+                    await self._doubted.wait()
             except TimeoutError:
-                pass
-            self._recheck_now.clear()
-            try:
-                await self.recheck()
-            except Exception:  # Whatever a database does, the next round asks again
-                log.warning("the sockets could not be compared with the database", exc_info=True)
-                await asyncio.sleep(1.0)
+                everybody_at = loop.time() + RECHECK_S
+                await self._recheck_safely(None)
+            else:
+                self._doubted.clear()
+                users, self._doubtful = self._doubtful, set()
+                await self._recheck_safely(users)
 
-    async def recheck(self) -> None:
-        """Compare every socket with the database: what a lost event or hint left standing ends now (L3)."""
-        sessions = [s for s in self.roster if s.closing is None]
+    async def _recheck_safely(self, users: set[str] | None) -> None:
+        try:
+            await self.recheck(users)
+        except Exception:
+            # Whatever a database does, the next round asks again.
+            log.warning("the sockets could not be compared with the database", exc_info=True)
+
+    async def recheck(self, users: Collection[str] | None = None) -> None:
+        """Compare the sockets of `users` (of everybody) with the database: what a lost event or hint left standing
+        ends now (L3)."""
+        chosen = self.roster if users is None else [s for user in users for s in self.roster.of(user)]
+        sessions = [s for s in chosen if s.closing is None]
         for start in range(0, len(sessions), RECHECK_SOCKETS):
             part = sessions[start : start + RECHECK_SOCKETS]
             callers = {(s.caller.user, s.caller.session, s.device) for s in part if s.caller}

@@ -131,9 +131,7 @@ def _bind(settings: Settings) -> socket.socket:
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except OSError as error:
-        raise Failure(
-            f"FITAI_HOST {settings.host} is no address of this machine: {error.strerror}.", in_settings=True
-        ) from None
+        raise WrongSetting(f"FITAI_HOST {settings.host} is no address of this machine: {error.strerror}.") from None
     attempt = socket.socket(family, kind, protocol)
     try:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

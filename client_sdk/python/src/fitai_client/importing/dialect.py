@@ -139,7 +139,7 @@ def match(lines: Lines, dialects: tuple[Dialect, ...]) -> Plan | None:
         at += 1
     if at == len(lines.texts) or len(lines.texts[at]) > 10_000:
         return None
-    text = lines.texts[at].lstrip("\ufeff")
+    text = lines.texts[at].lstrip("\ufeff").replace("\x00", "")
     best: Plan | None = None
     most = 0
     for delimiter in DELIMITERS:
@@ -175,7 +175,7 @@ def _match_shape(lines: Lines, at: int, dialects: tuple[Dialect, ...]) -> Plan |
         if first >= len(lines.texts):
             continue
         for delimiter in DELIMITERS:
-            parsed, above = split(lines.texts[first], delimiter), split(lines.texts[at], delimiter)
+            parsed, above = split(lines.texts[first], delimiter), split(lines.texts[at].replace("\x00", ""), delimiter)
             if isinstance(parsed, bool) or isinstance(above, bool):
                 continue
             cells, header = parsed[0], above[0]

@@ -24,7 +24,7 @@ from .model import Doubt, Write
 from .moments import Moment, is_skipped, rfc3339, to_local, to_utc
 from .names import Names, plain
 from .render import Renderer, superset_id, zone_of
-from .rows import REST_S_MAX, SET_NOTES_MAX, SetRow
+from .rows import SET_NOTES_MAX, SetRow, rest_seconds
 
 Fields = dict[str, Any]
 _TITLE_MAX = 200
@@ -211,14 +211,15 @@ class Builder:
         if raw:
             fields["source"] = {"app": self._dialect.name, "raw": raw}
         writes = [Write("workout_exercises", block_id, fields)]
-        sets = [self._set_fields(block_id, place, each, own, done) for place, each in enumerate(block.sets)]
+        # Where rows of their own carry the exercise's notes, the column speaks of sets alone.
+        shared = "" if any(row.role == "note" for row in rows) else own
+        sets = [self._set_fields(block_id, place, each, shared, done) for place, each in enumerate(block.sets)]
         orders = self._render.orders(sets)
-        has_note_rows = any(row.role == "note" for row in rows)
         for place, (performed, set_fields) in enumerate(zip(block.sets, sets, strict=True)):
             if interleaved:
                 set_fields["performed_order"] = performed.order
             self._exercises.measure(exercise, set_fields)
-            expected = cells | self._render.one_set(set_fields, orders[place], "" if has_note_rows else own)
+            expected = cells | self._render.one_set(set_fields, orders[place], shared)
             set_raw = self._kept(performed.row, expected, None)
             self._refused(performed.row, set_fields, set_raw)
             if performed.asides:
@@ -314,9 +315,10 @@ class Builder:
         return found
 
     def _rest(self, fields: Fields, asides: list[SetRow]) -> None:
-        rest = next((row.seconds for row in asides if row.role == "rest" and row.seconds), None)
-        if rest is not None and rest <= REST_S_MAX and rest == int(rest):
-            fields["rest_s"] = int(rest)
+        index = self._plan.index("seconds")
+        rests = [rest_seconds(row.cells[index]) for row in asides if row.role == "rest" and index is not None]
+        if rest := next((rest for rest in rests if rest is not None), None):
+            fields["rest_s"] = rest
 
     def _doubt(self, row: SetRow, field: str, value: str, reason: str) -> None:
         self._doubts.append(Doubt(row.line, field, value[:200], reason))

@@ -70,6 +70,15 @@ def kind_of(text: str, kinds: Mapping[str, str]) -> str | None:
     return kinds.get(word, kinds.get(word.replace(" ", "")))
 
 
+def rest_seconds(text: str) -> int | None:
+    """The rest that a rest row's seconds tell, as far as a set can hold it: whole seconds, up to an hour."""
+    try:
+        seconds = read_duration(text)
+    except BadCell:
+        return None
+    return int(seconds) if seconds and seconds <= REST_S_MAX and seconds == int(seconds) else None
+
+
 @lru_cache(maxsize=512)
 def read_order(text: str, kinds: tuple[tuple[str, str], ...]) -> tuple[Role, int | None, str | None]:
     """What a set-number cell says: the role of the row, its number, and the kind of set where it is a word.

@@ -16,9 +16,10 @@ from typing import Any
 from .dialect import Dialect, Plan, default_plan, match_header, plan_of
 from .dialects import by_name
 from .model import Layout
+from .numbers import write_number
 from .records import column_key
 from .render import Cells, Fields, Renderer, note_text, raw_of, superset_id
-from .rows import read_order
+from .rows import read_order, rest_seconds
 
 Record = tuple[str, str, Mapping[str, Any]]
 
@@ -167,9 +168,11 @@ class _Sheet:
         said = [aside["notes"] for aside in asides if self._is_note(aside)]
         edited = bool(said) and "\n".join(text for text in said if text) != notes
         found: list[tuple[int, list[list[str]]]] = []
-        first = [self._aside(a, cells, block.fields) for a in raw.get("rows", ()) if not (edited and self._is_note(a))]
+        # The rest of a block without sets is the block's own; before a set, no field holds it.
+        rest = block.fields if not block.sets else None
+        first = self._asides(raw.get("rows", ()), cells, rest, without_notes=edited)
         if edited and notes:
-            first.insert(0, self._aside({"set_order": "Note", "notes": notes}, cells, block.fields))
+            first.insert(0, self._aside({"set_order": "Note", "notes": notes}, cells))
         orders = self._render.orders([fields for _, fields in block.sets])
         for place, (_, fields) in enumerate(block.sets):
             set_raw = raw_of(fields, self._app)
@@ -181,9 +184,7 @@ class _Sheet:
                 # A row that left the exercise's notes to another row goes on doing so.
                 settled["notes"] = ""
             rows = [self._row(settled, set_raw.get("columns", {}))]
-            rows += [
-                self._aside(a, cells, fields) for a in set_raw.get("rows", ()) if not (edited and self._is_note(a))
-            ]
+            rows += self._asides(set_raw.get("rows", ()), cells, fields, without_notes=edited)
             if place == 0 and first:
                 rows = first + rows
             found.append((fields.get("performed_order") or 0, rows))
@@ -195,13 +196,30 @@ class _Sheet:
         word = aside.get("set_order") or "Note"
         return bool(aside.get("notes")) and read_order(word, self._render.kinds)[0] == "note"
 
-    def _aside(self, aside: Mapping[str, Any], cells: Cells, above: Fields) -> list[str]:
-        """A rest or note row as it was kept, with the rest that the set before it has now."""
+    def _asides(
+        self, asides: Iterable[Mapping[str, Any]], cells: Cells, rests: Fields | None, *, without_notes: bool
+    ) -> list[list[str]]:
+        """Rest and note rows as they were kept, but with the rest that the record `rests` has now."""
+        rows: list[list[str]] = []
+        for aside in asides:
+            if self._is_note(aside):
+                if not without_notes:
+                    rows.append(self._aside(aside, cells))
+                continue
+            was = rest_seconds(aside.get("seconds", ""))
+            if rests is not None and was is not None:
+                now = rests.get("rest_s")
+                rests = None
+                if now is None:
+                    continue
+                if now != was:
+                    aside = {**aside, "seconds": write_number(now, self._plan.dialect.decimals.get("seconds", 0))}
+            rows.append(self._aside(aside, cells))
+        return rows
+
+    def _aside(self, aside: Mapping[str, Any], cells: Cells) -> list[str]:
         upper = {meaning: cells[meaning] for meaning in self._upper if meaning in cells}
         row = upper | {meaning: text for meaning, text in aside.items() if isinstance(text, str)}
-        rest = above.get("rest_s")
-        if not self._is_note(aside) and rest is not None and "seconds" in row:
-            row |= self._settle({"seconds": str(rest)}, {}, {"seconds": row["seconds"]})
         return self._row(row, aside.get("columns", {}))
 
     def _row(self, cells: Mapping[str, str], unknown: Mapping[str, str]) -> list[str]:

@@ -1,0 +1,44 @@
+"""Version vectors: {device: n} means everything of each device up to and including its n."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+__all__ = ["Vector", "at_least", "covers", "decode", "encode", "merged", "minimum"]
+
+Vector = dict[str, int]
+
+
+def covers(vector: Mapping[str, int], device: str, n: int) -> bool:
+    """True where change `n` of `device` is in `vector`."""
+    return vector.get(device, 0) >= n
+
+
+def merged(one: Mapping[str, int], other: Mapping[str, int]) -> Vector:
+    """Everything that either knows."""
+    result = dict(one)
+    for device, n in other.items():
+        if n > result.get(device, 0):
+            result[device] = n
+    return result
+
+
+def minimum(one: Mapping[str, int], other: Mapping[str, int]) -> Vector:
+    """What both know."""
+    return {device: min(n, other[device]) for device, n in one.items() if device in other}
+
+
+def at_least(one: Mapping[str, int], other: Mapping[str, int]) -> bool:
+    """True where `one` knows all that `other` knows."""
+    return all(one.get(device, 0) >= n for device, n in other.items())
+
+
+def encode(vector: Mapping[str, int]) -> str:
+    """One text for one vector, so that equal contexts are equal texts."""
+    return json.dumps(dict(sorted(vector.items())), separators=(",", ":"))
+
+
+def decode(text: str) -> Vector:
+    result: Vector = json.loads(text)
+    return result

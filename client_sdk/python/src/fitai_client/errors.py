@@ -1,0 +1,107 @@
+"""Every error this package raises, and whose fault each one is.
+
+    FitaiError
+    ├── InvalidWrite      the call is wrong: nothing was written; mend the call
+    ├── NotFound          no such record, space or entry is there
+    ├── AccountError      the account stands in the way: sign in, or open another database
+    ├── UnsentChanges     signing out or wiping would leave changes that no server has
+    ├── Unreachable       no answer came: retry; the change, if there was one, is safe on this device
+    ├── ServerRefused     the server answered with an error, told by `code` and `status`
+    ├── WaitExpired       what was waited for did not happen in time
+    └── DatabaseError     the local database cannot be used
+
+`code` is stable and made for programs; the sentence is made for people. Neither ever holds a token, a password
+or what somebody wrote in a note.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "AccountError",
+    "DatabaseError",
+    "FitaiError",
+    "InvalidWrite",
+    "NotFound",
+    "ServerRefused",
+    "Unreachable",
+    "UnsentChanges",
+    "WaitExpired",
+]
+
+
+class FitaiError(Exception):
+    """The root of the tree. `retryable` says whether the same call may succeed later."""
+
+    code = "error"
+    retryable = False
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class InvalidWrite(FitaiError):
+    """A write that no server would take, refused before it was logged.
+
+    Codes: unknown_collection, unknown_field, read_only, bad_id, bad_value, too_long, group_too_large.
+    """
+
+    code = "bad_value"
+
+
+class NotFound(FitaiError):
+    """What was named is not there, or is no longer shown."""
+
+    code = "not_found"
+
+
+class AccountError(FitaiError):
+    """Codes: sign_in_needed, invalid_credentials, other_account."""
+
+    code = "sign_in_needed"
+
+
+class UnsentChanges(FitaiError):
+    """`count` changes are on this device alone. Sync first, or say that they are to be kept or dropped."""
+
+    code = "unsent_changes"
+
+    def __init__(self, count: int) -> None:
+        noun = "change has" if count == 1 else "changes have"
+        super().__init__(f"{count} {noun} not reached the server: sync first, or call again with force=True.")
+        self.count = count
+
+
+class Unreachable(FitaiError):
+    """The server did not answer, or its answer could not be read."""
+
+    code = "unreachable"
+    retryable = True
+
+
+class ServerRefused(FitaiError):
+    """The server answered with an error. `code` is the server's own word."""
+
+    code = "refused"
+
+    def __init__(self, message: str, *, code: str, status: int, details: Any = None) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+        self.details = details
+        self.retryable = status in (429, 503)
+
+
+class WaitExpired(FitaiError):
+    """The stage was not reached in time. `status()` says why."""
+
+    code = "wait_expired"
+    retryable = True
+
+
+class DatabaseError(FitaiError):
+    """The local database cannot be opened or written. Codes: corrupt, newer_version, full, locked."""
+
+    code = "corrupt"
