@@ -6,6 +6,7 @@ Refuses to know: how the process was started (api/command_line), and how it list
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -30,16 +31,23 @@ from api.middleware import (
     track,
 )
 from api.operations import routes as operation_routes
+from api.operations.housekeeping import start_housekeeping
 from api.rate_limits import Limiter, MemoryLimiter, NoLimiter, RedisLimiter
 from api.secret_key import SecretKeyError, derive, kept_beside
 from api.server import HANDLER_ARGS
 from api.settings import Settings
+from api.sync import devices as device_routes
 from api.sync import routes as sync_routes
+from api.sync import spaces as space_routes
+from api.sync.websocket import LiveSockets
 from storage.database import Database, open_database
+from sync.access import DatabaseAccess
 from sync.bus import Bus, MemoryBus
 from sync.engine import Engine
 from sync.environment import Environment, system
+from sync.live import Live
 from sync.redis_bus import RedisBus
+from sync.retention import Retention
 from sync.texts import ProcessTextReader
 
 ACCOUNTS: Final = web.AppKey("accounts", Accounts)
@@ -52,7 +60,8 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
     """Open everything that `settings` names and return the application over it.
 
     The database has to have its schema (`storage.migrations.upgrade`). The application closes what was opened
-    here when it is cleaned up; a caller that never starts it calls `app.cleanup()` itself.
+    here when it is cleaned up; a caller that never starts it freezes and cleans it up
+    itself.
 
     Raises:
         StorageError: the database cannot be opened.
@@ -86,6 +95,18 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         texts = ProcessTextReader()
         opened.push_async_callback(texts.close)
         engine = Engine(database, bus, texts, environment)
+        live = Live(
+            bus=bus,
+            feed=engine.feed,
+            pusher=engine,
+            access=DatabaseAccess(database, environment, authenticator.open),
+            environment=environment,
+            limits=engine.limits,
+        )
+        opened.push_async_callback(live.close)
+        sockets = LiveSockets(live, environment, check_token=authenticator.open, origins=settings.cors_origins)
+        await live.start()
+        opened.push_async_callback(start_housekeeping(Retention(database, environment), environment))
 
         app = web.Application(
             # From the outside in: failures too get their CORS headers and their request id.
@@ -96,7 +117,8 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app[ENVIRONMENT] = environment
         app[SETTINGS] = settings
         app[TRAFFIC] = Traffic()
-        app[DRAIN_HOOKS] = []
+        hooks: list[Callable[[], Awaitable[None]]] = [sockets.close_all]
+        app[DRAIN_HOOKS] = hooks
         app[AUTHENTICATOR] = authenticator
         app[ACCOUNTS] = accounts
         app[DATABASE] = database
@@ -106,6 +128,9 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app.add_routes(operation_routes.routes(database, bus))
         app.add_routes(account_routes.routes(accounts, settings.trusted_networks()))
         app.add_routes(sync_routes.routes(engine))
+        app.add_routes(device_routes.routes(engine.devices))
+        app.add_routes(space_routes.routes(engine.spaces))
+        app.add_routes(sockets.routes())
         _serve_under_v1(app)
 
         everything = opened.pop_all()

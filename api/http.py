@@ -271,7 +271,7 @@ def success(
 
 def caller(request: web.Request) -> Caller:
     """Return who is calling. On a public route nobody is, and this raises Unauthenticated."""
-    found = request.get(CALLER)
+    found: Caller | None = request.get(CALLER)
     if found is None:
         raise Unauthenticated
     return found

@@ -212,7 +212,7 @@ class RedisLimiter:
             return None
         try:
             # A command that is cancelled half-way would leave its answer to whoever uses the connection next.
-            command_task = asyncio.ensure_future(self._redis.execute_command(*command))
+            command_task = asyncio.ensure_future(self._redis.execute_command(*command))  # type: ignore[no-untyped-call]
             command_task.add_done_callback(_retrieve)
             return await asyncio.shield(command_task)
         except _GONE as error:

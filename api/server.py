@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.http_exceptions import BadHttpMethod
 
 from api.errors import ENVIRONMENT, REQUEST_ID, envelope
 from api.middleware import DRAIN_HOOKS, TRAFFIC
@@ -36,7 +37,8 @@ access_log = logging.getLogger("api.access")
 KEEPALIVE_S: Final = 25.0
 # What an early refusal leaves unread is read and thrown away for so long, so that the client sees the answer.
 LINGERING_S: Final = 5.0
-DRAIN_HOOKS_S: Final = 10.0
+# Longer than the sockets' own bound (api/sync/websocket.py), which is the longest of the hooks.
+DRAIN_HOOKS_S: Final = 15.0
 DRAIN_REQUESTS_S: Final = 25.0
 BACKLOG: Final = 1_024
 
@@ -75,7 +77,12 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun already")
         request_id = self.environment.token_bytes(12).hex()
-        if status == 400:
+        allow: dict[str, str] = {}
+        if isinstance(exc, BadHttpMethod):
+            access_log.info("an unknown method from %s, request %s", request.remote, request_id)
+            status, code, error = 405, "method_not_allowed", "The server knows no such method."
+            allow = {"Allow": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
+        elif status == 400:
             access_log.info("bad HTTP from %s, request %s", request.remote, request_id)
             code, error = "malformed", _BAD_HTTP
         else:
@@ -91,7 +98,7 @@ class Connection(web.RequestHandler):
                 now_ms=self.environment.now_ms(),
             ),
             content_type="application/json",
-            headers={"Server": "FitAI", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
+            headers=allow | {"Server": "FitAI", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
         )
         response.force_close()
         return response
@@ -117,6 +124,8 @@ class HttpServer:
 
     async def start(self, listening: socket.socket) -> None:
         """Start the application, then accept connections. Raises what the application's start raised."""
+        # Only what is frozen is cleaned up when the start fails half-way.
+        self._app.freeze()
         try:
             await self._runner.setup()
         except BaseException:
@@ -137,10 +146,12 @@ class HttpServer:
 
     async def stop(self) -> None:
         """Stop as H4 says; bounded, whatever the clients do."""
+        listener, self._listener = self._listener, None
+        if listener is None:
+            return  # It never began, or has stopped already.
         traffic = self._app[TRAFFIC]
         traffic.draining = True
-        if self._listener is not None:
-            self._listener.close()
+        listener.close()
         for hook in self._app[DRAIN_HOOKS]:
             try:
                 async with asyncio.timeout(DRAIN_HOOKS_S):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, insert, select
 
 from storage.database import Transaction
+from storage.prepared import Prepared
 from storage.tables import users
 
 
@@ -35,6 +36,7 @@ _user = select(
 )
 _by_id = _user.where(users.c.id == bindparam("user"))
 _by_email = _user.where(users.c.email_key == bindparam("email_key"))
+_LOCK = Prepared(postgresql=_by_id.with_for_update(), sqlite=_by_id)
 _add = insert(users)
 
 
@@ -55,6 +57,12 @@ async def add_user(
             "created_at": now_ms,
         },
     )
+
+
+async def lock_user(tx: Transaction, user: str) -> UserRow | None:
+    """One account, locked until the transaction ends: what is counted of it after this stays as it was counted."""
+    rows = await tx.execute(_LOCK, {"user": user})
+    return UserRow(*rows[0]) if rows else None
 
 
 async def find_login(tx: Transaction, email_key: str) -> UserRow | None:

@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import bindparam, func, insert, select, text, update
 
 from storage.database import Transaction
-from storage.tables import devices, sessions, space_devices
+from storage.prepared import Prepared
+from storage.tables import devices, space_devices
 
 
 class DeviceRow(NamedTuple):
@@ -53,6 +54,18 @@ INSERT INTO space_devices (space_id, device_id, user_id, seen, seen_at, first_at
 VALUES (:space, :device, :user, :seen, :now_ms, :now_ms, :owes)
 ON CONFLICT (space_id, device_id) DO UPDATE
     SET resync = CASE WHEN :snapshot THEN :owes ELSE space_devices.resync END"""
+)
+
+
+_END_SESSIONS = Prepared(
+    """
+UPDATE sessions SET revoked_at = :now_ms, revoked_reason = 'device_revoked'
+WHERE user_id = :user AND revoked_at IS NULL
+AND id IN (SELECT session_id FROM session_devices WHERE device_id = :device)
+AND id NOT IN (
+    SELECT b.session_id FROM session_devices AS b JOIN devices AS d ON d.id = b.device_id
+    WHERE d.user_id = :user AND d.id <> :device AND d.revoked_at IS NULL
+) RETURNING id"""
 )
 
 
@@ -120,12 +133,9 @@ async def revoke_device(tx: Transaction, user: str, device: str, now_ms: int) ->
 
 
 async def end_sessions_of_device(tx: Transaction, user: str, device: str, now_ms: int) -> list[str]:
-    """End the live sessions that are bound to a device; their ids."""
-    mine = (sessions.c.user_id == user, sessions.c.device_id == device, sessions.c.revoked_at.is_(None))
-    ended = [str(row[0]) for row in await tx.execute(select(sessions.c.id).where(*mine))]
-    if ended:
-        await tx.execute(update(sessions).where(*mine).values(revoked_at=now_ms, revoked_reason="device_revoked"))
-    return ended
+    """End the live sessions that were used with a device and with no other one that is live; their ids."""
+    rows = await tx.execute(_END_SESSIONS, {"user": user, "device": device, "now_ms": now_ms})
+    return [str(row[0]) for row in rows]
 
 
 async def seen_by_device(tx: Transaction, user: str) -> dict[str, dict[str, dict[str, int]]]:

@@ -1,12 +1,13 @@
 """What the database can answer besides rows.
 
-    StorageError
+    StorageError             storage_error         final      a statement that cannot be carried out
     ├── DatabaseUnavailable  database_unavailable  retryable  it cannot be reached, or went away
     ├── Busy                 database_busy         retryable  a lock or a connection was not to be had in time
     ├── DatabaseReadOnly     database_read_only    retryable  it takes no writes now: full disk, standby, permissions
     └── Duplicate            duplicate             final      a unique key is taken already
 
-Driver exceptions are turned into these in `storage.database` and reach nobody else.
+Exceptions of drivers are turned into these in the adapters (`storage.postgres`, `storage.sqlite`) and reach nobody
+else. The message is one sentence: what is wrong, where, what next.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ from typing import ClassVar
 
 
 class StorageError(Exception):
-    """A statement or a connection that failed; nothing of its transaction is stored."""
+    """A statement that failed; nothing of its transaction is stored. As such a defect: trying again changes nothing."""
 
     code: ClassVar[str] = "storage_error"
     retryable: ClassVar[bool] = False
 
 
 class DatabaseUnavailable(StorageError):
-    """Wait and try again; where it is at the start of a server, correct the URL or start the database."""
+    """Wait and try again; where it is at the start of a server, correct the URL or start the database.
+
+    Where it comes from the end of a write, the write may have been stored all the same: repeat it, and let the
+    unique keys tell.
+    """
 
     code = "database_unavailable"
     retryable = True

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import bindparam, select, text
+from msgspec import json
+from sqlalchemy import bindparam, select
 
 from storage.database import Transaction
+from storage.prepared import Prepared
 from storage.push import StoredChange, StoredRecord
 from storage.spaces import SPACE_COLUMNS, SpaceRow, space_row
-from storage.tables import changes, records
+from storage.tables import changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +28,45 @@ class Page:
 _SPACE = ", ".join(f"s.{column.name}" for column in SPACE_COLUMNS)
 _N_SPACE = len(SPACE_COLUMNS)
 
+# The space in one row and each record in another: one statement, so one state, and the space's version is sent once
+# however many records the page has.
 _PAGE = """
-SELECT {space}, r.seq, r.body FROM spaces AS s LEFT JOIN (
+SELECT {space}, CAST(NULL AS bigint), CAST(NULL AS {bytes}) FROM spaces AS s WHERE s.id = :space
+UNION ALL SELECT {nulls}, r.seq, r.body FROM (
     SELECT seq, body FROM records WHERE space_id = :space AND {where} ORDER BY seq {order} LIMIT :limit
-) AS r ON TRUE WHERE s.id = :space ORDER BY r.seq {order}"""
-_AFTER = text(_PAGE.format(space=_SPACE, where="seq > :after AND status IN (0, 1)", order="ASC"))
-_DOWN = text(_PAGE.format(space=_SPACE, where="seq <= :ceiling AND seq < :below AND status = 0", order="DESC"))
+) AS r"""
 
-_RECORD_COLUMNS = (
-    records.c.collection,
-    records.c.id,
-    records.c.seq,
-    records.c.parent_collection,
-    records.c.parent_id,
-    records.c.status,
-    records.c.body,
-    records.c.state,
+
+# status < 2: shown or deleted, in the words of the index ix_records_feed.
+def _page_statement(where: str, order: str) -> Prepared:
+    parts = {"space": _SPACE, "nulls": ", ".join(["NULL"] * _N_SPACE), "where": where, "order": order}
+    return Prepared(postgresql=_PAGE.format(bytes="bytea", **parts), sqlite=_PAGE.format(bytes="blob", **parts))
+
+
+_AFTER = _page_statement("seq > :after AND status < 2", "ASC")
+_DOWN = _page_statement("seq <= :ceiling AND seq < :below AND status < 2 AND status = 0", "DESC")
+
+# An id is looked up in each collection that the space has, by the primary key: first the collections, each by one step
+# to the next in the index, then one look-up for each pair.
+_COLLECTIONS = """
+WITH RECURSIVE collections(name) AS (
+    SELECT min(collection) FROM records WHERE space_id = :space
+    UNION ALL
+    SELECT (SELECT min(r.collection) FROM records AS r WHERE r.space_id = :space AND r.collection > c.name)
+    FROM collections AS c WHERE c.name IS NOT NULL
 )
-_by_ids = select(*_RECORD_COLUMNS).where(
-    records.c.space_id == bindparam("space"), records.c.id.in_(bindparam("ids", expanding=True))
+SELECT r.collection, r.id, r.seq, r.parent_collection, r.parent_id, r.status, r.body, r.state
+"""
+_BY_IDS = Prepared(
+    postgresql=f"""{_COLLECTIONS}
+FROM unnest(CAST(:ids AS text[])) AS w(id) CROSS JOIN collections AS c CROSS JOIN LATERAL (
+    SELECT * FROM records AS o WHERE o.space_id = :space AND o.collection = c.name AND o.id = w.id LIMIT 1
+) AS r""",
+    sqlite=f"""{_COLLECTIONS}
+FROM json_each(:ids) AS w CROSS JOIN collections AS c CROSS JOIN records AS r
+WHERE r.space_id = :space AND r.collection = c.name AND r.id = w.value""",
 )
-_shown_keys = (
-    select(records.c.collection, records.c.id, records.c.seq)
-    .where(records.c.space_id == bindparam("space"), records.c.status == 0)
-    .order_by(records.c.collection, records.c.id)
-)
+_SHOWN_KEYS = Prepared("SELECT collection, id, seq FROM records WHERE space_id = :space AND status = 0")
 _history = (
     select(
         changes.c.device_id,
@@ -71,6 +88,7 @@ _history = (
         changes.c.space_id == bindparam("space"),
         changes.c.collection == bindparam("in_collection"),
         changes.c.record_id == bindparam("record"),
+        changes.c.collected.is_(False),
     )
     .order_by(changes.c.arrival, changes.c.n)
 )
@@ -78,24 +96,38 @@ _history = (
 
 async def read_after(tx: Transaction, space: str, seq: int, limit: int) -> Page | None:
     """At most `limit` records above `seq`, tombstones included, in seq order; None where there is no such space."""
-    return _page(await tx.execute(_AFTER, {"space": space, "after": seq, "limit": limit}))
+    page = _page(await tx.execute(_AFTER, {"space": space, "after": seq, "limit": limit}))
+    if page is not None:
+        # They come in this order already, though SQL does not promise it of a UNION: sorting finds nothing to do.
+        page.rows.sort(key=_seq)
+    return page
 
 
 async def read_down(tx: Transaction, space: str, ceiling: int, below: int, limit: int) -> Page | None:
     """At most `limit` shown records not above `ceiling` and below `below`, newest first; None as `read_after`."""
-    return _page(await tx.execute(_DOWN, {"space": space, "ceiling": ceiling, "below": below, "limit": limit}))
+    page = _page(await tx.execute(_DOWN, {"space": space, "ceiling": ceiling, "below": below, "limit": limit}))
+    if page is not None:
+        page.rows.sort(key=_seq, reverse=True)
+    return page
+
+
+_seq = itemgetter(0)
 
 
 def _page(rows: Sequence[Any]) -> Page | None:
-    if not rows:
+    head = next((row for row in rows if row[0] is not None), None)
+    if head is None:
         return None
-    found = [(row[_N_SPACE], row[_N_SPACE + 1]) for row in rows if row[_N_SPACE] is not None]
-    return Page(space_row(rows[0]), found)
+    return Page(space_row(head), [(row[_N_SPACE], row[_N_SPACE + 1]) for row in rows if row[0] is None])
 
 
 async def read_ids(tx: Transaction, space: str, ids: Collection[str]) -> list[StoredRecord]:
-    """The records of one space under these ids, in any collection, whatever their status."""
-    rows = await tx.execute(_by_ids, {"space": space, "ids": list(ids)}) if ids else []
+    """The records of one space under these ids, in any collection, whatever their status: O(ids × collections)."""
+    if not ids:
+        return []
+    wanted = list(set(ids))
+    given: Any = json.encode(wanted).decode() if tx.dialect == "sqlite" else wanted
+    rows = await tx.execute(_BY_IDS, {"space": space, "ids": given})
     return [
         StoredRecord(row[0], row[1], row[2], None if row[4] is None else (row[3], row[4]), row[5], row[6], row[7])
         for row in rows
@@ -104,7 +136,7 @@ async def read_ids(tx: Transaction, space: str, ids: Collection[str]) -> list[St
 
 async def read_shown_keys(tx: Transaction, space: str) -> list[tuple[str, str, int]]:
     """(collection, id, seq) of everything a space shows. O(records)."""
-    return [(row[0], row[1], row[2]) for row in await tx.execute(_shown_keys, {"space": space})]
+    return [(row[0], row[1], row[2]) for row in await tx.execute(_SHOWN_KEYS, {"space": space})]
 
 
 async def read_history(tx: Transaction, space: str, collection: str, id: str) -> list[StoredChange]:

@@ -16,6 +16,7 @@ _touched = (
         changes.c.received_at >= bindparam("since_ms"),
         changes.c.verdict.is_(None),
         changes.c.op != "void",
+        changes.c.collected.is_(False),
     )
     .distinct()
     .order_by(changes.c.collection, changes.c.record_id)

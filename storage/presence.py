@@ -6,14 +6,15 @@ Each query takes the ids of some hundred sockets and is a handful of index look-
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import BindParameter, bindparam, select
 
 from storage.database import Transaction
 from storage.spaces import CATALOG_SPACE
 from storage.tables import devices, members, sessions, spaces, users
 
-_ids = bindparam("ids", expanding=True)
+_ids: BindParameter[Any] = bindparam("ids", expanding=True)
 _sessions = (
     select(sessions.c.id)
     .join_from(sessions, users, users.c.id == sessions.c.user_id)
@@ -49,7 +50,9 @@ async def roles_of(tx: Transaction, pairs: Collection[tuple[str, str]]) -> dict[
         return {}
     users_, spaces_ = {user for _, user in pairs}, {space for space, _ in pairs}
     rows = await tx.execute(_roles, {"ids": list(users_), "spaces": list(spaces_)})
-    roles = {(row[0], row[1]): str(row[2]) for row in rows}
+    # The query asks for every user in every space of them: what nobody asked for is left out.
+    wanted = set(pairs)
+    roles = {(row[0], row[1]): str(row[2]) for row in rows if (row[0], row[1]) in wanted}
     roles |= {pair: "viewer" for pair in pairs if pair[0] == CATALOG_SPACE}
     return roles
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-import msgspec
-from sqlalchemy import and_, bindparam, delete, or_, select, update
+from msgspec import json
+from sqlalchemy import bindparam, select, update
 
 from storage.database import Transaction
-from storage.feed import read_ids
-from storage.push import Key, VoterRow, read_below
+from storage.prepared import Prepared
+from storage.push import Key, VoterRow, named, read_below
 from storage.tables import changes, devices, records, space_devices, spaces
 
 # A repeated push is compared with the ledger; so far back every device may always reach.
@@ -39,12 +39,8 @@ _spaces_with_old = (
 )
 _old = (
     select(records.c.collection, records.c.id, records.c.seq, records.c.deleted_at)
-    .where(
-        records.c.space_id == bindparam("space"),
-        records.c.status == 1,
-        records.c.deleted_at <= bindparam("before"),
-    )
-    .order_by(records.c.seq)
+    .where(records.c.space_id == bindparam("space"), records.c.deleted_at <= bindparam("before"))
+    .order_by(records.c.deleted_at, records.c.seq)
     .limit(bindparam("most"))
 )
 _delete_dots = select(changes.c.device_id, changes.c.n).where(
@@ -53,6 +49,7 @@ _delete_dots = select(changes.c.device_id, changes.c.n).where(
     changes.c.record_id == bindparam("record"),
     changes.c.op == "delete",
     changes.c.verdict.is_(None),
+    changes.c.collected.is_(False),
 )
 _voters = (
     select(
@@ -72,13 +69,44 @@ _voters = (
 )
 
 
+_WANTED_POSTGRES = "SELECT * FROM unnest(CAST(:collections AS text[]), CAST(:ids AS text[])) AS w(collection, id)"
+_WANTED_SQLITE = "SELECT value ->> 0 AS collection, value ->> 1 AS id FROM json_each(:keys)"
+
+
+def _for_keys(statement: str) -> Prepared:
+    """`statement` over the keys {wanted}, (collection, id)."""
+    return Prepared(
+        postgresql=statement.format(wanted=_WANTED_POSTGRES), sqlite=statement.format(wanted=_WANTED_SQLITE)
+    )
+
+
+_TOMBSTONES = _for_keys(
+    "SELECT collection, id, status, length(body) + length(state) FROM records "
+    "WHERE space_id = :space AND status = 1 AND (collection, id) IN ({wanted})"
+)
+_REMOVE_RECORDS = _for_keys("DELETE FROM records WHERE space_id = :space AND (collection, id) IN ({wanted})")
+_LEAVE_HISTORY = _for_keys(
+    "UPDATE changes SET collected = TRUE WHERE space_id = :space AND (collection, record_id) IN ({wanted})"
+)
+_FORGET_LINES = Prepared(
+    postgresql="""
+DELETE FROM changes AS c USING unnest(CAST(:devices AS text[]), CAST(:kept_from AS bigint[])) AS k(device, n)
+WHERE c.space_id = :space AND c.device_id = k.device AND c.n <= k.n AND c.collected""",
+    sqlite="""
+DELETE FROM changes WHERE (space_id, device_id, n) IN (
+    SELECT c.space_id, c.device_id, c.n FROM json_each(:kept) AS k CROSS JOIN changes AS c
+    WHERE c.space_id = :space AND c.device_id = k.value ->> 0 AND c.n <= k.value ->> 1 AND c.collected
+)""",
+)
+
+
 async def spaces_with_tombstones(tx: Transaction, before_ms: int, most: int) -> list[str]:
     """Spaces that hold a tombstone from `before_ms` (Unix milliseconds) or earlier."""
     return [str(row[0]) for row in await tx.execute(_spaces_with_old, {"before": before_ms, "most": most})]
 
 
 async def old_tombstones(tx: Transaction, space: str, before_ms: int, most: int) -> list[Tombstone]:
-    """The space's tombstones from `before_ms` or earlier, in seq order."""
+    """The space's tombstones from `before_ms` or earlier, the oldest first."""
     rows = await tx.execute(_old, {"space": space, "before": before_ms, "most": most})
     return [Tombstone(*row) for row in rows]
 
@@ -95,7 +123,7 @@ async def delete_dots(tx: Transaction, space: str, key: Key) -> dict[str, int]:
 async def read_voters(tx: Transaction, space: str) -> list[VoterRow]:
     """The live devices that have a vote in a space."""
     return [
-        VoterRow(row[0], row[1], msgspec.json.decode(row[2]), row[3], row[4], bool(row[5]))
+        VoterRow(row[0], row[1], json.decode(row[2]), row[3], row[4], bool(row[5]))
         for row in await tx.execute(_voters, {"space": space})
     ]
 
@@ -110,29 +138,30 @@ async def take_vote(tx: Transaction, space: str, device: str) -> None:
 
 
 async def remove_records(tx: Transaction, space: str, keys: Collection[Key], version: dict[str, int]) -> Removed:
-    """Remove tombstones with everything below them, and their lines of the ledger that no push may reach back to.
+    """Remove tombstones with everything below them, at any depth, and let go of their histories.
 
-    The caller has locked the space and raises its floor.
+    A line of the ledger that a repeated push may still be compared with (the newest LEDGER_KEPT of each device, whose
+    newest number `version` tells) stays, in no history any more; the others go. What of `keys` is no tombstone stays.
+    The caller has locked the space and raises its floor by `set_floor`.
     """
-    own = await read_ids(tx, space, {key[1] for key in keys})
-    rows = [r for r in own if (r.collection, r.id) in set(keys)] + await read_below(tx, space, keys)
-    doomed = list({(r.collection, r.id) for r in rows})
-    for start in range(0, len(doomed), 200):
-        part = doomed[start : start + 200]
-        named = or_(*(and_(records.c.collection == c, records.c.id == i) for c, i in part))
-        await tx.execute(delete(records).where(records.c.space_id == space, named))
-        lines = or_(*(and_(changes.c.collection == c, changes.c.record_id == i) for c, i in part))
-        for device, n in version.items():
-            if n > LEDGER_KEPT:
-                await tx.execute(
-                    delete(changes).where(
-                        changes.c.space_id == space,
-                        changes.c.device_id == device,
-                        changes.c.n <= n - LEDGER_KEPT,
-                        lines,
-                    )
-                )
-    return Removed(len(doomed), sum(r.status in (0, 2) for r in rows), sum(len(r.body) + len(r.state) for r in rows))
+    if not keys:
+        return Removed(0, 0, 0)
+    rows = await tx.execute(_TOMBSTONES, {"space": space, **named(tx, keys)})
+    tops = [(row[0], row[1]) for row in rows]
+    below = await read_below(tx, space, tops)
+    sizes = {(row[0], row[1]): (row[2], row[3]) for row in rows}
+    sizes |= {(r.collection, r.id): (r.status, len(r.body) + len(r.state)) for r in below}
+    doomed = {"space": space, **named(tx, list(sizes))}
+    await tx.execute(_REMOVE_RECORDS, doomed)
+    await tx.execute(_LEAVE_HISTORY, doomed)
+    devices_, kept_from = list(version), [n - LEDGER_KEPT for n in version.values()]
+    if tx.dialect == "sqlite":
+        kept = json.encode([list(pair) for pair in zip(devices_, kept_from, strict=True)]).decode()
+        await tx.execute(_FORGET_LINES, {"space": space, "kept": kept})
+    else:
+        await tx.execute(_FORGET_LINES, {"space": space, "devices": devices_, "kept_from": kept_from})
+    records_ = sum(status in (0, 2) for status, _ in sizes.values())
+    return Removed(len(sizes), records_, sum(size for _, size in sizes.values()))
 
 
 async def set_floor(tx: Transaction, space: str, floor: int, removed: Removed) -> None:

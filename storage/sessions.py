@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from storage.database import Transaction
+from storage.prepared import Prepared
 from storage.tables import refresh_tokens, sessions, users
 
 
@@ -229,8 +230,16 @@ async def revoke_oldest_sessions(tx: Transaction, *, user: str, keep: int, now_m
 
 
 _BIND = update(sessions).where(sessions.c.id == bindparam("session")).values(device_id=bindparam("device"))
+_BIND_ALSO = Prepared(
+    "INSERT INTO session_devices (session_id, device_id) VALUES (:session, :device) "
+    "ON CONFLICT (session_id, device_id) DO NOTHING"
+)
 
 
 async def bind_session(tx: Transaction, *, session: str, device: str) -> None:
-    """Note that `device` is used with `session`; the caller has checked that one user has both."""
+    """Note that `device` is used with `session`; the caller has checked that one user has both.
+
+    A session may be used with several devices (a watch's log is pushed by the phone); `Session.device` is the last one.
+    """
     await tx.execute(_BIND, {"session": session, "device": device})
+    await tx.execute(_BIND_ALSO, {"session": session, "device": device})

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from storage.database import Transaction
+from storage.prepared import Prepared
 from storage.tables import members, spaces
 
 # The exercise library: readable by every user, written by the server alone.
@@ -90,7 +91,9 @@ def space_row(row: Sequence[Any]) -> SpaceRow:
 
 
 _space = select(*SPACE_COLUMNS).where(spaces.c.id == bindparam("space"))
-_membership = (
+_SPACE = Prepared(_space)
+_LOCK_SPACE = Prepared(postgresql=_space.with_for_update(), sqlite=_space)
+_MEMBERSHIP = Prepared(
     select(*SPACE_COLUMNS, members.c.role, members.c.state)
     .select_from(spaces)
     .outerjoin(members, (members.c.space_id == spaces.c.id) & (members.c.user_id == bindparam("user")))
@@ -112,14 +115,13 @@ _owners = (
 
 async def read_space(tx: Transaction, space: str) -> SpaceRow | None:
     """One space, or None."""
-    rows = await tx.execute(_space, {"space": space})
+    rows = await tx.execute(_SPACE, {"space": space})
     return space_row(rows[0]) if rows else None
 
 
 async def lock_space(tx: Transaction, space: str) -> SpaceRow | None:
     """One space, locked until the transaction ends; None where there is none."""
-    statement = _space.with_for_update() if tx.dialect == "postgresql" else _space
-    rows = await tx.execute(statement, {"space": space})
+    rows = await tx.execute(_LOCK_SPACE, {"space": space})
     return space_row(rows[0]) if rows else None
 
 
@@ -128,7 +130,7 @@ async def membership(tx: Transaction, space: str, user: str) -> tuple[SpaceRow, 
 
     Every user is a viewer of the catalog.
     """
-    rows = await tx.execute(_membership, {"space": space, "user": user})
+    rows = await tx.execute(_MEMBERSHIP, {"space": space, "user": user})
     if not rows:
         return None
     row = rows[0]

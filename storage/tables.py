@@ -86,6 +86,15 @@ refresh_tokens = Table(
     Column("spent_at", BigInteger),
 )
 
+# Which devices a session was used with: a revoked device ends the sessions that know no other one.
+session_devices = Table(
+    "session_devices",
+    metadata,
+    Column("session_id", Text, ForeignKey("sessions.id"), nullable=False),
+    Column("device_id", Text, nullable=False, index=True),
+    PrimaryKeyConstraint("session_id", "device_id"),
+)
+
 spaces = Table(
     "spaces",
     metadata,
@@ -151,11 +160,33 @@ records = Table(
     Column("state", LargeBinary, nullable=False),
     Column("deleted_at", BigInteger),
     PrimaryKeyConstraint("space_id", "collection", "id"),
-    Index("ix_records_space_id_seq", "space_id", "seq"),
-    Index("ix_records_space_id_parent", "space_id", "parent_collection", "parent_id"),
-    # Few rows have one, and only the collection of old tombstones looks for them.
+    # Each of these has a condition, so that none of them can be taken for a look-up by the whole key: while a table has
+    # no statistics, Postgres finds any index good that begins with the right column, and remembers the plan.
+    Index(
+        "ix_records_feed",
+        "space_id",
+        "seq",
+        postgresql_where=text("status < 2"),
+        sqlite_where=text("status < 2"),
+    ),
+    Index(
+        "ix_records_parent",
+        "space_id",
+        "parent_collection",
+        "parent_id",
+        postgresql_where=text("parent_id IS NOT NULL"),
+        sqlite_where=text("parent_id IS NOT NULL"),
+    ),
+    # Few rows have one: in all spaces, which have old tombstones; in one, which these are.
     Index(
         "ix_records_deleted_at",
+        "deleted_at",
+        postgresql_where=text("deleted_at IS NOT NULL"),
+        sqlite_where=text("deleted_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_records_space_id_deleted_at",
+        "space_id",
         "deleted_at",
         postgresql_where=text("deleted_at IS NOT NULL"),
         sqlite_where=text("deleted_at IS NOT NULL"),
@@ -183,8 +214,11 @@ changes = Table(
     Column("verdict", LargeBinary),
     Column("received_at", BigInteger, nullable=False),
     Column("user_id", Text, nullable=False),
+    # Its record's tombstone was collected: the line stays for repeated pushes and is in no history any more.
+    Column("collected", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("space_id", "device_id", "n"),
-    Index("ix_changes_space_id_record", "space_id", "collection", "record_id"),
+    # It begins with the record, so that no look-up by the key can take it: see `records`.
+    Index("ix_changes_record", "record_id", "collection", "space_id"),
 )
 
 meta = Table(

@@ -68,6 +68,26 @@ class Bus(Protocol):
         ...
 
 
+class _Leave:
+    """Ends one subscription. An object and no closure: there are three of them for each idle socket."""
+
+    __slots__ = ("_handler", "_handlers", "_topic")
+
+    def __init__(self, handlers: dict[str, list[Handler]], topic: str, handler: Handler) -> None:
+        self._handlers = handlers
+        self._topic = topic
+        self._handler: Handler | None = handler
+
+    def __call__(self) -> None:
+        if self._handler is None:
+            return
+        handlers = self._handlers[self._topic]
+        handlers.remove(self._handler)
+        self._handler = None
+        if not handlers:
+            del self._handlers[self._topic]
+
+
 class MemoryBus:
     """A bus for one process."""
 
@@ -97,19 +117,7 @@ class MemoryBus:
 
     def subscribe(self, topic: str, handler: Handler) -> Callable[[], None]:
         self._handlers.setdefault(topic, []).append(handler)
-        subscribed = True
-
-        def unsubscribe() -> None:
-            nonlocal subscribed
-            if not subscribed:
-                return
-            subscribed = False
-            handlers = self._handlers[topic]
-            handlers.remove(handler)
-            if not handlers:
-                del self._handlers[topic]
-
-        return unsubscribe
+        return _Leave(self._handlers, topic, handler)
 
     async def start(self) -> None:
         return

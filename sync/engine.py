@@ -4,6 +4,8 @@
     Feed      the one read path             sync/feed.py
     History   what was, and going back      sync/history.py
     Votes     which devices hold tombstones sync/votes.py
+    Devices   the installations of a user   sync/devices.py
+    Spaces    who may be where              sync/spaces.py
 
 Everything that touches the outside (database, bus, reader of texts, clock, randomness) is an argument, so a test
 or a simulator builds the same engine over its own.
@@ -20,6 +22,7 @@ from storage.database import Database
 from sync import digest
 from sync.bus import Bus
 from sync.caller import Caller
+from sync.devices import Devices
 from sync.environment import Environment
 from sync.feed import Feed
 from sync.history import History
@@ -27,6 +30,7 @@ from sync.limits import LIMITS, MIN_PROTOCOL, PROTOCOL, Limits
 from sync.messages import PushRequest
 from sync.planner import Plan
 from sync.push import Answer, ServerWrite, Writer
+from sync.spaces import Spaces
 from sync.texts import TextReader
 from sync.votes import Votes
 
@@ -46,6 +50,8 @@ class Engine:
     feed: Feed = field(init=False)
     history: History = field(init=False)
     votes: Votes = field(init=False)
+    devices: Devices = field(init=False)
+    spaces: Spaces = field(init=False)
 
     def __post_init__(self) -> None:
         writer = Writer(self.database, self.texts, self.bus, self.environment, self.limits)
@@ -54,6 +60,8 @@ class Engine:
         object.__setattr__(self, "feed", Feed(self.database, self.limits))
         object.__setattr__(self, "history", History(self.database, writer, self.texts))
         object.__setattr__(self, "votes", Votes(self.database, self.environment))
+        object.__setattr__(self, "devices", Devices(self.database, self.bus, self.environment, self.limits))
+        object.__setattr__(self, "spaces", Spaces(self.database, self.bus, self.environment))
 
     def describe(self, server_time: str) -> dict[str, Any]:
         """What this server speaks: the answer of `GET /api/sync`."""
@@ -68,7 +76,8 @@ class Engine:
         }
 
     async def push(self, caller: Caller, space: str, request: PushRequest) -> Answer:
-        """Apply one batch; see `Writer.push`."""
+        """Apply one batch; see `Writer.push`. A session that pushes for a device is bound to it."""
+        await self.devices.note(caller, request.device)
         return await self.writer.push(caller, space, request)
 
     async def write_as_server(self, space: str, writes: Sequence[ServerWrite], *, user: str | None = None) -> Plan:

@@ -33,6 +33,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -43,6 +44,7 @@ from sync.cursors import CursorSpace, decode_cursor, encode_mark
 from sync.errors import BadCursor, NotFound, Resync
 from sync.outgoing import Frame, Kind
 from sync.protocol import Session
+from sync.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -209,7 +211,7 @@ class Hub:
         if channel is None:
             channel = self._channels[space] = Channel(space)
             # Before the space is read, so that no commit falls in between.
-            channel.leave_topic = self._bus.subscribe(space_topic(space), lambda _: self._hint(channel))
+            channel.leave_topic = self._bus.subscribe(space_topic(space), partial(self._hint, channel))
         session.outgoing.drop(space)
         subscription = Subscription(session, channel)
         channel.subscriptions[session] = subscription
@@ -227,11 +229,6 @@ class Hub:
         if not channel.subscriptions:
             self._close_channel(channel)
 
-    def leave_all(self, session: Session) -> None:
-        """End every subscription of a socket."""
-        for space in list(session.subscriptions):
-            self.leave(session, space)
-
     def go_live(self, subscription: Subscription, state: SpaceState) -> None:
         """Deltas from now on. `state` was read after `join`."""
         if not subscription.attached:
@@ -244,8 +241,8 @@ class Hub:
     async def resume(self, subscription: Subscription, state: SpaceState, cursor: str) -> None:
         """Deltas from `cursor` on: what was missed first, then what comes. `state` was read after `join`.
 
-        A cursor that is no good, or too far back, makes the space `behind`: the pull tells the device the reason.
-        Raises whatever the feed raises; the caller then leaves.
+        A cursor that is no good, or too far back, or a feed that fails, makes the space `behind`: the pull tells
+        the device the reason.
         """
         if not subscription.attached:
             return
@@ -258,7 +255,13 @@ class Hub:
             return
         subscription.cursor = cursor
         self._decide(channel)
-        await self._catch_up(subscription, state.life)
+        try:
+            await self._catch_up(subscription, state.life)
+        except Exception:
+            # Whatever a database does, a device that pulls later loses nothing.
+            log.warning("a socket of space %s could not be brought up to date", channel.space, exc_info=True)
+            if subscription.attached:
+                self._tell_behind(subscription)
 
     async def _catch_up(self, subscription: Subscription, life: str) -> None:
         channel = subscription.channel
@@ -284,7 +287,7 @@ class Hub:
 
     # -- what happens ----------------------------------------------------------------------------------------
 
-    def _hint(self, channel: Channel) -> None:
+    def _hint(self, channel: Channel, _message: bytes = b"") -> None:
         channel.dirty = True
         self._decide(channel)
 
@@ -307,10 +310,7 @@ class Hub:
         for channel in list(self._channels.values()):
             for session in list(channel.subscriptions):
                 self.leave(session, channel.space)
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await end_tasks(list(self._tasks))
 
     def _note_state(self, channel: Channel, state: SpaceState) -> None:
         """A fresh reading of the space: the channel begins there, or learns that it must read on."""

@@ -15,6 +15,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
@@ -51,6 +52,7 @@ from sync.protocol import (
 )
 from sync.roster import Roster
 from sync.signals import Signals
+from sync.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -162,10 +164,7 @@ class Live:
     async def close(self) -> None:
         """Stop; `close_all` first, so that the devices know."""
         await self.hub.close()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await end_tasks(list(self._tasks))
 
     def open(self, now: Moment, wake: Callable[[], None]) -> Session:
         """A new socket. Call `closed` with it at the end, whatever happened."""
@@ -218,8 +217,8 @@ class Live:
 
     async def _answering(
         self, session: Session, id_: str | int | None, space: str | None, work: Coroutine[Any, Any, None]
-    ) -> bool:
-        """Run `work`; what it raises becomes an `error`. Return True where it raised nothing."""
+    ) -> None:
+        """Run `work`; what it raises becomes an `error`."""
         try:
             await work
         except SyncError as error:
@@ -229,13 +228,10 @@ class Live:
             if error.retry_after_s is not None:
                 details = {**(details or {}), "retry_after_s": error.retry_after_s}
             session.refuse(id_, error.code, error.message, details)
-            return False
         except Exception as error:  # One request's failure is told and logged; the socket goes on
             log.exception("a request over the socket failed")
             code, message = _of_unexpected(error)
             session.refuse(id_, code, message, None if space is None else {"space": space})
-            return False
-        return True
 
     async def _greet(self, session: Session, hello: Hello, now: Moment) -> None:
         async with self._openings:
@@ -287,7 +283,7 @@ class Live:
         for space, refusal in refused:
             session.refuse(None, refusal.code, refusal.message, {**(refusal.details or {}), "space": space})
         for subscription, state, cursor in sights:
-            await self._resume(session, subscription, state, cursor)
+            await self.hub.resume(subscription, state, cursor)
         for space in list(session.subscriptions):
             self.signals.join(session, space)
 
@@ -308,17 +304,12 @@ class Live:
         subscription.role = sight.role if sight.signals else ""
         return subscription, sight
 
-    async def _resume(self, session: Session, subscription: Subscription, state: SpaceState, cursor: str) -> None:
-        space = subscription.channel.space
-        if not await self._answering(session, None, space, self.hub.resume(subscription, state, cursor)):
-            self._leave(session, space)
-
     async def _subscribe(self, session: Session, space: str, cursor: str | None) -> None:
         subscription, sight = await self._look(session, space)
         if cursor is None:
             self.hub.go_live(subscription, sight.state)
         else:
-            await self._resume(session, subscription, sight.state, cursor)
+            await self.hub.resume(subscription, sight.state, cursor)
         if subscription.attached:
             self.signals.join(session, space)
 
@@ -414,16 +405,16 @@ class Live:
         loop = asyncio.get_running_loop()
         everybody_at = loop.time() + RECHECK_S
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(everybody_at):
                     await self._doubted.wait()
-            except TimeoutError:
+            self._doubted.clear()
+            doubtful, self._doubtful = self._doubtful, set()
+            if loop.time() < everybody_at:
+                await self._recheck_safely(doubtful)
+            else:
                 everybody_at = loop.time() + RECHECK_S
                 await self._recheck_safely(None)
-            else:
-                self._doubted.clear()
-                users, self._doubtful = self._doubtful, set()
-                await self._recheck_safely(users)
 
     async def _recheck_safely(self, users: set[str] | None) -> None:
         try:

@@ -211,10 +211,8 @@ class Planner:
             return Rejection(error.code, _text_field(spec, fields), error.message)
         size_bound = entry.size_bound + len(encoded or b"")
         if size_bound > self.limits.record_bytes_max and sent.op == "put":
-            size_bound = len(_shown_body(entry.key, state, spec))
-            if size_bound > self.limits.record_bytes_max and size_bound > len(
-                _shown_body(entry.key, entry.state, spec)
-            ):
+            size_bound = len(shown_body(entry.key, state, spec))
+            if size_bound > self.limits.record_bytes_max and size_bound > len(shown_body(entry.key, entry.state, spec)):
                 return Rejection(
                     "record_full", None, f"the record would have more than {self.limits.record_bytes_max} bytes"
                 )
@@ -375,11 +373,11 @@ class Planner:
         if entry.status == STUB:
             body = b""
         elif entry.status == DELETED:
-            body = stored.body if stored and not renewed else _deleted_body(entry.key, entry.state)
+            body = stored.body if stored and not renewed else deleted_body(entry.key, entry.state)
         elif stored is not None and not entry.written and stored.status in (SHOWN, HIDDEN):
             body = stored.body
         else:
-            body = _shown_body(entry.key, entry.state, entry.spec)
+            body = shown_body(entry.key, entry.state, entry.spec)
         moved = entry.written or entry.state_moved or stored is None
         state = kernel.encode(entry.state) if moved or stored is None else stored.state
         return StoredRecord(
@@ -453,7 +451,7 @@ def _weight(row: StoredRecord | None) -> int:
     return 0 if row is None else len(row.body) + len(row.state)
 
 
-def _shown_body(key: Key, state: RecordState, spec: CollectionSpec) -> bytes:
+def shown_body(key: Key, state: RecordState, spec: CollectionSpec) -> bytes:
     """The record as it is served, without its seq: the same bytes on disk, on the wire and in the delta."""
     shown = kernel.show(state, spec.rules)
     body: dict[str, Any] = {"collection": key[0], "id": key[1], "deleted": False, "values": shown.values}
@@ -469,7 +467,8 @@ def _shown_body(key: Key, state: RecordState, spec: CollectionSpec) -> bytes:
     return _encode(body)
 
 
-def _deleted_body(key: Key, state: RecordState) -> bytes:
+def deleted_body(key: Key, state: RecordState) -> bytes:
+    """The record's tombstone as it is served, without its seq."""
     return _encode(
         {
             "collection": key[0],

@@ -32,6 +32,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from sync.bus import LOST, Handler, MemoryBus
+from sync.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -143,8 +144,7 @@ class RedisBus:
     async def close(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+            await end_tasks([task])
         self._connected.clear()
 
     def _mark_changed(self, topic: str) -> None:
@@ -270,9 +270,7 @@ async def _first_failure(*works: Coroutine[Any, Any, None]) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.shield(asyncio.gather(*tasks, return_exceptions=True))
+        await asyncio.shield(end_tasks(tasks))
     for task in done:
         task.result()
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -66,7 +67,7 @@ class Roster:
         user = session.caller.user
         entry = self._users.get(user)
         if entry is None:
-            leave = self._bus.subscribe(user_topic(user), lambda message: self._heard(user, message))
+            leave = self._bus.subscribe(user_topic(user), partial(self._heard, user))
             entry = self._users[user] = _User([], leave)
         if len(entry.sessions) >= SOCKETS_PER_USER_MAX:
             return False

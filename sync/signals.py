@@ -21,6 +21,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -85,7 +86,7 @@ class Signals:
         """`session` listens to `space` from now on: tell it what is held."""
         board = self._boards.get(space)
         if board is None:
-            leave = self._bus.subscribe(signal_topic(space), lambda data: self._heard(space, data))
+            leave = self._bus.subscribe(signal_topic(space), partial(self._heard, space))
             board = self._boards[space] = _Board(leave)
             self._ask(space)
         self._expire(board)

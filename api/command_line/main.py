@@ -19,6 +19,8 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "serve": ("api.command_line.serve", "serve", "Run the server."),
     "config": ("api.command_line.config", "config", "Show the settings in force, secrets masked."),
     "db": ("api.command_line.db", "db", "Look after the database."),
+    "demo": ("api.command_line.demo", "demo", "See the whole product at work in one terminal."),
+    "check": ("api.command_line.check", "check", "Check everything that is stored."),
 }
 
 EXAMPLES: Final = """\b

@@ -56,7 +56,8 @@ def check_protocol(request: web.Request) -> None:
         raise ProtocolUnsupported(details={"protocol": PROTOCOL, "min_protocol": PROTOCOL})
 
 
-def _caller(request: web.Request) -> Caller:
+def sync_caller(request: web.Request) -> Caller:
+    """Who calls an endpoint of the sync side. Raises as `check_protocol`, and Unauthenticated."""
     check_protocol(request)
     return caller_of(request)
 
@@ -90,13 +91,13 @@ def routes(engine: Engine) -> list[web.RouteDef]:
         return json_object(engine.describe(rfc3339(engine.environment.now_ms())))
 
     async def push(request: web.Request) -> web.Response:
-        caller = _caller(request)
+        caller = sync_caller(request)
         batch = decode_push(await read_body(request, engine.limits.batch_bytes_max), engine.limits)
         answer = await engine.push(caller, _space(request), batch)
         return json_object(answer.as_json())
 
     async def pull(request: web.Request) -> web.Response:
-        caller, space = _caller(request), _space(request)
+        caller, space = sync_caller(request), _space(request)
         if (ids := request.query.get("ids")) is not None:
             return json_bytes(await engine.feed.pull_ids(caller, space, [i for i in ids.split(",") if i]))
         page = await engine.feed.pull(caller, space, request.query.get("cursor"), _limit(request))
@@ -104,27 +105,27 @@ def routes(engine: Engine) -> list[web.RouteDef]:
         return json_bytes(page)
 
     async def snapshot(request: web.Request) -> web.Response:
-        caller, space = _caller(request), _space(request)
+        caller, space = sync_caller(request), _space(request)
         before = request.query.get("before")
         page = await engine.feed.snapshot(caller, space, before, _limit(request))
         await engine.votes.note(caller, space, snapshot=before is None)
         return json_bytes(page)
 
     async def digest(request: web.Request) -> web.Response:
-        return json_object(await engine.digest(_caller(request), _space(request), request.query.get("bucket")))
+        return json_object(await engine.digest(sync_caller(request), _space(request), request.query.get("bucket")))
 
     async def history(request: web.Request) -> web.Response:
         key = (request.query.get("collection", ""), request.query.get("id", ""))
-        return json_object(await engine.history.read(_caller(request), _space(request), key))
+        return json_object(await engine.history.read(sync_caller(request), _space(request), key))
 
     async def restore(request: web.Request) -> web.Response:
-        caller = _caller(request)
+        caller = sync_caller(request)
         wish: _Restore = await _body(request, engine, _Restore)
         await engine.history.restore(caller, _space(request), (wish.collection, wish.id), (wish.dot.device, wish.dot.n))
         return json_object({"restored": {"collection": wish.collection, "id": wish.id}})
 
     async def rewind(request: web.Request) -> web.Response:
-        caller = _caller(request)
+        caller = sync_caller(request)
         wish: _Rewind = await _body(request, engine, _Rewind)
         return json_object({"records": await engine.history.rewind(caller, _space(request), wish.user, wish.since)})
 

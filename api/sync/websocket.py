@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable, Collection
 from itertools import count
 from typing import Any, Final
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSMsgType, web
 from yarl import URL
 
 from api.errors import OriginDenied
@@ -32,7 +32,7 @@ from sync.environment import Environment
 from sync.errors import Unauthenticated, Unavailable
 from sync.live import Live
 from sync.outgoing import OUTGOING_BYTES_MAX, Kind
-from sync.protocol import CLOSE_MALFORMED, FRAME_BYTES_MAX, Hello, Moment, Session, Token
+from sync.protocol import CLOSE_MALFORMED, CLOSE_RESTARTING, FRAME_BYTES_MAX, Hello, Moment, Session, Token
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +201,6 @@ class _Socket:
             owner.live.closed(session)
             if self.entry is not None:
                 self.entry[2] = None
-            # A closed response stays referenced until its connection is gone; the session need not.
             await self._end()
 
     async def _receive(self) -> Any:
@@ -281,7 +280,8 @@ class _Socket:
             async with asyncio.timeout(CLOSE_S):
                 if writer is not None:
                     await asyncio.wait([writer])
-                code, reason = self.session.closing or (WSCloseCode.OK, "")
+                # Where the peer has closed already, none of this is sent; where not, the server itself stops.
+                code, reason = self.session.closing or (CLOSE_RESTARTING, "restarting")
                 await self._ws.close(code=code, message=reason.encode())
         except TimeoutError:
             self._abort()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
 from storage.database import backend_of, masked
 from storage.errors import DatabaseUnavailable
@@ -18,6 +21,8 @@ from storage.sqlite import sqlite_engine
 
 # Several workers start at once; one migrates and the others find it done. The number is "fitai" in ASCII.
 _LOCK = 0x6669746169
+# Another process may be migrating; it takes as long as its largest table needs.
+MIGRATION_WAIT_S = 600.0
 
 
 def _config(connection: Connection) -> Config:
@@ -34,6 +39,9 @@ def _migrate(connection: Connection) -> None:
 async def upgrade(url: str) -> None:
     """Bring the database of `url` to the newest schema; nothing to do is fine, and so is being interrupted.
 
+    Every step is one transaction on both databases, and several processes may call this at once: one migrates, the
+    others wait for it and find it done.
+
     Raises DatabaseUnavailable, in one sentence, where the database cannot be reached or written.
     """
     try:
@@ -41,22 +49,26 @@ async def upgrade(url: str) -> None:
             await asyncio.to_thread(_upgrade_sqlite, url)
         else:
             await _upgrade_postgres(url)
-    except (SQLAlchemyError, OSError) as error:
-        said = str(getattr(error, "orig", None) or error).splitlines()[0]
+    except (SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        original = getattr(error, "orig", None) or error
+        said = (str(original).splitlines() or [type(original).__name__])[0].rstrip(".")
         raise DatabaseUnavailable(f"The database {masked(url)} cannot be set up: {said}.") from error
 
 
 def _upgrade_sqlite(url: str) -> None:
-    engine = sqlite_engine(url)
+    engine = sqlite_engine(url, "rwc", wait_s=MIGRATION_WAIT_S)
     try:
-        with engine.begin() as connection:
+        with engine.connect() as connection:
+            # SQLite's tables are made and changed within transactions too, where one was begun in so many words.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             _migrate(connection)
+            connection.exec_driver_sql("COMMIT")
     finally:
         engine.dispose()
 
 
 async def _upgrade_postgres(url: str) -> None:
-    engine = create_async_engine(url)
+    engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"), poolclass=NullPool)
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})

@@ -177,9 +177,7 @@ async def test_a_strangers_session_is_as_unknown_as_one_that_never_was(server: S
     theirs = await server.register("bob@example.com")
     listed = (await server.ask("GET", "/api/auth/sessions", token=theirs["access_token"])).data["sessions"]
     paths = [listed[0]["id"], "01a20ee5-5c94-7632-b58e-99991960930b", "x", "%00", "%ff", "..%2f"]
-    answers = [
-        await server.ask("DELETE", f"/api/auth/sessions/{path}", token=mine["access_token"]) for path in paths
-    ]
+    answers = [await server.ask("DELETE", f"/api/auth/sessions/{path}", token=mine["access_token"]) for path in paths]
     assert {(answer.status, answer.code) for answer in answers} == {(404, "not_found")}
     assert len({str(answer.json | {"meta": None}) for answer in answers}) == 1
     assert (await server.me(theirs["access_token"])).status == 200

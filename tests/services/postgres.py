@@ -15,13 +15,14 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 
-from tests.services.processes import end, free_port, wait_until
+from tests.services.processes import end, free_port, no_leftovers, wait_until
 
 USER = "fitai"
 
@@ -56,7 +57,9 @@ class Postgres:
 
     def run(self, statement: str, database: str = "postgres") -> None:
         """Run one statement outside a transaction."""
-        asyncio.run(run_statement(self.url(database), statement))
+        # In a thread of its own, so that a caller within an event loop may use it too.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, run_statement(self.url(database), statement)).result()
 
     def create_database(self, name: str, template: str = "template1") -> str:
         """Make a database from a template; its URL."""
@@ -76,16 +79,19 @@ async def run_statement(url: str, statement: str) -> None:
 @contextmanager
 def postgres(*, fsync: bool = False) -> Iterator[Postgres]:
     """A fresh cluster for as long as the block lasts. `fsync` as in production, for measurements and kills."""
-    bin_, account = binaries(), _account()
+    account = _account()
     folder = Path(tempfile.mkdtemp(prefix="fitai-postgres-"))
     try:
         data = folder / "data"
+        bin_ = binaries()
         if account is not None:
+            bin_ = _within_reach(bin_, folder)
             os.chown(folder, account.pw_uid, account.pw_gid)
         _run_as(account, [bin_ / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync"])
         server = start(data, bin_, fsync=fsync)
         try:
-            yield server
+            with no_leftovers(server.process, folder):
+                yield server
         finally:
             end(server.process, signal.SIGINT)
     finally:
@@ -131,6 +137,21 @@ def _answers(server: Postgres) -> bool:
     except (OSError, asyncpg.PostgresError):
         return False
     return True
+
+
+def _within_reach(bin_: Path, folder: Path) -> Path:
+    """The binaries where another account can run them: a copy, where a folder above them (root's home) is closed."""
+    if all(parent.stat().st_mode & 0o001 for parent in bin_.resolve().parents):
+        return bin_
+    # bin, lib and share stand side by side, and the wheel keeps shared libraries beside its package.
+    install = bin_.resolve().parent
+    package = install.parent
+    copy = folder / "server"
+    shutil.copytree(install, copy / package.name / install.name)
+    libraries = package.with_name(package.name + ".libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, copy / libraries.name)
+    return copy / package.name / install.name / bin_.name
 
 
 def _account() -> pwd.struct_passwd | None:

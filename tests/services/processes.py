@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 START_TIMEOUT_S = 60.0
 
@@ -40,3 +42,25 @@ def end(process: subprocess.Popen[bytes], how: int = signal.SIGTERM) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
             return
+
+
+# Waits until its standard input ends, which the end of the process that holds the other side brings about.
+_HEIR = 'cat > /dev/null; kill -INT -- "-$0"; sleep 1; kill -KILL -- "-$0"; rm -rf "$1"'
+
+
+@contextmanager
+def no_leftovers(process: subprocess.Popen[bytes], folder: Path) -> Iterator[None]:
+    """End the process's group and remove the folder even where this program is killed before it can do so itself."""
+    heir = subprocess.Popen(
+        ["/bin/sh", "-c", _HEIR, str(process.pid), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        # This program lives and ends the server by itself.
+        heir.kill()
+        heir.communicate()

@@ -1,4 +1,4 @@
-"""A real Redis (or Valkey, which speaks the same) on a loopback port: `with redis_server() as url: …`."""
+"""A real Redis (or Valkey, which speaks the same) on a loopback port: `with redis_server() as server: …`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.services.processes import end, free_port, wait_until
+from tests.services.processes import end, free_port, no_leftovers, wait_until
 
 
 def binary() -> Path:
@@ -79,7 +79,9 @@ def redis_server() -> Iterator[Redis]:
     server = Redis(folder)
     try:
         server.start()
-        yield server
+        assert server.process is not None
+        with no_leftovers(server.process, folder):
+            yield server
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)

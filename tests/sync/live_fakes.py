@@ -71,6 +71,8 @@ class Store:
         self.sessions: set[str] = set()
         self.devices: dict[str, str] = {}
         self.revoked: set[str] = set()
+        # What each space held at each of its heads, for a restore.
+        self.past: dict[tuple[str, int], tuple[tuple[str, int], ...]] = {}
         self.delta_records_max = 50
         self.fail_reads = 0
         self.gate: asyncio.Event | None = None
@@ -91,15 +93,18 @@ class Store:
             records[id_ + "." * pad] = head
         version = {**state.version, device: state.version.get(device, 0) + len(ids)}
         self.spaces[space] = replace(state, head=head, records=tuple(records.items()), version=version)
+        self.past[space, head] = tuple(records.items())
         return state.head, head
 
     def restore(self, space: str, head: int, life: str) -> None:
-        """An old state comes back, as the beginning of a new life."""
+        """The newest state at or below `head` comes back, as the beginning of a new life."""
         state = self.spaces[space]
-        kept = tuple((id_, seq) for id_, seq in state.records if seq <= head)
+        head = max([at for of, at in self.past if of == space and at <= head], default=0)
+        kept = self.past.get((space, head), ())
         self.spaces[space] = replace(
             state, head=head, records=kept, life=life, lives=[*state.lives, (life, head)], version={}
         )
+        self.past = {(of, at): past for (of, at), past in self.past.items() if of != space or at <= head}
 
     # -- the feed
 

@@ -70,9 +70,7 @@ async def test_messages_of_one_process_arrive_in_order(make: Make, redis_url: st
     assert real(there) == [b"%d" % number for number in range(1_000)]
 
 
-async def test_a_subscription_is_told_to_read_again_once_it_reaches_other_processes(
-    make: Make, redis_url: str
-) -> None:
+async def test_a_subscription_is_told_to_read_again_once_it_reaches_other_processes(make: Make, redis_url: str) -> None:
     bus = await make(redis_url)
     got = listen(bus, "t")
     await until(lambda: bus.is_confirmed("t"))

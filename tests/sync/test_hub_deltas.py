@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 
@@ -75,7 +76,7 @@ async def test_deltas_form_a_chain(process: Process) -> None:
         await process.write("s", f"r{number}")
     _, *deltas = peer.read()
     assert len(deltas) == 5
-    for earlier, later in zip(deltas, deltas[1:], strict=False):
+    for earlier, later in itertools.pairwise(deltas):
         assert later["from"] == earlier["to"]
 
 
@@ -208,7 +209,7 @@ async def test_what_is_committed_while_a_device_resumes_is_not_left_out(process:
     await process.write("s", "r3")
     deltas = peer.read()[1:]
     assert deltas[0]["from"] == cursor
-    for earlier, later in zip(deltas, deltas[1:], strict=False):
+    for earlier, later in itertools.pairwise(deltas):
         assert later["from"] == earlier["to"]
     assert [r["id"] for d in deltas for r in d["records"]] == ["r1", "r2", "r3"]
     assert [r["id"] for d in first.read()[1:] for r in d["records"]] == ["r1", "r2", "r3"]
@@ -228,7 +229,7 @@ async def test_a_device_that_resumed_past_the_channel_gets_the_next_delta_behind
     await process.settle()
     deltas = peer.read()[1:]
     assert deltas[0]["from"] == cursor
-    for earlier, later in zip(deltas, deltas[1:], strict=False):
+    for earlier, later in itertools.pairwise(deltas):
         assert later["from"] == earlier["to"]
     assert deltas[-1]["to"] == cursor_of(store, "s")
     assert first.read()[-1]["to"] == cursor_of(store, "s")
@@ -355,6 +356,35 @@ async def test_after_behind_a_subscribe_with_the_pulled_cursor_goes_on_too(proce
     deltas = [m for m in slow.read() if m["type"] == "delta"]
     assert deltas[0]["from"] == pulled
     assert [r["id"] for d in deltas for r in d["records"]] == ["next", "last"]
+
+
+async def test_a_reader_that_was_told_once_is_sent_the_very_next_delta(process: Process, store: Store) -> None:
+    slow = await process.connect("ann", "phone", {"s": None})
+    slow.read()
+    while slow.session.subscriptions["s"].standing is Standing.LIVE:
+        await process.write("s", "r", pad=300_000)
+    assert slow.types() == ["behind"]
+    await process.write("s", "next")
+    assert slow.types() == ["delta"]
+
+
+async def test_a_subscription_that_was_ended_meanwhile_is_not_brought_to_life(process: Process, store: Store) -> None:
+    peer = await process.connect("ann", "phone")
+    hub = process.live.hub
+    subscription = hub.join(peer.session, "s")
+    hub.leave(peer.session, "s")
+    hub.go_live(subscription, store.spaces["s"])
+    await hub.resume(subscription, store.spaces["s"], cursor_of(store, "s"))
+    assert subscription.standing is Standing.JOINING
+
+
+async def test_a_new_life_found_equal_by_a_later_look_changes_nothing(process: Process, store: Store) -> None:
+    peer = await process.connect("ann", "phone", {"s": None})
+    store.write("s", *(f"r{n}" for n in range(60)))
+    hub = process.live.hub
+    hub._jump(hub._channels["s"], store.spaces["s"])
+    hub._jump(hub._channels["s"], store.spaces["s"])
+    assert peer.types() == ["welcome", "behind"]
 
 
 async def test_a_slow_reader_keeps_the_deltas_of_its_other_spaces(process: Process, store: Store) -> None:

@@ -105,15 +105,32 @@ async def test_a_subscription_later_is_judged_alike(process: Process, store: Sto
     assert (delta["type"], delta["space"]) == ("delta", "s")
 
 
-async def test_a_resume_that_fails_is_told_and_the_space_is_not_subscribed(process: Process, store: Store) -> None:
-    peer = await process.connect("bob", "tablet", {"s": None})
+async def test_a_resume_that_fails_makes_the_space_behind_and_it_goes_on(process: Process, store: Store) -> None:
+    await process.connect("bob", "tablet", {"s": None})
     cursor = cursor_of(store, "s")
     await process.write("s", "r1")
     store.fail_reads = 1
-    other = await process.connect("ann", "phone", {"s": cursor})
-    assert [m.get("code") for m in other.read()] == [None, "internal"]
-    assert other.session.subscriptions == {}
-    assert peer.types() == ["welcome", "delta"]
+    ann = await process.connect("ann", "phone", {"s": cursor})
+    assert ann.types() == ["welcome", "behind"]
+    await process.write("s", "r2")
+    assert ann.types() == ["delta"]
+
+
+async def test_a_right_lost_while_a_device_resumes_is_lost(process: Process, store: Store) -> None:
+    bob = await process.connect("bob", "tablet", {"s": None})
+    cursor = cursor_of(store, "s")
+    await process.write("s", "r1")
+    for fails in (0, 1):
+        reads = process.live.hub.reads
+        store.gate, store.fail_reads = asyncio.Event(), fails
+        connecting = asyncio.create_task(process.connect("ann", "phone", {"s": cursor}))
+        await until(lambda reads=reads: process.live.hub.reads > reads)  # type: ignore[misc]
+        await tell(process, "ann", kind="space", space="s", role=None, state=None)
+        store.gate.set()
+        ann = await connecting
+        assert ann.types() == ["welcome", "space"]
+        assert ann.session.subscriptions == {}
+    assert bob.types() == ["welcome", "delta"]
 
 
 async def test_a_socket_listens_to_a_bounded_number_of_spaces(process: Process, store: Store) -> None:
@@ -349,6 +366,16 @@ async def test_the_comparison_survives_a_database_that_fails(process: Process, s
     await process.bus.publish(user_topic("ann"), LOST)
     await failed.wait()
     await process.bus.publish(user_topic("ann"), LOST)
+    await until(lambda: code(ann) == 4401)
+
+
+async def test_everybody_is_compared_each_round(
+    process: Process, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.live.RECHECK_S", 0.01)
+    await process.live.start()
+    ann = await process.connect("ann", "phone", {"s": None})
+    store.sessions.clear()
     await until(lambda: code(ann) == 4401)
 
 

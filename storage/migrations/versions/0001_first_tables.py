@@ -29,9 +29,10 @@ def upgrade() -> None:
         sa.Column("verdict", sa.LargeBinary(), nullable=True),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("collected", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.PrimaryKeyConstraint("space_id", "device_id", "n", name=op.f("pk_changes")),
     )
-    op.create_index("ix_changes_space_id_record", "changes", ["space_id", "collection", "record_id"], unique=False)
+    op.create_index("ix_changes_record", "changes", ["record_id", "collection", "space_id"], unique=False)
     op.create_table(
         "meta",
         sa.Column("key", sa.Text(), nullable=False),
@@ -53,6 +54,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("space_id", "collection", "id", name=op.f("pk_records")),
     )
     op.create_index(
+        "ix_records_feed",
+        "records",
+        ["space_id", "seq"],
+        unique=False,
+        postgresql_where=sa.text("status < 2"),
+        sqlite_where=sa.text("status < 2"),
+    )
+    op.create_index(
+        "ix_records_parent",
+        "records",
+        ["space_id", "parent_collection", "parent_id"],
+        unique=False,
+        postgresql_where=sa.text("parent_id IS NOT NULL"),
+        sqlite_where=sa.text("parent_id IS NOT NULL"),
+    )
+    op.create_index(
         "ix_records_deleted_at",
         "records",
         ["deleted_at"],
@@ -61,9 +78,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("deleted_at IS NOT NULL"),
     )
     op.create_index(
-        "ix_records_space_id_parent", "records", ["space_id", "parent_collection", "parent_id"], unique=False
+        "ix_records_space_id_deleted_at",
+        "records",
+        ["space_id", "deleted_at"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
     )
-    op.create_index("ix_records_space_id_seq", "records", ["space_id", "seq"], unique=False)
     op.create_table(
         "spaces",
         sa.Column("id", sa.Text(), nullable=False),
@@ -164,4 +185,33 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_refresh_tokens")),
     )
     op.create_index(op.f("ix_refresh_tokens_session_id"), "refresh_tokens", ["session_id"], unique=False)
-    #
+    op.create_table(
+        "session_devices",
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("device_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["session_id"], ["sessions.id"], name=op.f("fk_session_devices_session_id")),
+        sa.PrimaryKeyConstraint("session_id", "device_id", name=op.f("pk_session_devices")),
+    )
+    op.create_index(op.f("ix_session_devices_device_id"), "session_devices", ["device_id"], unique=False)
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(PUSH_HEADS)
+        op.execute(PUSH_HEADS_WRITTEN)
+
+
+# SQLite's way to write two tables in one statement: storage/push.py inserts here what a push leaves of the space and
+# of its device's vote.
+PUSH_HEADS = """
+CREATE VIEW push_heads AS
+SELECT s.id AS space_id, s.head, s.version, s.life, s.lives, s.timeline, s.records, s.bytes, s.server_device,
+    s.server_hlc, v.device_id, v.user_id, v.seen, v.seen_at, v.first_at, v.resync
+FROM spaces AS s JOIN space_devices AS v ON v.space_id = s.id"""
+PUSH_HEADS_WRITTEN = """
+CREATE TRIGGER push_heads_written INSTEAD OF INSERT ON push_heads BEGIN
+    UPDATE spaces SET head = NEW.head, version = NEW.version, life = NEW.life, lives = NEW.lives,
+        timeline = NEW.timeline, records = NEW.records, bytes = NEW.bytes, server_device = NEW.server_device,
+        server_hlc = NEW.server_hlc
+    WHERE id = NEW.space_id;
+    INSERT INTO space_devices (space_id, device_id, user_id, seen, seen_at, first_at, resync)
+    VALUES (NEW.space_id, NEW.device_id, NEW.user_id, NEW.seen, NEW.seen_at, NEW.first_at, NEW.resync)
+    ON CONFLICT (space_id, device_id) DO UPDATE SET seen = excluded.seen, seen_at = excluded.seen_at;
+END"""

@@ -64,7 +64,7 @@ def put(n: int, id: str = "01a1ee56-5e00-7101-9e37-79b97f4a7c15", **fields: Any)
 @pytest_asyncio.fixture
 async def client(sqlite_url: str) -> AsyncIterator[TestClient[Any, Any]]:
     app = await create_app(
-        Settings(database_url=sqlite_url, secret_key="0123456789abcdef" * 4, bcrypt_cost=4, rate_limits=False)
+        Settings(database_url=sqlite_url, secret_key="ec21758ee889de06f014839666a2bd192a9e39f22fc89aba2622ea0ff19f35d4", bcrypt_cost=4, rate_limits=False)
     )
     async with TestClient(TestServer(app, **HANDLER_ARGS)) as client:
         yield client

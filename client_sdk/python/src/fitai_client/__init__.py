@@ -1,1 +1,58 @@
-"""The FitAI device: a local training log that syncs."""
+"""The FitAI device: a local training log that syncs.
+
+Everything is written to a local database first and is visible at once; a server is told when there is one. See
+`Client`.
+"""
+
+from __future__ import annotations
+
+from .client import Client
+from .collection import CollectionHandle, Edit, SpaceHandle, Transaction
+from .core.environment import Environment, system
+from .core.inbox import Refused
+from .core.reads import Conflict, Record
+from .core.status import SpaceStatus, Status
+from .core.values import Add, Increment, Remove
+from .core.writing import Write
+from .errors import (
+    AccountError,
+    DatabaseError,
+    FitaiError,
+    InvalidWrite,
+    NotFound,
+    ServerRefused,
+    Unreachable,
+    UnsentChanges,
+    WaitExpired,
+)
+from .watching import Change, Watch
+
+__all__ = [
+    "AccountError",
+    "Add",
+    "Change",
+    "Client",
+    "CollectionHandle",
+    "Conflict",
+    "DatabaseError",
+    "Edit",
+    "Environment",
+    "FitaiError",
+    "Increment",
+    "InvalidWrite",
+    "NotFound",
+    "Record",
+    "Refused",
+    "Remove",
+    "ServerRefused",
+    "SpaceHandle",
+    "SpaceStatus",
+    "Status",
+    "Transaction",
+    "Unreachable",
+    "UnsentChanges",
+    "WaitExpired",
+    "Watch",
+    "Write",
+    "system",
+]

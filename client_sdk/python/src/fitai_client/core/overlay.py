@@ -30,7 +30,6 @@ Json = dict[str, Any]
 class LaidPut:
     """A put of this device that is laid over. `seen` is what `seen_values` gave when it was made."""
 
-    device: str
     hlc: str
     fields: Mapping[str, Any]
     seen: Mapping[str, list[Any]]
@@ -69,7 +68,8 @@ def lay_over(collection: str, shown: Json, base: Json | None, put: LaidPut) -> N
         if name not in shown["pending"]:
             shown["pending"].append(name)
     shown["updated_at"] = rfc3339(hlc_ms(put.hlc))
-    shown["updated_by"] = put.device or None
+    # Nobody but this device knows of the change yet, and its id may still become another one.
+    shown["updated_by"] = None
 
 
 def seen_values(collection: str, base: Json | None, fields: Iterable[str]) -> dict[str, list[Any]]:
@@ -90,9 +90,7 @@ def counts(collection: str, fields: Mapping[str, Any]) -> bool:
     return not fields or not all(field_of(collection, name).passing for name in fields)
 
 
-def _list_conflicts(
-    collection: str, shown: Json, base: Json | None, name: str, value: Any, seen: list[Any]
-) -> None:
+def _list_conflicts(collection: str, shown: Json, base: Json | None, name: str, value: Any, seen: list[Any]) -> None:
     """Rule 5: of the base's values of a register, list those that the change laid over it had not seen."""
     losers: list[Json] = []
     if base is not None and name in (base.get("values") or {}) and not field_of(collection, name).passing:

@@ -106,12 +106,14 @@ CREATE TABLE records (
     snap INTEGER NOT NULL DEFAULT 0,
     alive INTEGER NOT NULL,
     parent TEXT,
+    conflicted INTEGER NOT NULL DEFAULT 0,
     shown TEXT,
     body TEXT,
     PRIMARY KEY (space, collection, id)
 );
 CREATE INDEX records_parent ON records (space, collection, parent) WHERE parent IS NOT NULL;
 CREATE INDEX records_seq ON records (space, collection, seq);
+CREATE INDEX records_conflicted ON records (space) WHERE conflicted = 1;
 CREATE INDEX records_waiting ON records (space, status) WHERE status = 2;
 
 CREATE TABLE aside (

@@ -81,7 +81,8 @@ def _apply(document: Doc[Any], update: Any) -> None:
         document.apply_update(base64.b64decode(update, validate=True))
     except (binascii.Error, TypeError, ValueError) as error:
         raise InvalidWrite("A text update must be a Yjs update in base64.") from error
-    except Exception as error:  # noqa: BLE001 (pycrdt raises bare Exceptions for bytes it cannot read)
+    except Exception as error:
+        # pycrdt raises bare Exceptions for bytes it cannot read.
         raise InvalidWrite("A text update must be a Yjs update.") from error
 
 

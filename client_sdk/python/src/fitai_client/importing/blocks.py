@@ -27,6 +27,8 @@ class Block:
     asides: list[SetRow] = field(default_factory=list)
     """Rest and note rows before the first set."""
     sets: list[Performed] = field(default_factory=list)
+    last_number: int | None = None
+    """The number of the newest set that has one."""
 
     def rows(self) -> list[SetRow]:
         """Every row of the block, as the file has them."""
@@ -34,9 +36,6 @@ class Block:
         for performed in self.sets:
             found += [performed.row, *performed.asides]
         return found
-
-    def last_number(self) -> int | None:
-        return next((p.row.number for p in reversed(self.sets) if p.row.number is not None), None)
 
 
 def to_blocks(rows: list[SetRow], numbered: bool) -> tuple[list[Block], bool]:
@@ -65,6 +64,8 @@ def to_blocks(rows: list[SetRow], numbered: bool) -> tuple[list[Block], bool]:
         newest[row.exercise] = current = block
         if row.role == "set":
             block.sets.append(Performed(row, order))
+            if row.number is not None:
+                block.last_number = row.number
         else:
             (block.sets[-1].asides if block.sets else block.asides).append(row)
     in_blocks = [row.line for block in blocks for row in block.rows()]
@@ -72,8 +73,7 @@ def to_blocks(rows: list[SetRow], numbered: bool) -> tuple[list[Block], bool]:
 
 
 def _starts_again(block: Block, row: SetRow) -> bool:
-    last = block.last_number()
-    return row.number is not None and last is not None and row.number <= last
+    return row.number is not None and block.last_number is not None and row.number <= block.last_number
 
 
 def _split(block: Block) -> Block:

@@ -3,7 +3,7 @@
 A dialect names columns by *meaning*; the reader and the writer work on meanings alone. Meanings of a workout: title,
 start, end, duration, workout_notes, workout_number, bodyweight. Of an exercise in a workout: exercise, superset,
 exercise_notes, category. Of a set: set_order, kind, weight, weight_unit, reps, distance, distance_unit, seconds, rpe,
-notes, set_notes. A column of another name keeps its text in `source.raw`.
+notes, set_notes. A column of another name keeps its text in `source.raw`; so does a category.
 
 `notes` is a column of which only the rows can tell whether it speaks of the exercise or of single sets.
 """
@@ -17,7 +17,7 @@ from datetime import datetime
 
 from .moments import fold, write_iso
 from .numbers import LENGTH_UNITS, MASS_UNITS, TIME_UNITS, BadCell, Number
-from .table import DELIMITERS, Lines, Row, is_blank, split
+from .table import DELIMITERS, Lines, is_blank, split
 
 WORKOUT_MEANINGS = frozenset({"title", "start", "end", "duration", "workout_notes", "workout_number", "bodyweight"})
 EXERCISE_MEANINGS = frozenset({"exercise", "superset", "exercise_notes", "category"})
@@ -57,8 +57,10 @@ class Dialect:
         decimals: how many decimals a meaning's numbers have at least; empty: what is written where there is no value.
         zero_is_absent: meanings where 0 stands for "nothing entered".
         quoted: meanings that are always written in quotes.
+        unit_words: how the app spells our units, where it spells them differently.
         first_index: the number of a block's first set, where sets are numbered.
-        rewrite: turns the rows of a wide file (one row an exercise) into rows of one set each.
+        numbered: whether sets are numbered; where they are not, all rows of an exercise in a workout are one block.
+        write_kind: spells a word of `kinds` as the app does.
     """
 
     name: str
@@ -77,11 +79,12 @@ class Dialect:
     zero_is_absent: frozenset[str] = frozenset()
     quoted: frozenset[str] = frozenset()
     delimiter: str = ","
+    unit_words: Mapping[str, str] = field(default_factory=dict)
     first_index: int = 1
     newest_first: bool = False
     literal_newlines: bool = False
     numbered: bool = True
-    rewrite: Callable[[Plan, Row], list[Row]] | None = None
+    write_kind: Callable[[str], str] = str
 
 
 @dataclass(frozen=True, slots=True)

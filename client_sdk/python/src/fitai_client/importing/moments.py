@@ -183,7 +183,7 @@ def read_duration(text: str, unit: str = "s") -> Number | None:
         BadCell: it is none of these, or longer than two years.
     """
     text = text.strip()
-    if not text:
+    if not text or text.casefold() in {"null", "none", "n/a"}:
         return None
     if len(text) > 40:
         raise BadCell("is not a duration")
@@ -214,6 +214,13 @@ def tidy_float(value: float) -> Number:
     from decimal import Decimal
 
     return tidy(Decimal(repr(value)))
+
+
+def write_clock(seconds: Number) -> str:
+    """ "0:45:00": hours, minutes and seconds; parts of a second are dropped."""
+    minutes, left = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}"
 
 
 def write_duration(seconds: int) -> str:

@@ -176,7 +176,7 @@ def _rows(lines: Lines, plan: Plan) -> tuple[list[Row], list[RowError], Table]:
         if isinstance(found, RowError):
             errors.append(found)
         else:
-            rows += plan.dialect.rewrite(plan, found) if plan.dialect.rewrite else [found]
+            rows.append(found)
     return rows, errors, table
 
 

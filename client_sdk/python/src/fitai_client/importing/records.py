@@ -251,8 +251,9 @@ class Builder:
             fields["duration_s"] = row.seconds
         if row.rpe is not None:
             fields["rpe"] = row.rpe
-        note = row.notes or row.exercise_notes
-        if note and note != block_notes:
+        shared = row.notes or row.exercise_notes
+        note = row.set_notes or (shared if shared != block_notes else "")
+        if note:
             fields["notes"] = note[:SET_NOTES_MAX]
             if len(note) > SET_NOTES_MAX:
                 self._doubt(row, "notes", note, f"is cut to {SET_NOTES_MAX:,} characters; kept whole in the source")
@@ -287,7 +288,7 @@ class Builder:
                 ("seconds", "duration_s"),
                 ("rpe", "rpe"),
             )
-            if raw.get(meaning, "").strip(" 0.,-") and name not in fields
+            if any(mark.isdigit() and mark != "0" for mark in raw.get(meaning, "")) and name not in fields
         ]
         if refused:
             raw["refused"] = refused

@@ -93,15 +93,15 @@ class Renderer:
     def one_set(self, fields: Fields, order: str, exercise_notes: str) -> Cells:
         """A set's cells. `exercise_notes` goes where one column serves the notes of exercise and set."""
         dialect = self.dialect
-        cells: Cells = {"set_order": order, "kind": self.words.get(fields.get("kind", "normal"), self.words["normal"])}
+        cells: Cells = {"set_order": order, "kind": self._kind(fields)}
         weight, distance = fields.get("weight"), fields.get("distance")
         if self.has_mass_column:
-            cells["weight_unit"] = weight["unit"] if weight else ""
+            cells["weight_unit"] = dialect.unit_words.get(weight["unit"], weight["unit"]) if weight else ""
         if weight:
             unit = weight["unit"] if self.has_mass_column else self.mass_unit
             cells["weight"] = self._number("weight", convert_mass(weight["value"], weight["unit"], unit))
         if self.has_length_column:
-            cells["distance_unit"] = distance["unit"] if distance else ""
+            cells["distance_unit"] = dialect.unit_words.get(distance["unit"], distance["unit"]) if distance else ""
         if distance:
             unit = distance["unit"] if self.has_length_column else self.length_unit
             cells["distance"] = self._number("distance", convert_length(distance["value"], distance["unit"], unit))
@@ -114,6 +114,7 @@ class Renderer:
         if (rpe := fields.get("rpe")) is not None:
             cells["rpe"] = self._number("rpe", rpe)
         cells["notes"] = self._prose(note_text(fields) or exercise_notes)
+        cells["set_notes"] = self._prose(note_text(fields))
         return self._filled(cells, self.set_meanings)
 
     def orders(self, sets: Sequence[Fields]) -> list[str]:
@@ -128,7 +129,7 @@ class Renderer:
                 counted.append(str(dialect.first_index + index if has_kinds else normal))
                 normal += 1
             else:
-                counted.append(word.upper())
+                counted.append(dialect.write_kind(word))
         kept = [raw_of(f, dialect.name).get("set_order", c) for f, c in zip(sets, counted, strict=True)]
         if kept == counted:
             return counted
@@ -148,6 +149,10 @@ class Renderer:
 
     def _prose(self, text: str) -> str:
         return text.replace("\n", "\\n") if self.dialect.literal_newlines else text
+
+    def _kind(self, fields: Fields) -> str:
+        word = self.words.get(fields.get("kind", "normal"), self.words["normal"])
+        return self.dialect.write_kind(word)
 
     def _number(self, meaning: str, value: int | float) -> str:
         return write_number(value, self.dialect.decimals.get(meaning, 0))
@@ -182,7 +187,7 @@ class Renderer:
         if meaning == "superset":
             group = fields.get("superset")
             return bool(group == (superset_id(str(fields["workout"]), kept) if kept.strip() else None))
-        if meaning in {"workout_notes", "exercise_notes", "notes"}:
+        if meaning in {"workout_notes", "exercise_notes", "notes", "set_notes"}:
             return (kept.replace("\\n", "\n") if self.dialect.literal_newlines else kept) == note_text(fields)
         if meaning == "kind":
             return bool((kind_of(kept, self.dialect.kinds) or "normal") == fields.get("kind", "normal"))

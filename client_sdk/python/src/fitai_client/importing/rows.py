@@ -50,6 +50,7 @@ class SetRow:
     superset: str = ""
     exercise_notes: str = ""
     notes: str = ""
+    set_notes: str = ""
     number: int | None = None
     kind: str = "normal"
     reps: Number | None = None
@@ -88,7 +89,7 @@ def read_order(text: str, kinds: tuple[tuple[str, str], ...]) -> tuple[Role, int
     word = fold(text).replace("_", " ").strip()
     if not word:
         raise BadCell("is empty")
-    if found := re.fullmatch(r"(\d{1,4})(?:[.,]0+)?", word):
+    if found := re.fullmatch(r"(\d{1,6})(?:[.,]0+)?", word):
         return "set", int(found[1]), "normal"
     known = dict(kinds)
     if (kind := kind_of(text, known)) is not None:
@@ -182,6 +183,7 @@ class RowReader:
         read.workout_notes = self._prose(row, "workout_notes")
         read.exercise_notes = self._prose(row, "exercise_notes")
         read.notes = self._prose(row, "notes")
+        read.set_notes = self._prose(row, "set_notes")
 
     def _times(self, row: Row, read: SetRow) -> None:
         if self._text(row, "end").strip():

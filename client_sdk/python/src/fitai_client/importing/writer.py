@@ -165,7 +165,7 @@ class _Sheet:
     ) -> list[tuple[int, list[list[str]]]]:
         notes = note_text(block.fields)
         asides = [*raw.get("rows", ()), *(a for _, f in block.sets for a in raw_of(f, self._app).get("rows", ()))]
-        said = [aside["notes"] for aside in asides if self._is_note(aside)]
+        said = [str(aside.get("notes", "")) for aside in asides if self._is_note(aside)]
         edited = bool(said) and "\n".join(text for text in said if text) != notes
         found: list[tuple[int, list[list[str]]]] = []
         # The rest of a block without sets is the block's own; before a set, no field holds it.
@@ -193,8 +193,7 @@ class _Sheet:
         return found
 
     def _is_note(self, aside: Mapping[str, Any]) -> bool:
-        word = aside.get("set_order") or "Note"
-        return bool(aside.get("notes")) and read_order(word, self._render.kinds)[0] == "note"
+        return read_order(aside.get("set_order") or "Note", self._render.kinds)[0] == "note"
 
     def _asides(
         self, asides: Iterable[Mapping[str, Any]], cells: Cells, rests: Fields | None, *, without_notes: bool

@@ -6,10 +6,13 @@ To add one: declare it, list it here, and put a golden file beside the tests.
 from __future__ import annotations
 
 from ..dialect import Dialect
+from .fitbod import FITBOD
+from .fitnotes import FITNOTES
 from .hevy import HEVY
+from .lyfta import LYFTA
 from .strong import STRONG
 
-DIALECTS: tuple[Dialect, ...] = (HEVY, STRONG)
+DIALECTS: tuple[Dialect, ...] = (HEVY, STRONG, FITNOTES, LYFTA, FITBOD)
 
 
 def by_name(name: str) -> Dialect:

@@ -95,6 +95,8 @@ STRONG = Dialect(
         "f": "failure",
         "failure": "failure",
     },
+    write_kind=str.upper,
+    unit_words={"lb": "lbs"},
     positions=(_TEN, _ELEVEN, _TWELVE, _THIRTEEN, _FOURTEEN),
     decimals={"weight": 1, "reps": 1, "seconds": 1},
     empty={"distance": "0", "seconds": "0.0", "reps": "0.0"},

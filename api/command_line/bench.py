@@ -1,0 +1,104 @@
+"""`fitai bench`: the load generator on the terminal.
+
+Owns: the flags, the table and the JSON file. Refuses to know: what is measured, and how (bench/).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import msgspec
+from rich.console import Console
+
+from api.command_line.main import Failure
+from bench.client import BenchError
+from bench.report import Result, as_json, table
+from bench.run import Options, run
+from bench.workloads import WORKLOADS, Sizes
+
+EXAMPLES = """\b
+Examples:
+  fitai bench                                           everything, on SQLite, beside the bare limit
+  fitai bench --database postgres --workload W1         pushes, on a Postgres of its own
+  fitai bench --scale 0.1 --rounds 1 --json bench.json  a quick look, and a file for a program
+  fitai bench --url http://127.0.0.1:8080 --workload W1 against a server that runs already
+"""
+
+
+def _names(_: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(name.strip().upper() for name in value.split(",") if name.strip())
+    for name in names or ("",):
+        if name not in WORKLOADS:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(sorted(WORKLOADS))}", param=parameter)
+    return names
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--workload",
+    "workloads",
+    default=",".join(sorted(WORKLOADS)),
+    show_default=True,
+    callback=_names,
+    help="Which, separated by commas: " + ", ".join(f"{name} {WORKLOADS[name].title}" for name in sorted(WORKLOADS)),
+)
+@click.option("--database", type=click.Choice(["sqlite", "postgres"]), default="sqlite", show_default=True)
+@click.option("--database-url", help="A Postgres to make two databases in; one is started where this is left out.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False, writable=True),
+    help="Where the SQLite files go: it decides which disk is measured.",
+)
+@click.option("--url", help="A server that runs already, with its rate limits off; nothing is started.")
+@click.option("--bare-url", help="With --url: a bare server (python -m bench.bare) on the same machine.")
+@click.option("--scale", type=click.FloatRange(0.001, 100), default=1.0, show_default=True, help="Size of the work.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="Figures are medians.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every figure here.")
+def bench(
+    workloads: tuple[str, ...],
+    database: Literal["sqlite", "postgres"],
+    database_url: str | None,
+    folder: Path | None,
+    url: str | None,
+    bare_url: str | None,
+    scale: float,
+    rounds: int,
+    json_file: Path | None,
+) -> None:
+    """Measure a server beside the least that its language, driver and database can do.
+
+    Times depend on the machine; the ratios hold elsewhere too. Starts our server and the bare one over databases
+    of their own, and removes them afterwards.
+    """
+    if database_url is not None and database == "sqlite":
+        raise click.UsageError("--database-url names a Postgres; add --database postgres.")
+    if bare_url is not None and url is None:
+        raise click.UsageError("--bare-url goes with --url.")
+    options = Options(
+        workloads=workloads,
+        database=database,
+        database_url=database_url,
+        folder=folder,
+        url=url,
+        bare_url=bare_url,
+        sizes=Sizes().scaled(scale),
+        rounds=rounds,
+    )
+    try:
+        results = _run(run(options, lambda line: click.echo(line, err=True)))
+    except BenchError as error:
+        raise Failure(str(error)) from None
+    Console().print(table(results, f"on {url or database}, medians of {rounds} rounds"))
+    if json_file is not None:
+        report = {"scale": scale, **options.about()}
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(as_json(results, report)), indent=2) + b"\n")
+
+
+def _run(work: Coroutine[Any, Any, list[Result]]) -> list[Result]:
+    import uvloop
+
+    # The generator shares the machine with the servers: the less it takes, the less it disturbs.
+    return uvloop.run(work)

@@ -1,0 +1,134 @@
+"""`fitai check`: an audit of every rule of the stored data.
+
+Owns: the progress bar, the lines and the JSON, the exit code. Refuses to know the rules (sync/audit_rules.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from api.command_line.main import Failure
+from api.command_line.options import database_flags, settings_from
+from storage.database import open_database
+from storage.errors import StorageError
+from sync.audit import Audit, Tally
+from sync.audit_rules import Violation
+from sync.texts import ProcessTextReader
+
+# A document of more is read by nobody; the count tells how many there are.
+LISTED_MAX: Final = 10_000
+
+EXAMPLES = """\b
+Examples:
+  fitai check
+  fitai check --database-url postgresql+asyncpg://fitai@db/fitai
+  fitai check --json
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@database_flags
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(as_json: bool, **flags: Any) -> None:
+    """Check everything that is stored, and change nothing.
+
+    Works beside a running server. Ends with 0 where all is well, and with 1 where anything is not; each fault is
+    one line that says what to do.
+    """
+    settings = settings_from(flags).settings
+    try:
+        tally = asyncio.run((_as_json if as_json else _in_words)(settings.database_url))
+    except StorageError as error:
+        raise Failure(str(error)) from None
+    if tally.violations:
+        sys.exit(1)
+
+
+async def _as_json(url: str) -> Tally:
+    listed: list[Violation] = []
+
+    def found(violation: Violation) -> None:
+        if len(listed) < LISTED_MAX:
+            listed.append(violation)
+
+    async with AsyncExitStack() as stack:
+        audit = await _opened(stack, url)
+        audit.found = found
+        tally = await audit.run()
+    report = {
+        "clean": not tally.violations,
+        "spaces": tally.spaces,
+        "records": tally.records,
+        "changes": tally.changes,
+        "found": tally.violations,
+        "violations": [
+            {"rule": v.rule, "space": v.space, "record": v.record, "what": v.what, "remedy": v.remedy} for v in listed
+        ],
+    }
+    click.echo(json.dumps(report, indent=2))
+    return tally
+
+
+async def _in_words(url: str) -> Tally:
+    console = Console()
+    async with AsyncExitStack() as stack:
+        audit = await _opened(stack, url)
+        bar = stack.enter_context(
+            Progress(
+                TextColumn("checking"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("records"),
+                TimeElapsedColumn(),
+                console=console,
+                transient=True,
+                disable=not console.is_terminal,
+            )
+        )
+        task = bar.add_task("checking", total=await audit.size())
+        audit.walked = lambda records: bar.advance(task, records)
+        # Not wrapped: one fault is one line for whatever reads it.
+        audit.found = lambda v: console.print(line_of(v), markup=False, highlight=False, soft_wrap=True)
+        tally = await audit.run()
+    console.print(_summary(tally))
+    return tally
+
+
+async def _opened(stack: AsyncExitStack, url: str) -> Audit:
+    database = await open_database(url)
+    stack.push_async_callback(database.close)
+    texts = ProcessTextReader()
+    stack.push_async_callback(texts.close)
+    return Audit(database, texts, found=lambda _: None)
+
+
+def line_of(violation: Violation) -> str:
+    """A violation as one line: where, which rule, what is wrong, what to do."""
+    where = [f"space {violation.space}"] if violation.space else []
+    where += [violation.record] if violation.record else []
+    text = f"{', '.join(where) or 'the database'}: {violation.rule}: {violation.what}; to do: {violation.remedy}"
+    # What a damaged row says may hold anything.
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _summary(tally: Tally) -> Table:
+    table = Table(box=None, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, count in (
+        ("spaces", tally.spaces),
+        ("records", tally.records),
+        ("changes worked out again", tally.changes),
+        ("violations", tally.violations),
+    ):
+        table.add_row(name, f"{count:,}")
+    return table

@@ -1,0 +1,77 @@
+"""A server of the demonstration's own: a real process, which may be killed and started again on its data."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import aiohttp
+
+READY_TIMEOUT_S = 30.0
+
+
+class ServerProcess:
+    """One `fitai serve` over `database_url`, on a loopback port, as a process group of its own."""
+
+    def __init__(self, folder: Path, database_url: str | None) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._folder = folder
+        self._database_url = database_url or f"sqlite+aiosqlite:///{folder / 'server.db'}"
+        self._secret = secrets.token_hex(32)
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start, and return when it is ready. Raises RuntimeError with what it said where it does not get there."""
+        # `with` ends after the child has its own handle.
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "api.command_line.main", "serve"),
+                *("--port", str(self.port), "--database-url", self._database_url),
+                env={**os.environ, "FITAI_SECRET_KEY": self._secret, "FITAI_LOG_LEVEL": "warning"},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        async with aiohttp.ClientSession() as session:
+            end = asyncio.get_running_loop().time() + READY_TIMEOUT_S
+            while not await self._is_ready(session):
+                if self._process.returncode is not None or asyncio.get_running_loop().time() > end:
+                    said = (self._folder / "server.log").read_text(encoding="utf-8", errors="replace")[-2_000:]
+                    raise RuntimeError(f"The server did not start: {said.strip() or 'it said nothing'}")
+                await asyncio.sleep(0.02)
+
+    async def _is_ready(self, session: aiohttp.ClientSession) -> bool:
+        try:
+            async with session.get(f"{self.url}/health/ready") as response:
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    async def kill(self) -> None:
+        """kill -9 of the process and its children: no handler runs, nothing is flushed."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
+
+    async def stop(self) -> None:
+        """End it as an operator does; kill it where it does not go."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+            try:
+                async with asyncio.timeout(15):
+                    await self._process.wait()
+            except TimeoutError:
+                pass
+        await self.kill()

@@ -1,0 +1,182 @@
+"""A server as the load generator meets it: by URL, over HTTP and the socket, as any device does.
+
+Owns: accounts, devices, pushes, snapshots and sockets of the load generator, and the check that every answer is a
+good one: a benchmark of refusals measures nothing.
+
+Refuses to know: which server answers. The bare limit is spoken to by the same requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+
+from bench.load import Log
+
+PAGE: Final = 1_000
+# A stalled server ends the run instead of hanging it.
+TIMEOUT_S: Final = 120.0
+
+
+class BenchError(Exception):
+    """The run cannot go on, or its figures would be worthless. The message is one sentence for the operator."""
+
+
+class _Acked(msgspec.Struct):
+    acked: int
+    rejected: list[msgspec.Raw] = []
+
+
+class _Page(msgspec.Struct):
+    records: list[msgspec.Raw]
+    before: str | None
+
+
+class _Typed(msgspec.Struct):
+    type: str
+
+
+_acked = msgspec.json.Decoder(_Acked).decode
+_page = msgspec.json.Decoder(_Page).decode
+_typed = msgspec.json.Decoder(_Typed).decode
+
+
+@dataclass
+class Home:
+    """A user of the server with their personal space, and the token of their session."""
+
+    token: str
+    space: str
+
+
+@dataclass
+class Writer:
+    """A device with its log, and the address to which it pushes."""
+
+    server: Server
+    home: Home
+    log: Log
+
+    async def push(self, body: bytes, count: int) -> None:
+        """Send a prepared batch of `count` changes. Raises BenchError unless all of them were taken."""
+        url = f"/api/sync/spaces/{self.home.space}/push"
+        answer = _acked(await self.server.request("POST", url, token=self.home.token, data=body))
+        if answer.rejected:
+            raise BenchError(f"{self.server.name} rejected changes of the load: {bytes(answer.rejected[0]).decode()}")
+        if answer.acked < count:
+            raise BenchError(f"{self.server.name} acknowledged {answer.acked} changes of {count}.")
+
+
+class Server:
+    """One server under load. Made by `connect`, closed with its block."""
+
+    def __init__(self, name: str, http: aiohttp.ClientSession) -> None:
+        self.name = name
+        self._http = http
+
+    async def request(self, method: str, path: str, *, token: str | None = None, data: bytes | None = None) -> bytes:
+        """The body of a good answer. Raises BenchError for any other, and where the server cannot be reached."""
+        headers = {"Sync-Protocol": "1", "Accept-Encoding": "identity"}
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        try:
+            async with self._http.request(method, path, data=data, headers=headers) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise BenchError(f"{self.name} does not answer {method} {path}: {type(error).__name__} {error}") from None
+        if response.status >= 400:
+            shown = body[:300].decode(errors="replace")
+            raise BenchError(f"{self.name} answers {method} {path} with {response.status}: {shown}")
+        return body
+
+    async def home(self) -> Home:
+        """Register a new user, who owns an empty personal space."""
+        name = uuid.uuid4().hex
+        made = await self._json(
+            "POST",
+            "/api/users/register",
+            {"email": f"bench-{name}@example.com", "password": f"bench {name}"[:40], "name": "Bench"},
+        )
+        token: str = made["data"]["access_token"]
+        spaces = msgspec.json.decode(await self.request("GET", "/api/sync/spaces", token=token))["spaces"]
+        return Home(token, next(space["id"] for space in spaces if space["kind"] == "personal"))
+
+    async def device(self, home: Home) -> str:
+        """Register one more device of a user; its id."""
+        made = await self._json(
+            "POST",
+            "/api/sync/devices",
+            {"key": str(uuid.uuid4()), "name": "Bench", "platform": "bench", "app_version": "1"},
+            token=home.token,
+        )
+        device: str = made["device"]
+        return device
+
+    async def writer(self) -> Writer:
+        """A new user's device that has opened a workout, ready to push sets."""
+        home = await self.home()
+        writer = Writer(self, home, Log(await self.device(home)))
+        await writer.push(writer.log.workout(), writer.log.n)
+        return writer
+
+    async def snapshot(self, home: Home) -> AsyncIterator[int]:
+        """Pull a space as a new device does, newest first; yields how many records each page brought."""
+        before: str | None = None
+        while True:
+            more = "" if before is None else f"&before={before}"
+            path = f"/api/sync/spaces/{home.space}/snapshot?limit={PAGE}{more}"
+            page = _page(await self.request("GET", path, token=home.token))
+            yield len(page.records)
+            if page.before is None:
+                return
+            before = page.before
+
+    async def open_socket(self, home: Home, device: str) -> asyncio.Task[None]:
+        """A live socket that was welcomed and reads until it ends; cancel the task to close it."""
+        hello = {
+            "type": "hello",
+            "protocol": 1,
+            "schema": 1,
+            "token": home.token,
+            "device": device,
+            "spaces": {home.space: None},
+        }
+        try:
+            socket = await self._http.ws_connect("/api/sync/live", compress=0, max_msg_size=0)
+            await socket.send_str(msgspec.json.encode(hello).decode())
+            first = await socket.receive(TIMEOUT_S)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise BenchError(f"{self.name} opens no socket: {type(error).__name__} {error}") from None
+        if first.type is not aiohttp.WSMsgType.TEXT or _typed(first.data).type != "welcome":
+            raise BenchError(f"{self.name} does not welcome a socket: {first.data!r} {first.extra or ''}")
+        return asyncio.create_task(self._read(socket))
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        try:
+            async for _ in socket:
+                pass
+            raise BenchError(f"{self.name} closed an idle socket with {socket.close_code}.")
+        finally:
+            await socket.close()
+
+    async def _json(self, method: str, path: str, body: dict[str, Any], *, token: str | None = None) -> Any:
+        return msgspec.json.decode(await self.request(method, path, token=token, data=msgspec.json.encode(body)))
+
+
+@asynccontextmanager
+async def connect(name: str, url: str) -> AsyncIterator[Server]:
+    """Speak to the server at a URL for as long as the block lasts."""
+    # The limit is the workload's: sockets and devices hold as many connections as they are.
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_S, sock_read=TIMEOUT_S)
+    async with aiohttp.ClientSession(url.rstrip("/"), connector=connector, timeout=timeout) as http:
+        yield Server(name, http)

@@ -1,0 +1,173 @@
+"""The account this database belongs to, and its tokens.
+
+Owns: signing up, in and out, and a valid access token whenever there can be one. Tokens are kept in the local
+database, whose file is the user's alone, and appear in no log and no error.
+
+Invariants
+    A1  One database belongs to one account: after the first sign-in no other may use it.
+    A2  A refresh token is spent by one caller at a time, and the pair it brings is stored before it is used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from .core.database import LocalDatabase
+from .core.requests import Answer, Request
+from .errors import AccountError, ServerRefused, Unreachable
+from .transport import HttpTransport
+
+__all__ = ["Account", "Identity"]
+
+T = TypeVar("T")
+
+# An access token is renewed this long before it ends, so that no request is sent to be refused.
+RENEW_BEFORE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose database this is."""
+
+    user: str
+    email: str
+    name: str
+
+
+class Account:
+    """`run` calls a function in the thread of the database."""
+
+    def __init__(
+        self,
+        db: LocalDatabase,
+        transport: HttpTransport,
+        run: Callable[[Callable[[], Any]], Awaitable[Any]],
+    ) -> None:
+        self._db = db
+        self._transport = transport
+        self._run = run
+        self._lock = asyncio.Lock()
+        with db.write() as tx:
+            identity, tokens = tx.meta("identity"), tx.meta("tokens")
+        self.identity = Identity(**json.loads(identity)) if identity else None
+        self._tokens: dict[str, Any] | None = json.loads(tokens) if tokens else None
+
+    @property
+    def signed_in(self) -> bool:
+        return self._tokens is not None
+
+    async def register(self, email: str, password: str, name: str) -> None:
+        """Make the account and take its tokens.
+
+        Raises:
+            AccountError: `other_account`: this database belongs to somebody else.
+            ServerRefused, Unreachable: as the server has it.
+        """
+        self._check_owner(email)
+        body = {"email": email, "password": password, "name": name}
+        await self._take(await self._call("/api/users/register", body), email)
+
+    async def sign_in(self, email: str, password: str) -> None:
+        """Take tokens for an account that exists. Raises as `register`, and `invalid_credentials`."""
+        self._check_owner(email)
+        await self._take(await self._call("/api/users/login", {"email": email, "password": password}), email)
+
+    async def sign_out(self) -> None:
+        """End the session, on the server too where it can be reached, and forget the tokens."""
+        token = await self.token()
+        if token is not None:
+            # Unreachable: the session ends by itself, and the device no longer has its tokens.
+            with suppress(Unreachable):
+                await self._transport.send(Request("spaces", "POST", "/api/auth/logout", body="{}"), token)
+        await self._store(None)
+
+    async def token(self, *, spent: str | None = None) -> str | None:
+        """A valid access token, renewed where it is about to end, or where it is `spent`: one that was refused.
+
+        None where there is no session any more: somebody has to sign in.
+
+        Raises:
+            Unreachable, ServerRefused: a renewal is due and cannot be had now.
+        """
+        async with self._lock:
+            if self._tokens is None:
+                return None
+            now_ms = self._db.environment.now_ms()
+            access: str = self._tokens["access"]
+            if access != spent and now_ms < self._tokens["ends_ms"] - RENEW_BEFORE_MS:
+                return access
+            answer = await self._transport.send(
+                Request(
+                    "spaces", "POST", "/api/auth/refresh", body=json.dumps({"refresh_token": self._tokens["refresh"]})
+                )
+            )
+            if answer.status in (400, 401, 403):
+                await self._store(None)
+                return None
+            await self._keep(_data(answer))
+            return str(self._tokens["access"])
+
+    @property
+    def token_ends_ms(self) -> int:
+        """When the access token ends, by this device's clock; 0 without one."""
+        return int(self._tokens["ends_ms"]) if self._tokens else 0
+
+    def _check_owner(self, email: str) -> None:
+        if self.identity is not None and self.identity.email.casefold() != email.strip().casefold():
+            raise AccountError(
+                f"This database belongs to {self.identity.email}: open another file for another account.",
+                code="other_account",
+            )
+
+    async def _call(self, path: str, body: dict[str, str]) -> dict[str, Any]:
+        return _data(await self._transport.send(Request("spaces", "POST", path, body=json.dumps(body))))
+
+    async def _take(self, data: dict[str, Any], email: str) -> None:
+        user = data.get("user") or {}
+        identity = Identity(str(user.get("id", "")), str(user.get("email", email)), str(user.get("name", "")))
+        if self.identity is not None and identity.user != self.identity.user:
+            raise AccountError("This database belongs to another account: open another file.", code="other_account")
+        self.identity = identity
+        await self._keep(data)
+
+    async def _keep(self, data: dict[str, Any]) -> None:
+        ends_ms = self._db.environment.now_ms() + int(float(data["expires_in"]) * 1000)
+        await self._store({"access": data["access_token"], "refresh": data["refresh_token"], "ends_ms": ends_ms})
+
+    async def _store(self, tokens: dict[str, Any] | None) -> None:
+        identity = self.identity
+
+        def write() -> None:
+            # Durable: a refresh token that was spent and whose successor is lost ends the session.
+            with self._db.write(durable=True) as tx:
+                tx.set_meta("tokens", json.dumps(tokens) if tokens else None)
+                if identity is not None:
+                    tx.set_meta(
+                        "identity",
+                        json.dumps({"user": identity.user, "email": identity.email, "name": identity.name}),
+                    )
+
+        await self._run(write)
+        self._tokens = tokens
+
+
+def _data(answer: Answer) -> dict[str, Any]:
+    """The `data` of the REST envelope."""
+    body = answer.json()
+    if answer.status in (200, 201):
+        data = body.get("data")
+        if not isinstance(data, dict):
+            raise Unreachable("The answer has no data: is this a FitAI server?")
+        return data
+    code, message = (
+        str(body.get("code") or "refused"),
+        str(body.get("error") or f"The server answered {answer.status}."),
+    )
+    if answer.status == 401:
+        raise AccountError(message, code=code)
+    raise ServerRefused(message, code=code, status=answer.status, details=body.get("details"))

@@ -1,0 +1,241 @@
+"""The face of one collection and of one space: what an app calls to log and to read.
+
+Owns: the shape of the calls. How a write is logged and what a record shows is core/'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from .collections import NIL_UUID
+from .core.forms import Form, open_form
+from .core.reads import Query, Record, count, read_list, read_one
+from .core.values import plain
+from .core.writing import PutLike, Write
+from .errors import InvalidWrite, NotFound
+from .watching import Watch
+
+if TYPE_CHECKING:
+    from .client import Client
+
+__all__ = ["CollectionHandle", "Edit", "SpaceHandle", "Transaction"]
+
+
+class Transaction:
+    """The writes of one `async with phone.transaction()`: they are shown and sent together, or not at all."""
+
+    def __init__(self, space: int) -> None:
+        self.space = space
+        self.writes: list[Write] = []
+
+
+# The transaction that writes of this task join.
+_open_transaction: ContextVar[Transaction | None] = ContextVar("fitai_transaction", default=None)
+
+
+class Edit:
+    """An open form: assign fields, and they are saved when the block ends.
+
+    What other devices write while it is open becomes a conflict of the fields that are saved, never lost.
+    """
+
+    def __init__(self, form: Form) -> None:
+        self.record = form.record
+        self.fields: dict[str, Any] = {}
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.fields[name] = value
+
+    def __getitem__(self, name: str) -> Any:
+        return self.fields[name] if name in self.fields else self.record.values[name]
+
+
+class CollectionHandle:
+    """One collection of one space. Every write is on this device, and visible, when the call returns.
+
+    Writes raise InvalidWrite where no server would take them, and NotFound where the record does not show.
+    """
+
+    def __init__(self, client: Client, space: int, name: str) -> None:
+        self._client = client
+        self._space = space
+        self.name = name
+
+    async def create(self, id: str | None = None, **fields: Any) -> Record:
+        """Make a record and return it. Its id is a new UUID unless one is given."""
+        key = str(id) if id is not None else NIL_UUID if self.name == "preferences" else self._client.new_id()
+        await self._write(Write(self.name, key, fields))
+        transaction = _open_transaction.get()
+        if transaction is not None:
+            return Record(self.name, key, {name: _preview(self.name, name, value) for name, value in fields.items()})
+        return await self.get(key)
+
+    async def update(self, id: str, **fields: Any) -> Record | None:
+        """Write some fields of a record; returns what it shows then (None within a transaction)."""
+        await self._write(Write(self.name, str(id), fields, must_exist=True))
+        return None if _open_transaction.get() is not None else await self.get(str(id))
+
+    async def delete(self, id: str) -> None:
+        """Delete a record and what is below it. An edit that another device makes unseen brings it back."""
+        await self._write(Write(self.name, str(id), op="delete", must_exist=True))
+
+    async def find(self, id: str) -> Record | None:
+        """The record as it shows, or None."""
+        return await self._client.read(lambda conn: read_one(conn, self._space, self.name, str(id)))
+
+    async def get(self, id: str) -> Record:
+        """The record as it shows.
+
+        Raises:
+            NotFound: it is not there.
+        """
+        record = await self.find(id)
+        if record is None:
+            raise NotFound(f"{self.name} {id} is not there.")
+        return record
+
+    async def list(
+        self,
+        *,
+        where: Sequence[tuple[str, str, Any]] = (),
+        order: str | Sequence[str] = (),
+        limit: int | None = None,
+        offset: int = 0,
+        **equals: Any,
+    ) -> list[Record]:
+        """The records that match. A field of what is above works too: `phone.sets.list(workout=workout.id)`.
+
+        where: further conditions, such as ("started_at", ">=", monday). order: fields, "-started_at" for descending;
+        by age where none is given.
+        """
+        query = Query(
+            equals=_comparable(equals),
+            where=[(name, operator, _comparable({name: value})[name]) for name, operator, value in where],
+            order=[order] if isinstance(order, str) else list(order),
+            limit=limit,
+            offset=offset,
+        )
+        return await self._client.read(lambda conn: read_list(conn, self._space, self.name, query))
+
+    async def count(self, *, where: Sequence[tuple[str, str, Any]] = (), **equals: Any) -> int:
+        """How many records match."""
+        query = Query(
+            equals=_comparable(equals),
+            where=[(name, operator, _comparable({name: value})[name]) for name, operator, value in where],
+        )
+        return await self._client.read(lambda conn: count(conn, self._space, self.name, query))
+
+    def watch(self, **equals: Any) -> Watch:
+        """Every change of what the query shows, by this device or another, from this call on."""
+        return self._client.watchers.add(self._space, self.name, _comparable(equals))
+
+    @asynccontextmanager
+    async def edit(self, id: str) -> AsyncIterator[Edit]:
+        """Hold what is shown now as what the user saw, until the block ends; then save the fields that were assigned.
+
+        Raises:
+            NotFound: the record does not show.
+        """
+        form = await self._client.run(lambda db: _opened(db, self._space, self.name, str(id)))
+        edit = Edit(form)
+        async with self._client.holding(form):
+            yield edit
+            if edit.fields:
+                await self._write(form.write(edit.fields))
+
+    async def _write(self, write: Write) -> None:
+        await self._client.join_or_write(self._space, write)
+
+
+class SpaceHandle:
+    """One space: its collections, and groups of writes."""
+
+    def __init__(self, client: Client, number: int) -> None:
+        self._client = client
+        self.number = number
+        self.workouts = CollectionHandle(client, number, "workouts")
+        self.workout_exercises = CollectionHandle(client, number, "workout_exercises")
+        self.participants = CollectionHandle(client, number, "participants")
+        self.sets = CollectionHandle(client, number, "sets")
+        self.templates = CollectionHandle(client, number, "templates")
+        self.template_exercises = CollectionHandle(client, number, "template_exercises")
+        self.template_sets = CollectionHandle(client, number, "template_sets")
+        self.exercises = CollectionHandle(client, number, "exercises")
+        self.measurements = CollectionHandle(client, number, "measurements")
+        self.goals = CollectionHandle(client, number, "goals")
+        self.preferences = CollectionHandle(client, number, "preferences")
+        self.personal_records = CollectionHandle(client, number, "personal_records")
+        self.achievements = CollectionHandle(client, number, "achievements")
+        self.notifications = CollectionHandle(client, number, "notifications")
+
+    def collection(self, name: str) -> CollectionHandle:
+        """A collection by its name."""
+        return CollectionHandle(self._client, self.number, name)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Writes of the block become one group: shown together, sent together, taken or refused together.
+
+        They are shown when the block ends; an exception in it writes nothing. Reads within the block do not see them.
+
+        Raises:
+            InvalidWrite: when the block ends: a write cannot be made, or the group is larger than a batch.
+        """
+        if _open_transaction.get() is not None:
+            raise InvalidWrite("A transaction is open already: groups do not nest.")
+        transaction = Transaction(self.number)
+        token = _open_transaction.set(transaction)
+        try:
+            yield transaction
+        finally:
+            _open_transaction.reset(token)
+        if transaction.writes:
+            await self._client.write(self.number, [transaction.writes])
+
+    async def write_group(self, group: Sequence[PutLike]) -> None:
+        """Write several records as one group."""
+        await self._client.write(self.number, [group])
+
+    async def write_groups(self, groups: Sequence[Sequence[PutLike]]) -> int:
+        """Write many groups in one local transaction: an import. Returns the number of writes."""
+        return await self._client.write(self.number, groups)
+
+    async def rest_timer(self, workout: str | Record, *, duration_s: float, set: str | None = None) -> Record | None:
+        """Start a rest of `duration_s` seconds in a workout; it runs to the same second on every device."""
+        timer: dict[str, Any] = {"started_at": await self._client.server_now(), "duration_s": duration_s}
+        if set is not None:
+            timer["set"] = set
+        return await self.workouts.update(workout.id if isinstance(workout, Record) else workout, rest_timer=timer)
+
+
+def open_transaction() -> Transaction | None:
+    """The transaction that the running task is in."""
+    return _open_transaction.get()
+
+
+def _opened(db: Any, space: int, collection: str, id: str) -> Form:
+    with db.write() as tx:
+        return open_form(tx, space, collection, id)
+
+
+def _preview(collection: str, name: str, value: Any) -> Any:
+    from .collections import field_of
+
+    if field_of(collection, name).kind == "text" and isinstance(value, str):
+        return {"text": value, "yjs": ""}
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return plain(value, f"{collection}.{name}")
+
+
+def _comparable(equals: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as the database has them, to compare with."""
+    return {
+        name: plain(value, name) if isinstance(value, datetime | date | UUID | dict | list) else value
+        for name, value in equals.items()
+    }

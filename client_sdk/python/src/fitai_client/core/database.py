@@ -1,0 +1,201 @@
+"""The local database: one SQLite file, one writer, and transactions that remember what they showed before.
+
+Owns: opening, the schema's version, durability, and the border at which sqlite3's exceptions become ours.
+
+Invariants
+    D1  Whatever the process dies at, a transaction is there whole or not at all (WAL).
+    D2  What leaves the device is on the disk before: a transaction that marks changes as sent is synchronous
+        FULL, which makes every earlier one durable too. Others are NORMAL: a process that is killed loses
+        nothing, and a power cut at most the writes since the last durable one (`make_durable`), none of which
+        any server has heard of, so no number is ever used twice for two different changes.
+    D3  A file of a newer version of this package is not touched.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import DatabaseError
+from .environment import Environment
+from .reads import Record, read_one
+from .schema import DDL, VERSION
+
+__all__ = ["Changed", "LocalDatabase", "Tx"]
+
+# Another process of the same device (a second terminal) may hold the file for a page of a snapshot.
+BUSY_TIMEOUT_S = 10.0
+# 16 MiB of pages in memory: the indexes of 100,000 records.
+_CACHE_KIB = 16 * 1024
+
+Place = tuple[int, str, str]
+Changed = tuple[int, str, str, Record | None, Record | None]
+
+
+class Tx:
+    """One open write transaction.
+
+    `touch` must be called for a record before anything that may change what it shows, or whether it shows; it
+    costs nothing while nobody watches its collection.
+    """
+
+    def __init__(self, conn: sqlite3.Connection, environment: Environment, watched: Callable[[int, str], bool]):
+        self.conn = conn
+        self.environment = environment
+        self._watched = watched
+        self._before: dict[Place, Record | None] = {}
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run one statement; the number of rows it changed."""
+        return self.conn.execute(sql, parameters).rowcount
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        self.conn.executemany(sql, rows)
+
+    def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        return self.conn.execute(sql, parameters).fetchall()
+
+    def one(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """The first row, or None."""
+        return self.conn.execute(sql, parameters).fetchone()
+
+    def meta(self, key: str) -> str | None:
+        row = self.one("SELECT value FROM meta WHERE key = ?", (key,))
+        return row[0] if row else None
+
+    def set_meta(self, key: str, value: str | None) -> None:
+        if value is None:
+            self.execute("DELETE FROM meta WHERE key = ?", (key,))
+        else:
+            self.execute(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
+            )
+
+    def watches(self, space: int, collection: str) -> bool:
+        return self._watched(space, collection)
+
+    def touch(self, space: int, collection: str, id: str) -> None:
+        place = (space, collection, id)
+        if place not in self._before and self._watched(space, collection):
+            self._before[place] = read_one(self.conn, *place)
+
+    def changed(self) -> list[Changed]:
+        """What the touched records showed before and show now, where that differs."""
+        found = []
+        for place, before in self._before.items():
+            after = read_one(self.conn, *place)
+            if before != after:
+                found.append((*place, before, after))
+        return found
+
+
+class LocalDatabase:
+    """The one writing connection to a device's file. Use it from one thread at a time."""
+
+    def __init__(self, path: str | os.PathLike[str], environment: Environment, *, durable: bool = False) -> None:
+        """Open the file, or make it.
+
+        durable: make every transaction survive a power cut (some milliseconds each).
+
+        Raises:
+            DatabaseError: not a database, damaged, of a newer version, or not writable.
+        """
+        self.path = Path(path)
+        self.environment = environment
+        self._sync_each = durable
+        self._unsynced = False
+        self._tx: Tx | None = None
+        self.watched: Callable[[int, str], bool] = lambda space, collection: False
+        self.on_change: Callable[[list[Changed]], None] = lambda changes: None
+        with _border(self.path):
+            self.conn = connect(self.path)
+            try:
+                self._prepare()
+            except BaseException:
+                self.conn.close()
+                raise
+
+    @contextmanager
+    def write(self, *, durable: bool = False) -> Iterator[Tx]:
+        """One transaction; inside another, the same one. Rolls back on any exception, then raises it."""
+        if self._tx is not None:
+            yield self._tx
+            return
+        durable = durable or self._sync_each
+        with _border(self.path):
+            self.conn.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self.conn.execute("BEGIN IMMEDIATE")
+            self._tx = Tx(self.conn, self.environment, self.watched)
+            try:
+                yield self._tx
+                changes = self._tx.changed()
+                self.conn.execute("COMMIT")
+            except BaseException:
+                if self.conn.in_transaction:
+                    self.conn.execute("ROLLBACK")
+                raise
+            finally:
+                self._tx = None
+        self._unsynced = not durable
+        if changes:
+            self.on_change(changes)
+
+    def make_durable(self) -> None:
+        """Put everything that was committed on the disk."""
+        if self._unsynced:
+            with self.write(durable=True) as tx:
+                # A commit that writes nothing would sync nothing.
+                tx.set_meta("durable_at", str(self.environment.now_ms()))
+
+    def close(self) -> None:
+        with _border(self.path):
+            self.make_durable()
+            self.conn.close()
+
+    def _prepare(self) -> None:
+        version = self.conn.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise DatabaseError(
+                f"{self.path} was written by a newer version of fitai_client: update this one.", code="newer_version"
+            )
+        self.conn.execute("PRAGMA journal_mode = WAL")
+        if version == VERSION:
+            return
+        self.conn.execute("PRAGMA synchronous = FULL")
+        self.conn.execute("BEGIN IMMEDIATE")
+        # Another process may have made the tables while this one waited.
+        if self.conn.execute("PRAGMA user_version").fetchone()[0] == 0:
+            for statement in DDL.split(";"):
+                self.conn.execute(statement)
+            self.conn.execute(f"PRAGMA user_version = {VERSION}")
+        self.conn.execute("COMMIT")
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode; `write` opens transactions by hand."""
+    # A read-only one needs no file mode of its own: query_only keeps it from writing, and lets it make the -shm file.
+    conn = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    conn.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    if read_only:
+        conn.execute("PRAGMA query_only = ON")
+    return conn
+
+
+@contextmanager
+def _border(path: Path) -> Iterator[None]:
+    """sqlite3's exceptions become ours."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "locked" in text:
+            raise DatabaseError(f"{path} is in use by another process: try again.", code="locked") from error
+        if "full" in text:
+            raise DatabaseError(f"The disk is full: {path} was left as it was.", code="full") from error
+        raise DatabaseError(f"{path} cannot be used: {text}.", code="unusable") from error
+    except sqlite3.DatabaseError as error:
+        raise DatabaseError(f"{path} is damaged or is no database: {error}.", code="corrupt") from error

@@ -1,0 +1,226 @@
+"""Taking what the server shows: pages of a pull, deltas of the socket, pages of a snapshot.
+
+Rules of device.md kept here
+    6   A tombstone drops what lies below it, or waits for own puts; after a complete pull, what has no parent
+        there is dropped.
+    7   A page applies only where the device still stands where it asked from; the pages of one pull become
+        visible together, with their version.
+    12  A new device shows each page of its snapshot as it comes, newest first.
+    15  A version that counts fewer own changes than `after`, or a new life, makes the device push at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..collections import parent_of
+from . import vectors
+from .database import Tx
+from .records import (
+    SHOWN,
+    TOMBSTONE,
+    Key,
+    bury,
+    drop,
+    dumps,
+    has_put_at_or_below,
+    read_row,
+    recompute,
+    touch_tree,
+    unlay_covered,
+    watches_below,
+)
+from .recovery import snapshot_completed
+from .requests import Request, space_path
+from .spaces import Space, save, save_stream, streams
+
+__all__ = [
+    "apply_delta",
+    "apply_pull",
+    "apply_snapshot_page",
+    "pull_request",
+    "snapshot_request",
+]
+
+PAGE_RECORDS = 5_000
+# The first page is small, so that what the user touched last is on the screen at once.
+FIRST_PAGE_RECORDS = 500
+
+Json = dict[str, Any]
+
+
+def pull_request(found: Space, device: str, cursor: str) -> Request:
+    """The next page of a pull; `cursor` is the space's own, or the last page's."""
+    return Request(
+        kind="pull",
+        method="GET",
+        path=space_path(found.id or "", "pull"),
+        query={"cursor": cursor, "limit": str(PAGE_RECORDS)},
+        device=device,
+        space=found.no,
+        asked={"from": pull_start(found), "snap": found.snap, "cursor": cursor},
+    )
+
+
+def pull_start(found: Space) -> str | None:
+    """Where a pull of this space starts: at its cursor, or at the ceiling of the snapshot that was just taken."""
+    return found.snap_cursor if found.phase == "settling" else found.cursor
+
+
+def snapshot_request(found: Space, device: str) -> Request:
+    """The next page of the snapshot that is coming, or the first of a new one."""
+    going_on = found.phase == "snapshot" and found.snap_before is not None
+    query = {"limit": str(PAGE_RECORDS if going_on else FIRST_PAGE_RECORDS)}
+    if going_on and found.snap_before is not None:
+        query["before"] = found.snap_before
+    return Request(
+        kind="snapshot",
+        method="GET",
+        path=space_path(found.id or "", "snapshot"),
+        query=query,
+        device=device,
+        space=found.no,
+        asked={"snap": found.snap, "before": found.snap_before if going_on else None, "phase": found.phase},
+    )
+
+
+def apply_pull(tx: Tx, found: Space, request: Request, pages: Sequence[Json]) -> bool:
+    """Make the pages of a whole pull visible, with the version of the last one. False for a late answer."""
+    if request.asked["from"] != pull_start(found) or request.asked["snap"] != found.snap:
+        return False
+    last = pages[-1]
+    _apply(
+        tx,
+        found,
+        [record for page in pages for record in page["records"]],
+        last["cursor"],
+        last["life"],
+        last["version"],
+    )
+    return True
+
+
+def apply_delta(tx: Tx, found: Space, delta: Json) -> bool:
+    """Make a delta of the socket visible. False where it does not start where the device stands: pull then."""
+    if found.phase != "live" or found.resync or delta["from"] != found.cursor or found.life != delta["life"]:
+        return False
+    version = vectors.merged(found.version, delta.get("version") or {})
+    _apply(tx, found, delta["records"], delta["to"], delta["life"], version)
+    return True
+
+
+def apply_snapshot_page(tx: Tx, found: Space, request: Request, page: Json) -> bool:
+    """Make one page of a snapshot visible (rule 12). False for a late answer."""
+    asked = request.asked
+    if asked["snap"] != found.snap or asked["phase"] != found.phase:
+        return False
+    if asked["before"] is None:
+        if found.phase == "snapshot":
+            return False
+        save(
+            tx,
+            found,
+            phase="snapshot",
+            snap=found.snap + 1,
+            snap_cursor=page["cursor"],
+            snap_life=page["life"],
+            snap_version=page["version"],
+        )
+    elif asked["before"] != found.snap_before:
+        return False
+    keys = _show_records(tx, found, page["records"], snap=found.snap)
+    unlay_covered(tx, found, keys)
+    before = page.get("before")
+    save(tx, found, snap_before=before, phase="snapshot" if before else "settling")
+    return True
+
+
+def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str, version: Json) -> None:
+    latest: dict[Key, Json] = {}
+    for record in records:
+        # The pages of one pull are read one after another, and a record may have moved in between.
+        latest[(record["collection"], record["id"])] = record
+    new_life = found.life is not None and found.life != life
+    settled = found.phase == "settling"
+    _show_records(tx, found, (r for r in latest.values() if not r.get("deleted")), snap=found.snap)
+    for key, record in latest.items():
+        if record.get("deleted"):
+            bury(tx, found.no, key, record.get("seq"))
+    before = found.version
+    save(tx, found, cursor=cursor, life=life, version=dict(version), phase="live", snap_before=None, pull=False)
+    _drop_orphans(tx, found, latest)
+    if settled:
+        snapshot_completed(tx, found, before)
+    unlay_covered(tx, found)
+    for one in streams(tx, found.no):
+        if one.device and (new_life or found.version.get(one.device, 0) < one.after_n):
+            save_stream(tx, one, ask=True)
+
+
+def _show_records(tx: Tx, found: Space, records: Iterable[Json], *, snap: int) -> list[Key]:
+    """Write the bodies of records that are there. A page of thousands is one statement."""
+    laid = {
+        (row[0], row[1])
+        for row in tx.all("SELECT DISTINCT collection, id FROM log WHERE space = ? AND laid = 1", (found.no,))
+    }
+    rows: list[tuple[Any, ...]] = []
+    keys: list[Key] = []
+    parents: dict[str, str | None] = {}
+    watched: dict[str, bool] = {}
+    watched_below: dict[str, bool] = {}
+    for record in records:
+        collection, id = record["collection"], record["id"]
+        if collection not in parents:
+            parent = parent_of(collection)
+            parents[collection] = parent[0] if parent else None
+            watched[collection] = tx.watches(found.no, collection)
+            watched_below[collection] = watches_below(tx, found.no, collection)
+        if watched_below[collection]:
+            row = read_row(tx, found.no, (collection, id))
+            if row is None or not row.alive:
+                touch_tree(tx, found.no, (collection, id))
+        if watched[collection]:
+            tx.touch(found.no, collection, id)
+        above = record["values"].get(parents[collection]) if parents[collection] else None
+        rows.append((found.no, collection, id, record["seq"], snap, above, "conflicts" in record, dumps(record)))
+        keys.append((collection, id))
+    returning = [key for key in keys if _was_gone(tx, found.no, key)] if _anything_gone(tx, found.no) else []
+    tx.executemany(
+        f"INSERT INTO records (space, collection, id, seq, status, snap, alive, parent, conflicted, body)"
+        f" VALUES (?, ?, ?, ?, {SHOWN}, ?, 1, ?, ?, ?) ON CONFLICT (space, collection, id) DO UPDATE SET"
+        f" seq = excluded.seq, status = {SHOWN}, snap = excluded.snap, alive = 1, parent = excluded.parent,"
+        " conflicted = excluded.conflicted, shown = NULL, body = excluded.body",
+        rows,
+    )
+    for key in keys:
+        if key in laid:
+            recompute(tx, found.no, key)
+    if returning:
+        tx.executemany(
+            "DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", [(found.no, *key) for key in returning]
+        )
+    return keys
+
+
+def _anything_gone(tx: Tx, space: int) -> bool:
+    return tx.one("SELECT 1 FROM aside WHERE space = ? LIMIT 1", (space,)) is not None
+
+
+def _was_gone(tx: Tx, space: int, key: Key) -> bool:
+    return tx.one("SELECT 1 FROM aside WHERE space = ? AND collection = ? AND id = ?", (space, *key)) is not None
+
+
+def _drop_orphans(tx: Tx, found: Space, latest: dict[Key, Json]) -> None:
+    """Rule 6: after a complete pull, what has no parent there is dropped, unless own puts may bring it one."""
+    there: dict[Key, bool] = {}
+    for key, record in latest.items():
+        parent = parent_of(key[0])
+        if parent is None or record.get("deleted"):
+            continue
+        above = (parent[1], record["values"].get(parent[0]))
+        if above not in there:
+            row = read_row(tx, found.no, above)
+            there[above] = row is not None and row.status != TOMBSTONE
+        if not there[above] and not has_put_at_or_below(tx, found.no, key):
+            drop(tx, found.no, key, "dropped")

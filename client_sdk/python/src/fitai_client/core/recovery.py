@@ -1,0 +1,299 @@
+"""When the server lost something, or this device missed too much.
+
+Rules of device.md kept here
+    13  On 410 a device repeats what it had sent and the server holds, gives back what a server lost, and then
+        takes a snapshot beside what is shown; what neither it nor the pull after it brought goes.
+    14  Where unsent puts touch records that the snapshot lacks, the server is asked about these and what is above
+        them. A tombstone it still holds waits as in rule 6; for what is gone, the unsent changes become voids and
+        are written anew, behind puts of every field that was shown, missing ancestors first, as one group.
+        Records from a device that the server no longer knows so far are kept aside as recovered.
+    15  A server that holds less than `after` gets it again from the kept log, voids for what had been refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..collections import COLLECTIONS, field_of, parent_of
+from . import pushing, text, vectors
+from .database import Tx
+from .leaving import leave
+from .records import (
+    SHOWN,
+    WAITING,
+    Key,
+    ancestors,
+    bury,
+    drop,
+    dumps,
+    has_put_at_or_below,
+    read_row,
+    recompute,
+    revive_above,
+)
+from .requests import Request, space_path
+from .spaces import Space, Stream, current_device, restart_snapshot, save, save_stream
+from .writing import BATCH_BYTES_MAX, BATCH_CHANGES_MAX, Write, write_groups
+
+__all__ = [
+    "begin_resync",
+    "ids_answered",
+    "ids_request",
+    "restate",
+    "server_behind",
+    "snapshot_completed",
+    "step_resync",
+    "whole_put",
+]
+
+# Ids are 36 characters each, and an address should stay under 8 KiB.
+IDS_A_REQUEST = 100
+
+
+def server_behind(tx: Tx, found: Space, one: Stream, acked: int) -> None:
+    """Rule 15: go back to what the server holds, and make ready to send the rest of the kept log again.
+
+    Where the log no longer reaches back so far, the id is left, and every record is written as it stands.
+    """
+    if acked >= one.after_n:
+        return
+    hlc = None
+    if acked > 0:
+        row = tx.one("SELECT hlc FROM log WHERE space = ? AND device = ? AND n = ?", (found.no, one.device, acked))
+        hlc = row[0] if row else None
+    kept = tx.one(
+        "SELECT COUNT(*) FROM log WHERE space = ? AND device = ? AND n > ? AND n <= ?",
+        (found.no, one.device, acked, one.after_n),
+    )[0]
+    if kept < one.after_n - acked or (acked > 0 and hlc is None):
+        save_stream(tx, one, matched=acked)
+        leave(tx, one.device)
+        return
+    lost = tx.all(
+        "SELECT pos, op, collection, id, verdict FROM log WHERE space = ? AND device = ? AND n > ? AND n <= ?",
+        (found.no, one.device, acked, one.after_n),
+    )
+    save_stream(tx, one, after_n=acked, after_hlc=hlc)
+    for pos, op, collection, id, verdict in lost:
+        if op == "void" or verdict is not None:
+            tx.execute(
+                "UPDATE log SET op = 'void', fields = NULL, grp = NULL, verdict = NULL, state = 1 WHERE pos = ?", (pos,)
+            )
+            continue
+        tx.execute("UPDATE log SET state = 1, answered_at = NULL, laid = 1 WHERE pos = ?", (pos,))
+        recompute(tx, found.no, (collection, id))
+        revive_above(tx, found.no, (collection, id))
+
+
+def begin_resync(tx: Tx, found: Space, acked: int | None, *, of_push: bool) -> None:
+    """Take a 410 (rule 13).
+
+    acked: what the server holds of the current id, where the 410 told it. of_push: it refused changes; nothing is
+    pushed then before the snapshot is complete, from a device that never fetched anything either.
+    """
+    if found.resync == "repeat" or found.phase != "live":
+        # It came again, or while a snapshot was on its way: only a snapshot helps.
+        waits = of_push or found.cursor is not None or found.resync != ""
+        save(tx, found, resync="snapshot" if waits else "", resync_acked=None)
+        restart_snapshot(tx, found)
+        return
+    save(tx, found, resync="repeat", resync_acked=acked)
+
+
+def step_resync(tx: Tx, found: Space, one: Stream) -> list[pushing.Line]:
+    """What is to be repeated before the snapshot; empty, and the snapshot is due, where nothing is left of it."""
+    lines = pushing.unanswered(tx, found, one.device, sent_only=True, upto=found.resync_acked)
+    if lines:
+        return lines
+    if found.resync_acked is not None and found.resync_acked < one.after_n:
+        acked = found.resync_acked
+        save(tx, found, resync_acked=None)
+        server_behind(tx, found, one, acked)
+        return pushing.unanswered(tx, found, one.device, sent_only=True)
+    save(tx, found, resync="snapshot", resync_acked=None)
+    restart_snapshot(tx, found)
+    return []
+
+
+def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
+    """The last page and the first pull are there: what neither brought goes (rule 13), or is asked for (rule 14).
+
+    before: the version from before the snapshot.
+    """
+    lacking = [
+        (row[0], row[1])
+        for row in tx.all(
+            f"SELECT collection, id FROM records WHERE space = ? AND status IN ({SHOWN}, {WAITING}) AND snap <> ?",
+            (found.no, found.snap),
+        )
+    ]
+    touched = [key for key in lacking if has_put_at_or_below(tx, found.no, key, unsent_only=True)]
+    asked = set(touched)
+    for key in touched:
+        asked.update(above for above in ancestors(tx, found.no, key) if above in lacking)
+    for key in asked:
+        tx.execute("INSERT OR IGNORE INTO missing VALUES (?, ?, ?)", (found.no, *key))
+    for key in lacking:
+        if key in asked or (row := read_row(tx, found.no, key)) is None or row.body is None:
+            continue
+        author = json.loads(row.body).get("updated_by")
+        lost = before.get(author, 0) > found.version.get(author, 0)
+        drop(tx, found.no, key, "recovered" if lost else "dropped")
+    save(tx, found, resync="ids" if asked else "", resync_acked=None)
+
+
+def ids_request(tx: Tx, found: Space, device: str) -> Request:
+    """Ask about records that the snapshot lacked and unsent puts touch (rule 14)."""
+    ids = [
+        row[0]
+        for row in tx.all(
+            "SELECT DISTINCT id FROM missing WHERE space = ? ORDER BY id LIMIT ?", (found.no, IDS_A_REQUEST)
+        )
+    ]
+    return Request(
+        kind="ids",
+        method="GET",
+        path=space_path(found.id or "", "pull"),
+        query={"ids": ",".join(ids)},
+        device=device,
+        space=found.no,
+        asked={"from": found.cursor, "ids": ids},
+    )
+
+
+def ids_answered(tx: Tx, found: Space, request: Request, body: dict[str, Any]) -> None:
+    """Take what the server said of the missing records. Complete when none is left in `missing`."""
+    if found.resync != "ids" or request.asked["from"] != found.cursor:
+        return
+    held = {(r.get("collection"), r["id"]): r for r in body["records"] if r.get("seq") is not None}
+    gone: list[Key] = []
+    for collection, id in tx.all("SELECT collection, id FROM missing WHERE space = ? ORDER BY id", (found.no,)):
+        if id not in request.asked["ids"]:
+            continue
+        key = (collection, id)
+        record = held.get(key)
+        if record is None:
+            gone.append(key)
+            continue
+        if record.get("deleted"):
+            bury(tx, found.no, key, record["seq"])
+        else:
+            # It moved since the pull: the next one brings it, at a version that knows it.
+            save(tx, found, pull=True)
+        tx.execute("DELETE FROM missing WHERE space = ? AND collection = ? AND id = ?", (found.no, *key))
+    tx.set_meta(f"gone:{found.no}", dumps([*_gone(tx, found), *gone]))
+    for key in gone:
+        tx.execute("DELETE FROM missing WHERE space = ? AND collection = ? AND id = ?", (found.no, *key))
+    if tx.one("SELECT 1 FROM missing WHERE space = ? LIMIT 1", (found.no,)) is None:
+        _write_anew(tx, found, [(c, i) for c, i in _gone(tx, found)])
+        tx.set_meta(f"gone:{found.no}", None)
+        save(tx, found, resync="")
+
+
+def _gone(tx: Tx, found: Space) -> list[list[str]]:
+    text_gone = tx.meta(f"gone:{found.no}")
+    return json.loads(text_gone) if text_gone else []
+
+
+def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
+    """Rule 14, for what no server holds any more."""
+    if not gone:
+        return
+    depth = {name: len(list(_above(name))) for name in COLLECTIONS}
+    device = current_device(tx)
+    # What the record showed without the changes that are written anew behind it.
+    bodies = {key: json.loads(row.body) for key in gone if (row := read_row(tx, found.no, key)) and row.body}
+    order = sorted(bodies, key=lambda key: (depth.get(key[0], 0), key))
+    changes = _unsent_at_or_below(tx, found.no, gone)
+    context: vectors.Vector | None = None
+    anew: list[Write] = []
+    for _, collection, id, op, fields, change_context in changes:
+        known = vectors.decode(change_context)
+        context = context if context is not None else known
+        anew.append(Write(collection, id, json.loads(fields) if fields else {}, op, context=known))
+    # The oldest context: the whole puts then bury nothing that another device wrote anew meanwhile.
+    group = [Write(key[0], key[1], whole_put(key[0], bodies[key]), context=context or {}) for key in order]
+    for key in bodies:
+        tx.execute(
+            "UPDATE records SET body = NULL, status = 0, seq = NULL WHERE space = ? AND collection = ? AND id = ?",
+            (found.no, *key),
+        )
+    pushing.blank(tx, found, [(change[0], (change[1], change[2])) for change in changes])
+    for key in bodies:
+        recompute(tx, found.no, key)
+    _log_as_groups(tx, found, device, [*group, *anew])
+
+
+def _log_as_groups(tx: Tx, found: Space, device: str, writes: Sequence[Write]) -> None:
+    """One group, or as few as the size of a batch allows."""
+    part: list[Write] = []
+    size = 0
+    for one in writes:
+        weight = len(dumps(one.fields).encode()) + 400
+        if part and (len(part) >= BATCH_CHANGES_MAX or size + weight > BATCH_BYTES_MAX):
+            write_groups(tx, found.no, [part])
+            part, size = [], 0
+        part.append(one)
+        size += weight
+    if part:
+        write_groups(tx, found.no, [part])
+
+
+def _unsent_at_or_below(tx: Tx, space: int, keys: Iterable[Key]) -> list[Any]:
+    """The unanswered changes of these records, in order: (pos, collection, id, op, fields, context)."""
+    found = [
+        row
+        for key in keys
+        for row in tx.all(
+            "SELECT pos, collection, id, op, fields, context FROM log"
+            " WHERE space = ? AND collection = ? AND id = ? AND laid = 1 AND state < 2",
+            (space, *key),
+        )
+    ]
+    return sorted(found)
+
+
+def _above(collection: str) -> Iterable[str]:
+    parent = parent_of(collection)
+    while parent:
+        yield parent[1]
+        parent = parent_of(parent[1])
+
+
+def whole_put(collection: str, shown: dict[str, Any], *, counters: bool = True) -> dict[str, Any]:
+    """A put of every field that is shown: a text as the whole document, a set as its elements.
+
+    counters: write a counter's shown sum, as for a record that no server holds; where the server may still hold it,
+    it keeps its own sum, and the put raises it by nothing.
+    """
+    fields: dict[str, Any] = {}
+    declared = COLLECTIONS.get(collection)
+    for name, value in (shown.get("values") or {}).items():
+        if declared is None or name not in declared.fields:
+            continue
+        kind = field_of(collection, name).kind
+        if kind == "set":
+            fields[name] = {"add": list(value)}
+        elif kind == "counter":
+            fields[name] = {"inc": value if counters else 0}
+        elif kind == "text":
+            fields[name] = {"yjs": text.whole(value)}
+        else:
+            fields[name] = value
+    return fields
+
+
+def restate(tx: Tx, found: Space) -> None:
+    """Write every record as it stands: the server lost changes that the kept log no longer has."""
+    device = current_device(tx)
+    rows = tx.all(
+        f"SELECT collection, id, body FROM records WHERE space = ? AND status = {SHOWN} AND alive = 1", (found.no,)
+    )
+    depth = {name: len(list(_above(name))) for name in COLLECTIONS}
+    writable = [row for row in rows if row[0] in COLLECTIONS and not COLLECTIONS[row[0]].read_only]
+    for row in sorted(writable, key=lambda row: (depth[row[0]], row[1])):
+        fields = whole_put(row[0], json.loads(row[2]), counters=False)
+        _log_as_groups(tx, found, device, [Write(row[0], row[1], fields)])
+    save(tx, found, restate=False)

@@ -1,0 +1,67 @@
+"""What the device asks of a server, and what it hears: the port between the core and any transport.
+
+A transport carries a Request and gives back an Answer, or says that none came; it knows nothing of their meaning.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import quote
+
+from ..errors import Unreachable
+
+__all__ = ["Answer", "Kind", "Request", "space_path"]
+
+Kind = Literal["register", "spaces", "push", "pull", "snapshot", "ids", "digest", "bucket"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request of the protocol.
+
+    device: the id for `Sync-Device`, if there is one. asked: where the device stood when it asked; an answer
+    applies only where it still stands there (rules 7 and 9). no: tells this request from every other one.
+    """
+
+    kind: Kind
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
+    device: str | None = None
+    space: int = 0
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    made_ms: int = 0
+    no: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: the status, the body's bytes, and after how many seconds to try again, where it said so."""
+
+    status: int
+    body: bytes
+    retry_after_s: float | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The body.
+
+        Raises:
+            Unreachable: it is no JSON object, so something between here and the server made it up.
+        """
+        try:
+            value = json.loads(self.body)
+        except ValueError as error:
+            raise Unreachable(
+                "The answer is no JSON: something between this device and the server wrote it."
+            ) from error
+        if not isinstance(value, dict):
+            raise Unreachable("The answer is no JSON object.")
+        return value
+
+
+def space_path(space: str, call: str) -> str:
+    return f"/api/sync/spaces/{quote(space, safe='')}/{call}"

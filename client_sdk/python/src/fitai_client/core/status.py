@@ -1,0 +1,124 @@
+"""What is pending, since when, and why it has not gone: the facts, and the sentence for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .clock import rfc3339
+from .database import Tx
+from .pushing import LOCAL
+from .spaces import all_spaces, current_device
+
+__all__ = ["SpaceStatus", "Status", "read_status"]
+
+_REASONS = {
+    "mass_delete": "the server asks whether so much is really to be deleted: confirm_deletes() or withdraw_deletes()",
+    "over_quota": "the account's space is used up: delete something or withdraw what waits",
+    "read_only": "this account may no longer write here",
+    "protocol_unsupported": "this app is too old for the server: update it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceStatus:
+    """One space. phase: new, snapshot, settling, live or gone. `records` counts what is stored, shown or not."""
+
+    no: int
+    id: str | None
+    kind: str
+    name: str
+    role: str
+    state: str
+    phase: str
+    pending: int
+    pending_since: str | None
+    paused: Mapping[str, Any] | None
+    quota: Mapping[str, Any] | None
+    resyncing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The whole device. `why` is a sentence, empty where nothing waits. `clock_offset_ms`: the server's clock minus
+    this device's. `recovered`: records that the server lost and this device kept aside."""
+
+    account: str | None
+    device: str | None
+    signed_in: bool
+    live: bool
+    pending: int
+    pending_since: str | None
+    why: str
+    inbox: int
+    recovered: int
+    clock_offset_ms: int
+    spaces: tuple[SpaceStatus, ...]
+
+
+def read_status(
+    tx: Tx, *, account: str | None, signed_in: bool, live: bool, problem: Mapping[str, str] | None, wait_ms: int
+) -> Status:
+    """What the database tells, with what only the running client knows."""
+    lines = []
+    for found in all_spaces(tx):
+        pending, since = tx.one("SELECT COUNT(*), MIN(made_at) FROM log WHERE space = ? AND state < 2", (found.no,))
+        lines.append(
+            SpaceStatus(
+                no=found.no,
+                id=found.id,
+                kind=found.kind,
+                name=found.name,
+                role=found.role,
+                state=found.state,
+                phase=found.phase,
+                pending=pending,
+                pending_since=rfc3339(since) if since is not None else None,
+                paused=found.paused,
+                quota=found.quota,
+                resyncing=found.resync != "",
+            )
+        )
+    pending = sum(line.pending for line in lines)
+    sinces = [line.pending_since for line in lines if line.pending_since]
+    return Status(
+        account=account,
+        device=current_device(tx) or None,
+        signed_in=signed_in,
+        live=live,
+        pending=pending,
+        pending_since=min(sinces) if sinces else None,
+        why=_why(tx, lines, pending, signed_in, account, problem, wait_ms),
+        inbox=tx.one("SELECT COUNT(*) FROM inbox")[0],
+        recovered=tx.one("SELECT COUNT(*) FROM aside WHERE kind = 'recovered'")[0],
+        clock_offset_ms=int(tx.meta("clock_offset_ms") or 0),
+        spaces=tuple(lines),
+    )
+
+
+def _why(
+    tx: Tx,
+    lines: list[SpaceStatus],
+    pending: int,
+    signed_in: bool,
+    account: str | None,
+    problem: Mapping[str, str] | None,
+    wait_ms: int,
+) -> str:
+    paused = next((line.paused for line in lines if line.paused), None)
+    if not pending and not paused:
+        return ""
+    changes = f"{pending} {'change waits' if pending == 1 else 'changes wait'}"
+    if paused:
+        reason = _REASONS.get(paused["code"], paused["message"])
+        return f"{changes}: {reason} ({paused['code']}, since {rfc3339(paused['since'])})."
+    if not signed_in:
+        return f"{changes} for {'a new sign-in' if account else 'an account'}: sign in, and they go."
+    if problem is not None:
+        again = f"; the next try is in {max(wait_ms // 1000, 1)} s" if wait_ms > 0 else ""
+        return f"{changes}: {problem['message'].rstrip('.')}{again}."
+    if any(line.resyncing for line in lines):
+        return f"{changes} until this device has caught up with the server."
+    unsent = tx.one("SELECT COUNT(*) FROM log WHERE state = ?", (LOCAL,))[0]
+    return f"{changes}: {'being sent' if unsent < pending else 'about to be sent'}."

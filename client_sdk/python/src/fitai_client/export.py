@@ -1,0 +1,67 @@
+"""Export: everything this device holds, as one JSON file that a person can read and a program can import."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from .core.inbox import read_inbox
+
+__all__ = ["write_export"]
+
+
+def write_export(conn: sqlite3.Connection, path: Path) -> int:
+    """Write every record with its conflicts, the changes no server has yet, and the inbox. Number of records.
+
+    The file is written beside its place and moved there whole, and is the same for the same data, byte for byte.
+    """
+    conn.execute("BEGIN")
+    try:
+        spaces = conn.execute("SELECT no, id, kind, name FROM spaces ORDER BY no").fetchall()
+        document: dict[str, Any] = {"format": "fitai-export", "version": 1, "spaces": []}
+        number = 0
+        for no, id, kind, name in spaces:
+            records = [_record(*row) for row in _rows(conn, no)]
+            number += len(records)
+            document["spaces"].append({"id": id, "kind": kind, "name": name, "records": records})
+        document["unsent"] = [
+            {"space": row[0], "op": row[1], "collection": row[2], "id": row[3], "fields": json.loads(row[4] or "{}")}
+            for row in conn.execute(
+                "SELECT s.kind, l.op, l.collection, l.id, l.fields FROM log l JOIN spaces s ON s.no = l.space"
+                " WHERE l.state < 2 AND l.op <> 'void' ORDER BY l.pos"
+            )
+        ]
+        document["refused"] = [
+            {
+                "collection": r.collection,
+                "id": r.id,
+                "op": r.op,
+                "fields": r.fields,
+                "code": r.code,
+                "message": r.message,
+            }
+            for r in read_inbox(conn)
+        ]
+    finally:
+        conn.execute("COMMIT")
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    partial.replace(path)
+    return number
+
+
+def _rows(conn: sqlite3.Connection, no: int) -> list[Any]:
+    return conn.execute(
+        "SELECT collection, id, COALESCE(shown, body) FROM records WHERE space = ? AND alive = 1 ORDER BY collection, id",
+        (no,),
+    ).fetchall()
+
+
+def _record(collection: str, id: str, text: str) -> dict[str, Any]:
+    shown = json.loads(text)
+    record = {"collection": collection, "id": id, "values": shown.get("values") or {}}
+    if shown.get("conflicts"):
+        record["conflicts"] = shown["conflicts"]
+    return record

@@ -1,0 +1,246 @@
+"""The live socket: what others write arrives as deltas, and how far this device is is told.
+
+A socket is a shortcut and never the truth: whatever it brings, loses or repeats, the pulls of the loop repair.
+
+Rules of device.md kept here
+    18  A device that was replaced (4409) does not reconnect by itself until its turn comes: until it is told to
+        sync, or is opened again.
+    20  `seen` goes out by the socket as soon as a delta has been applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .account import Account
+from .collections import SCHEMA
+from .core.database import LocalDatabase
+from .core.device import Device
+from .core.spaces import all_spaces, current_device, save, space
+from .errors import FitaiError
+from .loop import Loop
+from .transport import PROTOCOL, LiveConnection
+
+if TYPE_CHECKING:
+    from .client import Client
+
+__all__ = ["Live"]
+
+log = logging.getLogger("fitai_client.live")
+
+HEARTBEAT_S = 30.0
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 30.0
+# A token is renewed on an open socket this long before it ends.
+RENEW_BEFORE_S = 90.0
+# Signals are worth little later; of those that nobody reads, the newest are kept.
+FRAMES_MAX = 256
+
+REPLACED = 4409
+
+
+class Live:
+    """Keeps one socket open while somebody is signed in."""
+
+    def __init__(self, client: Client, device: Device, account: Account, loop: Loop) -> None:
+        self._client = client
+        self._device = device
+        self._account = account
+        self._loop = loop
+        self._task: asyncio.Task[None] | None = None
+        self._connection: LiveConnection | None = None
+        self._may = asyncio.Event()
+        self._numbers: dict[str, int] = {}
+        self._seen: dict[str, dict[str, dict[str, int]]] = {}
+        self._readers: list[asyncio.Queue[Mapping[str, Any]]] = []
+        self._connected = asyncio.Event()
+        if device.signed_in:
+            self._may.set()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="fitai-live")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self.drop()
+
+    def resume(self) -> None:
+        """Connect when possible: somebody signed in, or this device's turn has come."""
+        self._may.set()
+
+    async def drop(self) -> None:
+        """Close the socket and stay away until `resume`."""
+        self._may.clear()
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def wait_connected(self) -> None:
+        """Return once the server has welcomed this device."""
+        await self._connected.wait()
+
+    def seen_by_another(self, wanted: Mapping[str, Mapping[str, int]]) -> bool:
+        """True where, for each space, some other device has seen these numbers."""
+        return all(
+            any(
+                all(version.get(device, 0) >= n for device, n in numbers.items())
+                for version in self._seen.get(space, {}).values()
+            )
+            for space, numbers in wanted.items()
+            if numbers
+        )
+
+    async def signal(self, space: str, topic: str, body: Any, ttl_s: int) -> bool:
+        if self._connection is None or not self._connected.is_set():
+            return False
+        frame = {"type": "signal", "space": space, "topic": topic, "body": body}
+        await self._connection.send({**frame, "ttl_s": ttl_s} if ttl_s else frame)
+        return True
+
+    async def frames(self) -> AsyncIterator[Mapping[str, Any]]:
+        """Signals and events, from now on; the oldest are dropped where nobody reads."""
+        queue: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(FRAMES_MAX)
+        self._readers.append(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._readers.remove(queue)
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            await self._may.wait()
+            try:
+                welcomed = await self._session()
+                failures = 0 if welcomed else failures + 1
+            except FitaiError as error:
+                log.info("no socket: %s", error)
+                failures += 1
+            await self._lost()
+            ceiling = min(BACKOFF_MIN_S * 2 ** min(failures, 10), BACKOFF_MAX_S)
+            # Jittered, so that a restarted server is not met by all at once.
+            await asyncio.sleep(ceiling * (0.5 + self._fraction() / 2))
+
+    async def _session(self) -> bool:
+        """One socket from hello to end; True where the server welcomed it."""
+        hello = await self._client.run(self._hello)
+        token = await self._account.token()
+        if hello is None or token is None:
+            # Nothing to follow yet: the loop first has to get an id and the spaces.
+            await self._loop.progress()
+            return False
+        connection = self._connection = await self._client.transport.connect(heartbeat_s=HEARTBEAT_S)
+        renewing = asyncio.create_task(self._renew(connection))
+        try:
+            await connection.send({**hello, "token": token})
+            while (frame := await connection.receive()) is not None:
+                await self._take(connection, frame)
+            welcomed = self._connected.is_set()
+        finally:
+            renewing.cancel()
+            await connection.close()
+            self._connection = None
+        if connection.close_code == REPLACED:
+            log.info("another instance of this device holds the socket")
+            self._may.clear()
+        if not welcomed and connection.close_code == 4401:
+            await self._account.token(spent=token)
+        return welcomed
+
+    def _hello(self, db: LocalDatabase) -> dict[str, Any] | None:
+        with db.write() as tx:
+            device = current_device(tx)
+            spaces = [
+                found for found in all_spaces(tx) if found.id and found.state == "member" and found.phase != "gone"
+            ]
+            self._numbers = {found.id: found.no for found in spaces if found.id}
+            if not device or not spaces:
+                return None
+            cursors = {found.id: found.cursor if found.phase == "live" else None for found in spaces}
+        return {"type": "hello", "protocol": PROTOCOL, "schema": SCHEMA, "device": device, "spaces": cursors}
+
+    async def _take(self, connection: LiveConnection, frame: Mapping[str, Any]) -> None:
+        kind = frame.get("type")
+        if kind == "welcome":
+            self._device.live = set(self._numbers.values())
+            self._connected.set()
+            # What happened between the hello's cursors and now comes as deltas; one pull makes sure.
+            self._loop.wake(pull=True)
+        elif kind == "delta" and frame.get("space") in self._numbers:
+            number = self._numbers[str(frame["space"])]
+            applied, seen = await self._client.run(lambda db: self._apply(db, number, dict(frame)))
+            if seen is not None:
+                await connection.send({"type": "seen", "space": frame["space"], "version": seen})
+            self._loop.moved()
+            if not applied:
+                self._loop.wake()
+        elif kind == "behind":
+            self._loop.wake(pull=True)
+        elif kind == "space":
+            await self._client.run(lambda db: self._device.wake(spaces=True))
+            self._loop.wake()
+            await self._subscribe(connection, str(frame.get("space")), frame.get("role"))
+        elif kind == "seen":
+            versions = self._seen.setdefault(str(frame.get("space")), {})
+            versions[str(frame.get("device"))] = dict(frame.get("version") or {})
+            self._loop.moved()
+        elif kind in ("signal", "event"):
+            self._publish(frame)
+        elif kind == "error":
+            log.info("the socket answered %s", frame.get("code"))
+
+    def _apply(self, db: LocalDatabase, number: int, delta: dict[str, Any]) -> tuple[bool, dict[str, int] | None]:
+        """Apply a delta; and the `seen` to tell, recorded as told."""
+        with db.write() as tx:
+            applied = self._device.delta(number, delta)
+            found = space(tx, number)
+            seen = self._device.seen(tx, found) if applied else None
+            if seen is not None:
+                save(tx, found, seen=seen, seen_at=tx.environment.now_ms())
+        return applied, seen
+
+    async def _subscribe(self, connection: LiveConnection, id: str, role: Any) -> None:
+        """Follow a space that was joined while the socket is open; forget one that was left."""
+        if role is None:
+            number = self._numbers.pop(id, None)
+            if number is not None:
+                self._device.live.discard(number)
+            return
+        if id not in self._numbers:
+            await self._loop.progress()
+            hello = await self._client.run(self._hello)
+            if hello is not None and id in self._numbers:
+                await connection.send({"type": "subscribe", "space": id, "cursor": hello["spaces"][id]})
+                self._device.live.add(self._numbers[id])
+
+    async def _renew(self, connection: LiveConnection) -> None:
+        while True:
+            now_ms = await self._client.run(lambda db: db.environment.now_ms())
+            await asyncio.sleep(max((self._account.token_ends_ms - now_ms) / 1000 - RENEW_BEFORE_S, 1.0))
+            try:
+                token = await self._account.token()
+            except FitaiError:
+                continue
+            if token is not None:
+                await connection.send({"type": "token", "token": token})
+
+    async def _lost(self) -> None:
+        self._connected.clear()
+        if self._device.live:
+            self._device.live.clear()
+            self._loop.wake(pull=True)
+
+    def _publish(self, frame: Mapping[str, Any]) -> None:
+        for queue in self._readers:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(frame)
+
+    def _fraction(self) -> float:
+        return int.from_bytes(self._client.random_bytes(4), "big") / 2**32

@@ -1,0 +1,147 @@
+"""The background loop: carries the device's requests to the server, one at a time, for as long as some are due.
+
+Level-triggered: it asks the device what is due whenever it wakes, and wakes by an event, a write, or the time the
+device named. What happened before is not remembered, so nothing can be stuck for having been missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from .account import Account
+from .core.device import Device
+from .core.requests import Answer, Request
+from .errors import AccountError, FitaiError, ServerRefused, Unreachable
+
+if TYPE_CHECKING:
+    from .client import Client
+
+__all__ = ["Loop"]
+
+log = logging.getLogger("fitai_client.sync")
+
+# Even with nothing due, look again this often: the wall clock may have jumped.
+IDLE_S = 300.0
+
+
+class Loop:
+    """One client's requests. `run_now` and the background share one lock: there is one request at a time."""
+
+    def __init__(self, client: Client, device: Device, account: Account) -> None:
+        self._client = client
+        self._device = device
+        self._account = account
+        self._lock = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="fitai-sync")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._moved.cancel()
+
+    def wake(self, *, pull: bool = False) -> None:
+        """Look for what is due, now. With `pull`, fetch too."""
+        if pull:
+            self._pull = True
+        self._wake.set()
+
+    _pull = False
+
+    def progress(self) -> Awaitable[None]:
+        """Done when the next answer has been applied."""
+        return asyncio.shield(self._moved)
+
+    def moved(self) -> None:
+        """Something was applied: let those who wait look again."""
+        if not self._moved.done():
+            self._moved.set_result(None)
+        self._moved = asyncio.get_running_loop().create_future()
+
+    async def run_now(self) -> None:
+        """Everything that is due, and a fetch of everything, until nothing is left.
+
+        Raises:
+            AccountError, Unreachable, ServerRefused: why it could not be finished.
+        """
+        if not self._device.signed_in:
+            raise AccountError("Nobody is signed in: sign in first.")
+        async with self._lock:
+            await self._client.run(lambda db: self._device.wake(pull=True, spaces=True, seen=True))
+            self._device.hurry = True
+            try:
+                while await self._step():
+                    if self._device.problem is not None:
+                        break
+            finally:
+                self._device.hurry = False
+        problem = self._device.problem
+        if problem is None:
+            return
+        if problem["code"] == "sign_in_needed":
+            raise AccountError(problem["message"], code="sign_in_needed")
+        if problem["code"] == "unreachable":
+            raise Unreachable(problem["message"])
+        raise ServerRefused(problem["message"], code=problem["code"], status=503)
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            if self._pull:
+                self._pull = False
+                await self._client.run(lambda db: self._device.wake(pull=True))
+            try:
+                async with self._lock:
+                    while await self._step():
+                        pass
+            except FitaiError as error:
+                # A full disk, a locked file: nothing was changed, and the same is due again.
+                log.warning("syncing stopped for now: %s", error)
+            wake_ms = await self._client.run(lambda db: self._device.next_wake_ms())
+            timeout_s = IDLE_S if wake_ms is None else min(wake_ms / 1000, IDLE_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(timeout_s, 0.01)):
+                    await self._wake.wait()
+
+    async def _step(self) -> bool:
+        """One request, if one is due."""
+        request = await self._client.run(lambda db: self._device.next_request())
+        if request is None:
+            return False
+        try:
+            answer = await self._carry(request)
+            await self._client.run(lambda db: self._device.answer(request, answer))
+        except Unreachable as error:
+            log.info("%s: %s", request.kind, error)
+            reason = str(error)
+            await self._client.run(lambda db: self._device.failed(request, reason))
+        else:
+            if answer.status not in (200, 201):
+                log.info("%s was answered %d", request.kind, answer.status)
+        self.moved()
+        return True
+
+    async def _carry(self, request: Request) -> Answer:
+        """Send with a valid token, and once more with a new one where it was refused."""
+        try:
+            token = await self._account.token()
+            if token is None:
+                return Answer(401, b"{}")
+            answer = await self._client.transport.send(request, token)
+            if answer.status == 401:
+                token = await self._account.token(spent=token)
+                if token is not None:
+                    answer = await self._client.transport.send(request, token)
+        except ServerRefused as error:
+            raise Unreachable(f"The session cannot be renewed now: {error}") from error
+        return answer

@@ -1,0 +1,115 @@
+"""The border to aiohttp: HTTP requests and the live socket of one server.
+
+Owns: addresses, timeouts and headers, and that no exception of aiohttp leaves here. Refuses to know: what any
+message means, and where tokens come from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+
+from .core.requests import Answer, Request
+from .errors import Unreachable
+
+__all__ = ["HttpTransport", "LiveConnection"]
+
+PROTOCOL = 1
+# A page of 1 MiB at 50 KiB/s, with a server that thinks for a while first.
+REQUEST_TIMEOUT_S = 60.0
+CONNECT_TIMEOUT_S = 10.0
+# A delta carries at most 1 MiB of records, and its envelope.
+FRAME_BYTES_MAX = 4 * 1024 * 1024
+
+
+class LiveConnection:
+    """An open socket: frames of JSON, in and out."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+
+    async def send(self, frame: Mapping[str, Any]) -> None:
+        """Send one frame. A socket that has ended takes it silently: `receive` tells of the end."""
+        try:
+            await self._socket.send_str(json.dumps(frame, separators=(",", ":")))
+        except (aiohttp.ClientError, ConnectionError):
+            return
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next frame, or None once the socket has ended; `close_code` then says why."""
+        while True:
+            message = await self._socket.receive()
+            if message.type is aiohttp.WSMsgType.TEXT:
+                try:
+                    frame = json.loads(message.data)
+                except ValueError:
+                    return None
+                if isinstance(frame, dict):
+                    return frame
+            elif message.type is not aiohttp.WSMsgType.BINARY:
+                return None
+
+    @property
+    def close_code(self) -> int | None:
+        return self._socket.close_code
+
+    async def close(self) -> None:
+        await self._socket.close()
+
+
+class HttpTransport:
+    """One server, by its base address. Open it in a running loop, and close it."""
+
+    def __init__(self, server: str) -> None:
+        self.server = server.rstrip("/")
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        self._session = aiohttp.ClientSession(timeout=timeout)
+
+    async def send(self, request: Request, token: str | None = None) -> Answer:
+        """Carry one request.
+
+        Raises:
+            Unreachable: no answer came. The server may have acted on the request all the same.
+        """
+        headers = {"Sync-Protocol": str(PROTOCOL)}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        if request.device:
+            headers["Sync-Device"] = request.device
+        data = None
+        if request.body is not None:
+            data = request.body.encode()
+            headers["Content-Type"] = "application/json"
+        try:
+            async with self._session.request(
+                request.method, self.server + request.path, params=dict(request.query), data=data, headers=headers
+            ) as response:
+                return Answer(response.status, await response.read(), _seconds(response.headers.get("Retry-After")))
+        except (aiohttp.ClientError, TimeoutError, ConnectionError, asyncio.IncompleteReadError) as error:
+            raise Unreachable(f"{self.server} does not answer ({type(error).__name__}).") from error
+
+    async def connect(self, *, heartbeat_s: float) -> LiveConnection:
+        """Open the live socket; the hello is the caller's. A peer that is silent for two heartbeats is closed.
+
+        Raises:
+            Unreachable: there is no socket to be had.
+        """
+        try:
+            socket = await self._session.ws_connect(
+                self.server + "/api/sync/live", heartbeat=heartbeat_s, max_msg_size=FRAME_BYTES_MAX
+            )
+        except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            raise Unreachable(f"{self.server} opens no socket ({type(error).__name__}).") from error
+        return LiveConnection(socket)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+def _seconds(header: str | None) -> float | None:
+    """Retry-After in seconds; a date is not used by this protocol."""
+    return float(header) if header is not None and header.isdigit() else None

@@ -1,0 +1,259 @@
+"""The queries of the audit: everything that is stored, page by page, and what hangs on nothing.
+
+Owns: reading whole spaces in bounded pieces, in the order of the database's own keys. Refuses to know what is right
+(`sync/audit.py`), and changes nothing.
+
+Invariants
+    A1  No statement returns more rows than it is asked for, and one that walks a space walks a bounded part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import bindparam, func, select, text, tuple_
+
+from storage.database import Transaction
+from storage.prepared import Prepared
+from storage.push import Key, StoredChange, named
+from storage.tables import records, spaces
+
+# Before the first key.
+START: Final[Key] = ("", "")
+
+
+class AuditedRecord(NamedTuple):
+    """One record's row, as it is stored."""
+
+    collection: str
+    id: str
+    seq: int
+    parent_collection: str | None
+    parent_id: str | None
+    status: int
+    body: bytes
+    state: bytes
+    deleted_at: int | None
+
+    @property
+    def key(self) -> Key:
+        return self.collection, self.id
+
+
+class Place(NamedTuple):
+    """A place among the ledger's lines of some records, in the order of `read_lines`; the default is before all."""
+
+    collection: str = ""
+    id: str = ""
+    arrival: int = 0
+    device: str = ""
+    n: int = 0
+
+
+class Orphan(NamedTuple):
+    """A row that names what is not there. `row` names it, `missing` what it names; the space where it has one."""
+
+    space: str | None
+    row: str
+    missing: str
+
+
+_LINE = (
+    "c.device_id, c.n, c.arrival, c.collection, c.record_id, c.op, c.hlc, c.clamped_hlc, c.grp, c.context, c.fields, "
+    "c.verdict, c.received_at, c.user_id"
+)
+# What a record consists of: its accepted lines, but for those of an earlier life of it that was collected.
+_STANDING = "c.verdict IS NULL AND c.op <> 'void' AND NOT c.collected"
+
+_spaces = select(spaces.c.id).where(spaces.c.id > bindparam("after")).order_by(spaces.c.id).limit(bindparam("most"))
+_size = select(func.count(), func.coalesce(func.sum(spaces.c.records), 0)).select_from(spaces)
+_records = (
+    select(
+        records.c.collection,
+        records.c.id,
+        records.c.seq,
+        records.c.parent_collection,
+        records.c.parent_id,
+        records.c.status,
+        records.c.body,
+        records.c.state,
+        records.c.deleted_at,
+    )
+    .where(
+        records.c.space_id == bindparam("space"),
+        tuple_(records.c.collection, records.c.id) > tuple_(bindparam("in_collection"), bindparam("after")),
+    )
+    .order_by(records.c.collection, records.c.id)
+    .limit(bindparam("most"))
+)
+_by_keys = select(records.c.collection, records.c.id, records.c.status, records.c.state).where(
+    records.c.space_id == bindparam("space"),
+    tuple_(records.c.collection, records.c.id).in_(bindparam("keys", expanding=True)),
+)
+# The condition as it stands in the index of the feed: a parameter would hide that the index has all that is asked.
+_REPEATED = text(
+    "SELECT seq FROM records WHERE space_id = :space AND status < 2 GROUP BY seq HAVING COUNT(*) > 1 LIMIT :most"
+)
+
+_LINES = f"""
+SELECT {_LINE} FROM {{wanted}} CROSS JOIN {{changes}}
+WHERE {_STANDING} AND
+    (c.collection, c.record_id, c.arrival, c.device_id, c.n) > (:collection, :id, :arrival, :device, :n)
+    {{more}}
+ORDER BY c.collection, c.record_id, c.arrival, c.device_id, c.n LIMIT :most"""
+_OF_RECORD = "c.space_id = :space AND c.collection = w.collection AND c.record_id = w.id"
+_READ_LINES = Prepared(
+    postgresql=_LINES.format(
+        wanted="unnest(CAST(:collections AS text[]), CAST(:ids AS text[])) AS w(collection, id)",
+        changes=f"LATERAL (SELECT * FROM changes AS c WHERE {_OF_RECORD}) AS c",
+        more="",
+    ),
+    sqlite=_LINES.format(
+        wanted="(SELECT value ->> 0 AS collection, value ->> 1 AS id FROM json_each(:keys)) AS w",
+        changes="changes AS c",
+        more=f"AND {_OF_RECORD}",
+    ),
+)
+_LOST = text(
+    f"SELECT DISTINCT c.collection, c.record_id FROM changes AS c WHERE c.space_id = :space AND c.device_id = :device "
+    f"AND c.n > :above AND c.n <= :upto AND {_STANDING} AND NOT EXISTS (SELECT 1 FROM records AS r "
+    "WHERE r.space_id = c.space_id AND r.collection = c.collection AND r.id = c.record_id) LIMIT :most"
+)
+
+_NEXT_DEVICE = text(
+    "SELECT d.id, (SELECT MIN(n) FROM changes WHERE space_id = :space AND device_id = d.id), "
+    "(SELECT MAX(n) FROM changes WHERE space_id = :space AND device_id = d.id) FROM "
+    "(SELECT MIN(device_id) AS id FROM changes WHERE space_id = :space AND device_id > :after) AS d "
+    "WHERE d.id IS NOT NULL"
+)
+_NEWEST = text(
+    "SELECT COUNT(*), MAX(arrival) FROM changes WHERE space_id = :space AND device_id = :device AND n > :above"
+)
+_VOTERS = text(
+    "SELECT v.device_id, v.seen FROM space_devices AS v "
+    "WHERE v.space_id = :space AND v.device_id > :after ORDER BY v.device_id LIMIT :most"
+)
+
+# The ids of spaces in a table that has no foreign key to them, each looked up once instead of once a row.
+_OF_NO_SPACE = """
+WITH RECURSIVE ids(id) AS (
+    SELECT MIN(space_id) FROM {table}
+    UNION ALL
+    SELECT (SELECT MIN(space_id) FROM {table} WHERE space_id > ids.id) FROM ids WHERE ids.id IS NOT NULL
+)
+SELECT ids.id, '{table}', ids.id FROM ids
+WHERE ids.id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM spaces AS s WHERE s.id = ids.id) LIMIT :most"""
+_WITHOUT = """
+SELECT {space}, {row}, {names} FROM {table} AS t WHERE {names} IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM {wanted} AS w WHERE w.id = {names}{more}) {only} LIMIT :most"""
+
+
+def _without(
+    table: str, names: str, wanted: str, row: str, *, space: str = "NULL", more: str = "", only: str = ""
+) -> Any:
+    return text(
+        _WITHOUT.format(table=table, names=f"t.{names}", wanted=wanted, row=row, space=space, more=more, only=only)
+    )
+
+
+# What names something → the rows that name what is not there.
+ORPHANS: Final[dict[str, Any]] = {
+    "member_without_user": _without("members", "user_id", "users", "t.user_id", space="t.space_id"),
+    "member_without_space": _without("members", "space_id", "spaces", "t.user_id", space="t.space_id"),
+    "owner_without_user": _without("spaces", "owner_id", "users", "t.id", space="t.id"),
+    "device_without_user": _without("devices", "user_id", "users", "t.id"),
+    "session_without_user": _without("sessions", "user_id", "users", "t.id"),
+    "session_without_device": _without("sessions", "device_id", "devices", "t.id", more=" AND w.user_id = t.user_id"),
+    # The hash is no secret, and is still not for a report: the session is enough to find the row.
+    "token_without_session": _without("refresh_tokens", "session_id", "sessions", "t.session_id"),
+    "session_with_two_tokens": text(
+        "SELECT NULL, session_id, session_id FROM refresh_tokens WHERE spent_at IS NULL "
+        "GROUP BY session_id HAVING COUNT(*) > 1 LIMIT :most"
+    ),
+    "voter_without_device": _without(
+        "space_devices",
+        "device_id",
+        "devices",
+        "t.device_id",
+        space="t.space_id",
+        more=" AND w.user_id = t.user_id",
+        only="AND NOT t.resync",
+    ),
+    "voter_without_space": _without("space_devices", "space_id", "spaces", "t.device_id", space="t.space_id"),
+    "records_without_space": text(_OF_NO_SPACE.format(table="records")),
+    "changes_without_space": text(_OF_NO_SPACE.format(table="changes")),
+}
+
+_INTEGRITY_SQLITE = text("PRAGMA integrity_check(20)")
+
+
+async def read_size(tx: Transaction) -> tuple[int, int]:
+    """(spaces, records by their own counters): what an audit has before it."""
+    rows = await tx.execute(_size)
+    return int(rows[0][0]), int(rows[0][1])
+
+
+async def read_space_ids(tx: Transaction, after: str, most: int) -> list[str]:
+    """At most `most` ids of spaces after `after`."""
+    return [str(row[0]) for row in await tx.execute(_spaces, {"after": after, "most": most})]
+
+
+async def read_records(tx: Transaction, space: str, after: Key, most: int) -> list[AuditedRecord]:
+    """At most `most` records of a space after the key `after`, whatever their status."""
+    page = {"space": space, "in_collection": after[0], "after": after[1], "most": most}
+    return [AuditedRecord(*row) for row in await tx.execute(_records, page)]
+
+
+async def read_parents(tx: Transaction, space: str, keys: Collection[Key]) -> dict[Key, tuple[int, bytes]]:
+    """(status, state) of those of these records that are stored."""
+    rows = await tx.execute(_by_keys, {"space": space, "keys": list(keys)}) if keys else []
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+
+
+async def read_lines(tx: Transaction, space: str, keys: Collection[Key], after: Place, most: int) -> list[StoredChange]:
+    """At most `most` lines after a place of what these records consist of: record by record, each as the server took
+    them."""
+    page: dict[str, Any] = {"space": space, **named(tx, keys), **after._asdict(), "most": most}
+    return [StoredChange(*row) for row in await tx.execute(_READ_LINES, page)] if keys else []
+
+
+async def read_lost(tx: Transaction, space: str, device: str, above: int, upto: int, most: int) -> list[Key]:
+    """Records that are not stored although a change of `device` with a number over `above` and up to `upto` stands."""
+    window = {"space": space, "device": device, "above": above, "upto": upto, "most": most}
+    return [(row[0], row[1]) for row in await tx.execute(_LOST, window)]
+
+
+async def next_device(tx: Transaction, space: str, after: str) -> tuple[str, int, int] | None:
+    """(device, its oldest and its newest number in the ledger) of the first device after `after`, or None."""
+    rows = await tx.execute(_NEXT_DEVICE, {"space": space, "after": after})
+    return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
+
+
+async def count_newest(tx: Transaction, space: str, device: str, above: int) -> tuple[int, int]:
+    """(how many lines of a device have a number over `above`, the largest arrival among them or 0)."""
+    rows = await tx.execute(_NEWEST, {"space": space, "device": device, "above": above})
+    return int(rows[0][0]), int(rows[0][1] or 0)
+
+
+async def repeated_seqs(tx: Transaction, space: str, most: int) -> list[int]:
+    """Seqs that more than one served record has."""
+    return [int(row[0]) for row in await tx.execute(_REPEATED, {"space": space, "most": most})]
+
+
+async def read_seen(tx: Transaction, space: str, after: str, most: int) -> list[tuple[str, bytes]]:
+    """(device, what it has promised to know) of the devices with a place in a space."""
+    rows = await tx.execute(_VOTERS, {"space": space, "after": after, "most": most})
+    return [(row[0], row[1]) for row in rows]
+
+
+async def read_orphans(tx: Transaction, kind: str, most: int) -> list[Orphan]:
+    """At most `most` rows of one of the kinds of ORPHANS."""
+    return [Orphan(*row) for row in await tx.execute(ORPHANS[kind], {"most": most})]
+
+
+async def read_damage(tx: Transaction) -> list[str]:
+    """What SQLite finds wrong with its own file, in its words; nothing on Postgres, which keeps checksums itself."""
+    if tx.dialect != "sqlite":
+        return []
+    return [str(row[0]) for row in await tx.execute(_INTEGRITY_SQLITE) if row[0] != "ok"]

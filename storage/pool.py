@@ -1,0 +1,149 @@
+"""A bounded set of connections, handed out in the order of asking.
+
+Owns: who has which connection, who waits, and for how long.
+Refuses to know: what a connection is. It is told how to open one, and whether one is still alive.
+
+Invariants
+    P1  At most `size` connections are open or being opened at any time.
+    P2  Who asked first is served first; a connection that comes back goes straight to who waits longest.
+    P3  Nobody waits longer than `wait_s`, and no more than WAITERS_MAX wait at once: then it is Busy.
+    P4  A caller that is cancelled, whenever it is, takes no connection with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, TypeVar
+
+from storage.errors import Busy
+
+# Past this many, who comes next would wait in vain: the last of them would be served after `wait_s` anyway.
+WAITERS_MAX: Final = 2_000
+
+T = TypeVar("T")
+
+
+class Pool(Generic[T]):
+    """Connections of one kind to one database. For one event loop."""
+
+    def __init__(
+        self, opener: Callable[[], Awaitable[T]], alive: Callable[[T], bool], *, size: int, wait_s: float
+    ) -> None:
+        """`opener` opens a connection, or raises StorageError; `alive` tells whether one can still be used."""
+        self._opener = opener
+        self._alive = alive
+        self._wait_s = wait_s
+        self._free = size
+        self._idle: list[T] = []
+        # A waiter is given a connection, or None: the leave to open one.
+        self._waiters: deque[asyncio.Future[T | None]] = deque()
+        self._opening: set[asyncio.Task[T]] = set()
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for a connection."""
+        return sum(not waiter.done() for waiter in self._waiters)
+
+    async def acquire(self) -> T:
+        """A connection for the caller alone, who gives it back by `release` or `discard`.
+
+        Raises Busy where none came free in time, and what the opener raises.
+        """
+        while self._idle:
+            # The one used last: its statements are still prepared, and the others may fall asleep.
+            item = self._idle.pop()
+            if self._alive(item):
+                return item
+            self._free += 1
+        if self._free > 0:
+            self._free -= 1
+            return await self._open()
+        item_or_leave = await self._wait()
+        if item_or_leave is None:
+            return await self._open()
+        if self._alive(item_or_leave):
+            return item_or_leave
+        return await self._open()
+
+    def release(self, item: T) -> None:
+        """Give a connection back in good order."""
+        if not self._hand_over(item):
+            self._idle.append(item)
+
+    def discard(self) -> None:
+        """A connection is not coming back: another may be opened in its place."""
+        if not self._hand_over(None):
+            self._free += 1
+
+    def take_idle(self) -> list[T]:
+        """Take every connection that nobody uses out of the pool, to close it."""
+        taken, self._idle = self._idle, []
+        self._free += len(taken)
+        return taken
+
+    async def settle(self) -> None:
+        """Wait until no connection is being opened any more."""
+        while self._opening:
+            await asyncio.wait(self._opening)
+            await asyncio.sleep(0)
+
+    async def _wait(self) -> T | None:
+        if len(self._waiters) >= WAITERS_MAX:
+            raise Busy(f"{WAITERS_MAX} others wait for a connection to the database; try again in a moment.")
+        waiter: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            async with asyncio.timeout(self._wait_s):
+                return await waiter
+        except TimeoutError:
+            self._give_up(waiter)
+            raise Busy(
+                f"No connection to the database came free within {self._wait_s:g} s; try again in a moment."
+            ) from None
+        except asyncio.CancelledError:
+            self._give_up(waiter)
+            raise
+
+    def _give_up(self, waiter: asyncio.Future[T | None]) -> None:
+        if waiter.done() and not waiter.cancelled():
+            # It was served and cancelled in the same turn of the loop (P4).
+            item = waiter.result()
+            if item is None:
+                self.discard()
+            else:
+                self.release(item)
+            return
+        waiter.cancel()
+        with contextlib.suppress(ValueError):
+            self._waiters.remove(waiter)
+
+    def _hand_over(self, item: T | None) -> bool:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(item)
+                return True
+        return False
+
+    async def _open(self) -> T:
+        # A task of its own: a caller that is cancelled meanwhile leaves no half-open connection behind (P4).
+        task = asyncio.ensure_future(self._opener())
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(self._opened_for_nobody)
+            raise
+        except BaseException:
+            self.discard()
+            raise
+
+    def _opened_for_nobody(self, task: asyncio.Future[T]) -> None:
+        if task.cancelled() or task.exception() is not None:
+            self.discard()
+        else:
+            self.release(task.result())

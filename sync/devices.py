@@ -1,0 +1,209 @@
+"""Devices: one id for each installation of an app, given once, listed, and taken back.
+
+Owns: the ids, who a device belongs to, how many there may be, and what ends with a revoked one.
+Refuses to know: what a device pushed (sync/push.py), its vote on tombstones (sync/votes.py), and its sockets, which
+hear of the end over the bus (sync/live.py).
+
+Invariants
+    D1  The same user's same key answers the same device, however often and from however many requests at once.
+    D2  Another user's device answers exactly as one that does not exist: UnknownDevice.
+    D3  A user has at most `devices_max` live devices: counted under the user's lock, so no parallel requests pass it.
+    D4  With a revoked device end the sessions that were used with it and with no other live device, in the same
+        transaction; after the commit every process is told.
+    D5  `note` costs nothing while it has nothing to write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from conflict.clock import rfc3339
+from storage.accounts import lock_user
+from storage.database import Database, Transaction
+from storage.devices import (
+    DeviceRow,
+    add_device,
+    end_sessions_of_device,
+    find_device,
+    find_device_by_key,
+    list_devices,
+    owner_of,
+    revoke_device,
+    seen_by_device,
+    touch_device,
+)
+from storage.errors import Duplicate
+from storage.sessions import bind_session, read_standing
+from storage.spaces import list_spaces
+from sync.bus import Bus, user_topic
+from sync.caller import Caller
+from sync.environment import Environment
+from sync.errors import DeviceRevoked, TooManyDevices, Unauthenticated, UnknownDevice
+from sync.limits import LIMITS, Limits
+
+_ID_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
+ID_CHARS: Final = 8
+# Two of 36^8 ids meet about never; where even so many did, the source of randomness is broken.
+_ID_TRIES: Final = 5
+# How exact "last seen" is. Every device writes one row so often, and not with every request.
+NOTE_MS: Final = 300_000
+# Enough for every device that calls one process within NOTE_MS; past it the memory starts anew.
+REMEMBERED_MAX: Final = 100_000
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What an installation says of itself. `key` is its UUID in lower case, made with its database."""
+
+    key: str
+    name: str
+    platform: str
+    app_version: str
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The devices of one database."""
+
+    database: Database
+    bus: Bus
+    environment: Environment
+    limits: Limits = LIMITS
+    remembered_max: int = REMEMBERED_MAX
+    # (session, device) → when it was last noted.
+    _noted: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
+
+    async def register(self, caller: Caller, asked: Registration) -> tuple[str, bool]:
+        """Give an installation its id: (id, whether it is new). The caller's session is bound to it.
+
+        Raises:
+            DeviceRevoked: this installation's device was revoked; it makes a new key and comes again.
+            TooManyDevices: with the list, for the user to revoke one.
+        """
+        for _ in range(_ID_TRIES):
+            try:
+                async with self.database.write() as tx:
+                    return await self._register(tx, caller, asked)
+            except Duplicate:
+                continue  # somebody has this id
+        raise AssertionError("no id was free; the source of randomness repeats itself")
+
+    async def _register(self, tx: Transaction, caller: Caller, asked: Registration) -> tuple[str, bool]:
+        now_ms = self.environment.now_ms()
+        if await lock_user(tx, caller.user) is None:  # D1, D3
+            raise Unauthenticated
+        known = await find_device_by_key(tx, caller.user, asked.key)
+        if known is not None and known.revoked_at is not None:
+            raise DeviceRevoked
+        if known is not None:
+            id = known.id
+            await touch_device(tx, id, now_ms, app_version=asked.app_version)
+        else:
+            id = self._new_id()
+            await self._check_room(tx, caller.user)
+            await add_device(
+                tx,
+                DeviceRow(
+                    id=id,
+                    user=caller.user,
+                    key=asked.key,
+                    name=asked.name,
+                    platform=asked.platform,
+                    app_version=asked.app_version,
+                    created_at=now_ms,
+                    last_seen_at=now_ms,
+                    revoked_at=None,
+                ),
+            )
+        await bind_session(tx, session=caller.session, device=id)
+        return id, known is None
+
+    async def of(self, caller: Caller) -> list[dict[str, Any]]:
+        """The caller's devices, revoked ones too, oldest first; `seen` for the spaces that are the caller's now."""
+        async with self.database.read(snapshot=True) as tx:
+            found = await list_devices(tx, caller.user)
+            seen = await seen_by_device(tx, caller.user)
+            open_ = {space.id for space, _, state in await list_spaces(tx, caller.user) if state == "member"}
+        return [
+            _shown(device)
+            | {"seen": {space: version for space, version in seen.get(device.id, {}).items() if space in open_}}
+            for device in found
+        ]
+
+    async def revoke(self, caller: Caller, device: str) -> None:
+        """Take a device's id back. One that was revoked before stays so.
+
+        Raises:
+            UnknownDevice: there is none, or it is another user's (D2).
+        """
+        now_ms = self.environment.now_ms()
+        async with self.database.write() as tx:
+            found = await find_device(tx, device) if _is_id(device) else None
+            if found is None or found.user != caller.user:
+                raise UnknownDevice
+            await revoke_device(tx, caller.user, device, now_ms)
+            ended = await end_sessions_of_device(tx, caller.user, device, now_ms)
+        await self._tell(caller.user, {"kind": "device_revoked", "device": device})
+        for session in ended:
+            await self._tell(caller.user, {"kind": "session_ended", "session": session})
+
+    async def note(self, caller: Caller, device: str) -> None:
+        """Bind the caller's session to a device it speaks for, and keep when the device was last here.
+
+        Called before every push; it writes once in NOTE_MS. A device that is revoked, unknown or somebody else's is
+        passed over: the push itself answers for that.
+        """
+        now_ms = self.environment.now_ms()
+        noted = self._noted.get((caller.session, device))
+        # A clock that was set back must not prolong anything.
+        if noted is not None and 0 <= now_ms - noted < NOTE_MS:
+            return
+        async with self.database.write() as tx:
+            if await owner_of(tx, device) != caller.user:
+                return
+            await touch_device(tx, device, now_ms)
+            if await read_standing(tx, session=caller.session, user=caller.user) is not None:
+                await bind_session(tx, session=caller.session, device=device)
+        if len(self._noted) >= self.remembered_max:
+            self._noted.clear()
+        self._noted[caller.session, device] = now_ms
+
+    def _new_id(self) -> str:
+        # 128 bits over 36^8 values: no id is more likely than another by more than one in 2^86.
+        number = int.from_bytes(self.environment.token_bytes(16), "big")
+        letters = []
+        for _ in range(ID_CHARS):
+            number, place = divmod(number, len(_ID_ALPHABET))
+            letters.append(_ID_ALPHABET[place])
+        return "".join(letters)
+
+    async def _check_room(self, tx: Transaction, user: str) -> None:
+        live = [device for device in await list_devices(tx, user) if device.revoked_at is None]
+        if len(live) >= self.limits.devices_max:
+            raise TooManyDevices(details={"devices": [_shown(device) for device in live]})
+
+    async def _tell(self, user: str, event: dict[str, Any]) -> None:
+        await self.bus.publish(user_topic(user), _encode(event))
+
+
+def _is_id(text: str) -> bool:
+    """What may stand for a device in a query; a path holds whatever a stranger typed, and Postgres takes no U+0000."""
+    return len(text) == ID_CHARS and all(letter in _ID_ALPHABET for letter in text)
+
+
+def _shown(device: DeviceRow) -> dict[str, Any]:
+    return {
+        "device": device.id,
+        "name": device.name,
+        "platform": device.platform,
+        "app_version": device.app_version,
+        "created_at": rfc3339(device.created_at),
+        "last_seen_at": rfc3339(device.last_seen_at),
+        "revoked": device.revoked_at is not None,
+        "revoked_at": None if device.revoked_at is None else rfc3339(device.revoked_at),
+    }

@@ -1,0 +1,103 @@
+"""`fitai check` as an operator meets it: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import text
+
+from api.command_line.check import line_of
+from api.command_line.main import fitai
+from storage.database import open_database
+from sync.audit_rules import Violation
+from tests.sync.harness import World
+
+
+def check(url: str, *flags: str) -> Result:
+    return CliRunner().invoke(fitai, ["check", "--database-url", url, *flags], env={"FITAI_CONFIG": ""})
+
+
+async def fill(url: str, *statements: str) -> None:
+    database = await open_database(url)
+    world = await World.make(database)
+    phone = await world.device()
+    await phone.push(*[phone.put("workouts", world.uuid(), title="x") for _ in range(3)])
+    async with database.write() as tx:
+        for statement in statements:
+            await tx.execute(text(statement))
+    await world.close()
+    await database.close()
+
+
+def test_a_clean_database_ends_with_0_and_a_summary(database_url: str) -> None:
+    asyncio.run(fill(database_url))
+    result = check(database_url)
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["records", "3"] in lines
+    assert ["violations", "0"] in lines
+
+
+def test_violations_end_with_1_each_in_one_line_with_what_to_do(database_url: str) -> None:
+    asyncio.run(fill(database_url, "UPDATE spaces SET records = 9", "UPDATE records SET status = 2 WHERE seq = 2"))
+    result = check(database_url)
+    assert result.exit_code == 1
+    told = [line for line in result.stdout.splitlines() if "to do: " in line]
+    assert len(told) == 2
+    assert "status_differs" in told[0]
+    assert "counter_differs: it says records = 9, and has 3; to do: set the counter" in told[1]
+
+
+def test_json_lists_what_was_found(database_url: str) -> None:
+    asyncio.run(fill(database_url, "UPDATE spaces SET records = 9"))
+    result = check(database_url, "--json")
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert {k: report[k] for k in ("clean", "spaces", "records", "changes", "found")} == {
+        "clean": False,
+        "spaces": 1,
+        "records": 3,
+        "changes": 3,
+        "found": 1,
+    }
+    (violation,) = report["violations"]
+    assert violation["rule"] == "counter_differs"
+    assert violation.keys() == {"rule", "space", "record", "what", "remedy"}
+
+
+def test_a_clean_database_is_clean_in_json(sqlite_url: str) -> None:
+    report = json.loads(check(sqlite_url, "--json").stdout)
+    assert report["clean"] is True
+    assert report["violations"] == []
+
+
+def test_the_check_changes_nothing(sqlite_url: str) -> None:
+    asyncio.run(fill(sqlite_url, "UPDATE spaces SET records = 9"))
+    path = sqlite_url.removeprefix("sqlite+aiosqlite:///")
+
+    def dump() -> list[str]:
+        with closing(sqlite3.connect(path)) as connection:
+            return list(connection.iterdump())
+
+    before = dump()
+    check(sqlite_url)
+    assert dump() == before
+
+
+def test_a_database_that_is_not_there_is_one_sentence_and_stays_away(tmp_path: Path) -> None:
+    result = check(f"sqlite+aiosqlite:///{tmp_path}/none.db")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("fitai: There is no database at ")
+    assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize("record", ["sets/\x1b[2J", "sets/a\nb"])
+def test_a_damaged_row_cannot_write_on_the_terminal(record: str) -> None:
+    line = line_of(Violation("body_differs", "s", record, "x"))
+    assert line.isprintable()

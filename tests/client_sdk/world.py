@@ -1,0 +1,299 @@
+"""A world of devices around one model server, in one thread, under virtual time, from one stream of choices.
+
+Every device is the real core over a real SQLite file. The world carries its requests, loses and repeats answers,
+kills and copies databases, and remembers what each user saw when they wrote, so that at the end it can be said of
+every value ever written where it is, or who replaced it knowingly.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fitai_client.core.database import LocalDatabase
+from fitai_client.core.device import Device
+from fitai_client.core.environment import Environment
+from fitai_client.core.ids import uuid7
+from fitai_client.core.inbox import read_inbox
+from fitai_client.core.reads import Query, Record, read_list, read_one
+from fitai_client.core.records import recompute
+from fitai_client.core.requests import Answer, Request
+from fitai_client.core.spaces import PERSONAL, space
+from fitai_client.core.writing import Write, write_groups
+from tests.client_sdk.model_server import Key, ModelServer
+
+COLLECTIONS = ("workouts", "workout_exercises", "sets")
+START_MS = 1_800_000_000_000
+
+
+class World:
+    """One server, its clock and its randomness."""
+
+    def __init__(self, folder: Path, seed: int = 0, *, page: int = 3) -> None:
+        self.folder = folder
+        self.random = random.Random(seed)
+        self.now = START_MS
+        self.server = ModelServer(lambda: self.now, page=page)
+        self.devices: list[Phone] = []
+        # Every value that a user wrote: (key, field, token), and where it was replaced knowingly.
+        self.written: set[tuple[Key, str, Any]] = set()
+        self.replaced: set[tuple[Key, str, Any]] = set()
+
+    def tick(self, ms: int = 7) -> None:
+        self.now += ms
+
+    def phone(self, *, copy_of: Phone | None = None, skew_ms: int = 0) -> Phone:
+        """A new device, or one whose database is a copy of another's."""
+        path = self.folder / f"phone{len(self.devices)}.db"
+        if copy_of is not None:
+            copy_of.copy_to(path)
+        phone = Phone(self, path, skew_ms)
+        self.devices.append(phone)
+        return phone
+
+    def settle(self, rounds: int = 4) -> None:
+        """Let every device finish, in turns, until nobody has anything to do.
+
+        A device that is still asking after hundreds of requests is stuck: that is a failure.
+        """
+        for _ in range(rounds):
+            for phone in self.devices:
+                phone.heal()
+                phone.finish()
+
+    def close(self) -> None:
+        for phone in self.devices:
+            phone.db.close()
+
+    def assert_settled(self) -> None:
+        """Every device shows what the server shows, has nothing pending, and nothing was lost on the way."""
+        served = self.server.visible()
+        for phone in self.devices:
+            with phone.db.write() as tx:
+                assert tx.one("SELECT COUNT(*) FROM log WHERE state < 2")[0] == 0, f"{phone.path.name} has changes pending"
+                assert tx.one("SELECT COUNT(*) FROM log WHERE laid = 1")[0] == 0, f"{phone.path.name} still lays over"
+                assert tx.one("SELECT COUNT(*) FROM records WHERE status <> 1")[0] == 0
+                assert space(tx, PERSONAL).version == self.server.state.acked
+            shown = phone.shown()
+            assert shown.keys() == served.keys(), phone.path.name
+            for key, record in served.items():
+                assert same(shown[key].values, record["values"]), (phone.path.name, key)
+                losers = {name: [c.value for c in cs] for name, cs in shown[key].conflicts.items()}
+                assert losers == {n: [x["value"] for x in xs] for n, xs in record.get("conflicts", {}).items()}
+
+    def assert_nothing_lost(self) -> None:
+        """Every value written shows, is a listed conflict, waits in an inbox, or was replaced by who had seen it."""
+        alive: set[tuple[Key, str, Any]] = set()
+        for key, record in self.server.visible().items():
+            alive |= {(key, name, token(value)) for name, value in record["values"].items()}
+            for name, losers in record.get("conflicts", {}).items():
+                alive |= {(key, name, token(loser["value"])) for loser in losers}
+        for key, record in self.server.orphans().items():
+            alive |= {(key, name, token(value)) for name, value in record["values"].items()}
+            alive |= {(key, name, token(value)) for name, vs in record["conflicts"].items() for value in vs}
+        for phone in self.devices:
+            for entry in read_inbox(phone.db.conn):
+                alive |= {((entry.collection or "", entry.id or ""), n, token(v)) for n, v in entry.fields.items()}
+        lost = self.written - alive - self.replaced
+        assert not lost, f"lost: {sorted(map(str, lost))}"
+
+
+def token(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal as JSON values, texts by what they say."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(values: Any) -> Any:
+    return {
+        name: value["text"] if isinstance(value, dict) and "yjs" in value else value for name, value in values.items()
+    }
+
+
+@dataclass
+class Phone:
+    """One device and its user."""
+
+    world: World
+    path: Path
+    skew_ms: int = 0
+    offline: bool = False
+    db: LocalDatabase = field(init=False)
+    device: Device = field(init=False)
+    late: list[tuple[Request, Answer]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.open()
+
+    def open(self) -> None:
+        environment = Environment(lambda: self.world.now + self.skew_ms, self.world.random.randbytes)
+        self.db = LocalDatabase(self.path, environment)
+        self.device = Device(self.db, {"name": self.path.stem, "platform": "test", "app_version": "1"})
+        self.device.signed_in = True
+
+    # -- accidents -----------------------------------------------------------------------------------------------
+
+    def restart(self) -> None:
+        """The process dies and comes back: only the file is left."""
+        self.db.conn.close()
+        self.late.clear()
+        self.open()
+
+    def copy_to(self, path: Path) -> None:
+        """What a backup of the phone would hold now."""
+        self.db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copyfile(self.path, path)
+
+    def go_back_to(self, path: Path) -> None:
+        """An old copy of the database comes back. What was only in the one it replaces is gone for good."""
+        for fields, key in self._only_here():
+            self.world.replaced |= {(key, name, token(value)) for name, value in fields.items()}
+        self.db.conn.close()
+        self.late.clear()
+        for suffix in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        shutil.copyfile(path, self.path)
+        self.open()
+
+    def _only_here(self) -> list[tuple[dict[str, Any], Key]]:
+        conn = self.db.conn
+        log = conn.execute("SELECT fields, collection, id FROM log WHERE state < 2 AND fields IS NOT NULL").fetchall()
+        log += conn.execute("SELECT fields, collection, id FROM inbox WHERE fields IS NOT NULL").fetchall()
+        return [(json.loads(fields), (collection, id)) for fields, collection, id in log]
+
+    # -- what the user does ----------------------------------------------------------------------------------------
+
+    def new_id(self) -> str:
+        return uuid7(self.db.environment)
+
+    def shown(self) -> dict[Key, Record]:
+        return {(r.collection, r.id): r for name in COLLECTIONS for r in self.list(name)}
+
+    def list(self, collection: str, **equals: Any) -> list[Record]:
+        return read_list(self.db.conn, PERSONAL, collection, Query(equals=equals))
+
+    def get(self, collection: str, id: str) -> Record | None:
+        return read_one(self.db.conn, PERSONAL, collection, id)
+
+    def put(self, collection: str, id: str | None = None, **fields: Any) -> str:
+        """Write one record as its own change."""
+        id = id or self.new_id()
+        self.write([Write(collection, id, fields)])
+        return id
+
+    def delete(self, collection: str, id: str) -> None:
+        self.write([Write(collection, id, op="delete")])
+
+    def write(self, *groups: list[Write]) -> None:
+        """Write groups, noting what the user saw of what they replace."""
+        for group in groups:
+            for one in group:
+                self._note(one)
+        self.world.tick()
+        with self.db.write() as tx:
+            write_groups(tx, PERSONAL, groups)
+        self.assert_consistent()
+
+    def _note(self, one: Write) -> None:
+        key = (one.collection, one.id)
+        if one.op == "delete":
+            for record in self.shown().values():
+                if (record.collection, record.id) == key or one.id in record.above.values():
+                    self._saw(record, list(record.values))
+            return
+        record = self.get(*key)
+        if record is not None:
+            self._saw(record, list(one.fields))
+        for name, value in one.fields.items():
+            if name in TOKENS:
+                self.world.written.add((key, name, token(value)))
+
+    def _saw(self, record: Record, names: list[str]) -> None:
+        for name in names:
+            if name in TOKENS:
+                self.world.replaced.add(((record.collection, record.id), name, token(record.values.get(name))))
+                for loser in record.conflicts.get(name, ()):
+                    self.world.replaced.add(((record.collection, record.id), name, token(loser.value)))
+
+    # -- the network -----------------------------------------------------------------------------------------------
+
+    def step(self, fate: str = "ok") -> Request | None:
+        """Carry the request that is due. fate: ok, lost (on the way there), unheard (the answer is lost), twice
+        (the server gets it twice), late (the answer comes at a later `deliver_late`)."""
+        self.world.tick()
+        request = self.device.next_request()
+        if request is None:
+            return None
+        if fate == "lost":
+            self.device.failed(request, "no network")
+            return request
+        answer = self.world.server.handle(request)
+        if fate == "twice":
+            answer = self.world.server.handle(request)
+        if fate in ("unheard", "late"):
+            self.device.failed(request, "no answer")
+            if fate == "late":
+                self.late.append((request, answer))
+            return request
+        self.device.answer(request, answer)
+        self.assert_consistent()
+        return request
+
+    def deliver_late(self) -> None:
+        """An answer that was given up on comes after all."""
+        if self.late:
+            request, answer = self.late.pop(0)
+            self.device.answer(request, answer)
+            self.assert_consistent()
+
+    def take_delta(self) -> None:
+        """The socket brings what the server has beyond this device's cursor."""
+        with self.db.write() as tx:
+            cursor = space(tx, PERSONAL).cursor
+        delta = self.world.server.delta(cursor) if cursor is not None else None
+        if delta is not None:
+            self.device.delta(PERSONAL, delta)
+            self.assert_consistent()
+
+    def heal(self) -> None:
+        """The network is there again, and everything is looked at."""
+        self.device.signed_in = True
+        self.device.wake(pull=True, spaces=True, seen=True)
+
+    def finish(self, limit: int = 400) -> None:
+        """Carry requests until none is due."""
+        for _ in range(limit):
+            if self.step() is None:
+                return
+        raise AssertionError(f"{self.path.name} is stuck: {self.device.next_request()}")
+
+    def sync(self) -> None:
+        self.heal()
+        self.finish()
+
+    # -- what must hold at all times ---------------------------------------------------------------------------------
+
+    def assert_consistent(self) -> None:
+        """Laying everything over anew gives what is stored (O1), numbers have no gaps, and rows have their reasons."""
+        with self.db.write() as tx:
+            before = tx.all("SELECT * FROM records ORDER BY space, collection, id")
+            for row in tx.all("SELECT space, collection, id FROM records"):
+                recompute(tx, row[0], (row[1], row[2]))
+            after = tx.all("SELECT * FROM records ORDER BY space, collection, id")
+            assert before == after
+            for device, after_n, last_n in tx.all("SELECT device, after_n, last_n FROM streams"):
+                ns = [r[0] for r in tx.all("SELECT n FROM log WHERE device = ? AND n > ? ORDER BY n", (device, after_n))]
+                assert ns == list(range(after_n + 1, last_n + 1)), (device, after_n, last_n, ns)
+                assert tx.one("SELECT COUNT(*) FROM log WHERE device = ? AND n <= ? AND state < 2", (device, after_n))[0] == 0
+
+
+# Fields whose every written value is unlike every other, so that it can be followed.
+TOKENS = frozenset({"title", "reps", "tempo", "superset"})
+

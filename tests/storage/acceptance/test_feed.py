@@ -1,0 +1,183 @@
+"""The queries of the read path, on either database."""
+
+from __future__ import annotations
+
+import pytest
+
+from storage.counts import count_devices, count_shown
+from storage.database import Database
+from storage.feed import read_after, read_down, read_history, read_ids, read_shown_keys
+from storage.history import read_touched
+from tests.storage.world import NOW, add_home, add_space, change, push, record, voter
+
+SHOWN, DELETED, HIDDEN, STUB = range(4)
+
+
+@pytest.fixture
+async def home(database: Database) -> Database:
+    """Records 1 to 6 of each status, and a space beside it."""
+    await add_home(database)
+    await add_space(database, "club", "ann", "shared")
+    await push(
+        database,
+        [
+            record("a", 1, body=b'{"id":"a"}'),
+            record("b", 2, status=DELETED, body=b'{"id":"b"}'),
+            record("c", 3, status=HIDDEN),
+            record("d", 4, status=STUB, collection="workouts"),
+            record("e", 5, body=b'{"id":"e"}', collection="workouts"),
+            record("f", 6, body=b'{"id":"f"}'),
+        ],
+    )
+    await push(database, [record("a", 1, body=b'{"of":"club"}')], space="club")
+    return database
+
+
+async def after(database: Database, seq: int, limit: int = 100, space: str = "home") -> list[int]:
+    async with database.read() as tx:
+        page = await read_after(tx, space, seq, limit)
+    assert page is not None
+    return [row[0] for row in page.rows]
+
+
+async def down(database: Database, ceiling: int, below: int, limit: int = 100) -> list[int]:
+    async with database.read() as tx:
+        page = await read_down(tx, "home", ceiling, below, limit)
+    assert page is not None
+    return [row[0] for row in page.rows]
+
+
+async def test_a_space_that_is_not_there_has_no_page(home: Database) -> None:
+    async with home.read() as tx:
+        assert await read_after(tx, "elsewhere", 0, 10) is None
+        assert await read_down(tx, "elsewhere", 9, 9, 10) is None
+
+
+async def test_a_page_holds_what_is_shown_and_the_tombstones_in_seq_order(home: Database) -> None:
+    assert await after(home, 0) == [1, 2, 5, 6]
+
+
+async def test_a_page_begins_above_the_given_seq_and_ends_at_its_limit(home: Database) -> None:
+    assert await after(home, 1, 2) == [2, 5]
+    assert await after(home, 5) == [6]
+    assert await after(home, 6) == []
+    assert await after(home, 2**62) == []
+
+
+async def test_a_snapshot_holds_what_is_shown_alone_newest_first(home: Database) -> None:
+    assert await down(home, 6, 7) == [6, 5, 1]
+
+
+async def test_a_snapshot_stays_at_or_below_its_ceiling_and_below_its_last_page(home: Database) -> None:
+    assert await down(home, 5, 7) == [5, 1]
+    assert await down(home, 6, 5) == [1]
+    assert await down(home, 6, 7, 1) == [6]
+    assert await down(home, 6, 1) == []
+
+
+async def test_a_page_carries_the_stored_bytes_and_its_space(home: Database) -> None:
+    async with home.read() as tx:
+        page = await read_after(tx, "home", 5, 10)
+    assert page is not None
+    assert page.rows == [(6, b'{"id":"f"}')]
+    assert (page.space.id, page.space.head) == ("home", 6)
+
+
+async def test_an_empty_page_carries_its_space_too(home: Database) -> None:
+    async with home.read() as tx:
+        page = await read_after(tx, "home", 6, 10)
+    assert page is not None
+    assert (page.rows, page.space.head) == ([], 6)
+
+
+async def test_a_page_is_one_statement(home: Database) -> None:
+    before = home.statements
+    await after(home, 0)
+    await down(home, 6, 7)
+    assert home.statements - before == 2
+
+
+async def test_no_page_shows_a_record_of_another_space(home: Database) -> None:
+    async with home.read() as tx:
+        page = await read_after(tx, "club", 0, 10)
+        assert page is not None
+        assert page.rows == [(1, b'{"of":"club"}')]
+        assert [each.body for each in await read_ids(tx, "club", ["a", "b", "e"])] == [b'{"of":"club"}']
+        assert await read_shown_keys(tx, "club") == [("sets", "a", 1)]
+
+
+async def test_records_are_found_by_id_in_any_collection_and_state(home: Database) -> None:
+    async with home.read() as tx:
+        found = await read_ids(tx, "home", ["a", "b", "c", "d", "e", "nobody", "a"])
+        assert await read_ids(tx, "home", []) == []
+        assert await read_ids(tx, "elsewhere", ["a"]) == []
+    assert sorted((each.id, each.collection, each.status) for each in found) == [
+        ("a", "sets", SHOWN),
+        ("b", "sets", DELETED),
+        ("c", "sets", HIDDEN),
+        ("d", "workouts", STUB),
+        ("e", "workouts", SHOWN),
+    ]
+
+
+async def test_one_id_in_two_collections_is_two_records(home: Database) -> None:
+    await push(home, [record("a", 7, collection="goals")])
+    async with home.read() as tx:
+        found = await read_ids(tx, "home", ["a"])
+    assert sorted(each.collection for each in found) == ["goals", "sets"]
+
+
+async def test_the_keys_of_a_digest_are_those_of_what_is_shown(home: Database) -> None:
+    async with home.read() as tx:
+        keys = await read_shown_keys(tx, "home")
+    assert sorted(keys) == [("sets", "a", 1), ("sets", "f", 6), ("workouts", "e", 5)]
+
+
+async def test_what_is_shown_is_counted_by_collection(home: Database) -> None:
+    async with home.read() as tx:
+        assert await count_shown(tx, "home", "sets") == 2
+        assert await count_shown(tx, "home", "workouts") == 1
+        assert await count_shown(tx, "home", "goals") == 0
+
+
+async def test_devices_are_counted_by_space_and_user(home: Database) -> None:
+    await push(home, vote=voter("phone"))
+    await push(home, vote=voter("watch"), device="watch")
+    async with home.read() as tx:
+        assert await count_devices(tx, "home", "ann") == 2
+        assert await count_devices(tx, "home", "bob") == 0
+        assert await count_devices(tx, "club", "ann") == 0
+
+
+async def test_a_history_holds_one_records_lines_in_the_order_of_arrival(home: Database) -> None:
+    lines = [
+        change(1, "a", arrival=8),
+        change(2, "b", arrival=8),
+        change(3, "a", arrival=9, op="delete", fields=None),
+        change(1, "a", device="watch", arrival=7),
+        change(4, "a", arrival=10, verdict=b'{"code":"too_long"}'),
+        change(5, "a", collection="goals", arrival=11),
+    ]
+    await push(home, [], lines)
+    await push(home, [], [change(9, "a", device="watch", arrival=3)], space="club")
+    async with home.read() as tx:
+        found = await read_history(tx, "home", "sets", "a")
+    assert found == [lines[3], lines[0], lines[2], lines[4]]
+
+
+async def test_what_a_member_touched_is_found_by_time_without_what_was_rejected_or_void(home: Database) -> None:
+    await push(
+        home,
+        [],
+        [
+            change(1, "a", received_at=NOW - 1),
+            change(2, "b"),
+            change(3, "b", received_at=NOW + 1),
+            change(4, "c", verdict=b"{}"),
+            change(5, None, collection=None, op="void", fields=None),
+            change(6, "d", user="bob"),
+        ],
+    )
+    async with home.read() as tx:
+        assert await read_touched(tx, "home", "ann", NOW) == [("sets", "b")]
+        assert await read_touched(tx, "club", "ann", 0) == []

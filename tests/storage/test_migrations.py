@@ -1,0 +1,117 @@
+"""The schema's steps lead to just what the tables say, from anywhere, however often."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from storage.database import open_database
+from storage.errors import DatabaseUnavailable
+from storage.migrations import upgrade
+from storage.sqlite import sqlite_engine
+from storage.tables import metadata
+from tests.conftest import Servers
+from tests.services.postgres import run_statement
+
+
+def differences(connection: Connection) -> list[Any]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": False})
+    return list(compare_metadata(context, metadata))
+
+
+async def look(url: str, work: Any) -> Any:
+    """Run `work` on a synchronous connection to the database."""
+    if url.startswith("sqlite"):
+        engine: Engine = sqlite_engine(url, "rw")
+        try:
+            with engine.connect() as connection:
+                return work(connection)
+        finally:
+            engine.dispose()
+    asynchronous = create_async_engine(url)
+    try:
+        async with asynchronous.connect() as connection_:
+            return await connection_.run_sync(work)
+    finally:
+        await asynchronous.dispose()
+
+
+def indexes(connection: Connection) -> set[tuple[str, str, tuple[str, ...]]]:
+    inspector = inspect(connection)
+    return {
+        (table, str(index["name"]), tuple(str(name) for name in index["column_names"]))
+        for table in metadata.tables
+        for index in inspector.get_indexes(table)
+        if not index.get("unique")
+    }
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database in which nothing is yet."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/new.db"
+    servers: Servers = request.getfixturevalue("servers")
+    name = f"empty_{tmp_path.name}".lower()[:40]
+    base = request.getfixturevalue("postgres_url").rpartition("/")[0]
+    assert servers.postgres_port()
+    asyncio.run(run_statement(f"{base}/postgres", f'DROP DATABASE IF EXISTS "{name}"'))
+    asyncio.run(run_statement(f"{base}/postgres", f'CREATE DATABASE "{name}" TEMPLATE template0'))
+    request.addfinalizer(lambda: asyncio.run(run_statement(f"{base}/postgres", f'DROP DATABASE "{name}" WITH (FORCE)')))
+    return f"{base}/{name}"
+
+
+async def test_the_steps_lead_to_what_the_tables_say(empty_url: str) -> None:
+    await upgrade(empty_url)
+    assert await look(empty_url, differences) == []
+    declared = {
+        (table.name, str(index.name), tuple(column.name for column in index.columns))
+        for table in metadata.tables.values()
+        for index in table.indexes
+    }
+    assert await look(empty_url, indexes) == declared
+
+
+async def test_an_upgrade_of_what_is_newest_changes_nothing(empty_url: str) -> None:
+    await upgrade(empty_url)
+    before = await open_database(empty_url)
+    timeline = before.timeline
+    await before.close()
+    await upgrade(empty_url)
+    again = await open_database(empty_url)
+    assert again.timeline == timeline
+    await again.close()
+
+
+async def test_several_processes_may_upgrade_at_once(empty_url: str) -> None:
+    await asyncio.gather(*(upgrade(empty_url) for _ in range(5)))
+    assert await look(empty_url, differences) == []
+
+
+async def test_an_upgrade_that_was_cut_off_left_nothing_and_may_be_repeated(empty_url: str) -> None:
+    """A step is one transaction: what stops it half-way (here a table in its way) leaves the database as it was."""
+    await run(empty_url, "CREATE TABLE session_devices (x integer)")
+    with pytest.raises(DatabaseUnavailable, match="cannot be set up"):
+        await upgrade(empty_url)
+    left = await look(empty_url, lambda connection: set(inspect(connection).get_table_names()))
+    assert left <= {"session_devices"}
+    await run(empty_url, "DROP TABLE session_devices")
+    await upgrade(empty_url)
+    assert await look(empty_url, differences) == []
+
+
+async def run(url: str, statement: str) -> None:
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.partition(":///")[2])) as connection:
+            connection.execute(statement)
+    else:
+        await run_statement(url, statement)

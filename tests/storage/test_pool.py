@@ -1,0 +1,212 @@
+"""P1 to P4 of storage/pool.py, with numbers for connections."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+
+import pytest
+
+from storage import pool as pools
+from storage.errors import Busy, DatabaseUnavailable
+from storage.pool import Pool
+
+
+class Opener:
+    """Opens 1, 2, 3, …; waits for `gate` where there is one, fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.numbers = count(1)
+        self.dead: set[int] = set()
+        self.gate: asyncio.Event | None = None
+        self.fails = False
+
+    async def __call__(self) -> int:
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.fails:
+            raise DatabaseUnavailable("gone")
+        return next(self.numbers)
+
+    def alive(self, item: int) -> bool:
+        return item not in self.dead
+
+
+def make(size: int = 1, wait_s: float = 30.0) -> tuple[Pool[int], Opener]:
+    opener = Opener()
+    return Pool(opener, opener.alive, size=size, wait_s=wait_s), opener
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_connection_is_used_again() -> None:
+    pool, _ = make()
+    for _ in range(3):
+        item = await pool.acquire()
+        assert item == 1
+        pool.release(item)
+
+
+async def test_no_more_are_open_than_the_size_says() -> None:
+    pool, _ = make(size=2)
+    assert [await pool.acquire(), await pool.acquire()] == [1, 2]
+    third = asyncio.create_task(pool.acquire())
+    await settle()
+    assert pool.waiting == 1
+    pool.release(2)
+    assert await third == 2
+
+
+async def test_who_asked_first_is_served_first() -> None:
+    pool, _ = make()
+    item = await pool.acquire()
+    served: list[int] = []
+
+    async def take(number: int) -> None:
+        mine = await pool.acquire()
+        served.append(number)
+        pool.release(mine)
+
+    tasks = [asyncio.create_task(take(number)) for number in range(10)]
+    await settle()
+    pool.release(item)
+    await asyncio.gather(*tasks)
+    assert served == list(range(10))
+
+
+async def test_one_who_comes_later_does_not_overtake_those_who_wait() -> None:
+    pool, _ = make()
+    item = await pool.acquire()
+    first = asyncio.create_task(pool.acquire())
+    await settle()
+    pool.release(item)
+    second = asyncio.create_task(pool.acquire())
+    assert await first == 1
+    await settle()
+    assert not second.done()
+    pool.release(1)
+    assert await second == 1
+
+
+async def test_nobody_waits_longer_than_the_bound() -> None:
+    pool, _ = make(wait_s=0.01)
+    item = await pool.acquire()
+    with pytest.raises(Busy):
+        await pool.acquire()
+    pool.release(item)
+    assert await pool.acquire() == 1
+
+
+async def test_no_more_wait_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "WAITERS_MAX", 2)
+    pool, _ = make()
+    item = await pool.acquire()
+    tasks = [asyncio.create_task(pool.acquire()) for _ in range(2)]
+    await settle()
+    with pytest.raises(Busy):
+        await pool.acquire()
+    pool.release(item)
+    pool.release(await tasks[0])
+    assert await tasks[1] == 1
+
+
+async def test_one_that_died_is_replaced() -> None:
+    pool, opener = make()
+    pool.release(await pool.acquire())
+    opener.dead.add(1)
+    assert await pool.acquire() == 2
+
+
+async def test_one_that_died_is_replaced_for_who_waited_too() -> None:
+    pool, opener = make()
+    item = await pool.acquire()
+    waiter = asyncio.create_task(pool.acquire())
+    await settle()
+    opener.dead.add(1)
+    pool.release(item)
+    assert await waiter == 2
+
+
+async def test_the_place_of_a_discarded_one_goes_to_who_waits() -> None:
+    pool, _ = make()
+    await pool.acquire()
+    waiter = asyncio.create_task(pool.acquire())
+    await settle()
+    pool.discard()
+    assert await waiter == 2
+
+
+async def test_an_opening_that_fails_leaves_its_place_to_the_next() -> None:
+    pool, opener = make()
+    opener.fails = True
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable):
+            await pool.acquire()
+    opener.fails = False
+    assert await pool.acquire() == 1
+
+
+async def test_who_is_cancelled_while_one_is_opened_leaves_it_to_the_next() -> None:
+    pool, opener = make()
+    opener.gate = asyncio.Event()
+    cancelled = asyncio.create_task(pool.acquire())
+    await settle()
+    cancelled.cancel()
+    waiter = asyncio.create_task(pool.acquire())
+    await settle()
+    opener.gate.set()
+    assert await waiter == 1
+    assert cancelled.cancelled()
+
+
+async def test_who_is_cancelled_while_an_opening_fails_blocks_nobody() -> None:
+    pool, opener = make()
+    opener.gate, opener.fails = asyncio.Event(), True
+    cancelled = asyncio.create_task(pool.acquire())
+    await settle()
+    cancelled.cancel()
+    await settle()
+    opener.gate.set()
+    await pool.settle()
+    opener.fails = False
+    assert await pool.acquire() == 1
+
+
+@pytest.mark.parametrize("discarded", [True, False])
+async def test_who_is_cancelled_in_the_moment_of_being_served_passes_it_on(discarded: bool) -> None:
+    pool, _ = make()
+    item = await pool.acquire()
+    unlucky = asyncio.create_task(pool.acquire())
+    waiter = asyncio.create_task(pool.acquire())
+    await settle()
+    if discarded:
+        pool.discard()
+    else:
+        pool.release(item)
+    unlucky.cancel()
+    assert await waiter == (2 if discarded else 1)
+    assert unlucky.cancelled()
+
+
+async def test_who_is_cancelled_while_waiting_is_forgotten() -> None:
+    pool, _ = make()
+    item = await pool.acquire()
+    cancelled = asyncio.create_task(pool.acquire())
+    await settle()
+    cancelled.cancel()
+    await settle()
+    assert pool.waiting == 0
+    pool.release(item)
+    assert await pool.acquire() == 1
+
+
+async def test_the_idle_ones_can_be_taken_out() -> None:
+    pool, _ = make(size=2)
+    one, two = await pool.acquire(), await pool.acquire()
+    pool.release(one)
+    pool.release(two)
+    assert sorted(pool.take_idle()) == [1, 2]
+    assert [await pool.acquire(), await pool.acquire()] == [3, 4]

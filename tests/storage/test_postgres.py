@@ -1,0 +1,339 @@
+"""What only a real Postgres can do to a transaction: die, be promoted, refuse, deadlock."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, text, update
+
+from storage import feed, push
+from storage.database import Database, Transaction, open_database
+from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable
+from storage.migrations import upgrade
+from storage.postgres import translated
+from storage.prepared import Prepared
+from storage.push import open_push, write_push
+from storage.tables import meta
+from tests.services.postgres import Postgres, postgres, run_statement, start
+from tests.services.processes import end
+from tests.storage.world import NOW, add_home, change, record, voter
+
+PID = text("SELECT pg_backend_pid()")
+KEY = select(meta.c.value).where(meta.c.key == "k")
+
+
+@asynccontextmanager
+async def opened(url: str, **more: int | float) -> AsyncIterator[Database]:
+    database = await open_database(url, **more)  # type: ignore[arg-type]
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def pid(tx: Transaction) -> int:
+    return int((await tx.execute(PID))[0][0])
+
+
+async def kill(url: str, victim: int) -> None:
+    """End one backend, and wait until it is gone."""
+    await run_statement(url, f"SELECT pg_terminate_backend({victim}, 10000)")
+
+
+async def test_a_connection_that_died_in_the_pool_is_replaced_unnoticed(postgres_url: str) -> None:
+    async with opened(postgres_url) as database:
+        for snapshot in (False, True):
+            async with database.write() as tx:
+                await kill(postgres_url, await pid_of_idle(database, tx))
+            async with database.write() as tx:
+                await tx.execute(insert(meta), {"key": f"k{snapshot}", "value": "v"})
+            async with database.read(snapshot=snapshot) as tx:
+                assert await tx.execute(KEY) == []
+
+
+async def pid_of_idle(database: Database, tx: Transaction) -> int:
+    """The backend of a connection that lies in the pool while `tx` is under way."""
+    async with database.read() as other:
+        found = await pid(other)
+    assert found != await pid(tx)
+    return found
+
+
+async def test_a_connection_that_dies_within_a_transaction_is_unavailable_and_the_next_one_works(
+    postgres_url: str,
+) -> None:
+    async with opened(postgres_url, pool_size=1) as database:
+        with pytest.raises(DatabaseUnavailable) as raised:
+            async with database.write() as tx:
+                await tx.execute(insert(meta), {"key": "k", "value": "v"})
+                await kill(postgres_url, await pid(tx))
+                await tx.execute(KEY)
+        assert raised.value.retryable
+        async with database.write() as tx:
+            assert await tx.execute(KEY) == []
+
+
+async def test_a_connection_that_dies_before_the_commit_stores_nothing(postgres_url: str) -> None:
+    async with opened(postgres_url, pool_size=1) as database:
+        with pytest.raises(DatabaseUnavailable):
+            async with database.write() as tx:
+                await tx.execute(insert(meta), {"key": "k", "value": "v"})
+                await kill(postgres_url, await pid(tx))
+        async with database.read() as tx:
+            assert await tx.execute(KEY) == []
+
+
+async def test_all_connections_may_die_at_once(postgres_url: str) -> None:
+    async with opened(postgres_url, pool_size=4) as database:
+
+        async def work() -> None:
+            async with database.write() as tx:
+                await tx.execute(KEY)
+
+        await asyncio.gather(*(work() for _ in range(12)))
+        await run_statement(
+            postgres_url,
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        await asyncio.gather(*(work() for _ in range(12)))
+
+
+async def test_a_deadlock_is_busy_for_one_and_the_other_commits(postgres_url: str) -> None:
+    async with opened(postgres_url) as database:
+        async with database.write() as tx:
+            await tx.execute(insert(meta), [{"key": "a", "value": "0"}, {"key": "b", "value": "0"}])
+        both = asyncio.Barrier(2)
+
+        async def cross(first: str, second: str) -> None:
+            async with database.write() as tx:
+                await tx.execute(update(meta).where(meta.c.key == first).values(value=first))
+                await both.wait()
+                await tx.execute(update(meta).where(meta.c.key == second).values(value=first))
+
+        ends = await asyncio.gather(cross("a", "b"), cross("b", "a"), return_exceptions=True)
+        assert [type(each) for each in ends if each is not None] == [Busy]
+        async with database.read() as tx:
+            values = {row[0] for row in await tx.execute(select(meta.c.value).where(meta.c.key.in_(["a", "b"])))}
+        assert len(values) == 1
+
+
+async def test_a_lock_that_is_not_to_be_had_in_time_is_busy(postgres_url: str) -> None:
+    async with opened(postgres_url) as database:
+        async with database.write() as tx:
+            await tx.execute(insert(meta), {"key": "k", "value": "0"})
+        async with database.write() as holder:
+            await holder.execute(update(meta).where(meta.c.key == "k").values(value="1"))
+            with pytest.raises(Busy):
+                async with database.write() as tx:
+                    await tx.execute(text("SET LOCAL lock_timeout = '10ms'"))
+                    await tx.execute(update(meta).where(meta.c.key == "k").values(value="2"))
+
+
+async def test_a_statement_that_takes_too_long_is_busy(postgres_url: str) -> None:
+    async with opened(postgres_url) as database:
+        with pytest.raises(Busy):
+            async with database.write() as tx:
+                await tx.execute(text("SET LOCAL statement_timeout = '10ms'"))
+                await tx.execute(text("SELECT pg_sleep(60)"))
+
+
+async def test_a_snapshot_takes_no_writes(postgres_url: str) -> None:
+    async with opened(postgres_url) as database:
+        with pytest.raises(DatabaseReadOnly):
+            async with database.read(snapshot=True) as tx:
+                await tx.execute(insert(meta), {"key": "k", "value": "v"})
+
+
+async def test_no_connection_comes_back_with_an_open_transaction(postgres_url: str) -> None:
+    """A pool whose connections came back dirty once turned later commits into savepoints."""
+    async with opened(postgres_url, pool_size=2) as database:
+
+        async def write(turns: int) -> None:
+            async with database.write() as tx:
+                await tx.execute(insert(meta), {"key": f"k{turns}", "value": "v"})
+                await tx.execute(KEY)
+
+        for turns in range(60):
+            task = asyncio.create_task(write(turns))
+            for _ in range(turns % 30):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+        async with database.write() as one:
+            states = await one.execute(
+                text(
+                    "SELECT state FROM pg_stat_activity WHERE application_name = 'fitai' "
+                    "AND datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+        assert {row[0] for row in states} <= {"idle"}
+
+
+async def test_who_waited_for_a_lock_reads_what_was_committed_meanwhile(postgres_url: str) -> None:
+    async with opened(postgres_url) as database:
+        await add_home(database)
+        waits = Prepared("SELECT count(*) FROM pg_locks WHERE NOT granted")
+
+        async def second() -> None:
+            async with database.write() as tx:
+                found = await open_push(
+                    tx, space="home", user="ann", device="phone", after_n=1, keys=[("sets", "a")]
+                )  # fmt: skip
+            assert found is not None
+            assert (found.space.version, found.after, found.voter) == ({"phone": 1}, change(1), voter())
+            assert found.records == {("sets", "a"): record("a", 1)}
+
+        async with database.write() as tx:
+            found = await open_push(tx, space="home", user="ann", device="phone", after_n=None, keys=[])
+            assert found is not None
+            task = asyncio.create_task(second())
+            for _ in range(100_000):
+                if (await tx.execute(waits))[0][0]:
+                    break
+            space = replace(found.space, head=1, version={"phone": 1})
+            await write_push(
+                tx, space=space, records=[record("a", 1)], changes=[change(1)], voter=voter(), deleted_at=NOW
+            )
+        await task
+
+
+async def test_a_missing_server_is_told_in_one_sentence_without_the_password() -> None:
+    with pytest.raises(DatabaseUnavailable) as raised:
+        await open_database("postgresql+asyncpg://ann:geheim@127.0.0.1:1/fitai")
+    said = str(raised.value)
+    assert "ann:***@127.0.0.1:1/fitai" in said
+    assert "geheim" not in said
+    assert "\n" not in said
+
+
+async def test_a_missing_database_is_told_by_name(postgres_url: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match="no_such_database"):
+        await open_database(postgres_url.rpartition("/")[0] + "/no_such_database")
+    with pytest.raises(DatabaseUnavailable, match="no_such_database"):
+        await upgrade(postgres_url.rpartition("/")[0] + "/no_such_database")
+
+
+async def test_a_database_without_tables_says_how_to_make_them(postgres_url: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match="fitai db upgrade"):
+        await open_database(postgres_url.rpartition("/")[0] + "/postgres")
+
+
+async def test_a_url_of_plain_postgres_is_understood(postgres_url: str) -> None:
+    async with opened(postgres_url.replace("postgresql+asyncpg", "postgresql")) as database:
+        assert database.dialect == "postgresql"
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Postgres]:
+    """A cluster that the test may stop and start."""
+    with postgres() as server:
+        yield server
+
+
+async def test_another_database_and_another_cluster_are_other_timelines(
+    postgres_url: str, own_cluster: Postgres
+) -> None:
+    urls = [own_cluster.create_database("one"), own_cluster.create_database("two")]
+    timelines = set()
+    for url in (postgres_url, *urls):
+        await upgrade(url)
+        async with opened(url) as database:
+            timelines.add(database.timeline)
+    assert len(timelines) == 3
+
+
+async def test_a_promoted_standby_is_another_timeline_and_is_noticed_by_a_running_server(own_cluster: Postgres) -> None:
+    url = own_cluster.create_database("fitai")
+    await upgrade(url)
+    async with opened(url) as database:
+        before = database.timeline
+        async with database.write() as tx:
+            await tx.execute(insert(meta), {"key": "k", "value": "v"})
+
+        end(own_cluster.process, signal.SIGINT)
+        (own_cluster.folder / "standby.signal").touch()
+        standby = await asyncio.to_thread(start, own_cluster.folder, port=own_cluster.port)
+        try:
+            async with database.read(snapshot=True) as tx:
+                assert [row[0] for row in await tx.execute(KEY)] == ["v"]
+            assert database.timeline == before
+            with pytest.raises(DatabaseReadOnly):
+                async with database.write() as tx:
+                    await tx.execute(insert(meta), {"key": "k2", "value": "v"})
+
+            await run_statement(url, "SELECT pg_promote()")
+            await run_statement(
+                url,
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'fitai'",
+            )
+            async with database.write() as tx:
+                await tx.execute(insert(meta), {"key": "k2", "value": "v"})
+                assert tx.timeline == database.timeline != before
+        finally:
+            end(standby.process, signal.SIGINT)
+
+
+async def test_a_server_that_is_gone_is_unavailable_and_found_again_when_it_is_back(own_cluster: Postgres) -> None:
+    url = own_cluster.create_database("fitai")
+    await upgrade(url)
+    async with opened(url) as database:
+        end(own_cluster.process, signal.SIGINT)
+        for _ in range(3):
+            with pytest.raises(DatabaseUnavailable):
+                async with database.write() as tx:
+                    await tx.execute(KEY)
+            with pytest.raises(DatabaseUnavailable):
+                async with database.read() as tx:
+                    await tx.execute(KEY)
+        again = await asyncio.to_thread(start, own_cluster.folder, port=own_cluster.port)
+        try:
+            async with database.write() as tx:
+                assert await tx.execute(KEY) == []
+        finally:
+            end(again.process, signal.SIGINT)
+
+
+STATEMENTS: dict[str, tuple[Prepared, dict[str, Any]]] = {
+    "open": (push._OPEN, {"collections": ["a"], "ids": ["b"], "space": "s", "user": "u", "device": "d", "after_n": 5}),
+    "lock": (push._LOCK, {"space": "s"}),
+    "below": (push._READ_BELOW, {"collections": ["a"], "ids": ["b"], "space": "s"}),
+    "changes": (push._CHANGES, {"space": "s", "device": "d", "first": 1, "last": 2}),
+    "after": (feed._AFTER, {"space": "s", "after": 1, "limit": 10}),
+    "down": (feed._DOWN, {"space": "s", "ceiling": 1, "below": 1, "limit": 10}),
+    "ids": (feed._BY_IDS, {"space": "s", "ids": ["a"]}),
+}
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+async def test_no_statement_of_push_and_pull_walks_a_history_even_before_there_are_statistics(
+    postgres_url: str, name: str
+) -> None:
+    statement, parameters = STATEMENTS[name]
+    query, arguments = statement.compiled("postgresql")
+    async with opened(postgres_url) as database, database.read() as tx:
+        explain = Prepared("SELECT 1")
+        explain._compiled["postgresql"] = ("EXPLAIN " + query, arguments)
+        plan = [row[0] for row in await tx.execute(explain, parameters)]
+    text_ = "\n".join(plan)
+    assert "Seq Scan" not in text_, text_
+    # What the key could have found is not sorted out row by row: only a page looks at the status of what it found.
+    sorted_out = [line.strip() for line in plan if line.strip().startswith("Filter:")]
+    assert set(sorted_out) <= {
+        "Filter: (status = 0)",
+        "Filter: (name IS NOT NULL)",
+        "Filter: (p.parent_id IS NOT NULL)",
+    }
+    assert text_.count("Index Cond") == len([line for line in plan if " using " in line]), text_
+
+
+def test_what_is_no_error_of_a_driver_is_a_defect() -> None:
+    assert type(translated(ValueError("odd"))).__name__ == "StorageError"
+    assert isinstance(translated(OSError("gone")), DatabaseUnavailable)
+    assert translated(Busy("as it is")).args == ("as it is",)
