@@ -43,6 +43,7 @@ from api.sync.websocket import LiveSockets
 from storage.database import Database, open_database
 from sync.access import DatabaseAccess
 from sync.bus import Bus, MemoryBus
+from sync.catalog import seed_catalog
 from sync.engine import Engine
 from sync.environment import Environment, system
 from sync.live import Live
@@ -60,8 +61,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
     """Open everything that `settings` names and return the application over it.
 
     The database has to have its schema (`storage.migrations.upgrade`). The application closes what was opened
-    here when it is cleaned up; a caller that never starts it freezes and cleans it up
-    itself.
+    here when it is cleaned up; a caller that never starts it freezes it and cleans it up itself.
 
     Raises:
         StorageError: the database cannot be opened.
@@ -104,7 +104,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             limits=engine.limits,
         )
         opened.push_async_callback(live.close)
-        sockets = LiveSockets(live, environment, check_token=authenticator.open, origins=settings.cors_origins)
+        sockets = LiveSockets(live, environment, check_token=authenticator.open, origins=_origins(settings))
         await live.start()
         opened.push_async_callback(start_housekeeping(Retention(database, environment), environment))
 
@@ -142,6 +142,24 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
     return app
 
 
+async def fill_catalog(settings: Settings) -> None:
+    """Bring the exercise catalog of a migrated database to what this version ships. Quick where it is there.
+
+    Raises StorageError where the database is not to be had.
+    """
+    environment = system()
+    async with AsyncExitStack() as opened:
+        database = await open_database(settings.database_url)
+        opened.push_async_callback(database.close)
+        # Servers that run already hear of it, so that their sockets do too.
+        bus = _bus(settings, environment)
+        await bus.start()
+        opened.push_async_callback(bus.close)
+        texts = ProcessTextReader()
+        opened.push_async_callback(texts.close)
+        await seed_catalog(Engine(database, bus, texts, environment))
+
+
 def secrets_of(settings: Settings, environment: Environment) -> tuple[str, ...]:
     """Return the server's secrets, the signing one first; made now if this is the first start with SQLite."""
     if settings.secrets():
@@ -152,6 +170,11 @@ def secrets_of(settings: Settings, environment: Environment) -> tuple[str, ...]:
             "FITAI_SECRET_KEY must be set with Postgres: 32 random bytes, for instance from `openssl rand -hex 32`."
         )
     return (kept_beside(file, environment),)
+
+
+def _origins(settings: Settings) -> tuple[str, ...]:
+    """The web origins that may open a socket beside the host itself: behind a proxy, the public address is another."""
+    return (*settings.cors_origins, *((settings.public_url,) if settings.public_url else ()))
 
 
 def _bus(settings: Settings, environment: Environment) -> Bus:

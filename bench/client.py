@@ -67,7 +67,9 @@ class Writer:
     async def push(self, body: bytes, count: int) -> None:
         """Send a prepared batch of `count` changes. Raises BenchError unless all of them were taken."""
         url = f"/api/sync/spaces/{self.home.space}/push"
-        answer = _acked(await self.server.request("POST", url, token=self.home.token, data=body))
+        answer = _acked(
+            await self.server.request("POST", url, token=self.home.token, device=self.log.device, data=body)
+        )
         if answer.rejected:
             raise BenchError(f"{self.server.name} rejected changes of the load: {bytes(answer.rejected[0]).decode()}")
         if answer.acked < count:
@@ -81,11 +83,21 @@ class Server:
         self.name = name
         self._http = http
 
-    async def request(self, method: str, path: str, *, token: str | None = None, data: bytes | None = None) -> bytes:
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        device: str | None = None,
+        data: bytes | None = None,
+    ) -> bytes:
         """The body of a good answer. Raises BenchError for any other, and where the server cannot be reached."""
         headers = {"Sync-Protocol": "1", "Accept-Encoding": "identity"}
         if data is not None:
             headers["Content-Type"] = "application/json"
+        if device is not None:
+            headers["Sync-Device"] = device
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         try:
@@ -128,13 +140,13 @@ class Server:
         await writer.push(writer.log.workout(), writer.log.n)
         return writer
 
-    async def snapshot(self, home: Home) -> AsyncIterator[int]:
+    async def snapshot(self, home: Home, device: str) -> AsyncIterator[int]:
         """Pull a space as a new device does, newest first; yields how many records each page brought."""
         before: str | None = None
         while True:
             more = "" if before is None else f"&before={before}"
             path = f"/api/sync/spaces/{home.space}/snapshot?limit={PAGE}{more}"
-            page = _page(await self.request("GET", path, token=home.token))
+            page = _page(await self.request("GET", path, token=home.token, device=device))
             yield len(page.records)
             if page.before is None:
                 return

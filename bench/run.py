@@ -22,7 +22,8 @@ class Options:
     """What to run, and against what.
 
     url, bare_url: servers that run already; where `url` is given nothing is started, and there are no ratios
-    without `bare_url`. rounds: how often each workload runs on each server; the figures are medians.
+    without `bare_url`. rounds: how often each workload runs on each server (W4 once); the figures are
+    medians.
     """
 
     workloads: Sequence[str] = tuple(WORKLOADS)
@@ -63,10 +64,11 @@ async def _workload(
 ) -> Result:
     kind = WORKLOADS[name]
     measured: dict[str, list[Figures]] = {"fitai": [], "bare": []}
-    for number in range(1, options.rounds + 1):
+    rounds = 1 if kind.once else options.rounds
+    for number in range(1, rounds + 1):
         for key, target in (("bare", bare), ("fitai", fitai)):
             if target is not None:
-                progress(f"{name} {kind.title}, round {number} of {options.rounds}: {target.server.name}")
+                progress(f"{name} {kind.title}, round {number} of {rounds}: {target.server.name}")
                 measured[key].append(await kind.run(target, options.sizes))
     return Result(name, measured["fitai"], measured["bare"])
 

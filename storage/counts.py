@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import bindparam, func, select
 
 from storage.database import Transaction
-from storage.tables import records, space_devices
+from storage.tables import devices, records, space_devices
 
 _count_shown = (
     select(func.count())
@@ -27,11 +27,16 @@ async def count_shown(tx: Transaction, space: str, collection: str) -> int:
 _count_devices = (
     select(func.count())
     .select_from(space_devices)
-    .where(space_devices.c.space_id == bindparam("space"), space_devices.c.user_id == bindparam("user"))
+    .join(devices, devices.c.id == space_devices.c.device_id)
+    .where(
+        space_devices.c.space_id == bindparam("space"),
+        space_devices.c.user_id == bindparam("user"),
+        devices.c.revoked_at.is_(None),
+    )
 )
 
 
 async def count_devices(tx: Transaction, space: str, user: str) -> int:
-    """How many devices of one user have a place in the space."""
+    """How many live devices of one user have a place in the space."""
     rows = await tx.execute(_count_devices, {"space": space, "user": user})
     return int(rows[0][0])

@@ -95,7 +95,7 @@ def read_push(body: object, limits: Limits) -> PushRequest:
         raise Malformed(f"The batch has the wrong shape: {error}") from None
     if len(request.changes) > limits.batch_changes_max:
         raise TooLarge(
-            f"The batch has {len(request.changes)} changes and at most {limits.batch_changes_max} may be sent; split it."
+            f"The batch has {len(request.changes)} changes and at most {limits.batch_changes_max} fit; split it."
         )
     if not _DEVICE.match(request.device):
         raise Malformed("device is not a device id.")

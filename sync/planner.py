@@ -99,13 +99,24 @@ def named_keys(changes: Iterable[SentChange]) -> set[Key]:
         if change.collection is None or change.id is None:
             continue
         spec = COLLECTIONS.get(change.collection)
-        if spec is None:
+        # What is no id is rejected when it is judged, and reaches no query: databases refuse some characters.
+        if spec is None or check_id(spec, change.id) is not None:
             continue
         keys.add((change.collection, change.id))
         parent = _named_parent(spec, change.fields or {})
-        if parent is not None:
+        if parent is not None and check_id(COLLECTIONS[parent[0]], parent[1]) is None:
             keys.add(parent)
     return keys
+
+
+# Longer names are of no collection and no record; an index would refuse them.
+_LEDGER_NAME_CHARS_MAX = 100
+
+
+def ledger_name(name: str | int | None) -> str | None:
+    """A collection, an id or a group as the ledger keeps it: what no database stores is replaced, what is no
+    name is cut. A change under such a name was rejected; the ledger only has to know it again."""
+    return None if name is None else str(name).replace("\0", "\ufffd")[:_LEDGER_NAME_CHARS_MAX]
 
 
 def _named_parent(spec: CollectionSpec, fields: dict[str, Any]) -> Key | None:
@@ -396,12 +407,12 @@ class Planner:
             device=self.device,
             n=sent.n,
             arrival=arrival,
-            collection=sent.collection if sent.op != "void" else None,
-            id=sent.id if sent.op != "void" else None,
+            collection=ledger_name(sent.collection) if sent.op != "void" else None,
+            id=ledger_name(sent.id) if sent.op != "void" else None,
             op=sent.op,
             hlc=sent.hlc,
             clamped_hlc=judged.hlc if judged.hlc != sent.hlc else None,
-            group=None if sent.group is None else str(sent.group),
+            group=ledger_name(sent.group),
             context=_encode(judged.context),
             fields=judged.fields,
             verdict=None if judged.rejection is None else encode_verdict(judged.rejection),

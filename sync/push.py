@@ -54,7 +54,7 @@ from sync.errors import (
 )
 from sync.limits import Limits
 from sync.messages import PushRequest, Rejected, SentChange
-from sync.planner import Plan, Planner, named_keys
+from sync.planner import Plan, Planner, ledger_name, named_keys
 from sync.texts import TextReader
 
 # A serialization failure on one space means another push was there; three more tries end nearly all of them.
@@ -175,7 +175,7 @@ class Writer:
             )
             if opened is None or opened.role is None or opened.state != "member":
                 raise NotFound()
-            opened = replace(opened, space=self._in_present_life(opened.space, now_ms))
+            opened = replace(opened, space=self._in_present_life(tx, opened.space, now_ms))
             acked = opened.space.version.get(request.device, 0)
             held = [change for change in request.changes if change.n <= acked]
             new = [change for change in request.changes if change.n > acked]
@@ -184,7 +184,7 @@ class Writer:
             if new:
                 _check_cursor(opened, request, acked)
             self._check_numbers(opened, request, acked, repeated)
-            if opened.voter is None:
+            if opened.voter is None and opened.space.kind == "shared":
                 await self._check_room_for_device(tx, caller, opened, request.device)
             planner = await self._plan(tx, opened, request, new, caller.user, now_ms, repeated.context)
             plan = planner.finish()
@@ -195,7 +195,7 @@ class Writer:
                 space=plan.space,
                 records=plan.records,
                 changes=plan.changes,
-                voter=_voter(opened, request, caller, now_ms),
+                voter=_voter(opened, plan.space, request, caller, now_ms),
                 deleted_at=now_ms,
             )
         return opened.space.head, Answer(
@@ -233,7 +233,7 @@ class Writer:
             opened = await store.open_push(tx, space=space_id, user=user or "", device="", after_n=None, keys=())
             if opened is None:
                 raise NotFound()
-            space = self._in_present_life(opened.space, now_ms)
+            space = self._in_present_life(tx, opened.space, now_ms)
             if guard is not None:
                 writes = await guard(tx, space)
             changes, last_hlc = _server_changes(space, writes, now_ms)
@@ -266,9 +266,10 @@ class Writer:
 
     # -- checks ----------------------------------------------------------------------------------------------
 
-    def _in_present_life(self, space: SpaceRow, now_ms: int) -> SpaceRow:
+    def _in_present_life(self, tx: Transaction, space: SpaceRow, now_ms: int) -> SpaceRow:
         """Begin a new life where the database's timeline changed since the space was last written."""
-        timeline = self.database.timeline
+        # The connection's own: after a failover one of a pool may still be of the timeline before.
+        timeline = tx.timeline
         if space.timeline == timeline:
             return space
         if not space.timeline:
@@ -442,8 +443,8 @@ def _same(sent: SentChange, known: StoredChange) -> bool:
         return True
     return (
         sent.op == known.op
-        and sent.collection == known.collection
-        and sent.id == known.id
+        and ledger_name(sent.collection) == known.collection
+        and ledger_name(sent.id) == known.id
         and json_equal(sent.fields or {}, _decode(known.fields) if known.fields else {})
     )
 
@@ -463,12 +464,12 @@ def _check_cursor(opened: Opened, request: PushRequest, acked: int) -> None:
         raise Resync(error.message, details={"acked": acked}) from None
 
 
-def _voter(opened: Opened, request: PushRequest, caller: Caller, now_ms: int) -> VoterRow | None:
+def _voter(opened: Opened, space: SpaceRow, request: PushRequest, caller: Caller, now_ms: int) -> VoterRow | None:
     """The device's vote on tombstones, where this push gives one or moves it."""
     known = opened.voter
     if known is not None and not request.seen:
         return None
-    seen = cut(request.seen or {}, opened.space.version)
+    seen = cut(request.seen or {}, space.version)
     if known is None:
         return VoterRow(
             device=request.device, user=caller.user, seen=seen, seen_at=now_ms, first_at=now_ms, resync=False

@@ -55,7 +55,9 @@ def _names(_: click.Context, parameter: click.Parameter, value: str) -> tuple[st
 @click.option("--url", help="A server that runs already, with its rate limits off; nothing is started.")
 @click.option("--bare-url", help="With --url: a bare server (python -m bench.bare) on the same machine.")
 @click.option("--scale", type=click.FloatRange(0.001, 100), default=1.0, show_default=True, help="Size of the work.")
-@click.option("--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="Figures are medians.")
+@click.option(
+    "--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="Figures are medians; W4 runs once."
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every figure here.")
 def bench(
     workloads: tuple[str, ...],

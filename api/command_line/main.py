@@ -8,8 +8,6 @@ Refuses to know: what a subcommand does. Each is imported when it is called, so 
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from typing import Any, Final
 
 import click
@@ -20,6 +18,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "config": ("api.command_line.config", "config", "Show the settings in force, secrets masked."),
     "db": ("api.command_line.db", "db", "Look after the database."),
     "demo": ("api.command_line.demo", "demo", "See the whole product at work in one terminal."),
+    "bench": ("api.command_line.bench", "bench", "Measure the server against the bare limit."),
     "check": ("api.command_line.check", "check", "Check everything that is stored."),
 }
 
@@ -76,13 +75,8 @@ def fitai() -> None:
 
 
 def main() -> None:
-    """The entry point of the console script."""
-    try:
-        fitai(prog_name="fitai")
-    except BrokenPipeError:
-        # The reader (`| head`) has what it wanted; Python would complain at exit while flushing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    """The entry point of the console script. click sees to Ctrl+C and to a reader that has had enough."""
+    fitai(prog_name="fitai")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, cast
@@ -33,7 +34,7 @@ from typing import Any, Final, cast
 import click
 
 from api import logs
-from api.app import create_app, secrets_of
+from api.app import create_app, fill_catalog, secrets_of
 from api.command_line.main import Failure, WrongSetting
 from api.command_line.options import server_flags, settings_from
 from api.secret_key import SecretKeyError
@@ -48,10 +49,8 @@ log = logging.getLogger(__name__)
 # Run after the migration and before the port is taken, for instance to fill the catalog. Each has to be
 # restartable, and quick where nothing is to be done.
 Seed = Callable[[Settings], Awaitable[None]]
-SEEDS: Final[Sequence[Seed]] = ()
+SEEDS: Final[Sequence[Seed]] = (fill_catalog,)
 
-# A worker that lives shorter than this has not started at all.
-WORKER_START_S: Final = 10.0
 # After the stop of a worker is asked for: its drains and a margin.
 WORKER_STOP_S: Final = 60.0
 
@@ -193,6 +192,21 @@ def _work(settings: Settings, family: int, address: Any, ready: Any) -> None:
         sys.exit(1)
 
 
+@dataclass
+class _Worker:
+    process: BaseProcess
+    # Gets one message, once the worker serves.
+    pipe: Connection[Any, Any]
+    serves: bool = False
+
+    def wait_until_it_serves(self) -> bool:
+        """Return True once it does, False where it ended before."""
+        if not self.serves:
+            with self.pipe, contextlib.suppress(EOFError, OSError):
+                self.serves = bool(self.pipe.recv())
+        return self.serves
+
+
 class _Workers:
     """The worker processes: started, restarted where they end, ended on a signal (V2, V4)."""
 
@@ -202,15 +216,20 @@ class _Workers:
         self._reserved = reserved
         # A fresh interpreter each: nothing of this process (threads, signal handlers) is inherited by accident.
         self._context = multiprocessing.get_context("spawn")
-        self._running: dict[int, tuple[BaseProcess, float]] = {}
+        self._running: dict[int, _Worker] = {}
         self._stop_by: float | None = None
 
     @property
     def stopping(self) -> bool:
         return self._stop_by is not None
 
-    def start(self) -> Connection[Any, Any]:
-        """Start one more; the returned end of a pipe gets a message once it serves."""
+    @property
+    def ids(self) -> list[int]:
+        """The process ids of the workers that run."""
+        return [worker.process.pid or 0 for worker in list(self._running.values())]
+
+    def start(self) -> _Worker:
+        """Start one more."""
         receiving, sending = self._context.Pipe(duplex=False)
         process = self._context.Process(
             target=_work,
@@ -218,55 +237,48 @@ class _Workers:
         )
         process.start()
         sending.close()
-        self._running[process.sentinel] = (process, time.monotonic())
-        return receiving
+        worker = self._running[process.sentinel] = _Worker(process, receiving)
+        return worker
 
     def stop(self, *_: object) -> None:
         """Ask all to drain. Safe as a signal handler."""
         self._stop_by = time.monotonic() + WORKER_STOP_S
-        for process, _started in list(self._running.values()):
-            process.terminate()
+        for worker in list(self._running.values()):
+            worker.process.terminate()
 
     def watch(self) -> bool:
         """Return once all have ended: True where that was asked for, False where one could not even start."""
-        failed = False
+        well = True
         while self._running:
             for sentinel in wait(list(self._running), timeout=1.0):
-                failed = self._judge(*self._running.pop(cast(int, sentinel))) or failed
+                well = self._goes_on_without(self._running.pop(cast(int, sentinel))) and well
             if self._stop_by is not None and time.monotonic() > self._stop_by:
-                for process, _started in self._running.values():
-                    process.kill()
-        return not failed
+                for worker in self._running.values():
+                    worker.process.kill()
+        return well
 
-    def _judge(self, process: BaseProcess, started: float) -> bool:
-        """One has ended: start another, or stop all; returns True in the latter case."""
-        process.join()
+    def _goes_on_without(self, worker: _Worker) -> bool:
+        """One has ended: start another. Where it had never served, another would not either: stop all."""
+        worker.process.join()
+        served = worker.wait_until_it_serves()
         if self.stopping:
-            return False
-        log.error("worker %s ended with code %s", process.pid, process.exitcode)
-        if time.monotonic() - started < WORKER_START_S:
-            self.stop()
             return True
-        self.start().close()
-        return False
+        log.error("worker %s ended with code %s", worker.process.pid, worker.process.exitcode)
+        if served:
+            self.start()
+        else:
+            self.stop()
+        return served
 
 
 def _watch_over(settings: Settings, reserved: socket.socket, url: str) -> None:
     workers = _Workers(settings, reserved)
     signal.signal(signal.SIGTERM, workers.stop)
     signal.signal(signal.SIGINT, workers.stop)
-    pipes = [workers.start() for _ in range(settings.workers)]
-    served = [_is_ready(pipe) for pipe in pipes]
-    if all(served) and not workers.stopping:
+    started = [workers.start() for _ in range(settings.workers)]
+    # Each is waited for, so that the greeting comes when all of them serve.
+    serving = [worker.wait_until_it_serves() for worker in started]
+    if all(serving) and not workers.stopping:
         _greet(settings, url)
     if not workers.watch():
         raise Failure("A worker could not run; the log above says why.")
-
-
-def _is_ready(pipe: Connection[Any, Any]) -> bool:
-    """Wait until a worker serves, or has ended without."""
-    with pipe:
-        try:
-            return bool(pipe.recv())
-        except (EOFError, OSError):
-            return False

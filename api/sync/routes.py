@@ -15,12 +15,15 @@ from api.http import read_body
 from conflict.clock import rfc3339
 from sync.caller import Caller
 from sync.engine import Engine
-from sync.errors import Malformed, ProtocolUnsupported
+from sync.errors import Malformed, NotFound, ProtocolUnsupported
 from sync.limits import PROTOCOL
 from sync.messages import decode_push
 from sync.strict_json import MalformedJson, strict_json
 
 _encode = msgspec.json.Encoder().encode
+
+# Ids are 36 characters, names of collections fewer.
+NAME_CHARS_MAX = 100
 
 
 class _Dot(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,7 +66,14 @@ def sync_caller(request: web.Request) -> Caller:
 
 
 def _space(request: web.Request) -> str:
-    return request.match_info["space"]
+    return _name(request.match_info["space"])
+
+
+def _name(text: str) -> str:
+    """A name out of a request. What no database stores names nothing: raises NotFound."""
+    if "\0" in text or len(text) > NAME_CHARS_MAX:
+        raise NotFound
+    return text
 
 
 def _limit(request: web.Request, default: int = 1_000) -> int:
@@ -99,7 +109,7 @@ def routes(engine: Engine) -> list[web.RouteDef]:
     async def pull(request: web.Request) -> web.Response:
         caller, space = sync_caller(request), _space(request)
         if (ids := request.query.get("ids")) is not None:
-            return json_bytes(await engine.feed.pull_ids(caller, space, [i for i in ids.split(",") if i]))
+            return json_bytes(await engine.feed.pull_ids(caller, space, [_name(i) for i in ids.split(",") if i]))
         page = await engine.feed.pull(caller, space, request.query.get("cursor"), _limit(request))
         await engine.votes.note(caller, space)
         return json_bytes(page)
@@ -115,19 +125,23 @@ def routes(engine: Engine) -> list[web.RouteDef]:
         return json_object(await engine.digest(sync_caller(request), _space(request), request.query.get("bucket")))
 
     async def history(request: web.Request) -> web.Response:
-        key = (request.query.get("collection", ""), request.query.get("id", ""))
+        key = (_name(request.query.get("collection", "")), _name(request.query.get("id", "")))
         return json_object(await engine.history.read(sync_caller(request), _space(request), key))
 
     async def restore(request: web.Request) -> web.Response:
         caller = sync_caller(request)
         wish: _Restore = await _body(request, engine, _Restore)
-        await engine.history.restore(caller, _space(request), (wish.collection, wish.id), (wish.dot.device, wish.dot.n))
+        await engine.history.restore(
+            caller, _space(request), (_name(wish.collection), _name(wish.id)), (wish.dot.device, wish.dot.n)
+        )
         return json_object({"restored": {"collection": wish.collection, "id": wish.id}})
 
     async def rewind(request: web.Request) -> web.Response:
         caller = sync_caller(request)
         wish: _Rewind = await _body(request, engine, _Rewind)
-        return json_object({"records": await engine.history.rewind(caller, _space(request), wish.user, wish.since)})
+        return json_object(
+            {"records": await engine.history.rewind(caller, _space(request), _name(wish.user), wish.since)}
+        )
 
     base = "/api/sync/spaces/{space}"
     return [

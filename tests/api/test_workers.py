@@ -41,15 +41,12 @@ class Watched:
         self.reserved = serve._bind(settings)
         self.url = serve._url(settings, self.reserved)
         self.workers = serve._Workers(settings, self.reserved)
-        pipes = [self.workers.start() for _ in range(2)]
-        assert [serve._is_ready(pipe) for pipe in pipes] == [True, True]
-        self.first = self.ids()
+        started = [self.workers.start() for _ in range(2)]
+        assert [worker.wait_until_it_serves() for worker in started] == [True, True]
+        self.first = self.workers.ids
         self.well: list[bool] = []
         self.thread = threading.Thread(target=lambda: self.well.append(self.workers.watch()))
         self.thread.start()
-
-    def ids(self) -> set[int]:
-        return {process.pid or 0 for process, _ in list(self.workers._running.values())}
 
     def stop(self) -> None:
         self.workers.stop()
@@ -65,25 +62,17 @@ def watched(sqlite_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) ->
     made.stop()
 
 
-def test_a_worker_that_ends_is_started_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "WORKER_START_S", 0.0)
-    os.kill(min(watched.first), signal.SIGKILL)
-    wait_for(lambda: len(watched.ids() - {min(watched.first)}) == 2)
+def test_a_worker_that_ends_is_started_again(watched: Watched) -> None:
+    os.kill(watched.first[0], signal.SIGKILL)
+    wait_for(lambda: len(set(watched.workers.ids) - {watched.first[0]}) == 2)
     assert answers(watched.url)
     watched.stop()
     assert watched.well == [True]
 
 
-def test_a_worker_that_ends_as_soon_as_it_began_ends_the_server(watched: Watched) -> None:
-    os.kill(min(watched.first), signal.SIGKILL)
-    watched.thread.join(DEADLINE_S)
-    assert watched.well == [False]
-    assert not answers(watched.url)
-
-
 def test_a_worker_that_does_not_stop_in_time_is_killed(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "WORKER_STOP_S", 0.0)
-    stuck = min(watched.first)
+    stuck = watched.first[0]
     os.kill(stuck, signal.SIGSTOP)
     watched.stop()
     assert watched.well == [True]
@@ -91,13 +80,11 @@ def test_a_worker_that_does_not_stop_in_time_is_killed(watched: Watched, monkeyp
         os.kill(stuck, 0)
 
 
-def test_a_worker_whose_port_is_gone_says_why_and_ends(
-    sqlite_url: str, redis_url: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_worker_that_cannot_start_ends_the_server(sqlite_url: str, redis_url: str) -> None:
     settings = settings_for(sqlite_url, workers=2, redis_url=redis_url)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         workers = serve._Workers(settings, taken)
-        assert not serve._is_ready(workers.start())
+        assert not workers.start().wait_until_it_serves()
         assert not workers.watch()
 
 

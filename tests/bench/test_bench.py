@@ -93,7 +93,7 @@ async def test_the_bare_server_commits_every_row_that_it_acknowledges(bare: Serv
             ("workouts", 1),
         ]
     other.close()
-    assert [count async for count in bare.snapshot(writer.home)] == [41]
+    assert [count async for count in bare.snapshot(writer.home, writer.log.device)] == [41]
 
 
 async def test_the_bare_server_hands_a_batch_to_the_sockets_of_its_space(bare: Server) -> None:
@@ -110,8 +110,8 @@ async def test_the_bare_server_hands_a_batch_to_the_sockets_of_its_space(bare: S
 
 async def test_a_loss_ends_the_run(bare: Server) -> None:
     class Forgetful(Server):
-        async def snapshot(self, home: Any) -> AsyncIterator[int]:
-            async for count in super().snapshot(home):
+        async def snapshot(self, home: Any, device: str) -> AsyncIterator[int]:
+            async for count in super().snapshot(home, device):
                 yield count - 1
 
     with pytest.raises(BenchError, match="acknowledged"):

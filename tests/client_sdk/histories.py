@@ -99,7 +99,9 @@ class Player:
             phone.put("workouts", workout, notes=f"n{n}")
         elif what == "delete":
             if self._may_delete(phone):
-                phone.delete("workouts" if choice % 2 else "workout_exercises", (workout if choice % 2 else exercise) or workout)
+                phone.delete(
+                    "workouts" if choice % 2 else "workout_exercises", (workout if choice % 2 else exercise) or workout
+                )
         elif what == "exercise" or exercise is None:
             phone.put("workout_exercises", workout=workout, superset=f"s{n}")
         elif what == "superset":

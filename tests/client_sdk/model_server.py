@@ -129,7 +129,9 @@ class ModelServer:
             return
         for device in state.devices:
             seen = state.seen.get(device, {})
-            deletes = [e.change for e in state.ledger.values() if e.change and (e.change.collection, e.change.id) in gone]
+            deletes = [
+                e.change for e in state.ledger.values() if e.change and (e.change.collection, e.change.id) in gone
+            ]
             if any(seen.get(c.device, 0) < c.n for c in deletes if c.op == "delete" and c.device != device):
                 state.lagging.add(device)
         for entry in state.ledger.values():

@@ -18,11 +18,12 @@ from fitai_client.core.database import LocalDatabase
 from fitai_client.core.device import Device
 from fitai_client.core.environment import Environment
 from fitai_client.core.ids import uuid7
-from fitai_client.core.inbox import read_inbox
+from fitai_client.core.inbox import Refused, read_inbox
 from fitai_client.core.reads import Query, Record, read_list, read_one
 from fitai_client.core.records import recompute
 from fitai_client.core.requests import Answer, Request
-from fitai_client.core.spaces import PERSONAL, space
+from fitai_client.core.spaces import PERSONAL, current_device, space
+from fitai_client.core.status import Status, read_status
 from fitai_client.core.writing import Write, write_groups
 from tests.client_sdk.model_server import Key, ModelServer
 
@@ -74,7 +75,9 @@ class World:
         served = self.server.visible()
         for phone in self.devices:
             with phone.db.write() as tx:
-                assert tx.one("SELECT COUNT(*) FROM log WHERE state < 2")[0] == 0, f"{phone.path.name} has changes pending"
+                assert tx.one("SELECT COUNT(*) FROM log WHERE state < 2")[0] == 0, (
+                    f"{phone.path.name} has changes pending"
+                )
                 assert tx.one("SELECT COUNT(*) FROM log WHERE laid = 1")[0] == 0, f"{phone.path.name} still lays over"
                 assert tx.one("SELECT COUNT(*) FROM records WHERE status <> 1")[0] == 0
                 assert space(tx, PERSONAL).version == self.server.state.acked
@@ -246,6 +249,37 @@ class Phone:
         self.assert_consistent()
         return request
 
+    def refuse(
+        self, status: int, code: str, details: dict[str, Any] | None = None, retry_after_s: float | None = None
+    ) -> Request:
+        """The request that is due gets this error, whatever the server would say."""
+        self.world.tick()
+        request = self.device.next_request()
+        assert request is not None
+        body = {"success": False, "error": f"The server says {code}.", "code": code, "details": details}
+        self.device.answer(request, Answer(status, json.dumps(body).encode(), retry_after_s))
+        self.assert_consistent()
+        return request
+
+    def status(self) -> Status:
+        with self.db.write() as tx:
+            device = self.device
+            return read_status(
+                tx,
+                account="ann@example.com",
+                signed_in=device.signed_in,
+                live=bool(device.live),
+                problem=device.problem,
+                wait_ms=device.next_wake_ms() or 0,
+            )
+
+    def inbox(self) -> list[Refused]:
+        return read_inbox(self.db.conn)
+
+    def device_id(self) -> str:
+        with self.db.write() as tx:
+            return current_device(tx)
+
     def deliver_late(self) -> None:
         """An answer that was given up on comes after all."""
         if self.late:
@@ -289,11 +323,15 @@ class Phone:
             after = tx.all("SELECT * FROM records ORDER BY space, collection, id")
             assert before == after
             for device, after_n, last_n in tx.all("SELECT device, after_n, last_n FROM streams"):
-                ns = [r[0] for r in tx.all("SELECT n FROM log WHERE device = ? AND n > ? ORDER BY n", (device, after_n))]
+                ns = [
+                    r[0] for r in tx.all("SELECT n FROM log WHERE device = ? AND n > ? ORDER BY n", (device, after_n))
+                ]
                 assert ns == list(range(after_n + 1, last_n + 1)), (device, after_n, last_n, ns)
-                assert tx.one("SELECT COUNT(*) FROM log WHERE device = ? AND n <= ? AND state < 2", (device, after_n))[0] == 0
+                assert (
+                    tx.one("SELECT COUNT(*) FROM log WHERE device = ? AND n <= ? AND state < 2", (device, after_n))[0]
+                    == 0
+                )
 
 
 # Fields whose every written value is unlike every other, so that it can be followed.
 TOKENS = frozenset({"title", "reps", "tempo", "superset"})
-

@@ -45,7 +45,7 @@ def end(process: subprocess.Popen[bytes], how: int = signal.SIGTERM) -> None:
 
 
 # Waits until its standard input ends, which the end of the process that holds the other side brings about.
-_HEIR = 'cat > /dev/null; kill -INT -- "-$0"; sleep 1; kill -KILL -- "-$0"; rm -rf "$1"'
+_HEIR = 'cat > /dev/null; kill -s INT -- "-$0"; sleep 1; kill -s KILL -- "-$0"; rm -rf "$1"'
 
 
 @contextmanager

@@ -162,8 +162,7 @@ PARENTS = {name: kind.rules.parent for name, kind in COLLECTIONS.items()}
 
 def apply(local: dict[tuple[str, str], Any], records: list[dict[str, Any]]) -> None:
     """What a device does with a pull: a tombstone takes along what lies below it."""
-    for key, value in as_shown(records).items():
-        local[key] = value
+    local.update(as_shown(records))
     gone = {key for key, value in local.items() if value is None}
     while True:
         below = {

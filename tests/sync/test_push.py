@@ -392,3 +392,29 @@ async def test_a_push_of_100_new_sets_runs_at_most_four_statements(world: World,
     before = world.database.statements
     await phone.push(*(phone.put("sets", world.uuid(), workout_exercise=exercise, reps=5) for _ in range(100)))
     assert world.database.statements - before <= 4
+
+
+async def test_a_name_that_no_database_stores_is_rejected_alone_and_known_again(world: World) -> None:
+    phone = await world.device()
+    bad = [
+        phone.put("workouts", "a\0b", title="x"),
+        phone.put("work\0outs", world.uuid(), title="x"),
+        phone.put("sets", world.uuid(), workout_exercise="a\0b"),
+        phone.delete("workouts", "z" * 10_000),
+        phone.put("workouts", world.uuid(), {"group": "a\0b"}, title="fine"),
+    ]
+    first = await phone.push(*bad)
+    assert [(r.n, r.code) for r in first.rejected] == [
+        (1, "bad_id"),
+        (2, "unknown_collection"),
+        (3, first.rejected[2].code),
+        (4, "bad_id"),
+    ]
+    phone.after = None
+    assert (await phone.push(*bad)).rejected == first.rejected
+
+
+async def test_seen_may_name_the_changes_of_its_own_batch(world: World) -> None:
+    phone = await world.device()
+    await phone.push(phone.put("workouts", world.uuid(), title="x"), seen={phone.id: 1, "ghost": 5})
+    assert (await world.engine.devices.of(phone.caller))[0]["seen"] == {world.space: {phone.id: 1}}

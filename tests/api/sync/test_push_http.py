@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Account:
     async def send(self, data: bytes, **headers: str) -> ClientResponse:
         return await self.client.post(
             f"/api/sync/spaces/{self.space}/push",
-            data=data,
+            data=io.BytesIO(data),
             headers={**self.headers, "Content-Type": "application/json", **headers},
         )
 
@@ -64,7 +65,12 @@ def put(n: int, id: str = "01a1ee56-5e00-7101-9e37-79b97f4a7c15", **fields: Any)
 @pytest_asyncio.fixture
 async def client(sqlite_url: str) -> AsyncIterator[TestClient[Any, Any]]:
     app = await create_app(
-        Settings(database_url=sqlite_url, secret_key="ec21758ee889de06f014839666a2bd192a9e39f22fc89aba2622ea0ff19f35d4", bcrypt_cost=4, rate_limits=False)
+        Settings(
+            database_url=sqlite_url,
+            secret_key="ec21758ee889de06f014839666a2bd192a9e39f22fc89aba2622ea0ff19f35d4",
+            bcrypt_cost=4,
+            rate_limits=False,
+        )
     )
     async with TestClient(TestServer(app, **HANDLER_ARGS)) as client:
         yield client

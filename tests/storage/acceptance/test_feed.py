@@ -6,9 +6,10 @@ import pytest
 
 from storage.counts import count_devices, count_shown
 from storage.database import Database
+from storage.devices import revoke_device
 from storage.feed import read_after, read_down, read_history, read_ids, read_shown_keys
 from storage.history import read_touched
-from tests.storage.world import NOW, add_home, add_space, change, push, record, voter
+from tests.storage.world import NOW, add_device, add_home, add_space, change, push, record, voter
 
 SHOWN, DELETED, HIDDEN, STUB = range(4)
 
@@ -140,9 +141,13 @@ async def test_what_is_shown_is_counted_by_collection(home: Database) -> None:
         assert await count_shown(tx, "home", "goals") == 0
 
 
-async def test_devices_are_counted_by_space_and_user(home: Database) -> None:
-    await push(home, vote=voter("phone"))
-    await push(home, vote=voter("watch"), device="watch")
+async def test_live_devices_are_counted_by_space_and_user(home: Database) -> None:
+    for device in ("watch", "lost"):
+        await add_device(home, device, "ann")
+    for device in ("phone", "watch", "lost"):
+        await push(home, vote=voter(device), device=device)
+    async with home.write() as tx:
+        await revoke_device(tx, "ann", "lost", NOW)
     async with home.read() as tx:
         assert await count_devices(tx, "home", "ann") == 2
         assert await count_devices(tx, "home", "bob") == 0

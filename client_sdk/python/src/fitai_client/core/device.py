@@ -14,16 +14,14 @@ Not safe for threads: one thread at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..errors import Unreachable
 from . import identity, leaving, pulling, pushing, recovery, vectors
 from .clock import parse_time
 from .database import LocalDatabase, Tx
-from .requests import Answer, Request
+from .requests import Answer, Request, check
 from .spaces import Space, Stream, all_spaces, current_device, pause, save, save_stream, space, stream, streams
 from .writing import BATCH_CHANGES_MAX
 
@@ -166,7 +164,7 @@ class Device:
             lines = pushing.unanswered(tx, found, one.device)
             if lines or one.ask:
                 return self._push(tx, found, one, lines)
-        if found.kind != "catalog" and found.phase == "live" and self._seen_due(found, now_ms):
+        if found.kind != "catalog" and found.phase == "live" and self._seen_due(tx, found, now_ms):
             return self._push(tx, found, stream(tx, found.no, current_device(tx)), [])
         return None
 
@@ -193,10 +191,13 @@ class Device:
                 return None
         return seen if seen and seen != found.seen else None
 
-    def _seen_due(self, found: Space, now_ms: int) -> bool:
+    def _seen_due(self, tx: Tx, found: Space, now_ms: int) -> bool:
         if found.version == found.seen or not found.version:
             return False
-        return self._want_seen or now_ms - found.seen_at >= SEEN_EVERY_MS
+        if not (self._want_seen or now_ms - found.seen_at >= SEEN_EVERY_MS):
+            return False
+        # An open form holds the promise back: a push that says nothing new would be due again at once, for ever.
+        return self.seen(tx, found) is not None
 
     # -- what came back ------------------------------------------------------------------------------------------
 
@@ -212,7 +213,9 @@ class Device:
             Unreachable: the body is no answer of this protocol; nothing was changed, call `failed`.
         """
         body = answer.json()
-        with _readable(), self.db.write() as tx:
+        if answer.status in (200, 201):
+            check(request.kind, body)
+        with self.db.write() as tx:
             self._note_clock(tx, request, body)
             if answer.status in (200, 201):
                 self._failures = 0
@@ -271,7 +274,8 @@ class Device:
 
     def delta(self, space_no: int, message: dict[str, Any]) -> bool:
         """Take a delta of the socket. False where it does not apply: the device then pulls."""
-        with _readable(), self.db.write() as tx:
+        check("delta", message)
+        with self.db.write() as tx:
             found = space(tx, space_no)
             if pulling.apply_delta(tx, found, message):
                 if all(found.version.get(one.device, 0) >= one.after_n for one in streams(tx, space_no)):
@@ -304,8 +308,9 @@ class Device:
 
     def _read_refused(self, tx: Tx, found: Space, request: Request, status: int, code: str, message: str) -> None:
         if code in _DEVICE_CODES:
-            # A push tells how much the server holds under the id (rule 17).
-            save_stream(tx, stream(tx, found.no, current_device(tx)), ask=True)
+            # A push tells how much the server holds under the id (rule 17), and none is refused for asking that.
+            leaving.leave(tx, request.device or "")
+            save_stream(tx, stream(tx, found.no, request.device or ""), matched=None)
         elif status == 410 or code == "bad_cursor":
             self._staged.pop(found.no, None)
             if request.kind == "snapshot" or request.asked["from"] == pulling.pull_start(found):
@@ -408,12 +413,3 @@ class Device:
 
 def _carried_puts(request: Request) -> bool:
     return '"op":"put"' in (request.body or "") or '"op":"delete"' in (request.body or "")
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    """A body that lacks what the protocol promises is no answer."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError) as error:
-        raise Unreachable(f"The answer is not what the protocol says: {error!r}.") from error

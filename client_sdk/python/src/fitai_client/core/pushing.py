@@ -132,6 +132,7 @@ def build(
             "after": after[0] if after else 0,
             "first": batch[0].n if batch else None,
             "last": batch[-1].n if batch else (after[0] if after else 0),
+            "last_hlc": batch[-1].hlc if batch else None,
             "stands": [one.after_n, one.after_hlc],
             "seen": seen,
             "units": len(_units(batch)),
@@ -174,9 +175,21 @@ def send(tx: Tx, request: Request) -> None:
 
 
 def still_asks(tx: Tx, request: Request) -> Stream | None:
-    """The stream, where it still stands where the request was made from; None for a late answer."""
-    one = stream(tx, request.space, request.asked["device"])
-    return one if [one.after_n, one.after_hlc] == list(request.asked["stands"]) else None
+    """The stream, where it still stands where the request was made from; None for a late answer.
+
+    An id may have been left meanwhile, and its changes renumbered: then they are not what the answer speaks for.
+    """
+    asked = request.asked
+    one = stream(tx, request.space, asked["device"])
+    if [one.after_n, one.after_hlc] != list(asked["stands"]):
+        return None
+    if asked["first"] is not None:
+        row = tx.one(
+            "SELECT hlc FROM log WHERE space = ? AND device = ? AND n = ?", (one.space, one.device, asked["last"])
+        )
+        if row is None or row[0] != asked["last_hlc"]:
+            return None
+    return one
 
 
 def answered(tx: Tx, found: Space, request: Request, body: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from ..errors import Unreachable
 
-__all__ = ["Answer", "Kind", "Request", "space_path"]
+__all__ = ["Answer", "Kind", "Request", "check", "space_path"]
 
 Kind = Literal["register", "spaces", "push", "pull", "snapshot", "ids", "digest", "bucket"]
 
@@ -61,6 +61,34 @@ class Answer:
         if not isinstance(value, dict):
             raise Unreachable("The answer is no JSON object.")
         return value
+
+
+# What each answer must have for the device to act on it.
+_PROMISED: Mapping[str, Mapping[str, type]] = {
+    "register": {"device": str},
+    "spaces": {"spaces": list},
+    "push": {"acked": int},
+    "pull": {"records": list, "life": str, "cursor": str},
+    "snapshot": {"records": list, "life": str, "cursor": str, "version": dict},
+    "ids": {"records": list},
+    "digest": {"cursor": str, "buckets": dict},
+    "bucket": {"cursor": str, "records": list},
+    "delta": {"records": list, "life": str, "from": str, "to": str},
+}
+
+
+def check(kind: str, body: Mapping[str, Any]) -> None:
+    """See that an answer, or a delta, is what the protocol promises.
+
+    Raises:
+        Unreachable: it is not; whatever wrote it is no server of this protocol.
+    """
+    promised = dict(_PROMISED[kind])
+    if kind == "pull" and not body.get("more"):
+        promised["version"] = dict
+    for name, type in promised.items():
+        if not isinstance(body.get(name), type):
+            raise Unreachable(f"The answer to {kind} has no {name}: this is no answer of the protocol.")
 
 
 def space_path(space: str, call: str) -> str:

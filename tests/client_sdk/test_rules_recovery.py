@@ -1,0 +1,291 @@
+"""Rules 15 to 17 of device.md: the server lost something; another wears the same id, or the id is gone."""
+
+from __future__ import annotations
+
+import json
+
+from fitai_client.core.spaces import PERSONAL, context_for, space, stream, streams
+from tests.client_sdk.test_rules_sending import body, ready
+from tests.client_sdk.test_rules_showing import pair, value
+from tests.client_sdk.world import Phone, World
+
+
+def test_rule_15_a_server_that_holds_less_gets_it_again(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    backup = world.server.backup()
+    phone.put("workouts", workout, title="lost")
+    phone.put("workouts", title="lost too")
+    phone.sync()
+    world.server.restore(backup)
+    phone.put("workouts", title="new")
+
+    request = phone.step()
+    assert request is not None and body(request)["after"]["n"] == 5
+
+    world.settle()
+    world.assert_settled()
+    world.assert_nothing_lost()
+    assert value(other, "workouts", workout, "title") == "lost"
+
+
+def test_rule_15_what_had_been_refused_is_sent_as_a_void(world: World) -> None:
+    phone, _, _, _, one = pair(world)
+    backup = world.server.backup()
+    phone.put("sets", one, reps=10_001)
+    phone.put("sets", one, reps=2)
+    phone.sync()
+    world.server.restore(backup)
+    world.settle()
+    world.assert_settled()
+    ops = [e.sent["op"] for (d, n), e in world.server.state.ledger.items() if d == phone.device_id() and n > 3]
+    assert ops == ["void", "put"]
+    assert len(phone.inbox()) == 1
+
+
+def test_rule_15_a_device_with_nothing_to_say_pushes_at_a_version_that_counts_too_little(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    backup = world.server.backup()
+    phone.put("workouts", workout, title="lost")
+    phone.sync()
+    other.sync()
+    world.server.restore(backup)
+    phone.sync()
+    assert world.server.state.shown[("workouts", workout)]["values"]["title"] == "lost"
+
+
+def test_rule_15_a_new_life_makes_every_device_ask(world: World) -> None:
+    phone, _, _, _, _ = pair(world)
+    world.server.restore(world.server.backup())
+    phone.heal()
+    kinds = []
+    while (request := phone.step()) is not None:
+        kinds.append(request.kind)
+    assert kinds == ["spaces", "pull", "push"]
+
+
+def test_rule_15_changes_are_laid_over_again_until_they_are_back(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    backup = world.server.backup()
+    phone.put("workouts", workout, title="lost")
+    phone.sync()
+    world.server.restore(backup)
+    phone.heal()
+    for _ in range(4):
+        phone.step()
+        assert value(phone, "workouts", workout, "title") == "lost"
+    world.settle()
+    world.assert_settled()
+
+
+def forget_log(phone: Phone, upto: int) -> None:
+    """Thirty days pass."""
+    with phone.db.write() as tx:
+        tx.execute("DELETE FROM log WHERE n <= ? AND state = 2", (upto,))
+
+
+def test_rule_15_where_the_log_no_longer_reaches_back_every_record_is_written_under_a_new_id(world: World) -> None:
+    phone = ready(world)
+    backup = world.server.backup()
+    workout = phone.put("workouts", title="old", tags=["a"], notes="words")
+    exercise = phone.put("workout_exercises", workout=workout)
+    phone.put("workouts", title="kept in the log")
+    phone.sync()
+    old_id = phone.device_id()
+    forget_log(phone, 2)
+    world.server.restore(backup)
+
+    world.settle()
+
+    world.assert_settled()
+    world.assert_nothing_lost()
+    assert phone.device_id() != old_id
+    served = world.server.visible()
+    assert served[("workouts", workout)]["values"]["tags"] == ["a"]
+    assert served[("workouts", workout)]["values"]["notes"]["text"] == "words"
+    assert ("workout_exercises", exercise) in served
+
+
+def test_rule_16_the_same_holds_for_ids_of_before(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    backup = world.server.backup()
+    phone.put("workouts", workout, title="under the first id")
+    phone.sync()
+    world.server.revoke(phone.device_id())
+    phone.put("workouts", title="under the second")
+    world.settle()
+    first, second = [one for one in phone_ids(phone) if one != phone.device_id()], phone.device_id()
+    assert len(first) == 1
+    world.server.restore(backup)
+
+    world.settle()
+
+    world.assert_settled()
+    world.assert_nothing_lost()
+    assert value(other, "workouts", workout, "title") == "under the first id"
+    assert world.server.state.acked[first[0]] == 4
+    assert second
+
+
+def test_rule_16_what_can_no_longer_go_under_an_old_id_goes_under_a_fresh_one(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    backup = world.server.backup()
+    phone.put("workouts", workout, title="under the first id")
+    phone.sync()
+    first = phone.device_id()
+    world.server.revoke(first)
+    phone.put("workouts", title="under the second")
+    world.settle()
+    world.server.restore(backup)
+    world.server.revoke(first)
+
+    world.settle()
+
+    world.assert_settled()
+    world.assert_nothing_lost()
+    with phone.db.write() as tx:
+        current = [row[0] for row in tx.all("SELECT id FROM devices WHERE state = 'current'")]
+        assert len(current) == 1 and tx.one("SELECT COUNT(*) FROM devices WHERE state = 'old'")[0] >= 2
+    carrier = next(
+        e.change.device
+        for e in world.server.state.ledger.values()
+        if e.sent.get("fields") == {"title": "under the first id"}
+    )
+    assert carrier not in (first, current[0])
+
+
+def phone_ids(phone: Phone) -> list[str]:
+    with phone.db.write() as tx:
+        return [one.device for one in streams(tx, PERSONAL)]
+
+
+def test_rule_17_a_clone_takes_a_new_id_and_renumbers_what_lies_above_matched(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    clone = world.phone(copy_of=phone)
+    phone.put("workouts", workout, title="the original's")
+    phone.sync()
+    clone.put("workouts", workout, title="the clone's")
+    clone.put("workouts", title="another of the clone's")
+    shared = clone.device_id()
+
+    clone.sync()
+
+    assert clone.device_id() != shared == phone.device_id()
+    assert [n for d, n in world.server.state.ledger if d == clone.device_id()] == [1, 2]
+    world.settle()
+    world.assert_settled()
+    world.assert_nothing_lost()
+    record = clone.get("workouts", workout)
+    assert record is not None
+    assert {record["title"], *(c.value for c in record.conflicts["title"])} == {"the original's", "the clone's"}
+
+
+def test_rule_17_the_old_id_counts_up_to_matched_in_the_renumbered_contexts(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    phone.put("workouts", workout, title="sent before the copy was taken")
+    phone.sync()
+    clone = world.phone(copy_of=phone)
+    phone.put("workouts", title="x")
+    phone.sync()
+    clone.put("workouts", workout, title="the clone's")
+    old = clone.device_id()
+    clone.sync()
+    entry = next(e for (d, _), e in world.server.state.ledger.items() if d == clone.device_id())
+    assert entry.sent["context"][old] == 4
+    record = clone.get("workouts", workout)
+    # It replaced what the copy already knew: no conflict with oneself.
+    assert record is not None and record.conflicts == {}
+
+
+def test_rule_17_later_contexts_name_the_old_id_until_a_version_covers_it(world: World) -> None:
+    phone, _, _, _, _ = pair(world)
+    old = phone.device_id()
+    world.server.revoke(old)
+    phone.put("workouts", title="x")
+    phone.heal()
+    while phone.device_id() == old:
+        assert phone.step() is not None
+    with phone.db.write() as tx:
+        found = space(tx, PERSONAL)
+        found.version.pop(old)
+        assert context_for(tx, found, of_snapshot=False)[old] == 3
+
+
+def test_rule_17_a_revoked_id_is_left_and_nothing_is_sent_twice(world: World) -> None:
+    phone, _, _, _, one = pair(world)
+    phone.put("sets", one, reps=2)
+    phone.step("unheard")
+    phone.put("sets", one, reps=3)
+    world.server.revoke(phone.device_id())
+    world.settle()
+    world.assert_settled()
+    values = [
+        e.sent["fields"].get("reps") for e in world.server.state.ledger.values() if "reps" in e.sent.get("fields", {})
+    ]
+    assert sorted(values) == [1, 2, 3]
+
+
+def test_rule_17_an_unknown_id_gives_everything_back_under_a_new_one(world: World) -> None:
+    backup = world.server.backup()
+    phone, other, workout, exercise, one = pair(world)
+    world.server.restore(backup)
+    world.settle()
+    world.assert_settled()
+    world.assert_nothing_lost()
+    assert world.server.visible().keys() >= {("workouts", workout), ("workout_exercises", exercise), ("sets", one)}
+    assert value(other, "sets", one, "reps") == 1
+
+
+def test_rule_17_where_after_itself_differs_it_asks_from_further_back(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    clone = world.phone(copy_of=phone)
+    backup = world.server.backup()
+    phone.put("workouts", workout, title="original")
+    phone.sync()
+    world.server.restore(backup)
+    clone.put("workouts", workout, title="the clone's")
+    clone.sync()
+    phone.put("workouts", title="next")
+
+    world.settle()
+    world.assert_settled()
+    world.assert_nothing_lost()
+    assert phone.device_id() != clone.device_id()
+
+
+def test_rule_17_a_question_that_is_wholly_matched_is_followed_by_the_next(world: World) -> None:
+    phone, _, _, _, _ = pair(world)
+    for n in range(6):
+        phone.put("workouts", title=f"t{n}")
+    # Sent and taken, and none of the answers heard: first four changes, then all six.
+    for limit in (2, 6):
+        phone.device._batch_limit[PERSONAL] = limit
+        phone.step("unheard")
+        phone.device.wake()
+    phone.device._batch_limit[PERSONAL] = 2
+    world.server.revoke(phone.device_id())
+    world.settle()
+    world.assert_settled()
+    titles = [e.sent["fields"].get("title") for e in world.server.state.ledger.values()]
+    assert sorted(t for t in titles if t and t.startswith("t")) == [f"t{n}" for n in range(6)]
+
+
+def test_rule_17_a_read_under_a_revoked_id_makes_the_device_ask(world: World) -> None:
+    phone, _, _, _, _ = pair(world)
+    old = phone.device_id()
+    world.server.revoke(old)
+    phone.sync()
+    assert phone.device_id() != old
+    world.settle()
+    world.assert_settled()
+
+
+def test_a_first_log_without_an_account_is_simply_the_first_push(world: World) -> None:
+    phone = world.phone()
+    for n in range(5):
+        phone.put("workouts", title=f"w{n}")
+    phone.sync()
+    pushes = list(world.server.state.ledger)
+    assert [n for _, n in pushes] == [1, 2, 3, 4, 5]
+    with phone.db.write() as tx:
+        assert json.loads(tx.one("SELECT context FROM log WHERE n = 5")[0]) == {}
+        assert stream(tx, PERSONAL, phone.device_id()).after_n == 5

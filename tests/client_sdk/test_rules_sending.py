@@ -1,0 +1,370 @@
+"""Rules 8 to 11 of device.md: sending."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from fitai_client.core import inbox
+from fitai_client.core.requests import Answer, Request
+from fitai_client.core.spaces import PERSONAL, all_spaces, save, space, stream
+from fitai_client.core.writing import Write
+from fitai_client.errors import NotFound, Unreachable
+from tests.client_sdk.test_rules_showing import pair, value
+from tests.client_sdk.world import Phone, World
+
+
+def body(request: Request) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(request.body or "{}")
+    return result
+
+
+def states(phone: Phone) -> list[int]:
+    return [row[0] for row in phone.db.conn.execute("SELECT state FROM log ORDER BY pos")]
+
+
+def ready(world: World) -> Phone:
+    """A device that has its id and its space, and nothing to do."""
+    phone = world.phone()
+    phone.sync()
+    return phone
+
+
+def test_rule_8_sent_is_recorded_before_the_request_leaves(world: World) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="w")
+    request = phone.device.next_request()
+    assert request is not None and request.kind == "push"
+
+    # The process dies here: the request may be on its way.
+    phone.restart()
+
+    assert states(phone) == [1]
+    again = phone.device.next_request()
+    assert again is not None and body(again)["changes"] == body(request)["changes"]
+
+
+def test_rule_9_an_answer_speaks_for_the_changes_of_its_request_alone(world: World) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    request = phone.device.next_request()
+    assert request is not None
+    phone.put("workouts", title="b")
+
+    # A twin under the same id may have pushed more than this request carried.
+    answer = json.loads(world.server.handle(request).body) | {"acked": 7}
+    phone.device.answer(request, Answer(200, json.dumps(answer).encode()))
+
+    assert states(phone) == [2, 0]
+    with phone.db.write() as tx:
+        assert stream(tx, PERSONAL, phone.device_id()).after_n == 1
+
+
+def test_rule_9_less_may_be_acked_than_was_sent(world: World) -> None:
+    phone = ready(world)
+    for title in "abc":
+        phone.put("workouts", title=title)
+    request = phone.device.next_request()
+    assert request is not None
+    reply = {"acked": 2, "life": "1", "cursor": "1:2:2", "rejected": []}
+    phone.device.answer(request, Answer(200, json.dumps(reply).encode()))
+    assert states(phone) == [2, 2, 1]
+    with phone.db.write() as tx:
+        assert stream(tx, PERSONAL, phone.device_id()).after_n == 2
+
+
+def test_rule_9_a_late_answer_does_not_move_after(world: World) -> None:
+    phone = ready(world)
+    backup = world.server.backup()
+    phone.put("workouts", title="a")
+    phone.step("late")
+    world.server.restore(backup)
+
+    phone.sync()
+    phone.put("workouts", title="b")
+    phone.deliver_late()
+
+    assert states(phone) == [2, 0]
+    world.settle()
+    world.assert_settled()
+    world.assert_nothing_lost()
+
+
+def test_rule_10_a_refused_change_goes_to_the_inbox_with_its_reason(world: World) -> None:
+    phone, _, _, _, one = pair(world)
+    phone.put("sets", one, reps=10_001)
+    phone.sync()
+    (entry,) = phone.inbox()
+    assert (entry.code, entry.field, entry.fields) == ("out_of_range", "reps", {"reps": 10_001})
+    assert "10000" in entry.message
+    assert value(phone, "sets", one, "reps") == 1
+
+
+def test_rule_10_later_puts_of_the_record_and_below_that_never_left_go_with_it(world: World) -> None:
+    phone, _, workout, exercise, one = pair(world)
+    phone.put("sets", one, reps=10_001)
+    request = phone.device.next_request()
+    assert request is not None
+    phone.put("sets", one, tempo="slow")
+    phone.put("sets", workout_exercise=exercise, reps=3)
+    phone.write([Write("sets", one, {"reps": 4}), Write("workouts", workout, {"title": "grouped"})])
+    phone.device.answer(request, world.server.handle(request))
+
+    assert [(entry.code, entry.fields) for entry in phone.inbox()] == [
+        ("out_of_range", {"reps": 10_001}),
+        ("depends", {"tempo": "slow"}),
+        ("depends", {"reps": 4}),
+        ("depends", {"title": "grouped"}),
+    ]
+    world.settle()
+    world.assert_settled()
+    # Their numbers are spent by voids, so that the sequence has no hole.
+    assert [c.sent["op"] for c in world.server.state.ledger.values()][-4:] == ["void", "put", "void", "void"]
+
+
+def test_rule_10_of_a_group_all_go(world: World) -> None:
+    phone, _, workout, _, one = pair(world)
+    phone.write([Write("workouts", workout, {"title": "t"}), Write("sets", one, {"reps": 10_001})])
+    phone.sync()
+    assert {entry.code for entry in phone.inbox()} == {"group", "out_of_range"}
+    assert value(phone, "workouts", workout, "title") == "w"
+
+
+def test_rule_10_what_is_malformed_alone_is_replaced_by_a_void(world: World) -> None:
+    phone = ready(world)
+    for title in "abcd":
+        phone.put("workouts", title=title)
+    sizes = []
+    for _ in range(8):
+        request = phone.device.next_request()
+        if request is None or request.kind != "push":
+            break
+        sent = body(request)["changes"]
+        sizes.append(len(sent))
+        if any(change.get("fields") == {"title": "b"} for change in sent):
+            refusal = {"error": "no", "code": "malformed", "details": None}
+            phone.device.answer(request, Answer(400, json.dumps(refusal).encode()))
+        else:
+            phone.device.answer(request, world.server.handle(request))
+    assert sizes[:3] == [4, 2, 1]
+    phone.sync()
+    assert [(entry.code, entry.fields) for entry in phone.inbox()] == [("malformed", {"title": "b"})]
+    assert sorted(r["title"] for r in phone.list("workouts")) == ["a", "c", "d"]
+    world.settle()
+    world.assert_settled()
+
+
+def test_rule_10_where_the_right_to_write_is_gone_the_whole_queue_goes(world: World) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    phone.put("workouts", title="b")
+    phone.refuse(403, "read_only")
+    assert [entry.code for entry in phone.inbox()] == ["read_only", "read_only"]
+    assert phone.list("workouts") == []
+    # Voids may still be pushed, so that a later right to write finds no hole.
+    phone.sync()
+    assert phone.status().pending == 0
+
+
+def test_rule_10_where_the_space_is_gone_what_is_shown_stays_readable(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    phone.put("workouts", workout, title="unsent")
+    phone.refuse(404, "not_found")
+    assert [entry.code for entry in phone.inbox()] == ["not_found"]
+    assert value(phone, "workouts", workout, "title") == "w"
+    assert phone.status().spaces[0].phase == "gone"
+    assert phone.step() is None
+    with pytest.raises(NotFound):
+        phone.put("workouts", title="new")
+
+
+def test_a_space_that_lets_the_user_in_again_is_fetched_anew(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    with phone.db.write() as tx:
+        save(tx, space(tx, PERSONAL), phase="gone")
+    world.settle()
+    world.assert_settled()
+    assert value(phone, "workouts", workout, "title") == "w"
+
+
+@pytest.mark.parametrize(("status", "code"), [(418, "teapot"), (426, "protocol_unsupported"), (409, "over_quota")])
+def test_rule_11_an_unknown_4xx_pauses_the_queue_and_status_says_why(world: World, status: int, code: str) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    phone.refuse(status, code)
+    assert phone.step() is None
+    told = phone.status()
+    assert told.pending == 1 and code in told.why
+    assert told.spaces[0].paused is not None and told.spaces[0].paused["code"] == code
+
+    with phone.db.write() as tx:
+        for found in all_spaces(tx):
+            save(tx, found, paused=None)
+    world.settle()
+    world.assert_settled()
+
+
+def test_a_pause_does_not_stop_fetching(world: World) -> None:
+    phone, other, _, _, one = pair(world)
+    phone.put("workouts", title="a")
+    phone.refuse(409, "over_quota")
+    other.put("sets", one, reps=8)
+    other.sync()
+    phone.sync()
+    assert value(phone, "sets", one, "reps") == 8
+
+
+def test_mass_delete_asks_and_a_yes_is_sent_once(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    phone.delete("workouts", workout)
+    phone.refuse(409, "mass_delete", {"collection": "workouts", "count": 200, "of": 210})
+    assert "confirm_deletes()" in phone.status().why
+    with phone.db.write() as tx:
+        save(tx, space(tx, PERSONAL), paused=None, confirm_deletes=True)
+    request = phone.step()
+    assert request is not None and body(request)["confirm_deletes"] is True
+    phone.put("workouts", title="next")
+    request = phone.device.next_request()
+    assert request is not None and "confirm_deletes" not in body(request)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(503, "unavailable"), (429, "rate_limited"), (500, "internal"), (409, "schema_ahead")]
+)
+def test_busy_waits_and_pushes_the_same_again(world: World, status: int, code: str) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    first = phone.refuse(status, code, retry_after_s=2)
+    assert phone.device.next_request() is None
+    wake = phone.device.next_wake_ms()
+    # Pending and refused for now: a timer is armed.
+    assert wake is not None and 2_000 <= wake < 3_000
+    world.tick(wake)
+    again = phone.device.next_request()
+    assert again is not None and body(again)["changes"] == body(first)["changes"]
+
+
+def test_no_answer_waits_longer_each_time_up_to_a_minute(world: World) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    waits = []
+    for _ in range(12):
+        assert phone.step("lost") is not None
+        wake = phone.device.next_wake_ms()
+        assert wake is not None
+        waits.append(wake)
+        world.tick(wake)
+    assert waits[0] < 1_000 and waits[-1] > 25_000 and max(waits) <= 60_000
+    assert "no network" in phone.status().why
+    phone.sync()
+    assert phone.status().why == ""
+
+
+def test_a_401_needs_a_sign_in_and_keeps_everything(world: World) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    phone.refuse(401, "unauthenticated")
+    assert phone.step() is None and phone.device.next_wake_ms() is None
+    assert "sign-in" in phone.status().why
+    world.settle()
+    world.assert_settled()
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b"{}", b'{"acked": "7"}'])
+def test_what_is_no_answer_of_the_protocol_changes_nothing(world: World, answer: bytes) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    request = phone.device.next_request()
+    assert request is not None
+    with pytest.raises(Unreachable):
+        phone.device.answer(request, Answer(200, answer))
+    phone.device.failed(request, "no answer")
+    assert states(phone) == [1]
+    world.settle()
+    world.assert_settled()
+
+
+def test_batches_hold_at_most_a_thousand_changes_and_never_split_a_group(world: World) -> None:
+    phone = ready(world)
+    groups = [[Write("goals", phone.new_id(), {"title": "g"}) for _ in range(400)] for _ in range(3)]
+    with phone.db.write() as tx:
+        from fitai_client.core.writing import write_groups
+
+        write_groups(tx, PERSONAL, groups)
+    request = phone.device.next_request()
+    assert request is not None
+    assert len(body(request)["changes"]) == 800
+    assert {change["group"] for change in body(request)["changes"]} == {1, 401}
+
+
+def test_batches_hold_at_most_a_mebibyte(world: World) -> None:
+    phone = ready(world)
+    with phone.db.write() as tx:
+        from fitai_client.core.writing import write_groups
+
+        write_groups(tx, PERSONAL, [[Write("goals", phone.new_id(), {"title": "x" * 60_000})] for _ in range(30)])
+    request = phone.device.next_request()
+    assert request is not None
+    assert 900_000 < len(request.body or "") <= 1024 * 1024
+
+
+def test_contexts_are_left_out_where_they_are_those_of_the_change_before(world: World) -> None:
+    phone, _, _, _, one = pair(world)
+    phone.put("sets", one, reps=2)
+    phone.put("sets", one, reps=3)
+    request = phone.device.next_request()
+    assert request is not None
+    assert ["context" in change for change in body(request)["changes"]] == [True, False]
+
+
+def test_a_gap_is_filled_from_the_kept_log(world: World) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    phone.sync()
+    phone.put("workouts", title="b")
+    phone.refuse(409, "gap", {"expected": 1})
+    request = phone.device.next_request()
+    assert request is not None
+    assert [change["n"] for change in body(request)["changes"]] == [1, 2] and body(request)["after"] is None
+
+
+def test_a_refused_text_is_followed_by_the_whole_document(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    phone.put("workouts", workout, notes="one")
+    phone.sync()
+    phone.put("workouts", workout, notes="one two")
+    request = phone.device.next_request()
+    assert request is not None
+    reply = {"acked": body(request)["changes"][-1]["n"], "life": "1", "cursor": "x"}
+    reply["rejected"] = [{"n": reply["acked"], "code": "bad_text", "field": "notes", "message": "no"}]
+    world.server.state.ledger.clear()
+    phone.device.answer(request, Answer(200, json.dumps(reply).encode()))
+    phone.put("workouts", workout, notes="one three")
+    fields = json.loads(phone.db.conn.execute("SELECT fields FROM log ORDER BY pos DESC LIMIT 1").fetchone()[0])
+
+    from fitai_client.core.text import laid_over
+
+    assert laid_over(None, fields["notes"]["yjs"])["text"] == "one three"
+    assert other is not phone
+
+
+def test_the_inbox_can_be_mended_resent_and_discarded(world: World) -> None:
+    phone, _, _, _, one = pair(world)
+    phone.put("sets", one, reps=10_001)
+    phone.sync()
+    phone.put("sets", one, reps=10_002)
+    phone.sync()
+    first, second = phone.inbox()
+    with phone.db.write() as tx:
+        inbox.resend(tx, first.no, {"reps": 100})
+        inbox.discard(tx, second.no)
+        with pytest.raises(NotFound):
+            inbox.discard(tx, second.no)
+        with pytest.raises(NotFound):
+            inbox.resend(tx, second.no)
+    assert value(phone, "sets", one, "reps") == 100
+    assert phone.inbox() == []
+    world.settle()
+    world.assert_settled()

@@ -1,0 +1,230 @@
+"""Rules 12 to 14 of device.md: a new device, and `resync`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fitai_client.core.spaces import PERSONAL, space
+from fitai_client.core.writing import Write
+from tests.client_sdk.test_rules_sending import body
+from tests.client_sdk.test_rules_showing import pair, value
+from tests.client_sdk.world import Phone, World
+
+
+def log_contexts(phone: Phone) -> list[dict[str, int]]:
+    return [json.loads(row[0]) for row in phone.db.conn.execute("SELECT context FROM log ORDER BY pos")]
+
+
+def up_to_first_page(phone: Phone) -> None:
+    while True:
+        request = phone.step()
+        assert request is not None
+        if request.kind == "snapshot":
+            return
+
+
+def many(world: World) -> tuple[Phone, list[str]]:
+    first = world.phone()
+    ids = [first.put("workouts", title=f"w{n}") for n in range(10)]
+    first.sync()
+    return first, ids
+
+
+def test_rule_12_each_page_shows_as_it_comes_newest_first(world: World) -> None:
+    _, ids = many(world)
+    phone = world.phone()
+    up_to_first_page(phone)
+    assert {record.id for record in phone.list("workouts")} == set(ids[-3:])
+    phone.sync()
+    assert {record.id for record in phone.list("workouts")} == set(ids)
+
+
+def test_rule_12_a_snapshot_goes_on_after_a_crash(world: World) -> None:
+    many(world)
+    phone = world.phone()
+    up_to_first_page(phone)
+    phone.restart()
+    kinds = []
+    while (request := phone.step()) is not None:
+        kinds.append((request.kind, "before" in request.query))
+    assert kinds.count(("snapshot", True)) == 3 and ("snapshot", False) not in kinds
+
+
+def test_rule_12_a_change_to_what_the_snapshot_brought_names_its_version(world: World) -> None:
+    _, ids = many(world)
+    phone = world.phone()
+    up_to_first_page(phone)
+    phone.put("workouts", ids[-1], title="seen")
+    phone.put("workouts", ids[0], title="unseen")
+    phone.put("workouts", title="new")
+    contexts = log_contexts(phone)
+    assert contexts[0] == world.server.state.acked
+    # What the snapshot has not brought is known to nobody here: naming it would bury it.
+    assert contexts[1] == {} and contexts[2] == {}
+    world.settle()
+    world.assert_settled()
+    assert value(phone, "workouts", ids[-1], "title") == "seen"
+    record = phone.get("workouts", ids[0])
+    assert record is not None and {record["title"], *(c.value for c in record.conflicts["title"])} == {"unseen", "w0"}
+
+
+def test_rule_12_own_changes_that_the_snapshots_record_has_are_laid_over_no_more(world: World) -> None:
+    _, ids = many(world)
+    phone = world.phone()
+    workout = phone.put("workouts", title="mine")
+    up_to_first_page(phone)
+    record = phone.get("workouts", workout)
+    assert record is not None and record.pending == ()
+    assert len(ids) == 10
+
+
+def test_rule_12_it_is_complete_with_the_first_pull(world: World) -> None:
+    first, ids = many(world)
+    phone = world.phone()
+    up_to_first_page(phone)
+    first.put("workouts", ids[0], title="moved meanwhile")
+    first.delete("workouts", ids[1])
+    first.sync()
+    phone.sync()
+    world.assert_settled()
+    with phone.db.write() as tx:
+        assert space(tx, PERSONAL).phase == "live"
+
+
+def lag(world: World, phone: Phone) -> None:
+    """The server forgets its tombstones, which `phone` has not seen."""
+    world.server.forget_tombstones()
+    world.server.state.lagging.add(phone.device_id())
+
+
+def test_rule_13_what_was_sent_is_repeated_for_its_verdicts_before_the_snapshot(world: World) -> None:
+    phone, other, workout, _, one = pair(world)
+    phone.put("sets", one, reps=10_001)
+    phone.step("unheard")
+    phone.put("sets", one, reps=5)
+    other.delete("workouts", other.put("workouts", title="x"))
+    other.sync()
+    lag(world, phone)
+    phone.device.wake()
+    kinds = []
+    while (request := phone.step()) is not None:
+        changes = [c["n"] for c in body(request).get("changes", [])]
+        kinds.append((request.kind, changes) if request.kind == "push" else (request.kind, []))
+    # All of it is refused; then what the server holds is asked about; then the snapshot; the rest after it.
+    assert kinds[:3] == [("push", [4, 5]), ("push", [4]), ("snapshot", [])]
+    assert phone.inbox()[0].code == "out_of_range"
+    assert workout
+
+
+def test_rule_13_what_neither_snapshot_nor_pull_brought_goes(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    other.delete("workouts", workout)
+    kept = other.put("workouts", title="kept")
+    other.sync()
+    lag(world, phone)
+    phone.put("workouts", title="makes it push")
+    phone.sync()
+    assert value(phone, "workouts", kept, "title") == "kept"
+    assert value(phone, "workouts", workout, "title") is None
+    world.settle()
+    world.assert_settled()
+
+
+def test_rule_13_what_is_shown_stays_until_the_snapshot_is_complete(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    other.delete("workouts", workout)
+    other.sync()
+    lag(world, phone)
+    phone.put("workouts", title="mine")
+    while (request := phone.step()) is not None and request.kind != "snapshot":
+        assert value(phone, "workouts", workout, "title") == "w"
+    phone.sync()
+    assert value(phone, "workouts", workout, "title") is None
+
+
+def test_rule_14_an_unsent_edit_of_what_is_gone_is_written_anew_as_one_group(world: World) -> None:
+    phone, other, workout, exercise, one = pair(world)
+    other.delete("workouts", workout)
+    other.sync()
+    phone.put("sets", one, reps=9)
+    lag(world, phone)
+
+    phone.sync()
+
+    entries = [entry.sent for (device, _), entry in world.server.state.ledger.items() if device == phone.device_id()]
+    assert [entry["op"] for entry in entries[3:]] == ["void", "put", "put", "put", "put"]
+    group: list[dict[str, Any]] = entries[4:]
+    assert len({entry["group"] for entry in group}) == 1
+    # Missing ancestors first, every field that was shown, then the edit.
+    assert [entry["id"] for entry in group] == [workout, exercise, one, one]
+    assert group[2]["fields"] == {"reps": 1, "workout_exercise": exercise} and group[3]["fields"] == {"reps": 9}
+    world.settle()
+    world.assert_settled()
+    assert value(other, "sets", one, "reps") == 9
+
+
+def test_rule_14_a_tombstone_that_is_still_held_waits(world: World) -> None:
+    phone, other, workout, _, one = pair(world)
+    other.delete("workouts", workout)
+    other.sync()
+    phone.put("sets", one, reps=9)
+    world.server.state.lagging.add(phone.device_id())
+    phone.sync()
+    world.settle()
+    world.assert_settled()
+    assert value(other, "sets", one, "reps") == 9
+    assert world.server.state.shown[("workouts", workout)]["values"]["title"] == "w"
+
+
+def test_rule_14_a_new_record_below_what_is_gone_brings_it_back(world: World) -> None:
+    phone, other, workout, exercise, _ = pair(world)
+    other.delete("workouts", workout)
+    other.sync()
+    fresh = phone.put("sets", workout_exercise=exercise, reps=77)
+    lag(world, phone)
+    world.settle()
+    world.assert_settled()
+    assert value(other, "sets", fresh, "reps") == 77
+    assert value(other, "workouts", workout, "title") == "w"
+
+
+def test_rule_14_what_the_server_lost_of_a_device_it_no_longer_knows_is_kept_as_recovered(world: World) -> None:
+    from fitai_client.core.undo import rewrite_recovered
+
+    phone = world.phone()
+    phone.put("workouts", title="old")
+    phone.sync()
+    backup = world.server.backup()
+    stranger = world.phone()
+    lost = stranger.put("workouts", title="lost")
+    stranger.sync()
+    phone.sync()
+    world.devices.remove(stranger)
+    stranger.db.close()
+    world.server.restore(backup)
+
+    world.settle()
+
+    assert value(phone, "workouts", lost, "title") is None
+    assert phone.status().recovered == 1
+    with phone.db.write() as tx:
+        assert rewrite_recovered(tx, PERSONAL) == 1
+    world.settle()
+    world.assert_settled()
+    assert value(phone, "workouts", lost, "title") == "lost"
+    assert phone.status().recovered == 0
+
+
+def test_rule_14_a_large_group_is_split_only_where_a_batch_would_not_hold_it(world: World) -> None:
+    phone, other, workout, exercise, _ = pair(world)
+    phone.write([Write("sets", phone.new_id(), {"workout_exercise": exercise, "reps": n}) for n in range(100, 700)])
+    phone.sync()
+    other.delete("workouts", workout)
+    other.sync()
+    phone.write(*[[Write("sets", r.id, {"tempo": f"x{n}"})] for n, r in enumerate(phone.list("sets"))])
+    lag(world, phone)
+    world.server.page = 1_000
+    world.settle()
+    world.assert_settled()
+    assert len(other.list("sets")) == 601

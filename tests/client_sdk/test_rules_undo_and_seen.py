@@ -1,0 +1,190 @@
+"""Rules 19 and 20 of device.md: undo, and `seen`. (Rule 18 needs a socket: test_client_live.py.)"""
+
+from __future__ import annotations
+
+import pytest
+
+from fitai_client.core.spaces import PERSONAL, space
+from fitai_client.core.undo import last_group, restore_deleted, undo_group
+from fitai_client.core.writing import Write
+from fitai_client.errors import NotFound
+from tests.client_sdk.test_rules_sending import body, ready
+from tests.client_sdk.test_rules_showing import pair, value
+from tests.client_sdk.world import Phone, World
+
+
+def restore(phone: Phone, collection: str, id: str) -> int:
+    with phone.db.write() as tx:
+        return restore_deleted(tx, PERSONAL, (collection, id))
+
+
+def undo(phone: Phone, before_pos: int = 1 << 62) -> int:
+    with phone.db.write() as tx:
+        return undo_group(tx, PERSONAL, last_group(tx, PERSONAL, before_pos))
+
+
+def test_rule_19_undoing_a_delete_writes_the_record_and_all_below_as_one_group(world: World) -> None:
+    phone, other, workout, exercise, one = pair(world)
+    phone.delete("workouts", workout)
+    world.settle()
+    assert other.shown() == {}
+    before = phone.db.conn.execute("SELECT MAX(pos) FROM log").fetchone()[0]
+
+    assert restore(phone, "workouts", workout) == 3
+
+    rows = phone.db.conn.execute("SELECT id, grp FROM log WHERE pos > ? ORDER BY pos", (before,)).fetchall()
+    assert [row[0] for row in rows] == [workout, exercise, one] and len({row[1] for row in rows}) == 1
+    world.settle()
+    world.assert_settled()
+    assert value(other, "sets", one, "reps") == 1
+
+
+def test_rule_19_it_writes_every_field(world: World) -> None:
+    phone = ready(world)
+    workout = phone.put("workouts", title="t", notes="words", tags=["a", "b"], status="active")
+    phone.sync()
+    phone.delete("workouts", workout)
+    phone.sync()
+    world.server.forget_tombstones()
+    restore(phone, "workouts", workout)
+    world.settle()
+    world.assert_settled()
+    record = phone.get("workouts", workout)
+    assert record is not None
+    assert (record["title"], record.text("notes"), record["tags"]) == ("t", "words", ["a", "b"])
+
+
+def test_rule_19_deleted_ones_above_come_back_too(world: World) -> None:
+    phone, _, workout, exercise, one = pair(world)
+    phone.delete("workouts", workout)
+    phone.sync()
+    assert restore(phone, "sets", one) == 3
+    assert phone.shown().keys() == {("workouts", workout), ("workout_exercises", exercise), ("sets", one)}
+    world.settle()
+    world.assert_settled()
+
+
+def test_rule_19_a_record_that_another_device_deleted_is_restored_from_what_was_kept(world: World) -> None:
+    phone, other, workout, _, one = pair(world)
+    other.delete("workouts", workout)
+    world.settle()
+    assert restore(phone, "workouts", workout) == 3
+    world.settle()
+    world.assert_settled()
+    assert value(other, "sets", one, "reps") == 1
+
+
+def test_rule_19_a_delete_that_is_not_sent_yet_can_be_undone(world: World) -> None:
+    phone, _, workout, _, one = pair(world)
+    phone.delete("workouts", workout)
+    assert undo(phone) == 3
+    assert value(phone, "sets", one, "reps") == 1
+    world.settle()
+    world.assert_settled()
+
+
+def test_rule_19_nothing_is_restored_that_shows_or_is_not_known(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    with pytest.raises(NotFound):
+        restore(phone, "workouts", workout)
+    with pytest.raises(NotFound):
+        restore(phone, "workouts", phone.new_id())
+
+
+def test_undo_writes_what_a_change_replaced(world: World) -> None:
+    phone, other, workout, _, one = pair(world)
+    phone.put("sets", one, reps=5)
+    phone.put("workouts", workout, tags=["a"], notes="first")
+    phone.put("workouts", workout, tags=["b"], notes="second")
+    assert undo(phone) == 1
+    record = phone.get("workouts", workout)
+    assert record is not None and (record["tags"], record.text("notes")) == (["a"], "first")
+    world.settle()
+    world.assert_settled()
+    assert other.get("workouts", workout)["tags"] == ["a"]  # type: ignore[index]
+
+
+def test_undo_of_a_group_undoes_all_of_it_and_a_create_by_a_delete(world: World) -> None:
+    phone, _, workout, exercise, one = pair(world)
+    fresh = phone.new_id()
+    phone.write([Write("sets", fresh, {"workout_exercise": exercise, "reps": 3}), Write("sets", one, {"reps": 4})])
+    assert undo(phone) == 2
+    assert phone.get("sets", fresh) is None and value(phone, "sets", one, "reps") == 1
+    assert workout
+    world.settle()
+    world.assert_settled()
+
+
+def test_undo_with_nothing_to_undo_does_nothing(world: World) -> None:
+    assert undo(world.phone()) == 0
+
+
+def seen_sent(world: World, phone: Phone) -> dict[str, int]:
+    return world.server.state.seen.get(phone.device_id(), {})
+
+
+def test_rule_20_seen_is_the_version_that_has_been_applied(world: World) -> None:
+    phone, other, _, _, one = pair(world)
+    other.put("sets", one, reps=2)
+    other.sync()
+    phone.sync()
+    assert seen_sent(world, phone) == world.server.state.acked
+
+
+def test_rule_20_seen_waits_for_open_forms(world: World) -> None:
+    phone, other, _, _, one = pair(world)
+    world.settle()
+    held = dict(world.server.state.acked)
+    phone.device.forms[1] = (PERSONAL, held)
+    other.put("sets", one, reps=2)
+    other.sync()
+    phone.sync()
+    assert seen_sent(world, phone) == held
+    del phone.device.forms[1]
+    phone.sync()
+    assert seen_sent(world, phone) == world.server.state.acked
+
+
+def test_rule_20_seen_is_not_sent_while_an_older_change_is_unanswered(world: World) -> None:
+    phone, other, _, _, one = pair(world)
+    phone.put("sets", one, reps=9)
+    other.put("sets", one, reps=2)
+    other.sync()
+    phone.take_delta()
+    request = phone.device.next_request()
+    # The change in this push does not know what the delta brought: promising that it does would be a lie.
+    assert request is not None and "seen" not in body(request)
+
+
+def test_rule_20_seen_goes_with_a_push_whose_changes_know_it(world: World) -> None:
+    phone, other, _, _, one = pair(world)
+    other.put("sets", one, reps=2)
+    other.sync()
+    phone.take_delta()
+    phone.put("sets", one, reps=9)
+    request = phone.device.next_request()
+    assert request is not None and body(request)["seen"] == world.server.state.acked
+
+
+def test_rule_20_seen_goes_at_least_once_a_day(world: World) -> None:
+    phone, other, _, _, one = pair(world)
+    phone.sync()
+    other.put("sets", one, reps=2)
+    other.sync()
+    phone.take_delta()
+    assert phone.step() is None
+    world.tick(24 * 3600 * 1000)
+    phone.device.live = {PERSONAL}
+    request = phone.step()
+    assert request is not None and body(request)["changes"] == [] and body(request)["seen"] == world.server.state.acked
+    with phone.db.write() as tx:
+        assert space(tx, PERSONAL).seen == world.server.state.acked
+
+
+def test_rule_20_a_viewer_sends_seen_by_a_push_without_changes(world: World) -> None:
+    phone = ready(world)
+    other = world.phone()
+    other.put("workouts", title="w")
+    other.sync()
+    phone.sync()
+    assert seen_sent(world, phone) == world.server.state.acked
