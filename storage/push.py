@@ -419,5 +419,6 @@ def _arrays(records: Sequence[StoredRecord], changes: Sequence[StoredChange]) ->
     }
     columns = list(zip(*changes, strict=True)) or [()] * len(StoredChange._fields)
     for name, column in zip(StoredChange._fields, columns, strict=True):
-        arrays[f"c_{name}"] = list(column)
+        # A column of nothing travels as one null, which `unnest` pads: most changes have no group and no verdict.
+        arrays[f"c_{name}"] = None if column and not any(value is not None for value in column) else list(column)
     return arrays

@@ -167,5 +167,6 @@ def folder_for(base: Path) -> Path:
 WARM: list[Step] = [
     (0, "workout", 0), (0, "exercise", 0), (0, "set", 0), (0, "set", 0), (0, "workout", 0),
     (0, "sync", 0), (1, "sync", 0), (2, "sync", 0), (1, "set", 1), (1, "sync", 0), (0, "server_backup", 0),
-    (0, "save_copy", 0), (1, "save_copy", 0), (2, "reps", 0), (2, "sync", 0), (0, "sync", 0), (1, "title", 0), (1, "ok", 0),
+    (0, "save_copy", 0), (1, "save_copy", 0), (2, "reps", 0), (2, "sync", 0), (0, "sync", 0), (1, "title", 0),
+    (1, "ok", 0),
 ]  # fmt: skip

@@ -15,7 +15,9 @@ import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from pycrdt import Doc, Text
@@ -189,7 +191,7 @@ class ModelServer:
     def _push(self, body: Json) -> Json:
         state, device, changes = self.state, body["device"], body["changes"]
         acked = state.acked.get(device, 0)
-        for before, after in zip(changes, changes[1:], strict=False):
+        for before, after in pairwise(changes):
             if after["n"] != before["n"] + 1:
                 raise Refusal(400, "malformed")
         matched = self._matched(device, body["after"], changes)
@@ -480,8 +482,6 @@ def _plain(value: Any) -> Any:
 
 
 def _time(ms: int) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
 
 

@@ -226,7 +226,7 @@ def test_rule_17_a_revoked_id_is_left_and_nothing_is_sent_twice(world: World) ->
 
 def test_rule_17_an_unknown_id_gives_everything_back_under_a_new_one(world: World) -> None:
     backup = world.server.backup()
-    phone, other, workout, exercise, one = pair(world)
+    _, other, workout, exercise, one = pair(world)
     world.server.restore(backup)
     world.settle()
     world.assert_settled()

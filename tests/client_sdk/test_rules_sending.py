@@ -42,6 +42,7 @@ def test_rule_8_sent_is_recorded_before_the_request_leaves(world: World) -> None
     phone.restart()
 
     assert states(phone) == [1]
+    assert phone.step().kind == "spaces"  # type: ignore[union-attr]
     again = phone.device.next_request()
     assert again is not None and body(again)["changes"] == body(request)["changes"]
 

@@ -9,6 +9,7 @@ import secrets
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -17,16 +18,19 @@ READY_TIMEOUT_S = 30.0
 
 
 class ServerProcess:
-    """One `fitai serve` over `database_url`, on a loopback port, as a process group of its own."""
+    """One `fitai serve` over `database_url`, on a loopback port, as a process group of its own.
 
-    def __init__(self, folder: Path, database_url: str | None) -> None:
+    `settings` are further FITAI_* variables: a secret shared with another server, a Redis.
+    """
+
+    def __init__(self, folder: Path, database_url: str | None, settings: Mapping[str, str] | None = None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         self._database_url = database_url or f"sqlite+aiosqlite:///{folder / 'server.db'}"
-        self._secret = secrets.token_hex(32)
+        self._settings = {"FITAI_SECRET_KEY": secrets.token_hex(32), "FITAI_LOG_LEVEL": "warning", **(settings or {})}
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -36,7 +40,7 @@ class ServerProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "api.command_line.main", "serve"),
                 *("--port", str(self.port), "--database-url", self._database_url),
-                env={**os.environ, "FITAI_SECRET_KEY": self._secret, "FITAI_LOG_LEVEL": "warning"},
+                env={**os.environ, **self._settings},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -75,6 +75,7 @@ class Client(SpaceHandle):
         self._loop = asyncio.get_running_loop()
         self._durable: asyncio.Task[None] | None = None
         self._undone: list[int] = []
+        self._closed = False
         self._forms = 0
         self._new_id = IdMaker(db.environment)
         self.watchers = Watchers()
@@ -133,7 +134,10 @@ class Client(SpaceHandle):
         await self.close()
 
     async def close(self) -> None:
-        """Stop syncing and close the database. Unsent changes wait in it for the next time."""
+        """Stop syncing and close the database. Unsent changes wait in it for the next time; again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         await self._live.stop()
         await self._sync.stop()
         if self._durable is not None:
@@ -247,6 +251,10 @@ class Client(SpaceHandle):
         except TimeoutError as error:
             why = (await self.status()).why
             raise WaitExpired(f"Not {stage} within {timeout_s:g} s. {why}".strip()) from error
+
+    async def wait_live(self) -> None:
+        """Wait until the server has welcomed this device's socket: from then on, what others write arrives at once."""
+        await self._live.wait_connected()
 
     async def confirm_deletes(self) -> None:
         """Answer yes to the server's question whether so many deletes are meant (status: mass_delete)."""

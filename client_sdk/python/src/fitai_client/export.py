@@ -54,7 +54,8 @@ def write_export(conn: sqlite3.Connection, path: Path) -> int:
 
 def _rows(conn: sqlite3.Connection, no: int) -> list[Any]:
     return conn.execute(
-        "SELECT collection, id, COALESCE(shown, body) FROM records WHERE space = ? AND alive = 1 ORDER BY collection, id",
+        "SELECT collection, id, COALESCE(shown, body) FROM records WHERE space = ? AND alive = 1"
+        " ORDER BY collection, id",
         (no,),
     ).fetchall()
 

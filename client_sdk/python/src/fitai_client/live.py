@@ -122,6 +122,10 @@ class Live:
             except FitaiError as error:
                 log.info("no socket: %s", error)
                 failures += 1
+            except Exception:
+                # A frame that no server of this protocol sends must not end following for good.
+                log.exception("the socket is dropped")
+                failures += 1
             await self._lost()
             ceiling = min(BACKOFF_MIN_S * 2 ** min(failures, 10), BACKOFF_MAX_S)
             # Jittered, so that a restarted server is not met by all at once.

@@ -107,11 +107,19 @@ class Loop:
             except FitaiError as error:
                 # A full disk, a locked file: nothing was changed, and the same is due again.
                 log.warning("syncing stopped for now: %s", error)
+                await self._stumble(str(error))
+            except Exception as error:
+                # A mistake in this package must not end syncing for good: its transaction was rolled back.
+                log.exception("syncing stopped for now")
+                await self._stumble(f"An error in this app: {type(error).__name__}.")
             wake_ms = await self._client.run(lambda db: self._device.next_wake_ms())
             timeout_s = IDLE_S if wake_ms is None else min(wake_ms / 1000, IDLE_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(timeout_s, 0.01)):
                     await self._wake.wait()
+
+    async def _stumble(self, reason: str) -> None:
+        await self._client.run(lambda db: self._device.stumbled(reason))
 
     async def _step(self) -> bool:
         """One request, if one is due."""

@@ -57,6 +57,11 @@ class Watch:
         self._ready = asyncio.Event()
         self._closed = False
 
+    @property
+    def waiting(self) -> int:
+        """How many records have changes that were not read yet."""
+        return len(self._waiting)
+
     def tell(self, change: Changed) -> None:
         """Take one change of the database; for the client."""
         space, collection, id, before, after = change

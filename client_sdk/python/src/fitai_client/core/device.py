@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from . import identity, leaving, pulling, pushing, recovery, vectors
+from . import digest, identity, leaving, pulling, pushing, recovery, vectors
 from .clock import parse_time
 from .database import LocalDatabase, Tx
 from .requests import Answer, Request, check
@@ -60,6 +60,7 @@ class Device:
         self._failures = 0
         self._pull_at_ms: dict[int, int] = {}
         self._batch_limit: dict[int, int] = {}
+        self._checks: dict[int, digest.Check] = {}
         self._want_spaces = True
         self._want_seen = False
         # Contexts that open forms hold, by form (rule 20).
@@ -79,6 +80,7 @@ class Device:
         with self.db.write(durable=True) as tx:
             request = self._decide(tx, now_ms)
             if request is None:
+                self._want_seen = False
                 return None
             if request.kind == "push":
                 pushing.send(tx, request)
@@ -105,37 +107,43 @@ class Device:
                 tx.execute("UPDATE spaces SET pull = 1 WHERE phase = 'live' AND pull = 0")
 
     def _decide(self, tx: Tx, now_ms: int) -> Request | None:
-        register = identity.register_request(tx, self.description)
-        if register is not None:
+        if (register := identity.register_request(tx, self.description)) is not None:
             return register
         if self._want_spaces or space(tx, 1).id is None:
             return identity.spaces_request(tx)
-        question = leaving.next_question(tx)
-        if question is not None:
-            found, one = question
-            after, lines = leaving.lines_to_ask(tx, found, one)
-            return pushing.build(tx, found, one, lines, after=after)
+        if (asked := self._left(tx)) is not None:
+            return asked
         for found in all_spaces(tx):
             request = self._for_space(tx, found, now_ms)
             if request is not None:
                 return request
         return None
 
+    def _left(self, tx: Tx) -> Request | None:
+        """What is due for an id that is being left (rule 17)."""
+        register = identity.register_request(tx, self.description)
+        question = leaving.next_question(tx)
+        if register is not None or question is None:
+            return register
+        found, one = question
+        after, lines = leaving.lines_to_ask(tx, found, one)
+        return pushing.build(tx, found, one, lines, after=after)
+
     def _for_space(self, tx: Tx, found: Space, now_ms: int) -> Request | None:
         if found.id is None or found.phase == "gone" or found.state != "member":
             return None
         device = current_device(tx)
+        if found.restate and found.phase == "live":
+            # Before a snapshot shows what the server still has.
+            recovery.restate(tx, found)
         if found.resync == "repeat":
-            one = stream(tx, found.no, device)
-            lines = recovery.step_resync(tx, found, one)
-            if lines:
-                return self._push(tx, found, one, lines)
+            repeated = recovery.step_resync(tx, found)
+            if repeated is not None:
+                return self._push(tx, found, *repeated)
             if leaving.leaving(tx):
-                return self._decide(tx, now_ms)
+                return self._left(tx)
         if found.resync == "ids":
             return recovery.ids_request(tx, found, device)
-        if found.restate and found.phase == "live":
-            recovery.restate(tx, found)
         if found.resync == "" and found.paused is None:
             request = self._push_due(tx, found, now_ms)
             if request is not None:
@@ -144,6 +152,12 @@ class Device:
             return pulling.snapshot_request(found, device)
         if found.phase == "settling" or found.pull or now_ms >= self._pull_at_ms.get(found.no, now_ms + 1):
             return self._pull(found, device)
+        if digest.due(found, now_ms):
+            check = self._checks.get(found.no)
+            if check is not None and check.cursor != found.cursor:
+                del self._checks[found.no]
+                check = None
+            return digest.digest_request(found, device, check)
         if found.no not in self.live and found.no not in self._pull_at_ms:
             self._pull_at_ms[found.no] = now_ms + POLL_EVERY_MS
         return None
@@ -184,12 +198,18 @@ class Device:
         for no, context in self.forms.values():
             if no == found.no:
                 seen = vectors.minimum(seen, context)
+        if not seen or seen == found.seen:
+            return None
         own = {one.device for one in streams(tx, found.no)}
         others = {device: n for device, n in seen.items() if device not in own}
-        for row in tx.all("SELECT DISTINCT context FROM log WHERE space = ? AND state < 2", (found.no,)):
-            if not vectors.at_least(vectors.decode(row[0]), others):
-                return None
-        return seen if seen and seen != found.seen else None
+        rows = tx.all(
+            "SELECT context FROM log WHERE space = ? AND state < 2 LIMIT ?", (found.no, BATCH_CHANGES_MAX + 1)
+        )
+        # A queue of more than one batch has changes behind it that nobody looked at.
+        known = len(rows) <= BATCH_CHANGES_MAX and all(
+            vectors.at_least(vectors.decode(text), others) for text in {row[0] for row in rows}
+        )
+        return seen if known else None
 
     def _seen_due(self, tx: Tx, found: Space, now_ms: int) -> bool:
         if found.version == found.seen or not found.version:
@@ -214,7 +234,7 @@ class Device:
         """
         body = answer.json()
         if answer.status in (200, 201):
-            check(request.kind, body)
+            check(request.kind, body, first=request.asked.get("before") is None)
         with self.db.write() as tx:
             self._note_clock(tx, request, body)
             if answer.status in (200, 201):
@@ -241,6 +261,8 @@ class Device:
                 pulling.apply_snapshot_page(tx, found, request, body)
             elif request.kind == "ids":
                 recovery.ids_answered(tx, found, request, body)
+            else:
+                self._compared(tx, found, request, body)
 
     def _pushed(self, tx: Tx, found: Space, request: Request, body: dict[str, Any]) -> None:
         self._batch_limit.pop(found.no, None)
@@ -271,6 +293,22 @@ class Device:
             self._staged[found.no] = (first, pages)
             return
         pulling.apply_pull(tx, found, first, pages)
+
+    def _compared(self, tx: Tx, found: Space, request: Request, body: dict[str, Any]) -> None:
+        check = self._checks.pop(found.no, None)
+        if request.kind == "repair" and check is not None and body["cursor"] == found.cursor == check.cursor:
+            pulling.show_repaired(tx, found, digest.gone(tx, found, body, check))
+            if check.keys:
+                self._checks[found.no] = check
+            return
+        going_on = digest.compare(tx, found, request, body, check)
+        if going_on is not None:
+            self._checks[found.no] = going_on
+
+    def stumbled(self, reason: str) -> None:
+        """Something on this side failed: wait as for a server that does not answer, and say so."""
+        self._wait(None)
+        self.problem = {"code": "stumbled", "message": reason}
 
     def delta(self, space_no: int, message: dict[str, Any]) -> bool:
         """Take a delta of the socket. False where it does not apply: the device then pulls."""

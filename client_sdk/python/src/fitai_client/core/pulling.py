@@ -22,13 +22,15 @@ from .records import (
     TOMBSTONE,
     Key,
     bury,
+    covered,
     drop,
     dumps,
     has_put_at_or_below,
     read_row,
     recompute,
+    settle,
+    stop_laying,
     touch_tree,
-    unlay_covered,
     watches_below,
 )
 from .recovery import snapshot_completed
@@ -40,6 +42,7 @@ __all__ = [
     "apply_pull",
     "apply_snapshot_page",
     "pull_request",
+    "show_repaired",
     "snapshot_request",
 ]
 
@@ -129,8 +132,10 @@ def apply_snapshot_page(tx: Tx, found: Space, request: Request, page: Json) -> b
         )
     elif asked["before"] != found.snap_before:
         return False
-    keys = _show_records(tx, found, page["records"], snap=found.snap)
-    unlay_covered(tx, found, keys)
+    keys = [(record["collection"], record["id"]) for record in page["records"]]
+    done = covered(tx, found, keys=keys)
+    stop_laying(tx, done)
+    _show_records(tx, found, page["records"], snap=found.snap)
     before = page.get("before")
     save(tx, found, snap_before=before, phase="snapshot" if before else "settling")
     return True
@@ -143,22 +148,31 @@ def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str
         latest[(record["collection"], record["id"])] = record
     new_life = found.life is not None and found.life != life
     settled = found.phase == "settling"
-    _show_records(tx, found, (r for r in latest.values() if not r.get("deleted")), snap=found.snap)
+    before = found.version
+    save(tx, found, cursor=cursor, life=life, version=dict(version), phase="live", snap_before=None, pull=False)
+    # What the merged records have is laid over no more, before they are shown: most of a pull is one's own changes.
+    done = covered(tx, found)
+    stop_laying(tx, done)
+    _show_records(tx, found, [r for r in latest.values() if not r.get("deleted")], snap=found.snap)
     for key, record in latest.items():
         if record.get("deleted"):
             bury(tx, found.no, key, record.get("seq"))
-    before = found.version
-    save(tx, found, cursor=cursor, life=life, version=dict(version), phase="live", snap_before=None, pull=False)
     _drop_orphans(tx, found, latest)
     if settled:
         snapshot_completed(tx, found, before)
-    unlay_covered(tx, found)
+    shown = {key for key, record in latest.items() if not record.get("deleted")}
+    settle(tx, found.no, dict.fromkeys(key for _, key in done if key not in shown), merged=True)
     for one in streams(tx, found.no):
         if one.device and (new_life or found.version.get(one.device, 0) < one.after_n):
             save_stream(tx, one, ask=True)
 
 
-def _show_records(tx: Tx, found: Space, records: Iterable[Json], *, snap: int) -> list[Key]:
+def show_repaired(tx: Tx, found: Space, records: Sequence[Json]) -> None:
+    """Show records that were found to differ at the space's own cursor."""
+    _show_records(tx, found, records, snap=found.snap)
+
+
+def _show_records(tx: Tx, found: Space, records: Sequence[Json], *, snap: int) -> None:
     """Write the bodies of records that are there. A page of thousands is one statement."""
     laid = {
         (row[0], row[1])
@@ -200,7 +214,6 @@ def _show_records(tx: Tx, found: Space, records: Iterable[Json], *, snap: int) -
         tx.executemany(
             "DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", [(found.no, *key) for key in returning]
         )
-    return keys
 
 
 def _anything_gone(tx: Tx, space: int) -> bool:

@@ -18,7 +18,7 @@ from ..collections import SCHEMA
 from . import vectors
 from .clock import rfc3339
 from .database import Tx
-from .records import Key, descendants, unlay, unlay_covered
+from .records import Laid, descendants, unlay
 from .requests import Request, space_path
 from .spaces import Space, Stream, save, save_stream, stream
 from .writing import BATCH_BYTES_MAX, BATCH_CHANGES_MAX
@@ -229,7 +229,17 @@ def judge(tx: Tx, found: Space, request: Request, upto: int, rejected: Iterable[
     hlc = tx.one("SELECT hlc FROM log WHERE space = ? AND device = ? AND n = ?", (found.no, one.device, upto))[0]
     save_stream(tx, one, after_n=upto, after_hlc=hlc)
     _refuse(tx, found, one.device, verdicts)
-    unlay_covered(tx, found)
+    merged = [
+        (pos, (collection, id))
+        for pos, n, collection, id, snap in tx.all(
+            "SELECT l.pos, l.n, l.collection, l.id, COALESCE(r.snap, 0) FROM log l LEFT JOIN records r"
+            " ON r.space = l.space AND r.collection = l.collection AND r.id = l.id"
+            " WHERE l.space = ? AND l.device = ? AND l.n BETWEEN ? AND ? AND l.laid = 1",
+            (found.no, one.device, first, upto),
+        )
+        if found.knows(snap, one.device, n)
+    ]
+    unlay(tx, found.no, merged, merged=True)
 
 
 def _groups_of(tx: Tx, space: int, device: str, verdicts: dict[int, Verdict]) -> list[list[int]]:
@@ -249,7 +259,7 @@ def _groups_of(tx: Tx, space: int, device: str, verdicts: dict[int, Verdict]) ->
 
 def _refuse(tx: Tx, found: Space, device: str, verdicts: dict[int, Verdict]) -> None:
     """Rule 10, for changes that the server has spent: inbox them, and what depends on them and never left."""
-    done: list[tuple[int, Key]] = []
+    done: list[Laid] = []
     for n, verdict in sorted(verdicts.items()):
         row = tx.one(
             "SELECT pos, op, collection, id, fields, verdict FROM log WHERE space = ? AND device = ? AND n = ?",
@@ -263,11 +273,11 @@ def _refuse(tx: Tx, found: Space, device: str, verdicts: dict[int, Verdict]) -> 
     if not done:
         return
     dependent = _never_sent_behind(tx, found.no, done)
-    unlay(tx, found.no, done)
+    unlay(tx, found.no, done, merged=False)
     void(tx, found, dependent, Verdict("depends", "It builds on a change that was refused."))
 
 
-def _never_sent_behind(tx: Tx, space: int, refused: list[tuple[int, Key]]) -> list[int]:
+def _never_sent_behind(tx: Tx, space: int, refused: list[Laid]) -> list[int]:
     """The positions of the later, never sent puts of these records and of what is below, groups whole."""
     found: set[int] = set()
     for pos, key in refused:
@@ -303,7 +313,7 @@ def void(tx: Tx, found: Space, positions: Sequence[int], verdict: Verdict) -> No
 
     Their numbers and hlcs stay; a void of a change that the server holds after all is skipped by it.
     """
-    done: list[tuple[int, Key]] = []
+    done: list[Laid] = []
     for pos in positions:
         row = tx.one("SELECT op, collection, id, fields, device, n FROM log WHERE pos = ?", (pos,))
         if row[0] == "void":
@@ -313,11 +323,11 @@ def void(tx: Tx, found: Space, positions: Sequence[int], verdict: Verdict) -> No
     blank(tx, found, done)
 
 
-def blank(tx: Tx, found: Space, done: Sequence[tuple[int, Key]]) -> None:
+def blank(tx: Tx, found: Space, done: Sequence[Laid]) -> None:
     """Turn changes into voids, without a word in the inbox."""
     for pos, _ in done:
         tx.execute("UPDATE log SET op = 'void', fields = NULL, grp = NULL, seen = NULL WHERE pos = ?", (pos,))
-    unlay(tx, found.no, list(done))
+    unlay(tx, found.no, done, merged=False)
 
 
 def refuse_all(tx: Tx, found: Space, verdict: Verdict) -> None:

@@ -13,7 +13,7 @@ Invariants
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..collections import CHILDREN, parent_of
@@ -27,9 +27,11 @@ __all__ = [
     "TOMBSTONE",
     "WAITING",
     "Key",
+    "Laid",
     "Row",
     "ancestors",
     "bury",
+    "covered",
     "descendants",
     "drop",
     "dumps",
@@ -37,14 +39,16 @@ __all__ = [
     "read_row",
     "recompute",
     "revive_above",
-    "settle_waiting",
+    "settle",
+    "stop_laying",
     "touch_tree",
     "unlay",
-    "unlay_covered",
     "watches_below",
 ]
 
 Key = tuple[str, str]
+# A change of the log that is laid over: its position, and the record it is of.
+Laid = tuple[int, Key]
 
 # The server never showed it; shows it; its tombstone came but waits; its tombstone came and applied.
 NONE, SHOWN, WAITING, TOMBSTONE = 0, 1, 2, 3
@@ -231,36 +235,59 @@ def drop(tx: Tx, space: int, key: Key, kind: str) -> None:
         recompute(tx, space, one)
 
 
-def unlay_covered(tx: Tx, space: Space, keys: Iterable[Key] | None = None) -> None:
-    """Stop laying over what a push has answered and the merged record has (rule 4); then tombstones may apply.
+def covered(tx: Tx, space: Space, *, keys: Iterable[Key] | None = None) -> list[Laid]:
+    """The changes that a push has answered and the merged record has (rule 4): they need be laid over no more.
 
-    keys: only changes of these records, where a snapshot's page brought them.
+    keys: only those of these records, which the snapshot that is coming has just brought.
     """
-    only = set(keys) if keys is not None else None
-    done = []
-    for pos, device, n, collection, id, snap in tx.all(
-        "SELECT l.pos, l.device, l.n, l.collection, l.id, COALESCE(r.snap, 0) FROM log l LEFT JOIN records r"
-        " ON r.space = l.space AND r.collection = l.collection AND r.id = l.id"
-        " WHERE l.space = ? AND l.laid = 1 AND l.state = 2",
-        (space.no,),
-    ):
-        if (only is None or (collection, id) in only) and space.knows(snap, device, n):
-            done.append((pos, (collection, id)))
-    unlay(tx, space.no, done)
+    if keys is None:
+        rows = tx.all(
+            "SELECT l.pos, l.device, l.n, l.collection, l.id, COALESCE(r.snap, 0) FROM log l LEFT JOIN records r"
+            " ON r.space = l.space AND r.collection = l.collection AND r.id = l.id"
+            " WHERE l.space = ? AND l.laid = 1 AND l.state = 2",
+            (space.no,),
+        )
+    else:
+        rows = [
+            (*row, *key, space.snap)
+            for key in keys
+            for row in tx.all(
+                "SELECT pos, device, n FROM log"
+                " WHERE space = ? AND collection = ? AND id = ? AND laid = 1 AND state = 2",
+                (space.no, *key),
+            )
+        ]
+    return [(pos, (collection, id)) for pos, device, n, collection, id, snap in rows if space.knows(snap, device, n)]
 
 
-def unlay(tx: Tx, space: int, done: list[tuple[int, Key]]) -> None:
-    """Stop laying over the log's entries at these positions."""
-    if not done:
-        return
+def stop_laying(tx: Tx, done: Iterable[Laid]) -> None:
+    """Take changes out of the overlay. The caller then settles what showed them (`settle`)."""
     tx.executemany("UPDATE log SET laid = 0 WHERE pos = ?", [(pos,) for pos, _ in done])
-    for key in dict.fromkeys(key for _, key in done):
+
+
+def settle(tx: Tx, space: int, keys: Iterable[Key], *, merged: bool) -> None:
+    """Show anew the records whose own changes stopped being laid over, and let waiting tombstones apply.
+
+    merged: the server took the changes, so what a tombstone drops now is kept aside as it showed with them; without
+    it, the changes were refused or withdrawn, and it is kept as it shows without them.
+    """
+    if merged:
+        settle_waiting(tx, space)
+    for key in keys:
         row = read_row(tx, space, key)
         if row is not None and not row.alive:
             touch_tree(tx, space, key)
         recompute(tx, space, key)
     settle_deleted(tx, space)
-    settle_waiting(tx, space)
+    if not merged:
+        settle_waiting(tx, space)
+
+
+def unlay(tx: Tx, space: int, done: Sequence[Laid], *, merged: bool) -> None:
+    """Stop laying over these changes, and settle what showed them."""
+    if done:
+        stop_laying(tx, done)
+        settle(tx, space, dict.fromkeys(key for _, key in done), merged=merged)
 
 
 def settle_deleted(tx: Tx, space: int) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from ..collections import COLLECTIONS, field_of, parent_of
 from . import pushing, text, vectors
 from .database import Tx
-from .leaving import leave
+from .leaving import leave, leaving
 from .records import (
     SHOWN,
     WAITING,
@@ -34,7 +34,7 @@ from .records import (
     revive_above,
 )
 from .requests import Request, space_path
-from .spaces import Space, Stream, current_device, restart_snapshot, save, save_stream
+from .spaces import Space, Stream, current_device, restart_snapshot, save, save_stream, streams
 from .writing import BATCH_BYTES_MAX, BATCH_CHANGES_MAX, Write, write_groups
 
 __all__ = [
@@ -100,21 +100,35 @@ def begin_resync(tx: Tx, found: Space, acked: int | None, *, of_push: bool) -> N
         restart_snapshot(tx, found)
         return
     save(tx, found, resync="repeat", resync_acked=acked)
+    for one in streams(tx, found.no):
+        # A push without changes is never refused so, and tells whether the server lost something (rule 15).
+        if one.after_n and acked is None:
+            save_stream(tx, one, ask=True)
 
 
-def step_resync(tx: Tx, found: Space, one: Stream) -> list[pushing.Line]:
-    """What is to be repeated before the snapshot; empty, and the snapshot is due, where nothing is left of it."""
-    lines = pushing.unanswered(tx, found, one.device, sent_only=True, upto=found.resync_acked)
-    if lines:
-        return lines
-    if found.resync_acked is not None and found.resync_acked < one.after_n:
-        acked = found.resync_acked
-        save(tx, found, resync_acked=None)
-        server_behind(tx, found, one, acked)
-        return pushing.unanswered(tx, found, one.device, sent_only=True)
-    save(tx, found, resync="snapshot", resync_acked=None)
-    restart_snapshot(tx, found)
-    return []
+def step_resync(tx: Tx, found: Space) -> tuple[Stream, list[pushing.Line]] | None:
+    """What is to be asked or repeated before the snapshot; None, and the snapshot is due, where nothing is left.
+
+    An empty list is a question (does the server hold `after`?).
+    """
+    current = current_device(tx)
+    for one in streams(tx, found.no):
+        if one.ask:
+            return one, []
+        upto = found.resync_acked if one.device == current else None
+        lines = pushing.unanswered(tx, found, one.device, sent_only=True, upto=upto)
+        if lines:
+            return one, lines
+        if upto is not None and upto < one.after_n:
+            save(tx, found, resync_acked=None)
+            server_behind(tx, found, one, upto)
+            lines = pushing.unanswered(tx, found, one.device, sent_only=True)
+            if lines:
+                return one, lines
+    if not leaving(tx):
+        save(tx, found, resync="snapshot", resync_acked=None)
+        restart_snapshot(tx, found)
+    return None
 
 
 def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
@@ -141,7 +155,9 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
         author = json.loads(row.body).get("updated_by")
         lost = before.get(author, 0) > found.version.get(author, 0)
         drop(tx, found.no, key, "recovered" if lost else "dropped")
-    save(tx, found, resync="ids" if asked else "", resync_acked=None)
+    # After a resync the digests are compared; a first snapshot has nothing of before to differ in.
+    checked_at = 0 if found.resync else tx.environment.now_ms()
+    save(tx, found, resync="ids" if asked else "", resync_acked=None, checked_at=checked_at)
 
 
 def ids_request(tx: Tx, found: Space, device: str) -> Request:

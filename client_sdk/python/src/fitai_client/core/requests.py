@@ -15,7 +15,7 @@ from ..errors import Unreachable
 
 __all__ = ["Answer", "Kind", "Request", "check", "space_path"]
 
-Kind = Literal["register", "spaces", "push", "pull", "snapshot", "ids", "digest", "bucket"]
+Kind = Literal["register", "spaces", "push", "pull", "snapshot", "ids", "digest", "bucket", "repair"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +69,19 @@ _PROMISED: Mapping[str, Mapping[str, type]] = {
     "spaces": {"spaces": list},
     "push": {"acked": int},
     "pull": {"records": list, "life": str, "cursor": str},
-    "snapshot": {"records": list, "life": str, "cursor": str, "version": dict},
+    "snapshot": {"records": list, "life": str},
     "ids": {"records": list},
+    "repair": {"records": list, "cursor": str},
     "digest": {"cursor": str, "buckets": dict},
     "bucket": {"cursor": str, "records": list},
     "delta": {"records": list, "life": str, "from": str, "to": str},
 }
 
 
-def check(kind: str, body: Mapping[str, Any]) -> None:
+def check(kind: str, body: Mapping[str, Any], *, first: bool = True) -> None:
     """See that an answer, or a delta, is what the protocol promises.
+
+    first: of a snapshot, its first page, which alone must say what its ceiling is.
 
     Raises:
         Unreachable: it is not; whatever wrote it is no server of this protocol.
@@ -86,6 +89,8 @@ def check(kind: str, body: Mapping[str, Any]) -> None:
     promised = dict(_PROMISED[kind])
     if kind == "pull" and not body.get("more"):
         promised["version"] = dict
+    if kind == "snapshot" and first:
+        promised |= {"cursor": str, "version": dict}
     for name, type in promised.items():
         if not isinstance(body.get(name), type):
             raise Unreachable(f"The answer to {kind} has no {name}: this is no answer of the protocol.")

@@ -1,0 +1,139 @@
+"""The live socket against the product's server: deltas, watching, `seen`, signals, restarts (and rule 18)."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from fitai_client import Client
+from tests.api.harness import PASSWORD, Server, until
+from tests.client_sdk.conftest import OpenPhone
+from tests.client_sdk.server import ServerProcess
+from tests.client_sdk.test_client_sync import MAIL, a_set
+
+WAIT_S = 20
+
+
+async def live_pair(url: str, open_phone: OpenPhone) -> tuple[Client, Client]:
+    phone, tablet = await open_phone("phone", url), await open_phone("tablet", url)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await tablet.sign_in(MAIL, PASSWORD)
+    for device in (phone, tablet):
+        await asyncio.wait_for(device.wait_live(), WAIT_S)
+    return phone, tablet
+
+
+async def test_what_one_device_writes_the_other_shows_without_asking(server: Server, open_phone: OpenPhone) -> None:
+    phone, tablet = await live_pair(server.url, open_phone)
+    watch = tablet.sets.watch()
+    workout, exercise, one = await a_set(phone)
+    change = await asyncio.wait_for(anext(watch), WAIT_S)
+    assert (change.id, change.before) == (one, None) and change.after is not None and change.after["reps"] == 8
+
+    narrow = tablet.sets.watch(workout=workout)
+    elsewhere = tablet.sets.watch(workout=phone.new_id())
+    await phone.sets.update(one, reps=9)
+    change = await asyncio.wait_for(anext(narrow), WAIT_S)
+    assert change.before is not None and (change.before["reps"], change.after["reps"]) == (8, 9)  # type: ignore[index]
+    await phone.workouts.delete(workout)
+    change = await asyncio.wait_for(anext(narrow), WAIT_S)
+    # Deleted with its workout: before is there, after is not.
+    assert change.before is not None and change.after is None
+    elsewhere.close()
+    assert [change async for change in elsewhere] == []
+    assert exercise
+
+
+async def test_a_watch_sees_ones_own_changes_and_joins_those_that_wait(lite: Server, open_phone: OpenPhone) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    async with phone.watch() as everything:
+        workout = await phone.workouts.create(title="a")
+        await phone.workouts.update(workout.id, title="b")
+        await phone.workouts.update(workout.id, title="c")
+        await until(lambda: everything.waiting == 1)
+        change = await anext(everything)
+    assert change.before is None and change.after is not None and change.after["title"] == "c"
+
+
+async def test_wait_for_seen_ends_when_another_device_has_it(server: Server, open_phone: OpenPhone) -> None:
+    phone, tablet = await live_pair(server.url, open_phone)
+    await phone.workouts.create(title="w")
+    await phone.wait_for("server", timeout_s=WAIT_S)
+    await phone.wait_for("seen", timeout_s=WAIT_S)
+    assert await tablet.workouts.count() == 1
+
+
+async def test_signals_reach_the_other_device(lite: Server, open_phone: OpenPhone) -> None:
+    phone, tablet = await live_pair(lite.url, open_phone)
+    frames = tablet.signals()
+    waiting = asyncio.ensure_future(anext(frames))
+    await asyncio.sleep(0)
+    assert await phone.signal("presence", {"resting": True})
+    frame = await asyncio.wait_for(waiting, WAIT_S)
+    assert frame["topic"] == "presence" and frame["body"] == {"resting": True}
+    await frames.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_server_that_comes_back_is_found_again_and_gets_what_waited(
+    sqlite_url: str, open_phone: OpenPhone
+) -> None:
+    process = ServerProcess(sqlite_url)
+    await process.start()
+    phone, tablet = await live_pair(process.url, open_phone)
+    await process.stop()
+    workout, _, one = await a_set(phone)
+    await process.start()
+    try:
+
+        async def arrived() -> bool:
+            return await tablet.sets.find(one) is not None
+
+        await until(arrived)
+        assert len(await tablet.sets.list(workout=workout)) == 1
+        assert (await phone.status()).pending == 0
+    finally:
+        await phone.close()
+        await tablet.close()
+        await process.stop()
+
+
+async def test_rule_18_the_replaced_twin_does_not_reconnect_by_itself(
+    lite: Server, open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", lite.url)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    second = await open_phone("phone", lite.url)
+
+    await asyncio.wait_for(second.wait_live(), WAIT_S)
+
+    async def replaced() -> bool:
+        return not (await phone.status()).live
+
+    await until(replaced)
+    # Both still write: a tab without the socket pushes over HTTP.
+    await phone.workouts.create(title="from the first")
+    await phone.wait_for("server", timeout_s=WAIT_S)
+    await second.workouts.create(title="from the second")
+    await second.wait_for("server", timeout_s=WAIT_S)
+    assert (await second.status()).live and not (await phone.status()).live
+    assert shutil.disk_usage(tmp_path).free
+
+
+async def test_a_cloned_phone_keeps_what_both_wrote(server: Server, open_phone: OpenPhone, tmp_path: Path) -> None:
+    phone = await open_phone("phone", server.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    workout, _, _ = await a_set(phone)
+    await phone.sync()
+    await phone.run(lambda db: db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+    shutil.copyfile(tmp_path / "phone.db", tmp_path / "clone.db")
+    clone = await open_phone("clone", server.url, background=False)
+    await phone.workouts.update(workout, title="phone's")
+    await clone.workouts.update(workout, title="clone's")
+    await phone.sync()
+    await clone.sync()
+    await phone.sync()
+    record = await phone.workouts.get(workout)
+    assert {record["title"], record.conflicts["title"][0].value} == {"phone's", "clone's"}
+    assert (await phone.status()).device != (await clone.status()).device
