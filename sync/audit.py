@@ -216,7 +216,7 @@ class Audit:
 
     async def _read(self, yjs: bytes) -> str | None:
         try:
-            return (await self.texts.read([yjs]))[0]
+            return (await self.texts.read([yjs]))[0].text
         except BadText:
             return None
 

@@ -22,7 +22,7 @@ from conflict.vectors import covers
 from storage.audit import AuditedRecord
 from storage.collections import COLLECTIONS
 from storage.push import Key, SpaceRow, StoredChange
-from sync.planner import DELETED, HIDDEN, SHOWN, STUB, deleted_body, shown_body
+from sync.bodies import DELETED, HIDDEN, SHOWN, STUB, deleted_body, shown_body
 from sync.validation import Rejection, check_put
 
 _RESTORE = "restore the database from a backup; devices push again what they hold"

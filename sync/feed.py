@@ -19,11 +19,11 @@ from storage import feed as store
 from storage.database import Database, Transaction
 from storage.push import SpaceRow
 from storage.spaces import membership
+from sync.bodies import DELETED, SHOWN, wire
 from sync.caller import Caller
 from sync.cursors import decode_before, decode_cursor, encode_before, encode_cursor, encode_mark
 from sync.errors import Malformed, NotFound
 from sync.limits import Limits
-from sync.planner import DELETED, SHOWN, wire
 
 _encode = msgspec.json.Encoder().encode
 

@@ -137,8 +137,8 @@ class History:
             )
             state = kernel.apply(state, change, spec.rules)
         for name, update in kernel.unread_texts(state):
-            (text,) = await self.texts.read([update])
-            state = kernel.with_text(state, name, text)
+            (read,) = await self.texts.read([update])
+            state = kernel.with_text(state, name, read.text)
         return state
 
     async def _difference(self, key: Key, now: RecordState, then: RecordState, *, whole: bool) -> dict[str, Any]:

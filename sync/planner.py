@@ -22,18 +22,17 @@ from typing import Any
 import msgspec
 
 from conflict import record as kernel
-from conflict.clock import clamp, rfc3339, wall_ms
+from conflict.clock import clamp
 from conflict.errors import KernelError
 from conflict.record import EMPTY, Change, RecordState
 from conflict.vectors import cut, merged
 from storage.collections import COLLECTIONS, CollectionSpec
 from storage.push import Key, SpaceRow, StoredChange, StoredRecord
+from sync.bodies import DELETED, HIDDEN, SHOWN, STUB, deleted_body, shown_body
 from sync.limits import Limits
 from sync.messages import Rejected, SentChange
 from sync.texts import BadText, TextReader
 from sync.validation import Rejection, check_id, check_put
-
-SHOWN, DELETED, HIDDEN, STUB = 0, 1, 2, 3
 
 _encode = msgspec.json.Encoder().encode
 
@@ -240,8 +239,8 @@ class Planner:
         unread = kernel.unread_texts(state)
         if unread:
             texts = await self.texts.read([update for _, update in unread])
-            for (name, _), text in zip(unread, texts, strict=True):
-                state = kernel.with_text(state, name, text)
+            for (name, _), read in zip(unread, texts, strict=True):
+                state = kernel.with_text(state, name, read.text, read.compacted)
         return state
 
     def _remember(self, entry: Entry) -> None:
@@ -460,37 +459,3 @@ def _counted(row: StoredRecord | None) -> int:
 
 def _weight(row: StoredRecord | None) -> int:
     return 0 if row is None else len(row.body) + len(row.state)
-
-
-def shown_body(key: Key, state: RecordState, spec: CollectionSpec) -> bytes:
-    """The record as it is served, without its seq: the same bytes on disk, on the wire and in the delta."""
-    shown = kernel.show(state, spec.rules)
-    body: dict[str, Any] = {"collection": key[0], "id": key[1], "deleted": False, "values": shown.values}
-    if shown.conflicts:
-        body["conflicts"] = {
-            name: [
-                {"value": loser.value, "device": loser.device, "at": rfc3339(wall_ms(loser.hlc))} for loser in losers
-            ]
-            for name, losers in shown.conflicts.items()
-        }
-    body["updated_at"] = rfc3339(wall_ms(state.at)) if state.at else None
-    body["updated_by"] = state.by or None
-    return _encode(body)
-
-
-def deleted_body(key: Key, state: RecordState) -> bytes:
-    """The record's tombstone as it is served, without its seq."""
-    return _encode(
-        {
-            "collection": key[0],
-            "id": key[1],
-            "deleted": True,
-            "updated_at": rfc3339(wall_ms(state.at)),
-            "updated_by": state.by,
-        }
-    )
-
-
-def wire(seq: int, body: bytes) -> bytes:
-    """A stored body as it goes over the wire, without being parsed."""
-    return b'{"seq":%d,%b' % (seq, body[1:])

@@ -70,7 +70,8 @@ SIGNALS_PER_S: Final = 20
 CONTROLS_PER_S: Final = 50
 CONTROLS_BURST: Final = SPACES_MAX * 2
 
-_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+# A space's or a device's id, as far as a database can be asked for it: Postgres takes no U+0000.
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"\A[^\0]*\Z")]
 _Token = Annotated[str, msgspec.Meta(max_length=8_192)]
 _Id = Annotated[str, msgspec.Meta(max_length=128)] | Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 

@@ -24,14 +24,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from conflict import clock
-from conflict.values import json_equal
 from conflict.vectors import cut, merged
 from storage import push as store
 from storage.collections import SCHEMA
 from storage.counts import count_devices, count_shown
 from storage.database import Database, Transaction
 from storage.errors import Busy
-from storage.push import Opened, SpaceRow, StoredChange, VoterRow
+from storage.push import Opened, SpaceRow, VoterRow
 from sync.bus import Bus
 from sync.caller import Caller
 from sync.cursors import decode_cursor, encode_cursor
@@ -54,13 +53,12 @@ from sync.errors import (
 )
 from sync.limits import Limits
 from sync.messages import PushRequest, Rejected, SentChange
-from sync.planner import Plan, Planner, ledger_name, named_keys
+from sync.planner import Plan, Planner, named_keys
+from sync.repeats import Repeated, compare
 from sync.texts import TextReader
 
 # A serialization failure on one space means another push was there; three more tries end nearly all of them.
 BUSY_RETRIES = 3
-
-_decode = msgspec.json.decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +105,6 @@ class Answer:
                 "bytes_max": self.limits.bytes_max,
             },
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Repeated:
-    """What comparing a request with the ledger found."""
-
-    matched: int | None
-    rejected: list[Rejected]
-    clamped: list[int]
-    forked: bool
-    context: dict[str, int] | None
 
 
 @dataclass(frozen=True)
@@ -291,24 +278,24 @@ class Writer:
         opened: Opened,
         request: PushRequest,
         held: list[SentChange],
-    ) -> _Repeated:
+    ) -> Repeated:
         if opened.device_user != caller.user:
             raise UnknownDevice(details={"matched": 0, "rejected": []})
         stored = await store.read_changes(tx, opened.space.id, request.device, held[0].n, held[-1].n) if held else []
         repeated = compare(request, opened.after, held, stored)
         if opened.device_revoked:
-            raise DeviceRevoked(details=_fork_details(repeated))
+            raise DeviceRevoked(details=repeated.details())
         return repeated
 
     def _check_rights(self, opened: Opened, request: PushRequest) -> None:
         if opened.role == "viewer" and any(change.op != "void" for change in request.changes):
             raise ReadOnly()
 
-    def _check_numbers(self, opened: Opened, request: PushRequest, acked: int, repeated: _Repeated) -> None:
+    def _check_numbers(self, opened: Opened, request: PushRequest, acked: int, repeated: Repeated) -> None:
         if request.after is not None and request.after.n > acked:
             raise ServerBehind(details={"acked": acked})
         if repeated.forked:
-            raise DeviceForked(details=_fork_details(repeated))
+            raise DeviceForked(details=repeated.details())
         if request.changes and request.changes[0].n > acked + 1:
             raise Gap(details={"expected": acked + 1})
 
@@ -404,53 +391,6 @@ def _server_changes(space: SpaceRow, writes: Sequence[ServerWrite], now_ms: int)
             )
         )
     return changes, hlc
-
-
-def compare(
-    request: PushRequest, after: StoredChange | None, held: list[SentChange], stored: list[StoredChange]
-) -> _Repeated:
-    """Hold what the device says the server has against the ledger, as it was sent and never as it was clamped."""
-    ledger = {change.n: change for change in stored}
-    rejections: list[Rejected] = []
-    clamped: list[int] = []
-    first = request.changes[0].n if request.changes else None
-    if request.after is None and first is not None and first > 1:
-        return _Repeated(None, [], [], True, None)
-    if request.after is not None and (after is None or after.hlc != request.after.hlc):
-        return _Repeated(None, [], [], True, None)
-    matched = request.after.n if request.after is not None else 0
-    context: dict[str, int] | None = None
-    for sent in held:
-        known = ledger.get(sent.n)
-        if known is None or not _same(sent, known):
-            return _Repeated(matched, rejections, clamped, True, None)
-        matched = sent.n
-        context = sent.context if sent.context is not None else context
-        if known.verdict is not None:
-            rejections.append(Rejected(sent.n, **_decode(known.verdict)))
-        if known.clamped_hlc is not None:
-            clamped.append(sent.n)
-    return _Repeated(matched, rejections, clamped, False, context)
-
-
-def _same(sent: SentChange, known: StoredChange) -> bool:
-    if sent.hlc != known.hlc:
-        return False
-    if sent.op == "void" and known.op != "void":
-        # A void stands for a change that was never accepted: what was accepted is not withdrawn by it.
-        return True
-    if known.op == "void":
-        return True
-    return (
-        sent.op == known.op
-        and ledger_name(sent.collection) == known.collection
-        and ledger_name(sent.id) == known.id
-        and json_equal(sent.fields or {}, _decode(known.fields) if known.fields else {})
-    )
-
-
-def _fork_details(repeated: _Repeated) -> dict[str, Any]:
-    return {"matched": repeated.matched, "rejected": msgspec.to_builtins(repeated.rejected)}
 
 
 def _check_cursor(opened: Opened, request: PushRequest, acked: int) -> None:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from conflict.errors import BadText
-from conflict.text import read_text, rewrite_text
+from conflict.text import COMPACT_ABOVE_BYTES, compact, read_text, rewrite_text
 from sync.texts import LENGTH, ReadTexts, RewriteText, TextAnswer
 
 # A text of 256 KiB needs far less; a bomb ends here and not in the machine's swap.
@@ -29,10 +29,21 @@ def answer(question: ReadTexts | RewriteText) -> TextAnswer:
     """Read, or rewrite; what cannot be read is an answer too."""
     try:
         if isinstance(question, ReadTexts):
-            return TextAnswer(texts=[read_text(update) for update in question.updates])
+            updates = question.updates
+            return TextAnswer(
+                texts=[read_text(update) for update in updates], compacted=[_compacted(update) for update in updates]
+            )
         return TextAnswer(update=rewrite_text(question.update, question.text))
     except (BadText, MemoryError) as error:
         return TextAnswer(error=str(error) or "the text needs too much memory")
+
+
+def _compacted(update: bytes) -> bytes | None:
+    """A smaller state of a large document, without the characters that were deleted; None where there is none."""
+    if len(update) < COMPACT_ABOVE_BYTES:
+        return None
+    smaller = compact(update)
+    return smaller if len(smaller) < len(update) else None
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:

@@ -15,6 +15,7 @@ import asyncio
 import struct
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -29,11 +30,19 @@ class BadText(Exception):
     """An update whose text cannot be read; the change that brought it is rejected as `bad_text`."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReadText:
+    """One text: its string, and a smaller Yjs state of the same document where that was worth making."""
+
+    text: str
+    compacted: bytes | None = None
+
+
 class TextReader(Protocol):
     """What the write path asks of a reader of texts."""
 
-    async def read(self, updates: Sequence[bytes]) -> list[str]:
-        """The text of each document, given its merged update. Raises BadText where one cannot be read."""
+    async def read(self, updates: Sequence[bytes]) -> list[ReadText]:
+        """Each document, given its merged update. Raises BadText where one cannot be read."""
         ...
 
     async def rewrite(self, update: bytes, text: str) -> bytes:
@@ -56,6 +65,8 @@ class RewriteText(msgspec.Struct, tag="rewrite"):
 
 class TextAnswer(msgspec.Struct):
     texts: list[str] | None = None
+    # For each text its smaller state, or None.
+    compacted: list[bytes | None] | None = None
     update: bytes | None = None
     error: str | None = None
 
@@ -74,13 +85,13 @@ class ProcessTextReader:
         self._turn = asyncio.Lock()
         self.kills = 0
 
-    async def read(self, updates: Sequence[bytes]) -> list[str]:
+    async def read(self, updates: Sequence[bytes]) -> list[ReadText]:
         if not updates:
             return []
         answer = await self._ask(ReadTexts(list(updates)))
-        if answer.texts is None:
+        if answer.texts is None or answer.compacted is None:
             raise BadText(answer.error or "the text cannot be read")
-        return answer.texts
+        return [ReadText(*pair) for pair in zip(answer.texts, answer.compacted, strict=True)]
 
     async def rewrite(self, update: bytes, text: str) -> bytes:
         answer = await self._ask(RewriteText(update, text))

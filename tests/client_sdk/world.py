@@ -81,6 +81,7 @@ class World:
                 assert tx.one("SELECT COUNT(*) FROM log WHERE laid = 1")[0] == 0, f"{phone.path.name} still lays over"
                 assert tx.one("SELECT COUNT(*) FROM records WHERE status <> 1")[0] == 0
                 assert space(tx, PERSONAL).version == self.server.state.acked
+            assert "bucket" not in phone.asked, f"the digest of {phone.path.name} differed"
             shown = phone.shown()
             assert shown.keys() == served.keys(), phone.path.name
             for key, record in served.items():
@@ -131,6 +132,7 @@ class Phone:
     db: LocalDatabase = field(init=False)
     device: Device = field(init=False)
     late: list[tuple[Request, Answer]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.open()
@@ -237,6 +239,7 @@ class Phone:
         if fate == "lost":
             self.device.failed(request, "no network")
             return request
+        self.asked.append(request.kind)
         answer = self.world.server.handle(request)
         if fate == "twice":
             answer = self.world.server.handle(request)

@@ -151,7 +151,7 @@ async def join(server: Server) -> Person:
     return Person(server, made["user"]["id"], token, made["refresh_token"], device, personal)
 
 
-async def send_raw(server: Server, data: bytes, *, end: bool = True) -> bytes:
+async def send_raw(server: Server, data: bytes, *, end: bool = False) -> bytes:
     """Send bytes as they are; what the server says until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:

@@ -1,9 +1,12 @@
 from __future__ import annotations
-import asyncio, json, pytest
+import asyncio, json, pytest, time, base64, gzip
+from urllib.parse import quote
 from tests.security.conftest import *
 from tests.security.harness import *
+from tests.security.harness import resident_bytes
+from tests.security.harness import *
 
-ODD = ["\0", "a\0b", "x"*128, "x"*129, "é"*100, "\ud83d\ude00", "../..", "%00", "\r\nX: y", "' OR 1=1 --", "\x7f", "\u202e"]
+ODD = ["\0", "a\0b", "x"*128, "x"*129, "é"*100, "\U0001F600", "../..", "%00", "\r\nX: y", "' OR 1=1 --", "\x7f", "\u202e"]
 
 async def test_socket_odd_space(mallory, caplog):
     for i, odd in enumerate(ODD):

@@ -19,13 +19,17 @@ def document(text: str) -> bytes:
     return doc.get_update()
 
 
+async def texts_of(reader: ProcessTextReader, *updates: bytes) -> list[str]:
+    return [read.text for read in await reader.read(updates)]
+
+
 async def test_a_text_is_read_in_the_child_and_rewritten_there() -> None:
     reader = ProcessTextReader()
     try:
-        assert await reader.read([document("one"), document("two")]) == ["one", "two"]
+        assert await texts_of(reader, document("one"), document("two")) == ["one", "two"]
         before = document("before")
         update = await reader.rewrite(before, "after")
-        assert await reader.read([pycrdt.merge_updates(before, update)]) == ["after"]
+        assert await texts_of(reader, pycrdt.merge_updates(before, update)) == ["after"]
     finally:
         await reader.close()
 
@@ -37,7 +41,7 @@ async def test_a_reading_that_never_ends_is_killed_and_the_next_one_works() -> N
             await reader.read([document("x" * 40_000)])
         assert reader.kills == 1
         reader._read_timeout_s = 30.0
-        assert await reader.read([document("fine")]) == ["fine"]
+        assert await texts_of(reader, document("fine")) == ["fine"]
     finally:
         await reader.close()
 
@@ -51,7 +55,7 @@ async def test_a_cancelled_reading_leaves_no_answer_for_the_next() -> None:
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        assert await reader.read([document("mine")]) == ["mine"]
+        assert await texts_of(reader, document("mine")) == ["mine"]
     finally:
         await reader.close()
 
@@ -94,3 +98,19 @@ async def test_an_update_whose_predecessors_are_missing_is_kept_and_shows_when_t
     await phone.push(phone.put("workouts", workout, notes={"yjs": base64.b64encode(first).decode()}))
     (record,) = await phone.pull()
     assert record["values"]["notes"]["text"] == "felt strong"
+
+
+async def test_a_text_that_is_written_over_and_over_does_not_fill_its_record(world: World) -> None:
+    phone = await world.device()
+    workout = world.uuid()
+    doc = pycrdt.Doc()
+    doc["text"] = text = pycrdt.Text()
+    for number in range(30):
+        before = doc.get_state()
+        text.clear()
+        text += f"{number:04}" * 4_000
+        update = {"yjs": base64.b64encode(doc.get_update(before)).decode()}
+        answer = await phone.push(phone.put("workouts", workout, notes=update))
+        assert answer.rejected == []
+    (record,) = await phone.pull()
+    assert record["values"]["notes"]["text"] == "0029" * 4_000

@@ -1,0 +1,82 @@
+"""Everything may be sent twice: holding what a device sends again against the ledger.
+
+What was sent is compared as it was sent, never as it was clamped or cut: stamp, collection, id, operation and fields,
+as JSON values. A difference means that two installations wear one id, or that an old copy of a device came back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from conflict.values import json_equal
+from storage.push import StoredChange
+from sync.messages import PushRequest, Rejected, SentChange
+from sync.planner import ledger_name
+
+_decode = msgspec.json.decode
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """What comparing a request with the ledger found.
+
+    matched: the last number up to which the ledger holds just what was sent; None where `after` itself differs.
+    rejected, clamped: the verdicts of the repeated changes, as they were given the first time. forked: something
+    differs. context: the last one that a repeated change named, which the next change inherits.
+    """
+
+    matched: int | None
+    rejected: list[Rejected]
+    clamped: list[int]
+    forked: bool
+    context: dict[str, int] | None
+
+    def details(self) -> dict[str, Any]:
+        """What the device is told where it has to take another id."""
+        return {"matched": self.matched, "rejected": msgspec.to_builtins(self.rejected)}
+
+
+def compare(
+    request: PushRequest, after: StoredChange | None, held: list[SentChange], stored: list[StoredChange]
+) -> Repeated:
+    """Hold what the device says the server has against the ledger, as it was sent and never as it was clamped."""
+    ledger = {change.n: change for change in stored}
+    rejections: list[Rejected] = []
+    clamped: list[int] = []
+    first = request.changes[0].n if request.changes else None
+    if request.after is None and first is not None and first > 1:
+        return Repeated(None, [], [], True, None)
+    if request.after is not None and (after is None or after.hlc != request.after.hlc):
+        return Repeated(None, [], [], True, None)
+    matched = request.after.n if request.after is not None else 0
+    context: dict[str, int] | None = None
+    for sent in held:
+        known = ledger.get(sent.n)
+        if known is None or not _same(sent, known):
+            return Repeated(matched, rejections, clamped, True, None)
+        matched = sent.n
+        context = sent.context if sent.context is not None else context
+        if known.verdict is not None:
+            rejections.append(Rejected(sent.n, **_decode(known.verdict)))
+        if known.clamped_hlc is not None:
+            clamped.append(sent.n)
+    return Repeated(matched, rejections, clamped, False, context)
+
+
+def _same(sent: SentChange, known: StoredChange) -> bool:
+    if sent.hlc != known.hlc:
+        return False
+    if sent.op == "void" and known.op != "void":
+        # A void stands for a change that was never accepted: what was accepted is not withdrawn by it.
+        return True
+    if known.op == "void":
+        return True
+    return (
+        sent.op == known.op
+        and ledger_name(sent.collection) == known.collection
+        and ledger_name(sent.id) == known.id
+        and json_equal(sent.fields or {}, _decode(known.fields) if known.fields else {})
+    )

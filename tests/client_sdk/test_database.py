@@ -1,0 +1,212 @@
+"""The local database: crashes at any statement, damage, versions, durability."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fitai_client.core.database import LocalDatabase
+from fitai_client.core.device import Device
+from fitai_client.core.environment import system
+from fitai_client.core.spaces import PERSONAL
+from fitai_client.core.writing import Write, write_groups
+from fitai_client.errors import DatabaseError, InvalidWrite
+from tests.client_sdk.test_rules_showing import pair
+from tests.client_sdk.world import World
+
+DESCRIPTION = {"name": "p", "platform": "test", "app_version": "1"}
+
+
+def test_a_copy_taken_between_any_two_statements_goes_on_without_loss_or_doubling(world: World, tmp_path: Path) -> None:
+    phone, other, workout, exercise, one = pair(world)
+    copies: list[tuple[Path, object]] = []
+
+    def take(statement: str) -> None:
+        if "durable" in statement or statement.startswith(("PRAGMA", "SELECT")):
+            return
+        path = tmp_path / f"copy{len(copies)}.db"
+        for suffix in ("", "-wal"):
+            source = phone.path.with_name(phone.path.name + suffix)
+            if source.exists():
+                shutil.copyfile(source, f"{path}{suffix}")
+        copies.append((path, world.server.backup()))
+
+    other.put("sets", one, reps=70)
+    other.sync()
+    phone.db.conn.set_trace_callback(take)
+    with phone.db.write() as tx:
+        write_groups(
+            tx,
+            PERSONAL,
+            [[Write("sets", one, {"reps": 50}), Write("workouts", workout, {"title": "crash"})]],
+        )
+        write_groups(tx, PERSONAL, [[Write("workout_exercises", exercise, op="delete")]])
+    phone.device.wake(pull=True, spaces=True, seen=True)
+    while (request := phone.device.next_request()) is not None:
+        phone.device.answer(request, world.server.handle(request))
+    phone.db.conn.set_trace_callback(None)
+    assert len(copies) > 40
+
+    counts = set()
+    for path, state in copies[:: max(len(copies) // 25, 1)]:
+        again = World(tmp_path)
+        again.server.state = copy.deepcopy(state)  # type: ignore[assignment]
+        again.now = world.now
+        victim = again.phone()
+        victim.go_back_to(path)
+        # go_back_to copies the main file; what was committed since the last checkpoint is in the log beside it.
+        victim.db.conn.close()
+        wal = path.with_name(path.name + "-wal")
+        if wal.exists():
+            shutil.copyfile(wal, victim.path.with_name(victim.path.name + "-wal"))
+        shutil.copyfile(path, victim.path)
+        victim.open()
+        victim.assert_consistent()
+        number = victim.db.conn.execute("SELECT COUNT(*) FROM log").fetchone()[0]
+        counts.add(number)
+        again.settle()
+        again.assert_settled()
+        dots = list(again.server.state.ledger)
+        assert len(dots) == len(set(dots))
+        titles = [e.sent for e in again.server.state.ledger.values() if e.sent.get("fields") == {"title": "crash"}]
+        assert len(titles) == (1 if number > 3 else 0)
+        again.close()
+        for suffix in ("", "-wal", "-shm"):
+            victim.path.with_name(victim.path.name + suffix).unlink(missing_ok=True)
+    # Before the commit there is nothing of the writes, after it there is all of them.
+    assert counts == {3, 6}
+
+
+KILLED = """
+import os, sys
+from fitai_client.core.database import LocalDatabase
+from fitai_client.core.device import Device
+from fitai_client.core.environment import system
+from fitai_client.core.writing import Write, write_groups
+db = LocalDatabase(sys.argv[1], system())
+Device(db, {"name": "p", "platform": "t", "app_version": "1"})
+count = 0
+def trace(statement):
+    global count
+    count += 1
+    if count == int(sys.argv[2]):
+        os.kill(os.getpid(), 9)
+db.conn.set_trace_callback(trace)
+for n in range(3):
+    with db.write() as tx:
+        write_groups(tx, 1, [[Write("workouts", f"0193575e-0000-7000-8000-0000000000{n}{m}", {"title": "w"}) for m in range(2)]])
+    print(n, flush=True)
+"""
+
+
+@pytest.mark.parametrize("at", [5, 14, 22, 30])
+def test_a_process_killed_at_a_statement_leaves_whole_groups(tmp_path: Path, at: int) -> None:
+    path = tmp_path / "killed.db"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(path), str(at)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -9, done.stderr
+    told = len(done.stdout.split())
+    db = LocalDatabase(path, system())
+    written = db.conn.execute("SELECT COUNT(*) FROM log").fetchone()[0]
+    shown = db.conn.execute("SELECT COUNT(*) FROM records").fetchone()[0]
+    last = db.conn.execute("SELECT COALESCE(MAX(last_n), 0) FROM streams").fetchone()[0]
+    # Whoever was told that a write is there finds it there; nothing is there by half.
+    assert written == shown == last and written % 2 == 0 and told * 2 <= written <= told * 2 + 2
+    db.close()
+
+
+def test_an_error_rolls_everything_back(world: World) -> None:
+    phone = world.phone()
+    with pytest.raises(InvalidWrite), phone.db.write() as tx:
+        write_groups(tx, PERSONAL, [[Write("workouts", phone.new_id(), {"title": "a"})], [Write("x", "y")]])
+    assert phone.list("workouts") == []
+
+
+def test_what_is_no_database_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "photo.db"
+    path.write_bytes(b"JFIF" * 2_000)
+    with pytest.raises(DatabaseError) as refused:
+        LocalDatabase(path, system())
+    assert refused.value.code == "corrupt" and str(path) in str(refused.value)
+    assert path.read_bytes() == b"JFIF" * 2_000
+
+
+def test_a_database_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "newer.db"
+    conn = sqlite3.connect(path)
+    conn.execute("PRAGMA user_version = 99")
+    conn.close()
+    with pytest.raises(DatabaseError) as refused:
+        LocalDatabase(path, system())
+    assert refused.value.code == "newer_version"
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError) as refused:
+        LocalDatabase(tmp_path / "no" / "such.db", system())
+    assert refused.value.code == "unusable"
+
+
+def test_a_full_disk_leaves_the_database_as_it_was(tmp_path: Path) -> None:
+    db = LocalDatabase(tmp_path / "full.db", system())
+    device = Device(db, DESCRIPTION)
+    db.conn.execute(f"PRAGMA max_page_count = {db.conn.execute('PRAGMA page_count').fetchone()[0] + 8}")
+    group = [Write("goals", f"0193575e-0000-7000-8000-0000000000{n:02d}", {"title": "x" * 50_000}) for n in range(9)]
+    with pytest.raises(DatabaseError) as refused, db.write() as tx:
+        write_groups(tx, PERSONAL, [[one] for one in group])
+    assert refused.value.code == "full"
+    assert db.conn.execute("SELECT COUNT(*) FROM log").fetchone()[0] == 0
+    assert device.problem is None
+    db.close()
+
+
+def test_a_file_that_another_process_holds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fitai_client.core.database.BUSY_TIMEOUT_S", 0.05)
+    db = LocalDatabase(tmp_path / "held.db", system())
+    other = sqlite3.connect(tmp_path / "held.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseError) as refused, db.write():
+        pass
+    assert refused.value.code == "locked"
+    other.execute("ROLLBACK")
+    other.close()
+    db.close()
+
+
+def test_answered_changes_are_forgotten_after_30_days(world: World) -> None:
+    phone, _, _, _, one = pair(world)
+    phone.put("sets", one, reps=2)
+    phone.sync()
+    world.tick(29 * 24 * 3600 * 1000)
+    phone.restart()
+    assert phone.db.conn.execute("SELECT COUNT(*) FROM log").fetchone()[0] == 4
+    world.tick(2 * 24 * 3600 * 1000)
+    phone.restart()
+    assert phone.db.conn.execute("SELECT COUNT(*) FROM log").fetchone()[0] == 0
+    phone.put("sets", one, reps=3)
+    world.settle()
+    world.assert_settled()
+
+
+def test_what_leaves_is_durable_and_other_writes_soon_after(world: World) -> None:
+    phone, _, _, _, one = pair(world)
+    modes: list[str] = []
+
+    def note(statement: str) -> None:
+        if statement.startswith("PRAGMA synchronous"):
+            modes.append(statement.rsplit(" ", 1)[1])
+
+    phone.db.conn.set_trace_callback(note)
+    with phone.db.write() as tx:
+        write_groups(tx, PERSONAL, [[Write("sets", one, {"reps": 3})]])
+    phone.db.make_durable()
+    phone.db.make_durable()
+    phone.device.next_request()
+    assert modes == ["NORMAL", "FULL", "FULL"]

@@ -1,0 +1,92 @@
+"""Comparing digests: what differs is found and mended, and nothing else is fetched."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fitai_client.core.digest import CHECK_EVERY_MS, RETRY_MS, local_digest
+from fitai_client.core.spaces import PERSONAL, space
+from tests.client_sdk.test_rules_showing import pair, value
+from tests.client_sdk.world import Phone, World
+
+WEEK_MS = CHECK_EVERY_MS
+
+
+def kinds(phone: Phone) -> list[str]:
+    found = []
+    while (request := phone.step()) is not None:
+        found.append(request.kind)
+    return found
+
+
+def test_the_digests_are_compared_once_a_week(world: World) -> None:
+    phone, _, _, _, _ = pair(world)
+    phone.sync()
+    assert "digest" not in phone.asked
+    world.tick(WEEK_MS)
+    phone.heal()
+    assert kinds(phone)[-1] == "digest"
+    phone.heal()
+    assert "digest" not in kinds(phone)
+
+
+def test_the_digests_are_compared_after_a_resync(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    world.server.state.lagging.add(phone.device_id())
+    phone.put("workouts", workout, title="x")
+    world.settle()
+    assert "digest" in phone.asked
+    world.assert_settled()
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "extra"])
+def test_only_what_differs_is_fetched(world: World, damage: str) -> None:
+    phone, _, workout, _, one = pair(world)
+    phone.sync()
+    stray = phone.new_id()
+    with phone.db.write() as tx:
+        if damage == "changed":
+            tx.execute(
+                "UPDATE records SET seq = 1, body = replace(body, '\"reps\":1', '\"reps\":66') WHERE id = ?", (one,)
+            )
+        elif damage == "missing":
+            tx.execute("DELETE FROM records WHERE id = ?", (one,))
+        else:
+            body = json.dumps({"values": {"title": "stray"}})
+            tx.execute(
+                "INSERT INTO records (space, collection, id, seq, status, alive, body) VALUES (1, 'workouts', ?, 9, 1, 1, ?)",
+                (stray, body),
+            )
+    world.tick(WEEK_MS)
+    phone.heal()
+    asked = kinds(phone)
+    assert asked[-3:] == ["digest", "bucket", "repair"]
+    assert value(phone, "sets", one, "reps") == 1
+    assert phone.get("workouts", stray) is None and phone.get("workouts", workout) is not None
+    world.tick(WEEK_MS)
+    phone.heal()
+    assert kinds(phone)[-1] == "digest"
+
+
+def test_a_server_that_moved_is_pulled_first_and_asked_again_soon(world: World) -> None:
+    phone, other, _, _, one = pair(world)
+    phone.sync()
+    world.tick(WEEK_MS)
+    other.put("sets", one, reps=5)
+    other.sync()
+    while (request := phone.step()) is not None and request.kind != "digest":
+        pass
+    assert value(phone, "sets", one, "reps") == 1
+    assert kinds(phone) == ["pull"]
+    assert value(phone, "sets", one, "reps") == 5
+    with phone.db.write() as tx:
+        assert world.now - space(tx, PERSONAL).checked_at <= WEEK_MS - RETRY_MS + 1_000
+
+
+def test_the_digest_does_not_depend_on_the_order() -> None:
+    records = [("sets", f"id{n}", n) for n in range(600)]
+    assert local_digest(records) == local_digest(reversed(records))
+    assert local_digest(records) != local_digest(records[1:])
+    assert all(len(digest) == 32 for digest in local_digest(records).values())
