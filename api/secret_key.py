@@ -71,6 +71,11 @@ def kept_beside(database: Path, environment: Environment) -> str:
         SecretKeyError: the file cannot be written or read, others may read it, or what it holds is weak.
     """
     path = database.with_name(database.name + ".secret")
+    if not path.parent.is_dir():
+        raise SecretKeyError(
+            f"The database's folder {path.parent} cannot be used: it is not there; make it, or correct "
+            "FITAI_DATABASE_URL."
+        )
     try:
         if not path.exists():
             _make(path, environment)
@@ -79,7 +84,7 @@ def kept_beside(database: Path, environment: Environment) -> str:
             raise SecretKeyError(f"Others can read the secret key in {path}; run `chmod 600 {path}`.")
         key = path.read_text("ascii").strip()
     except OSError as error:
-        raise SecretKeyError(f"The secret key in {path} cannot be used: {error.strerror}.") from None
+        raise SecretKeyError(f"The secret key in {path} cannot be used: {error.strerror}; see to its folder.") from None
     except UnicodeDecodeError:
         key = ""
     if (why := weakness(key)) is not None:

@@ -41,6 +41,8 @@ LINGERING_S: Final = 5.0
 DRAIN_HOOKS_S: Final = 15.0
 DRAIN_REQUESTS_S: Final = 25.0
 BACKLOG: Final = 1_024
+# `pull?ids=` with as many ids as the limits announce, their commas percent-encoded.
+LINE_BYTES_MAX: Final = 24_576
 
 _BAD_HTTP: Final = "The bytes received are not a well-formed HTTP request."
 
@@ -109,6 +111,7 @@ HANDLER_ARGS: Final[dict[str, Any]] = {
     "auto_decompress": False,
     "keepalive_timeout": KEEPALIVE_S,
     "lingering_time": LINGERING_S,
+    "max_line_size": LINE_BYTES_MAX,
     "access_log_class": AccessLog,
     "access_log": access_log,
 }

@@ -12,12 +12,14 @@ Invariants
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
+from conflict import record as kernel
 from conflict.record import RecordState
 from conflict.vectors import covers
 from storage import audit as store
@@ -220,6 +222,13 @@ class Audit:
         except BadText:
             return None
 
+    async def _compacted(self, state: RecordState) -> RecordState:
+        for name, update in kernel.unread_texts(state):
+            with contextlib.suppress(BadText):
+                (read,) = await self.texts.read([update])
+                state = kernel.with_text(state, name, read.text, read.compacted)
+        return state
+
     # -- the ledger, record by record ------------------------------------------------------------------------
 
     async def _replay(self, tx: Transaction, space: SpaceRow, states: dict[Key, RecordState | None]) -> None:
@@ -234,7 +243,9 @@ class Audit:
                     await self._compare(space, replay, states[replay.key])
                 replay = Replay(key)
                 unseen.discard(key)
-            replay.add(line)
+            if not replay.add(line):
+                replay.state = await self._compacted(replay.state)
+                replay.add(line, compacted=True)
         if replay is not None:
             await self._compare(space, replay, states[replay.key])
         for key in sorted(unseen):

@@ -14,7 +14,7 @@ import msgspec
 
 from conflict import record as kernel
 from conflict.clock import is_hlc
-from conflict.errors import KernelError
+from conflict.errors import KernelError, RecordFull
 from conflict.invariants import violations
 from conflict.record import EMPTY, Change, RecordState
 from conflict.values import json_equal
@@ -197,18 +197,25 @@ class Replay:
     state: RecordState = EMPTY
     broken: str | None = None
 
-    def add(self, line: StoredChange) -> None:
-        """Apply one accepted line; after a broken one, nothing more is applied."""
+    def add(self, line: StoredChange, *, compacted: bool = False) -> bool:
+        """Apply one accepted line; after a broken one, nothing more is applied.
+
+        False where a text has no room: compact the texts of `state`, as had been done when the line came, and add
+        it again, `compacted`.
+        """
         if self.broken is not None:
-            return
+            return True
         change = as_change(line)
         if isinstance(change, str):
             self.broken = change
-            return
+            return True
         try:
             self.state = kernel.apply(self.state, change, COLLECTIONS[self.key[0]].rules)
         except KernelError as error:
+            if isinstance(error, RecordFull) and not compacted:
+                return False
             self.broken = f"change {line.n} of {line.device} no longer applies: {error.message}"
+        return True
 
 
 def as_change(line: StoredChange) -> Change | str:

@@ -17,6 +17,7 @@ import msgspec
 
 from conflict import clock
 from conflict import record as kernel
+from conflict.errors import RecordFull
 from conflict.record import EMPTY, Change, RecordState
 from storage import feed as store
 from storage.collections import COLLECTIONS
@@ -135,10 +136,17 @@ class History:
                 "put" if stored.op == "put" else "delete",
                 fields,
             )
-            state = kernel.apply(state, change, spec.rules)
+            try:
+                state = kernel.apply(state, change, spec.rules)
+            except RecordFull:
+                # When it came, what had been deleted before it was compacted away.
+                state = kernel.apply(await self._read(state), change, spec.rules)
+        return await self._read(state)
+
+    async def _read(self, state: RecordState) -> RecordState:
         for name, update in kernel.unread_texts(state):
             (read,) = await self.texts.read([update])
-            state = kernel.with_text(state, name, read.text)
+            state = kernel.with_text(state, name, read.text, read.compacted)
         return state
 
     async def _difference(self, key: Key, now: RecordState, then: RecordState, *, whole: bool) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from sync.strict_json import MalformedJson, strict_json
 N_MAX = 2**53 - 1
 # A group may be named by a number or by a short text.
 _GROUP_CHARS_MAX = 64
+_FAULT_CHARS_MAX = 200
 # Device ids are short; a context names other people's devices too.
 _DEVICE = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
@@ -92,7 +93,8 @@ def read_push(body: object, limits: Limits) -> PushRequest:
     try:
         request = msgspec.convert(body, PushRequest)
     except msgspec.ValidationError as error:
-        raise Malformed(f"The batch has the wrong shape: {error}") from None
+        # msgspec repeats what was sent, however long it is.
+        raise Malformed(f"The batch has the wrong shape: {str(error)[-_FAULT_CHARS_MAX:]}") from None
     if len(request.changes) > limits.batch_changes_max:
         raise TooLarge(
             f"The batch has {len(request.changes)} changes and at most {limits.batch_changes_max} fit; split it."

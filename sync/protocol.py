@@ -92,7 +92,8 @@ class Hello(msgspec.Struct, frozen=True):
     schema: Annotated[int, msgspec.Meta(ge=1)]
     token: _Token
     device: _Text
-    spaces: dict[_Text, str | None] = {}
+    # Each costs a question to the database; a few too many are refused one by one (`too_many_spaces`).
+    spaces: Annotated[dict[_Text, str | None], msgspec.Meta(max_length=2 * SPACES_MAX)] = {}
 
 
 class Push(msgspec.Struct, frozen=True):

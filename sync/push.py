@@ -288,7 +288,9 @@ class Writer:
         return repeated
 
     def _check_rights(self, opened: Opened, request: PushRequest) -> None:
-        if opened.role == "viewer" and any(change.op != "void" for change in request.changes):
+        # In the catalog not even voids: every stranger's device would stand in the version that all users get.
+        voids = opened.space.kind != "catalog"
+        if opened.role == "viewer" and any(change.op != "void" or not voids for change in request.changes):
             raise ReadOnly()
 
     def _check_numbers(self, opened: Opened, request: PushRequest, acked: int, repeated: Repeated) -> None:
@@ -407,7 +409,7 @@ def _check_cursor(opened: Opened, request: PushRequest, acked: int) -> None:
 def _voter(opened: Opened, space: SpaceRow, request: PushRequest, caller: Caller, now_ms: int) -> VoterRow | None:
     """The device's vote on tombstones, where this push gives one or moves it."""
     known = opened.voter
-    if known is not None and not request.seen:
+    if space.kind == "catalog" or (known is not None and not request.seen):
         return None
     seen = cut(request.seen or {}, space.version)
     if known is None:

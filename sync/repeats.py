@@ -51,7 +51,9 @@ def compare(
         return Repeated(None, [], [], True, None)
     if request.after is not None and (after is None or after.hlc != request.after.hlc):
         return Repeated(None, [], [], True, None)
-    matched = request.after.n if request.after is not None else 0
+    told = request.after.n if request.after is not None else 0
+    # A batch may begin at or below `after`; what it repeats is compared all the same.
+    matched = min(told, held[0].n - 1) if held else told
     context: dict[str, int] | None = None
     for sent in held:
         known = ledger.get(sent.n)
@@ -63,7 +65,7 @@ def compare(
             rejections.append(Rejected(sent.n, **_decode(known.verdict)))
         if known.clamped_hlc is not None:
             clamped.append(sent.n)
-    return Repeated(matched, rejections, clamped, False, context)
+    return Repeated(max(matched, told), rejections, clamped, False, context)
 
 
 def _same(sent: SentChange, known: StoredChange) -> bool:
@@ -78,5 +80,6 @@ def _same(sent: SentChange, known: StoredChange) -> bool:
         sent.op == known.op
         and ledger_name(sent.collection) == known.collection
         and ledger_name(sent.id) == known.id
-        and json_equal(sent.fields or {}, _decode(known.fields) if known.fields else {})
+        # What a delete carries in `fields` means nothing, and the ledger does not keep it.
+        and (sent.op != "put" or json_equal(sent.fields or {}, _decode(known.fields) if known.fields else {}))
     )

@@ -34,10 +34,14 @@ def config(as_json: bool, **flags: Any) -> None:
         rows = {name: {"value": value, "source": loaded.sources.get(name, "default")} for name, value in shown.items()}
         click.echo(json.dumps(rows, indent=2))
         return
-    table = Table("setting", "value", "from", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for title in ("setting", "value", "from"):
+        # A value is there to be read and copied whole.
+        table.add_column(title, overflow="fold")
     for name, value in shown.items():
         table.add_row(PREFIX + name.upper(), _words(name, value), loaded.sources.get(name, "default"))
-    Console().print(table)
+    console = Console()
+    (console if console.is_terminal else Console(width=400)).print(table)
 
 
 def _words(name: str, value: Any) -> str:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import click
 from rich.console import Console
@@ -61,7 +63,13 @@ class TerminalTeller:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--timezone", default="UTC", show_default=True, help="The zone in which the file's times are meant.")
+@click.option(
+    "--timezone",
+    default="UTC",
+    show_default=True,
+    callback=lambda _context, _parameter, name: _zone(name),
+    help="The zone in which the file's times are meant.",
+)
 @click.option("--database-url", help="An empty database for the server; a SQLite file of the demo's own by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the steps and the result as JSON, for a program.")
 def demo(file: Path | None, timezone: str, database_url: str | None, as_json: bool) -> None:
@@ -72,6 +80,9 @@ def demo(file: Path | None, timezone: str, database_url: str | None, as_json: bo
     anything is missing. Everything lives in a temporary folder and is gone afterwards.
     """
     console = Console(quiet=as_json)
+    if not console.is_terminal:
+        # Whoever reads a file or a pipe wraps by themselves.
+        console = Console(quiet=as_json, width=10_000)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="fitai-demo-") as name:
         folder = Path(name)
@@ -79,7 +90,10 @@ def demo(file: Path | None, timezone: str, database_url: str | None, as_json: bo
             file = folder / "sample.csv"
             file.write_text(SAMPLE, encoding="utf-8")
         story = Story(folder, file, timezone, ServerProcess(folder, database_url), TerminalTeller(console))
-        problem = asyncio.run(_run(story))
+        try:
+            problem = asyncio.run(_run(story))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            raise Stopped("Stopped; the demo's server and its folder are gone.") from None
     seconds = time.perf_counter() - began
     if as_json:
         click.echo(json.dumps(_result(story, seconds, problem)))
@@ -92,8 +106,24 @@ def demo(file: Path | None, timezone: str, database_url: str | None, as_json: bo
         raise Failure(f"The demo stopped: {problem}.")
 
 
+class Stopped(Failure):
+    """The user had enough, or the machine did."""
+
+    exit_code = 130
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise click.BadParameter(f"{name} is no time zone; write one like Europe/Berlin.")
+    return name
+
+
 async def _run(story: Story) -> str | None:
     """None where everything held; otherwise what did not, in one sentence without its full stop."""
+    telling = asyncio.current_task()
+    assert telling is not None
+    # Ended by the system, it clears away as after Ctrl+C.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, telling.cancel)
     try:
         await story.tell()
     except (Failed, FitaiError, NotATrainingLog, RuntimeError, TimeoutError) as error:

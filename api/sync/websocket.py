@@ -29,7 +29,7 @@ from yarl import URL
 
 from api.errors import OriginDenied
 from sync.environment import Environment
-from sync.errors import Unauthenticated, Unavailable
+from sync.errors import Malformed, Unauthenticated, Unavailable
 from sync.live import Live
 from sync.outgoing import OUTGOING_BYTES_MAX, Kind
 from sync.protocol import CLOSE_MALFORMED, CLOSE_RESTARTING, FRAME_BYTES_MAX, Hello, Moment, Session, Token
@@ -78,7 +78,7 @@ class LiveSockets:
 
     def routes(self) -> list[web.RouteDef]:
         """The one route of this file."""
-        return [web.get("/api/sync/live", self.handle)]
+        return [web.get("/api/sync/live", self.handle, allow_head=False)]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Check what can be checked before the upgrade, then serve the socket to its end."""
@@ -96,6 +96,9 @@ class LiveSockets:
         return ws
 
     async def _admit(self, request: web.Request) -> None:
+        if request.body_exists or not request.headers.get("Sec-WebSocket-Key", "").isascii():
+            # A body could be taken for frames by somebody on the way; aiohttp fails on such a key.
+            raise Malformed("This is no handshake of a WebSocket.")
         if any(name in request.query for name in _TOKEN_PARAMETERS):
             raise Unauthenticated("A token belongs into the hello, never into the address.")
         origin = request.headers.get("Origin")

@@ -52,10 +52,16 @@ async def upgrade(url: str) -> None:
     except (SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         original = getattr(error, "orig", None) or error
         said = (str(original).splitlines() or [type(original).__name__])[0].rstrip(".")
-        raise DatabaseUnavailable(f"The database {masked(url)} cannot be set up: {said}.") from error
+        raise DatabaseUnavailable(
+            f"The database {masked(url)} cannot be set up: {said}; start it, or correct FITAI_DATABASE_URL."
+        ) from error
 
 
 def _upgrade_sqlite(url: str) -> None:
+    path = Path(make_url(url).database or "")
+    if path.parent.is_dir() and not path.exists():
+        # Accounts live in it: it is nobody else's to read.
+        path.touch(mode=0o600)
     engine = sqlite_engine(url, "rwc", wait_s=MIGRATION_WAIT_S)
     try:
         with engine.connect() as connection:

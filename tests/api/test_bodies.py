@@ -36,10 +36,10 @@ async def post(server: Server, data: Any, encoding: str | None = None, path: str
     [
         (None, BODY),
         ("identity", BODY),
-        ("gzip", gzip.compress(BODY)),
-        ("GZip", gzip.compress(BODY)),
-        ("x-gzip", gzip.compress(BODY)),
-        ("gzip", gzip.compress(BODY[:20]) + gzip.compress(BODY[20:])),
+        ("gzip", gzip.compress(BODY, mtime=0)),
+        ("GZip", gzip.compress(BODY, mtime=0)),
+        ("x-gzip", gzip.compress(BODY, mtime=0)),
+        ("gzip", gzip.compress(BODY[:20], mtime=0) + gzip.compress(BODY[20:], mtime=0)),
     ],
 )
 async def test_a_body_is_read_as_it_was_meant(plain_server: Server, encoding: str | None, data: bytes) -> None:
@@ -50,7 +50,7 @@ async def test_a_body_is_read_as_it_was_meant(plain_server: Server, encoding: st
     "encoding", ["br", "deflate", "compress", "zip", "gzip, gzip", "gzip,identity", "x", "gzip;q=1"]
 )
 async def test_an_unknown_encoding_is_refused_with_those_that_are_known(plain_server: Server, encoding: str) -> None:
-    answer = await post(plain_server, gzip.compress(BODY), encoding)
+    answer = await post(plain_server, gzip.compress(BODY, mtime=0), encoding)
     assert (answer.status, answer.code) == (415, "unsupported_media_type")
     assert "gzip" in answer.headers["Accept-Encoding"]
 
@@ -59,10 +59,10 @@ async def test_an_unknown_encoding_is_refused_with_those_that_are_known(plain_se
     "data",
     [
         b"not gzip at all",
-        gzip.compress(BODY)[:-1],
-        gzip.compress(BODY)[:20],
-        gzip.compress(BODY)[:-6] + b"\0\0\0\0\0\0",
-        gzip.compress(BODY) + b"rubbish",
+        gzip.compress(BODY, mtime=0)[:-1],
+        gzip.compress(BODY, mtime=0)[:20],
+        gzip.compress(BODY, mtime=0)[:-6] + b"\0\0\0\0\0\0",
+        gzip.compress(BODY, mtime=0) + b"rubbish",
         zlib.compress(BODY),
         b"\x1f\x8b",
     ],
@@ -75,13 +75,13 @@ async def test_a_corrupt_gzip_body_is_malformed_and_no_server_error(plain_server
 async def test_gzip_within_gzip_is_inflated_once_and_is_then_no_json(plain_server: Server) -> None:
     data = BODY
     for _ in range(5):
-        data = gzip.compress(data)
+        data = gzip.compress(data, mtime=0)
     assert (await post(plain_server, data, "gzip")).code == "malformed"
 
 
 async def test_many_gzip_members_are_refused(plain_server: Server) -> None:
-    member = gzip.compress(b"")
-    fine = gzip.compress(BODY) + member * (GZIP_MEMBERS_MAX - 1)
+    member = gzip.compress(b"", mtime=0)
+    fine = gzip.compress(BODY, mtime=0) + member * (GZIP_MEMBERS_MAX - 1)
     assert (await post(plain_server, fine, "gzip")).code == "invalid_credentials"
     assert (await post(plain_server, fine + member, "gzip")).code == "too_large"
 
@@ -110,7 +110,7 @@ async def test_a_gzip_bomb_costs_no_memory(plain_server: Server) -> None:
 async def test_a_body_that_inflates_to_just_the_limit_passes_and_one_byte_more_does_not() -> None:
     for more, fits in ((0, True), (1, False)):
         inflater = http._Gzip(BODY_BYTES_MAX)
-        data = gzip.compress(bytes(BODY_BYTES_MAX + more))
+        data = gzip.compress(bytes(BODY_BYTES_MAX + more), mtime=0)
         if fits:
             assert len(inflater.feed(data)) == BODY_BYTES_MAX
             inflater.finish()
@@ -121,7 +121,7 @@ async def test_a_body_that_inflates_to_just_the_limit_passes_and_one_byte_more_d
 
 @pytest.mark.parametrize("step", [1, 7, 1_000])
 def test_how_a_body_is_cut_into_pieces_does_not_matter(step: int) -> None:
-    data = gzip.compress(BODY * 50) + gzip.compress(BODY)
+    data = gzip.compress(BODY * 50, mtime=0) + gzip.compress(BODY, mtime=0)
     inflater = http._Gzip(BODY_BYTES_MAX)
     made = b"".join(inflater.feed(data[at : at + step]) for at in range(0, len(data), step))
     inflater.finish()
@@ -162,7 +162,7 @@ async def test_what_is_refused_early_is_not_inflated(
     )
     assert answer.status == status
     assert inflated == []
-    await post(plain_server, gzip.compress(BODY), "gzip")
+    await post(plain_server, gzip.compress(BODY, mtime=0), "gzip")
     assert len(inflated) == 1
 
 

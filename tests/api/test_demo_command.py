@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,33 @@ def test_a_file_that_is_no_training_log_stops_it_in_one_sentence(tmp_path: Path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("fitai: The demo stopped: ")
+
+
+def test_a_log_that_is_too_short_for_the_story_and_a_zone_that_is_none_are_one_sentence(tmp_path: Path) -> None:
+    header = LONG_LOG.read_text(encoding="utf-8").splitlines()[0]
+    short = tmp_path / "short.csv"
+    short.write_text(header + "\n", encoding="utf-8")
+    for done in (demo(str(short)), demo("--timezone", "Mars/Olympus")):
+        assert done.returncode in (1, 2)
+        assert "Traceback" not in done.stderr
+
+
+def test_ended_by_the_system_it_leaves_no_server_behind(tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-u", "-m", "api.command_line.main", "demo"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert running.stdout is not None
+    with running:
+        port = next(line.split("127.0.0.1:")[1].split(",")[0] for line in running.stdout if "It answers on" in line)
+        running.terminate()
+        running.stdout.read()
+    assert running.returncode == 130
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(port)), 1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_record_that_one_place_shows_otherwise_is_a_difference() -> None:

@@ -177,6 +177,8 @@ class ModelServer:
     def _register(self, body: Json) -> Json:
         for device, line in self.state.devices.items():
             if line["key"] == body["key"]:
+                if line["revoked"]:
+                    raise Refusal(403, "device_revoked")
                 return {"device": device}
         self.issued += 1
         device = f"dev{self.issued:05d}"

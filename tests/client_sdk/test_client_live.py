@@ -137,3 +137,56 @@ async def test_a_cloned_phone_keeps_what_both_wrote(server: Server, open_phone: 
     record = await phone.workouts.get(workout)
     assert {record["title"], record.conflicts["title"][0].value} == {"phone's", "clone's"}
     assert (await phone.status()).device != (await clone.status()).device
+
+
+async def test_a_space_that_is_joined_while_the_socket_is_open_is_followed(lite: Server, open_phone: OpenPhone) -> None:
+    ann, bob = await open_phone("ann", lite.url), await open_phone("bob", lite.url)
+    await ann.register(MAIL, PASSWORD, "Ann")
+    await bob.register("bob@example.com", PASSWORD, "Bob")
+    for device in (ann, bob):
+        await asyncio.wait_for(device.wait_live(), WAIT_S)
+    assert bob.identity is not None
+    token_a = (await lite.login(MAIL)).data["access_token"]
+    token_b = (await lite.login("bob@example.com")).data["access_token"]
+    made = (await lite.ask("POST", "/api/sync/spaces", {"name": "Gym"}, token=token_a)).json
+    body = {"user": bob.identity.user, "role": "editor"}
+    await lite.ask("POST", f"/api/sync/spaces/{made['id']}/members", body, token=token_a)
+    await lite.ask("POST", f"/api/sync/spaces/{made['id']}/accept", {}, token=token_b)
+
+    async def known(device: Client) -> bool:
+        return any(s.id == made["id"] and s.phase == "live" for s in await device.spaces())
+
+    await until(lambda: known(ann))
+    await until(lambda: known(bob))
+    gym, theirs = await ann.space(made["id"]), await bob.space(made["id"])
+    watch = theirs.workouts.watch()
+    workout = await gym.workouts.create(title="Together")
+    change = await asyncio.wait_for(anext(watch), WAIT_S)
+    assert change.id == workout.id
+
+    await lite.ask("DELETE", f"/api/sync/spaces/{made['id']}/members/{bob.identity.user}", token=token_a)
+
+    async def gone() -> bool:
+        return any(s.id == made["id"] and s.phase == "gone" for s in await bob.spaces())
+
+    await bob.sync()
+    await until(gone)
+    assert (await theirs.workouts.get(workout.id))["title"] == "Together"
+
+
+async def test_a_revoked_devices_socket_ends_and_it_asks_for_a_sign_in(lite: Server, open_phone: OpenPhone) -> None:
+    phone = await open_phone("phone", lite.url)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    device = (await phone.status()).device
+    token = (await lite.login(MAIL)).data["access_token"]
+    await lite.ask("DELETE", f"/api/sync/devices/{device}", token=token)
+
+    async def out() -> bool:
+        return not (await phone.status()).signed_in
+
+    await until(out)
+    await phone.workouts.create(title="kept")
+    await phone.sign_in(MAIL, PASSWORD)
+    assert (await phone.status()).device != device and (await phone.status()).pending == 0
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +16,14 @@ from fitai_client import (
     InvalidWrite,
     NotFound,
     Remove,
+    ServerRefused,
     Unreachable,
     UnsentChanges,
     WaitExpired,
     Write,
 )
+from fitai_client.core.database import LocalDatabase
+from fitai_client.core.spaces import PERSONAL, pause, space
 from tests.api.harness import PASSWORD, Server
 from tests.client_sdk.conftest import OpenPhone
 
@@ -373,8 +377,8 @@ async def test_export_holds_everything_and_is_the_same_byte_for_byte(
     await phone.workouts.update(workout, notes="words")
     assert await phone.export(tmp_path / "one.json") == 3
     await phone.export(tmp_path / "two.json")
-    first = (tmp_path / "one.json").read_bytes()
-    assert first == (tmp_path / "two.json").read_bytes()
+    first, second = await asyncio.to_thread(lambda: [(tmp_path / f"{n}.json").read_bytes() for n in ("one", "two")])
+    assert first == second
     document = json.loads(first)
     assert {r["collection"] for r in document["spaces"][0]["records"]} == {"workouts", "workout_exercises", "sets"}
     assert len(document["unsent"]) == 4
@@ -386,7 +390,7 @@ async def test_wipe_deletes_the_database(lite: Server, tmp_path: Path) -> None:
     with pytest.raises(UnsentChanges):
         await phone.wipe()
     await phone.wipe(force=True)
-    assert not list(tmp_path.glob("wiped.db*"))
+    assert await asyncio.to_thread(lambda: list(tmp_path.glob("wiped.db*"))) == []
 
 
 async def test_a_shared_space_is_followed_and_written_like_ones_own(server: Server, open_phone: OpenPhone) -> None:
@@ -436,3 +440,66 @@ async def test_preferences_are_one_record(lite: Server, open_phone: OpenPhone) -
     assert made.id == "00000000-0000-0000-0000-000000000000"
     await phone.register(MAIL, PASSWORD, "Ann")
     assert await phone.inbox() == []
+
+
+async def test_an_account_that_is_full_pauses_and_can_withdraw(lite: Server, open_phone: OpenPhone) -> None:
+    phone, _ = await pair(lite, open_phone)
+    await phone.workouts.create(title="too much")
+    await phone.run(_pause, "over_quota")
+    assert "used up" in (await phone.sync()).why
+    await phone.withdraw_puts()
+    assert (await phone.sync()).pending == 0
+    assert [entry.code for entry in await phone.inbox()] == ["withdrawn"]
+
+    await phone.workouts.create(title="later")
+    await phone.run(_pause, "teapot")
+    await phone.sync()
+    await phone.resume()
+    assert (await phone.sync()).pending == 0
+
+
+def _pause(db: LocalDatabase, code: str) -> None:
+    with db.write() as tx:
+        pause(tx, space(tx, PERSONAL), code, "The server says so.")
+
+
+async def test_what_the_server_lost_can_be_listed_and_written_again(lite: Server, open_phone: OpenPhone) -> None:
+    phone, _ = await pair(lite, open_phone)
+    id = phone.new_id()
+
+    def keep(db: LocalDatabase) -> None:
+        with db.write() as tx:
+            body = json.dumps({"values": {"title": "lost"}})
+            tx.execute("INSERT INTO aside VALUES (1, 'workouts', ?, 'recovered', ?, ?, 0)", (id, id, body))
+
+    await phone.run(keep)
+    assert (await phone.status()).recovered == 1
+    assert await phone.recovered() == [("workouts", id, {"title": "lost"})]
+    assert await phone.rewrite_recovered() == 1
+    await phone.sync()
+    assert (await phone.workouts.get(id))["title"] == "lost"
+
+
+async def test_a_record_can_be_edited_in_a_group_and_restored_by_field(lite: Server, open_phone: OpenPhone) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    ids = [phone.new_id() for _ in range(3)]
+    await phone.write_group([Write("workouts", id, {"title": "w", "tags": ["a"]}) for id in ids])
+    async with phone.transaction():
+        preview = await phone.workouts.create(title="x", notes="words", tags={"b", "a"})
+        await phone.workouts.delete(ids[0])
+    assert preview.text("notes") == "words" and preview["tags"] == ["a", "b"]
+    assert await phone.workouts.count() == 3
+    with pytest.raises(NotFound):
+        await phone.workouts.delete(ids[0])
+
+
+async def test_history_needs_a_server_and_an_account(lite: Server, open_phone: OpenPhone) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    with pytest.raises(NotFound):
+        await phone.history("workouts", phone.new_id())
+    await phone.register(MAIL, PASSWORD, "Ann")
+    with pytest.raises(ServerRefused):
+        await phone.restore("workouts", phone.new_id(), {"device": "k3f9x2ab", "n": 1})
+    await phone.sign_out()
+    with pytest.raises(AccountError):
+        await phone.history("workouts", phone.new_id())

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from typing import Any
+
+from pycrdt import Doc, Text
 
 from fitai_client.core.spaces import PERSONAL, context_for, space, stream, streams
+from fitai_client.core.text import laid_over
+from fitai_client.core.whole import whole_writes
 from tests.client_sdk.test_rules_sending import body, ready
 from tests.client_sdk.test_rules_showing import pair, value
 from tests.client_sdk.world import Phone, World
@@ -289,3 +295,44 @@ def test_a_first_log_without_an_account_is_simply_the_first_push(world: World) -
     with phone.db.write() as tx:
         assert json.loads(tx.one("SELECT context FROM log WHERE n = 5")[0]) == {}
         assert stream(tx, PERSONAL, phone.device_id()).after_n == 5
+
+
+def test_rule_17_a_key_whose_id_was_revoked_is_replaced(world: World) -> None:
+    phone = world.phone()
+    phone.put("workouts", title="w")
+    phone.step("unheard")
+    world.server.revoke("dev00001")
+    world.settle()
+    world.assert_settled()
+    assert phone.device_id() == "dev00002"
+
+
+def test_a_record_too_large_for_one_change_is_written_anew_in_several(world: World) -> None:
+    phone = ready(world)
+    big = phone.new_id()
+    with phone.db.write() as tx:
+        shown = {"values": {"title": "x" * 50_000, "unit": "y" * 50_000, "kind": "custom"}}
+        writes = whole_writes(tx, PERSONAL, ("goals", big), shown)
+        assert [sorted(one.fields) for one in writes] == [["kind", "title"], ["unit"]]
+        # What no change can hold at all can still be read.
+        assert whole_writes(tx, PERSONAL, ("goals", big), {"values": {"title": "x" * 70_000}})[0].fields == {}
+    assert [entry.code for entry in phone.inbox()] == ["too_long"]
+
+
+def test_a_text_with_too_long_a_past_is_written_anew_without_it(world: World) -> None:
+    phone = ready(world)
+    document: Doc[Any] = Doc(client_id=1)
+    content = document.get("text", type=Text)
+    content += "short"
+    for n in range(4_000):
+        # Typed and deleted again, never in one place twice: nothing of it can be joined.
+        with document.transaction():
+            content.insert(n % 5, "x")
+            del content[n % 5 : n % 5 + 1]
+            content.insert(5 - n % 5, "y")
+            del content[5 - n % 5 : 6 - n % 5]
+    shown = {"text": "short", "yjs": base64.b64encode(document.get_update()).decode()}
+    assert len(shown["yjs"]) > 57_344
+    with phone.db.write() as tx:
+        (write,) = whole_writes(tx, PERSONAL, ("workouts", phone.new_id()), {"values": {"notes": shown}})
+    assert laid_over(None, write.fields["notes"]["yjs"])["text"] == "short"

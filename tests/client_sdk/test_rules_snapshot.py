@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from fitai_client.core.spaces import PERSONAL, space
-from fitai_client.core.writing import Write
+from fitai_client.core.writing import Write, write_groups
 from tests.client_sdk.test_rules_sending import body
 from tests.client_sdk.test_rules_showing import pair, value
 from tests.client_sdk.world import Phone, World
@@ -216,15 +216,50 @@ def test_rule_14_what_the_server_lost_of_a_device_it_no_longer_knows_is_kept_as_
     assert phone.status().recovered == 0
 
 
-def test_rule_14_a_large_group_is_split_only_where_a_batch_would_not_hold_it(world: World) -> None:
+def test_rule_14_a_group_is_split_only_where_a_batch_would_not_hold_it(world: World) -> None:
     phone, other, workout, exercise, _ = pair(world)
-    phone.write([Write("sets", phone.new_id(), {"workout_exercise": exercise, "reps": n}) for n in range(100, 700)])
+    ids = [phone.new_id() for _ in range(600)]
+    with phone.db.write() as tx:
+        write_groups(tx, PERSONAL, [[Write("sets", id, {"workout_exercise": exercise, "reps": 1})] for id in ids])
+    world.server.page = 1_000
     phone.sync()
+    other.sync()
     other.delete("workouts", workout)
     other.sync()
-    phone.write(*[[Write("sets", r.id, {"tempo": f"x{n}"})] for n, r in enumerate(phone.list("sets"))])
+    with phone.db.write() as tx:
+        write_groups(tx, PERSONAL, [[Write("sets", id, {"tempo": "slow"})] for id in ids])
     lag(world, phone)
-    world.server.page = 1_000
+    phone.device.wake()
+    asked = 0
+    while asked < 7:
+        request = phone.device.next_request()
+        assert request is not None
+        phone.device.answer(request, world.server.handle(request))
+        asked += request.kind == "ids"
+    sizes = phone.db.conn.execute("SELECT COUNT(*) FROM log WHERE state = 0 AND op = 'put' GROUP BY grp").fetchall()
+    # The workout, its exercise and 600 sets whole, then the 600 edits.
+    assert sizes == [(1_000,), (202,)]
+
+
+def test_rule_14_what_is_written_anew_keeps_its_order_with_what_is_above_and_below(world: World) -> None:
+    empty = world.server.backup()
+    phone = world.phone()
+    workout = phone.put("workouts", title="w")
+    exercise = phone.put("workout_exercises", workout=workout)
+    phone.sync()
+    other = world.phone()
+    other.sync()
+    other.put("workout_exercises", exercise, superset="s")
+    other.sync()
+    phone.delete("workout_exercises", exercise)
+    phone.sync()
+    # The other's edit, unseen by the delete, kept the exercise; a set is added below it, and the server is lost.
+    one = phone.put("sets", workout_exercise=exercise, reps=6)
+    world.server.restore(empty)
+    other.delete("workout_exercises", exercise)
+
     world.settle()
+
     world.assert_settled()
-    assert len(other.list("sets")) == 601
+    world.assert_nothing_lost()
+    assert value(other, "sets", one, "reps") == 6

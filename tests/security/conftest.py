@@ -29,3 +29,12 @@ async def mallory(server: Server) -> Person:
 async def ann(server: Server) -> Person:
     """The one who is attacked."""
     return await join(server)
+
+
+@pytest_asyncio.fixture
+async def sqlite_pair(sqlite_url: str, caplog: pytest.LogCaptureFixture) -> AsyncIterator[tuple[Person, Person, str]]:
+    """Two members of a shared space over SQLite, for what no database can change."""
+    async with running(settings_for(sqlite_url)) as server:
+        ann, mallory = await join(server), await join(server)
+        yield ann, mallory, await ann.shared_with(mallory)
+    assert faults(caplog.get_records("call")) == []

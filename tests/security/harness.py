@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -43,7 +46,10 @@ class Person:
     async def ask(self, method: str, path: str, body: Any = None, **more: Any) -> Answer:
         """One request; whatever is asked, the answer is no failure of the server."""
         more.setdefault("token", self.token)
-        answer = await self.server.ask(method, path, body, **more)
+        if body is not None:
+            more["data"] = io.BytesIO(json.dumps(body).encode())
+            more["headers"] = {"Content-Type": "application/json", **more.get("headers", {})}
+        answer = await self.server.ask(method, path, **more)
         assert answer.status < 500, (method, path[:200], answer.status, answer.text[:500])
         return answer
 
@@ -167,8 +173,8 @@ async def send_raw(server: Server, data: bytes, *, end: bool = False) -> bytes:
 
 
 def resident_bytes() -> int:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * 4096
+    """What this process, the server in it included, holds in memory now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def faults(records: list[logging.LogRecord]) -> list[str]:

@@ -250,6 +250,17 @@ async def test_other_changes_under_the_same_numbers_are_a_fork(world: World) -> 
     assert refused.value.details == {"matched": None, "rejected": []}
 
 
+async def test_a_difference_below_after_is_matched_up_to_the_number_before_it(world: World) -> None:
+    phone = await world.device()
+    changes = [phone.put("workouts", world.uuid(), title=f"{n}") for n in range(1, 4)]
+    await phone.push(*changes)
+    with pytest.raises(DeviceForked) as refused:
+        await phone.push(changes[0], changes[1] | {"fields": {"title": "other"}}, changes[2])
+    assert refused.value.details == {"matched": 1, "rejected": []}
+    phone.after = {"n": 3, "hlc": changes[2]["hlc"]}
+    assert (await phone.push(*changes[:2])).acked == 3
+
+
 async def test_numbers_are_compared_as_json_values(world: World) -> None:
     phone = await world.device()
     change = phone.put("sets", world.uuid(), workout_exercise=world.uuid(), reps=8)

@@ -53,7 +53,7 @@ class Story:
     async def tell(self) -> None:
         """Live through the whole story. Raises Failed where something is missing."""
         await self._step("A server starts", self._start_server)
-        await self._step("A phone without a network imports years of training", self._import_offline)
+        await self._step("A phone without a network imports a training log", self._import_offline)
         await self._step("The phone gets a network and an account", self._first_sync)
         await self._step("A laptop signs in and has it all", self._second_device)
         await self._step("Both go offline and edit the same things", self._edit_apart)
@@ -94,9 +94,10 @@ class Story:
             imported = await import_csv(phone, data, timezone=self.timezone)
             preview = imported.file.preview
             self.teller.say(
-                f"{self.file.name}: a {preview.dialect} export with {preview.workouts:,} workouts and "
-                f"{preview.sets:,} sets, {preview.first_date} to {preview.last_date}."
+                f"{self.file.name}: an export of {preview.dialect.capitalize()} with {preview.workouts:,} workouts "
+                f"and {preview.sets:,} sets, {preview.first_date} to {preview.last_date}."
             )
+            _require(preview.workouts >= 2, "the file holds fewer than two workouts; take a longer one")
             for doubt in imported.file.warnings[:3]:
                 self.teller.say(f"In doubt, line {doubt.line}: {doubt.field} {doubt.value!r}, {doubt.reason}")
             for error in imported.file.errors[:3]:

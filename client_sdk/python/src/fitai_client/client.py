@@ -18,7 +18,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -35,12 +35,13 @@ from .core.ids import IdMaker
 from .core.inbox import Refused
 from .core.reads import Record, read_conflicted
 from .core.requests import Answer, Request, space_path
-from .core.spaces import PERSONAL, all_spaces, save, streams
+from .core.spaces import PERSONAL, all_spaces, save
 from .core.status import Status, read_status
 from .core.writing import PutLike, Write, write_groups
-from .errors import AccountError, InvalidWrite, NotFound, ServerRefused, UnsentChanges, WaitExpired
+from .errors import AccountError, FitaiError, InvalidWrite, NotFound, ServerRefused, UnsentChanges, WaitExpired
 from .live import Live
 from .loop import Loop
+from .stages import clock_offset, held_upto, last_written, numbers_by_space, withdraw
 from .transport import HttpTransport
 from .watching import Watch, Watchers
 
@@ -233,13 +234,15 @@ class Client(SpaceHandle):
             raise InvalidWrite(f"A stage is local, server or seen, not {stage!r}.")
         if stage == "local":
             return
-        wanted = await self.run(_last_numbers)
+        wanted = await self.run(last_written)
+        if stage == "seen":
+            await self._learn_seen()
 
         async def reached() -> bool:
-            held = await self.run(_held_numbers)
-            if any(held.get(place, n) < n for place, n in wanted.items()):
+            held = await self.run(held_upto)
+            if any(held.get(space, pos) < pos for space, pos in wanted.items()):
                 return False
-            return stage == "server" or self._live.seen_by_another(await self.run(_ids_of, list(wanted)))
+            return stage == "server" or self._live.seen_by_another(await self.run(numbers_by_space, list(wanted)))
 
         try:
             async with asyncio.timeout(timeout_s):
@@ -262,12 +265,12 @@ class Client(SpaceHandle):
 
     async def withdraw_deletes(self) -> None:
         """Answer no: the unsent deletes go to the inbox, and the records show again."""
-        await self.run(_withdraw, "delete")
+        await self.run(withdraw, "delete")
         await self._decide({"mass_delete"})
 
     async def withdraw_puts(self) -> None:
         """Take back what the account has no room for (status: over_quota): the unsent puts go to the inbox."""
-        await self.run(_withdraw, "put")
+        await self.run(withdraw, "put")
         await self._decide({"over_quota"})
 
     async def resume(self) -> None:
@@ -276,7 +279,7 @@ class Client(SpaceHandle):
 
     async def server_now(self) -> str:
         """Now by the server's clock, as far as it is known, as the wire has times."""
-        offset = await self.run(_offset)
+        offset = await self.run(clock_offset)
         return rfc3339(self._db.environment.now_ms() + offset)
 
     # -- spaces --------------------------------------------------------------------------------------------------
@@ -463,6 +466,16 @@ class Client(SpaceHandle):
     def _on_change(self, changes: list[Changed]) -> None:
         self._loop.call_soon_threadsafe(self.watchers.tell, changes)
 
+    async def _learn_seen(self) -> None:
+        """How far the other devices were before this one listened."""
+        mine = (await self.status()).device
+        with suppress(FitaiError):
+            token = await self._account.token()
+            answer = await self.transport.send(Request("spaces", "GET", "/api/sync/devices", device=mine), token)
+            for line in _checked(answer)["devices"]:
+                if line["device"] != mine:
+                    self._live.learn_seen(line["device"], line.get("seen") or {})
+
     async def _signed_in(self) -> Status:
         self._device.signed_in = True
         self._live.resume()
@@ -515,51 +528,6 @@ def _checked(answer: Answer) -> dict[str, Any]:
     if answer.status == 401:
         raise AccountError(message, code="sign_in_needed")
     raise ServerRefused(message, code=code, status=answer.status, details=body.get("details"))
-
-
-def _last_numbers(db: LocalDatabase) -> dict[tuple[int, int], int]:
-    """The position of the newest unanswered change of each space."""
-    with db.write() as tx:
-        return {
-            (row[0], 0): row[1]
-            for row in tx.all("SELECT space, MAX(pos) FROM log WHERE op <> 'void' AND verdict IS NULL GROUP BY space")
-        }
-
-
-def _held_numbers(db: LocalDatabase) -> dict[tuple[int, int], int]:
-    """The position up to which each space's changes are all answered."""
-    with db.write() as tx:
-        return {
-            (row[0], 0): row[1] - 1 for row in tx.all("SELECT space, MIN(pos) FROM log WHERE state < 2 GROUP BY space")
-        }
-
-
-def _ids_of(db: LocalDatabase, places: list[tuple[int, int]]) -> dict[str, dict[str, int]]:
-    """For each space's id, the last number that each id of this device has there."""
-    with db.write() as tx:
-        wanted = {place for place, _ in places}
-        return {
-            found.id: {one.device: one.after_n for one in streams(tx, found.no) if one.device and one.after_n}
-            for found in all_spaces(tx)
-            if found.no in wanted and found.id is not None
-        }
-
-
-def _offset(db: LocalDatabase) -> int:
-    with db.write() as tx:
-        return int(tx.meta("clock_offset_ms") or 0)
-
-
-def _withdraw(db: LocalDatabase, op: str) -> None:
-    from .core.pushing import Verdict, void, with_groups
-
-    with db.write() as tx:
-        for found in all_spaces(tx):
-            if found.paused is None or found.paused["code"] not in ("mass_delete", "over_quota"):
-                continue
-            rows = tx.all("SELECT pos FROM log WHERE space = ? AND state < 2 AND op = ? ORDER BY pos", (found.no, op))
-            positions = with_groups(tx, found.no, [row[0] for row in rows])
-            void(tx, found, positions, Verdict("withdrawn", "It was withdrawn before the server took it."))
 
 
 def _version() -> str:

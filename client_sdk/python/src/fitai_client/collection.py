@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from .collections import NIL_UUID
+from .collections import NIL_UUID, parent_of
 from .core.forms import Form, open_form
 from .core.reads import Query, Record, count, read_list, read_one
 from .core.values import plain
@@ -67,7 +67,12 @@ class CollectionHandle:
         self.name = name
 
     async def create(self, id: str | None = None, **fields: Any) -> Record:
-        """Make a record and return it. Its id is a new UUID unless one is given."""
+        """Make a record and return it. Its id is a new UUID unless one is given.
+
+        Raises:
+            InvalidWrite: it cannot be written like this, or what it belongs to is not on this device.
+        """
+        await self._check_parent(fields)
         key = str(id) if id is not None else NIL_UUID if self.name == "preferences" else self._client.new_id()
         await self._write(Write(self.name, key, fields))
         transaction = _open_transaction.get()
@@ -147,6 +152,20 @@ class CollectionHandle:
             yield edit
             if edit.fields:
                 await self._write(form.write(edit.fields))
+
+    async def _check_parent(self, fields: Mapping[str, Any]) -> None:
+        """A record below nothing would show nowhere. In a transaction its parent may be part of it."""
+        parent = parent_of(self.name)
+        if parent is None:
+            return
+        field, collection = parent
+        id = fields.get(field)
+        if id is None:
+            raise InvalidWrite(f"{self.name} belong to {collection}: name one in {field}.")
+        if _open_transaction.get() is None and not await self._client.read(
+            lambda conn: read_one(conn, self._space, collection, str(id))
+        ):
+            raise InvalidWrite(f"{field} {id} is not on this device: create it first, or sync.")
 
     async def _write(self, write: Write) -> None:
         await self._client.join_or_write(self._space, write)

@@ -72,11 +72,13 @@ async def import_csv(
     return Imported(file, written, found - written)
 
 
-async def undo_import(client: Client, import_id: str) -> int:
+async def undo_import(client: Client, imported: Imported | str) -> int:
     """Delete the workouts that one import brought, with everything below them. How many there were.
 
-    `import_id` is `Imported.file.id`, kept in each record's `source`. Exercises stay: other workouts may use them.
+    `imported` is what `import_csv` returned, or its `file.id`, which each record keeps in its `source`. Exercises stay:
+    other workouts may use them.
     """
+    import_id = imported.file.id if isinstance(imported, Imported) else imported
     workouts = await client.workouts.list()
     mine = [record for record in workouts if (record.get("source") or {}).get("import") == import_id]
     await client.write_groups([[Write("workouts", record.id, op="delete")] for record in mine])

@@ -95,6 +95,11 @@ class Live:
             if numbers
         )
 
+    def learn_seen(self, device: str, versions: Mapping[str, Mapping[str, int]]) -> None:
+        """How far another device is in each space, from the server's list."""
+        for id, version in versions.items():
+            self._seen.setdefault(id, {}).setdefault(device, dict(version))
+
     async def signal(self, space: str, topic: str, body: Any, ttl_s: int) -> bool:
         if self._connection is None or not self._connected.is_set():
             return False

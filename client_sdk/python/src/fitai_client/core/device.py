@@ -336,6 +336,10 @@ class Device:
         elif status in (429, 408) or status >= 500 or code == "schema_ahead":
             self._wait(answer.retry_after_s)
             self.problem = {"code": code, "message": message}
+        elif request.kind == "register" and code == "device_revoked":
+            identity.key_refused(tx, request)
+        elif request.kind == "spaces" and code in _DEVICE_CODES:
+            leaving.leave(tx, request.device or "")
         elif not request.space:
             self._wait(BACKOFF_MAX_MS / 1000)
             self.problem = {"code": code, "message": message}

@@ -11,7 +11,15 @@ from .ids import uuid7
 from .requests import Request
 from .spaces import PERSONAL, all_spaces, current_device, save, space
 
-__all__ = ["prepare", "register_request", "registered", "spaces_answered", "spaces_request", "take_device"]
+__all__ = [
+    "key_refused",
+    "prepare",
+    "register_request",
+    "registered",
+    "spaces_answered",
+    "spaces_request",
+    "take_device",
+]
 
 
 def prepare(tx: Tx) -> None:
@@ -51,6 +59,18 @@ def registered(tx: Tx, request: Request, body: dict[str, Any]) -> None:
         take_device(tx, new)
 
 
+def key_refused(tx: Tx, request: Request) -> None:
+    """The id that this key stands for was revoked: make a new key, and come again."""
+    key = uuid7(tx.environment)
+    if request.asked["old"]:
+        tx.execute(
+            "UPDATE devices SET successor_key = ? WHERE id = ? AND successor_key = ?",
+            (key, request.asked["old"], request.asked["key"]),
+        )
+    else:
+        tx.execute("UPDATE devices SET key = ? WHERE id = '' AND key = ?", (key, request.asked["key"]))
+
+
 def take_device(tx: Tx, new: str) -> None:
     """Number everything that was written before the first contact under the id that it brought."""
     tx.execute("UPDATE devices SET id = ? WHERE id = ''", (new,))
@@ -80,7 +100,7 @@ def spaces_answered(tx: Tx, body: dict[str, Any]) -> None:
         if found.phase == "gone" and state == "member":
             # Let in again: what was known of it may have been taken back meanwhile.
             changes |= {"phase": "new", "cursor": None, "version": vectors.Vector()}
-        if (found.name, found.role, found.state, found.id) != (changes["name"], role, state, line["id"]) or len(
-            changes
-        ) > 4:
+        if found.paused is not None and found.paused["code"] == "read_only" and role in ("owner", "editor"):
+            changes |= {"paused": None}
+        if any(getattr(found, name) != value for name, value in changes.items()):
             save(tx, found, **changes)

@@ -16,8 +16,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..collections import COLLECTIONS, field_of, parent_of
-from . import pushing, text, vectors
+from ..collections import COLLECTIONS, parent_of
+from . import pushing, vectors
 from .database import Tx
 from .leaving import leave, leaving
 from .records import (
@@ -26,6 +26,7 @@ from .records import (
     Key,
     ancestors,
     bury,
+    descendants,
     drop,
     dumps,
     has_put_at_or_below,
@@ -35,6 +36,7 @@ from .records import (
 )
 from .requests import Request, space_path
 from .spaces import Space, Stream, current_device, restart_snapshot, save, save_stream, streams
+from .whole import whole_writes
 from .writing import BATCH_BYTES_MAX, BATCH_CHANGES_MAX, Write, write_groups
 
 __all__ = [
@@ -45,7 +47,6 @@ __all__ = [
     "server_behind",
     "snapshot_completed",
     "step_resync",
-    "whole_put",
 ]
 
 # Ids are 36 characters each, and an address should stay under 8 KiB.
@@ -218,11 +219,14 @@ def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
     if not gone:
         return
     depth = {name: len(list(_above(name))) for name in COLLECTIONS}
-    device = current_device(tx)
     # What the record showed without the changes that are written anew behind it.
     bodies = {key: json.loads(row.body) for key in gone if (row := read_row(tx, found.no, key)) and row.body}
     order = sorted(bodies, key=lambda key: (depth.get(key[0], 0), key))
-    changes = _unsent_at_or_below(tx, found.no, gone)
+    # A delete above or a put below must not change places with them: the order says what a delete has seen.
+    related = dict.fromkeys(
+        one for key in gone for one in (*ancestors(tx, found.no, key), key, *descendants(tx, found.no, key))
+    )
+    changes = _unsent(tx, found.no, related)
     context: vectors.Vector | None = None
     anew: list[Write] = []
     for _, collection, id, op, fields, change_context in changes:
@@ -230,7 +234,7 @@ def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
         context = context if context is not None else known
         anew.append(Write(collection, id, json.loads(fields) if fields else {}, op, context=known))
     # The oldest context: the whole puts then bury nothing that another device wrote anew meanwhile.
-    group = [Write(key[0], key[1], whole_put(key[0], bodies[key]), context=context or {}) for key in order]
+    group = [one for key in order for one in whole_writes(tx, found.no, key, bodies[key], context=context or {})]
     for key in bodies:
         tx.execute(
             "UPDATE records SET body = NULL, status = 0, seq = NULL WHERE space = ? AND collection = ? AND id = ?",
@@ -239,10 +243,10 @@ def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
     pushing.blank(tx, found, [(change[0], (change[1], change[2])) for change in changes])
     for key in bodies:
         recompute(tx, found.no, key)
-    _log_as_groups(tx, found, device, [*group, *anew])
+    _log_as_groups(tx, found, [*group, *anew])
 
 
-def _log_as_groups(tx: Tx, found: Space, device: str, writes: Sequence[Write]) -> None:
+def _log_as_groups(tx: Tx, found: Space, writes: Sequence[Write]) -> None:
     """One group, or as few as the size of a batch allows."""
     part: list[Write] = []
     size = 0
@@ -257,7 +261,7 @@ def _log_as_groups(tx: Tx, found: Space, device: str, writes: Sequence[Write]) -
         write_groups(tx, found.no, [part])
 
 
-def _unsent_at_or_below(tx: Tx, space: int, keys: Iterable[Key]) -> list[Any]:
+def _unsent(tx: Tx, space: int, keys: Iterable[Key]) -> list[Any]:
     """The unanswered changes of these records, in order: (pos, collection, id, op, fields, context)."""
     found = [
         row
@@ -278,38 +282,14 @@ def _above(collection: str) -> Iterable[str]:
         parent = parent_of(parent[1])
 
 
-def whole_put(collection: str, shown: dict[str, Any], *, counters: bool = True) -> dict[str, Any]:
-    """A put of every field that is shown: a text as the whole document, a set as its elements.
-
-    counters: write a counter's shown sum, as for a record that no server holds; where the server may still hold it,
-    it keeps its own sum, and the put raises it by nothing.
-    """
-    fields: dict[str, Any] = {}
-    declared = COLLECTIONS.get(collection)
-    for name, value in (shown.get("values") or {}).items():
-        if declared is None or name not in declared.fields:
-            continue
-        kind = field_of(collection, name).kind
-        if kind == "set":
-            fields[name] = {"add": list(value)}
-        elif kind == "counter":
-            fields[name] = {"inc": value if counters else 0}
-        elif kind == "text":
-            fields[name] = {"yjs": text.whole(value)}
-        else:
-            fields[name] = value
-    return fields
-
-
 def restate(tx: Tx, found: Space) -> None:
     """Write every record as it stands: the server lost changes that the kept log no longer has."""
-    device = current_device(tx)
     rows = tx.all(
         f"SELECT collection, id, body FROM records WHERE space = ? AND status = {SHOWN} AND alive = 1", (found.no,)
     )
     depth = {name: len(list(_above(name))) for name in COLLECTIONS}
     writable = [row for row in rows if row[0] in COLLECTIONS and not COLLECTIONS[row[0]].read_only]
     for row in sorted(writable, key=lambda row: (depth[row[0]], row[1])):
-        fields = whole_put(row[0], json.loads(row[2]), counters=False)
-        _log_as_groups(tx, found, device, [Write(row[0], row[1], fields)])
+        writes = whole_writes(tx, found.no, (row[0], row[1]), json.loads(row[2]), counters=False)
+        _log_as_groups(tx, found, writes)
     save(tx, found, restate=False)

@@ -63,7 +63,9 @@ def read_status(
     """What the database tells, with what only the running client knows."""
     lines = []
     for found in all_spaces(tx):
-        pending, since = tx.one("SELECT COUNT(*), MIN(made_at) FROM log WHERE space = ? AND state < 2", (found.no,))
+        pending, since = tx.one(
+            "SELECT COUNT(*), MIN(made_at) FROM log WHERE space = ? AND state < 2 AND op <> 'void'", (found.no,)
+        )
         lines.append(
             SpaceStatus(
                 no=found.no,

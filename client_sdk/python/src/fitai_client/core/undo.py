@@ -17,7 +17,7 @@ from ..errors import NotFound
 from .database import Tx
 from .reads import read_one
 from .records import Key, descendants, read_row
-from .recovery import whole_put
+from .whole import whole_writes
 from .writing import Write, write_groups
 
 __all__ = ["last_group", "restore_deleted", "rewrite_recovered", "undo_group"]
@@ -50,10 +50,10 @@ def restore_deleted(tx: Tx, no: int, key: Key, values: Mapping[str, Any] | None 
         one = above
     for below, body in _below(tx, no, key):
         bodies.setdefault(below, body)
-    writes = [Write(c, i, whole_put(c, body, counters=False)) for (c, i), body in bodies.items()]
+    writes = [one for k, body in bodies.items() for one in whole_writes(tx, no, k, body, counters=False)]
     for start in range(0, len(writes), _GROUP):
         write_groups(tx, no, [writes[start : start + _GROUP]])
-    return len(writes)
+    return len(bodies)
 
 
 # Well under a batch, whole records being large.
@@ -66,7 +66,7 @@ def rewrite_recovered(tx: Tx, no: int) -> int:
     depth = {row[0]: len(_levels(row[0])) for row in rows}
     for collection, id, body in sorted(rows, key=lambda row: (depth[row[0]], row[1])):
         if read_one(tx.conn, no, collection, id) is None:
-            write_groups(tx, no, [[Write(collection, id, whole_put(collection, json.loads(body)))]])
+            write_groups(tx, no, [whole_writes(tx, no, (collection, id), json.loads(body))])
     tx.execute("DELETE FROM aside WHERE space = ? AND kind = 'recovered'", (no,))
     return len(rows)
 
