@@ -26,9 +26,9 @@ from storage.history import read_touched
 from storage.push import Key, SpaceRow, StoredChange
 from storage.spaces import membership
 from sync.caller import Caller
-from sync.errors import Forbidden, Invalid, NotFound, ReadOnly
+from sync.errors import Forbidden, Invalid, NotFound, ReadOnly, Unavailable
 from sync.push import ServerWrite, Writer
-from sync.texts import TextReader
+from sync.texts import BadText, TextReader
 from sync.validation import Rejection, check_put
 
 _decode = msgspec.json.decode
@@ -145,7 +145,10 @@ class History:
 
     async def _read(self, state: RecordState) -> RecordState:
         for name, update in kernel.unread_texts(state):
-            (read,) = await self.texts.read([update])
+            try:
+                (read,) = await self.texts.read([update])
+            except BadText:  # It was read when it came: the reader has no time now
+                raise Unavailable(retry_after_s=5) from None
             state = kernel.with_text(state, name, read.text, read.compacted)
         return state
 

@@ -127,3 +127,30 @@ async def test_only_an_owner_rewinds(world: World) -> None:
         await world.engine.history.rewind(editor.caller, shared, world.user, "2026-01-01T00:00:00Z")
     with pytest.raises(Invalid):
         await world.engine.history.rewind(editor.caller, shared, world.user, "yesterday")
+
+
+async def test_a_record_without_changes_has_no_history(world: World) -> None:
+    phone = await world.device()
+    with pytest.raises(NotFound):
+        await world.engine.history.read(phone.caller, world.space, ("workouts", world.uuid()))
+
+
+async def test_a_record_that_was_deleted_then_is_deleted_again_by_a_restore(world: World) -> None:
+    phone = await world.device()
+    workout = world.uuid()
+    await phone.push(phone.put("workouts", workout, title="A"), phone.delete("workouts", workout))
+    await phone.push(phone.put("workouts", workout, title="back"))
+    await world.engine.history.restore(phone.caller, world.space, ("workouts", workout), (phone.id, 2))
+    assert (await phone.pull())[-1]["deleted"] is True
+
+
+async def test_a_restored_record_below_another_stays_below_it(world: World) -> None:
+    phone = await world.device()
+    workout, exercise = world.uuid(), world.uuid()
+    await phone.push(
+        phone.put("workouts", workout, title="A"), phone.put("workout_exercises", exercise, workout=workout, rest_s=90)
+    )
+    await phone.push(phone.delete("workout_exercises", exercise))
+    await world.engine.history.restore(phone.caller, world.space, ("workout_exercises", exercise), (phone.id, 2))
+    back = (await phone.pull())[-1]
+    assert back["values"] == {"rest_s": 90, "workout": workout}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import random
 
+import msgspec
 import pycrdt
 import pytest
 
-from sync.texts import BadText, ProcessTextReader
+from sync import text_worker
+from sync.texts import LENGTH, BadText, ProcessTextReader, ReadTexts, RewriteText, TextAnswer
 from tests.sync.harness import World
 
 
@@ -114,3 +117,36 @@ async def test_a_text_that_is_written_over_and_over_does_not_fill_its_record(wor
         assert answer.rejected == []
     (record,) = await phone.pull()
     assert record["values"]["notes"]["text"] == "0029" * 4_000
+
+
+def ask(*questions: ReadTexts | RewriteText) -> list[TextAnswer]:
+    source = io.BytesIO(b"".join(LENGTH.pack(len(d)) + d for d in map(msgspec.msgpack.encode, questions)))
+    sink = io.BytesIO()
+    text_worker.serve(source, sink)
+    sink.seek(0)
+    answers = []
+    while header := sink.read(LENGTH.size):
+        answers.append(msgspec.msgpack.decode(sink.read(LENGTH.unpack(header)[0]), type=TextAnswer))
+    return answers
+
+
+def test_the_child_answers_every_frame_and_names_what_it_cannot_read() -> None:
+    fine, bad, new = ask(ReadTexts([document("one")]), ReadTexts([b"rubbish"]), RewriteText(b"", "new"))
+    assert (fine.texts, fine.compacted, fine.error) == (["one"], [None], None)
+    assert bad.texts is None and bad.error
+    assert new.update is not None
+    assert ask(ReadTexts([new.update]))[0].texts == ["new"]
+
+
+def test_the_child_gives_a_smaller_state_of_a_large_text_that_was_rewritten() -> None:
+    doc = pycrdt.Doc()
+    doc["text"] = text = pycrdt.Text("x" * 6_000)
+    first = doc.get_update()
+    state = doc.get_state()
+    text.clear()
+    text += "short"
+    merged = pycrdt.merge_updates(first, doc.get_update(state))
+    (answer,) = ask(ReadTexts([merged]))
+    assert answer.texts == ["short"]
+    assert answer.compacted is not None and answer.compacted[0] is not None
+    assert len(answer.compacted[0]) < len(merged)

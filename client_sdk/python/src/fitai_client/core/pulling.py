@@ -136,6 +136,7 @@ def apply_snapshot_page(tx: Tx, found: Space, request: Request, page: Json) -> b
     done = covered(tx, found, keys=keys)
     stop_laying(tx, done)
     _show_records(tx, found, page["records"], snap=found.snap)
+    _lay_again(tx, found, keys, found.snap_version)
     before = page.get("before")
     save(tx, found, snap_before=before, phase="snapshot" if before else "settling")
     return True
@@ -153,15 +154,17 @@ def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str
     # What the merged records have is laid over no more, before they are shown: most of a pull is one's own changes.
     done = covered(tx, found)
     stop_laying(tx, done)
-    _show_records(tx, found, [r for r in latest.values() if not r.get("deleted")], snap=found.snap)
+    shown = [key for key, record in latest.items() if not record.get("deleted")]
+    _show_records(tx, found, [latest[key] for key in shown], snap=found.snap)
+    _lay_again(tx, found, shown, found.version)
     for key, record in latest.items():
         if record.get("deleted"):
             bury(tx, found.no, key, record.get("seq"))
     _drop_orphans(tx, found, latest)
     if settled:
         snapshot_completed(tx, found, before)
-    shown = {key for key, record in latest.items() if not record.get("deleted")}
-    settle(tx, found.no, dict.fromkeys(key for _, key in done if key not in shown), merged=True)
+    rest = {key for _, key in done} - set(shown)
+    settle(tx, found.no, sorted(rest), merged=True)
     for one in streams(tx, found.no):
         if one.device and (new_life or found.version.get(one.device, 0) < one.after_n):
             save_stream(tx, one, ask=True)
@@ -214,6 +217,28 @@ def _show_records(tx: Tx, found: Space, records: Sequence[Json], *, snap: int) -
         tx.executemany(
             "DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", [(found.no, *key) for key in returning]
         )
+
+
+def _lay_again(tx: Tx, found: Space, keys: Iterable[Key], version: vectors.Vector) -> None:
+    """Lay own changes over records that came back without them: a version covered them, and this one does not.
+
+    The server lost them, and will be given them again (rule 15); until then they are neither shown as lost nor
+    replaced by somebody who does not see them.
+    """
+    came = set(keys)
+    for one in streams(tx, found.no):
+        known = version.get(one.device, 0)
+        if known >= one.after_n:
+            continue
+        rows = tx.all(
+            "SELECT pos, collection, id FROM log WHERE space = ? AND device = ? AND n > ? AND n <= ?"
+            " AND laid = 0 AND verdict IS NULL AND op <> 'void'",
+            (found.no, one.device, known, one.after_n),
+        )
+        again = [(pos, (collection, id)) for pos, collection, id in rows if (collection, id) in came]
+        tx.executemany("UPDATE log SET laid = 1 WHERE pos = ?", [(pos,) for pos, _ in again])
+        for key in dict.fromkeys(key for _, key in again):
+            recompute(tx, found.no, key)
 
 
 def _anything_gone(tx: Tx, space: int) -> bool:
