@@ -19,6 +19,7 @@ from conflict import clock
 from conflict import record as kernel
 from conflict.errors import RecordFull
 from conflict.record import EMPTY, Change, RecordState
+from conflict.text import UPDATE_BYTES_MAX
 from storage import feed as store
 from storage.collections import COLLECTIONS
 from storage.database import Database, Transaction
@@ -32,6 +33,14 @@ from sync.texts import BadText, TextReader
 from sync.validation import Rejection, check_put
 
 _decode = msgspec.json.decode
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """How many records went back, and the texts that were too long to be written back: collection, id, field."""
+
+    records: int
+    left_out: list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -86,37 +95,48 @@ class History:
 
         await self.writer.write_as_server(space, (), user=caller.user, guard=guard)
 
-    async def rewind(self, caller: Caller, space: str, user: str, since: str) -> int:
-        """Take back what one member changed since a moment, record by record; how many records moved.
+    async def rewind(self, caller: Caller, space: str, user: str, since: str) -> Rewound:
+        """Take back what one member changed since a moment, record by record.
+
+        A text too long for one change is left out and named, so that it keeps nothing else from going back.
 
         Raises:
             NotFound: no such space. Forbidden: the caller is no owner of it. Invalid: `since` is no time.
         """
         since_ms = parse_time(since)
+        left_out: list[dict[str, str]] = []
 
         async def guard(tx: Transaction, row: SpaceRow) -> Sequence[ServerWrite]:
             if await _member(tx, caller, space) != "owner":
                 raise Forbidden()
+            left_out.clear()
             writes: list[ServerWrite] = []
             for key in await read_touched(tx, space, user, since_ms):
                 changes = await _accepted(tx, space, key)
                 writes += await self._way_back(
-                    key, changes, lambda c: not (c.user == user and c.received_at >= since_ms)
+                    key, changes, lambda c: not (c.user == user and c.received_at >= since_ms), left_out
                 )
             return writes
 
         plan = await self.writer.write_as_server(space, (), user=caller.user, guard=guard)
-        return len({(change.collection, change.id) for change in plan.changes})
+        return Rewound(len({(change.collection, change.id) for change in plan.changes}), left_out)
 
     async def _way_back(
-        self, key: Key, changes: list[StoredChange], keep: Callable[[StoredChange], bool]
+        self,
+        key: Key,
+        changes: list[StoredChange],
+        keep: Callable[[StoredChange], bool],
+        left_out: list[dict[str, str]] | None = None,
     ) -> list[ServerWrite]:
-        """The writes that turn what the record is now into what the kept changes alone make of it."""
+        """The writes that turn what the record is now into what the kept changes alone make of it.
+
+        A text that is too long for one change is named in `left_out`; where there is no such list, it is Invalid.
+        """
         now = await self._replay(key, changes)
         then = await self._replay(key, [change for change in changes if keep(change)])
         if not then.named or kernel.is_deleted(then):
             return [] if kernel.is_deleted(now) else [ServerWrite(*key, "delete")]
-        fields = await self._difference(key, now, then, whole=kernel.is_deleted(now))
+        fields = await self._difference(key, now, then, whole=kernel.is_deleted(now), left_out=left_out)
         return [ServerWrite(*key, "put", fields)] if fields else []
 
     async def _replay(self, key: Key, changes: list[StoredChange]) -> RecordState:
@@ -152,7 +172,9 @@ class History:
             state = kernel.with_text(state, name, read.text, read.compacted)
         return state
 
-    async def _difference(self, key: Key, now: RecordState, then: RecordState, *, whole: bool) -> dict[str, Any]:
+    async def _difference(
+        self, key: Key, now: RecordState, then: RecordState, *, whole: bool, left_out: list[dict[str, str]] | None
+    ) -> dict[str, Any]:
         """The fields of a put that makes `now` show what `then` shows; every field where `whole`."""
         rules = COLLECTIONS[key[0]].rules
         current, target = kernel.show(now, rules).values, kernel.show(then, rules).values
@@ -177,6 +199,14 @@ class History:
             elif (there or {}).get("text") != (here or {}).get("text"):
                 base = base64.b64decode(here["yjs"]) if here else b""
                 update = await self.texts.rewrite(base, there["text"] if there else "")
+                if len(update) > UPDATE_BYTES_MAX:
+                    place = {"collection": key[0], "id": key[1], "field": name}
+                    if left_out is None:
+                        raise Invalid(
+                            f"The text {name} is too long to be written back; copy it from the history.", details=place
+                        )
+                    left_out.append(place)
+                    continue
                 fields[name] = {"yjs": base64.b64encode(update).decode()}
         return fields
 

@@ -15,6 +15,7 @@ Invariants
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,8 +32,13 @@ from storage.push import Key, SpaceRow, StoredChange, StoredRecord
 from sync.bodies import DELETED, HIDDEN, SHOWN, STUB, deleted_body, shown_body
 from sync.limits import Limits
 from sync.messages import Rejected, SentChange
-from sync.texts import BadText, TextReader
+from sync.texts import BadText, TextReader, TextTimeout
 from sync.validation import Rejection, check_id, check_put
+
+# Merging a set costs its size with every change; tags and muscles are a handful.
+SET_ELEMENTS_MAX = 1_000
+# Each has cost the reader's whole time limit, with the space locked.
+TEXT_TIMEOUTS_MAX = 2
 
 _encode = msgspec.json.Encoder().encode
 
@@ -143,6 +149,8 @@ class Planner:
     _entries: dict[Key, Entry] = field(default_factory=dict)
     _undo: list[_Undo] | None = None
     _contexts: dict[int, dict[str, int]] = field(default_factory=dict)
+    _one_by_one: bool = False
+    _timeouts: int = 0
 
     # -- judging ---------------------------------------------------------------------------------------------
 
@@ -151,8 +159,18 @@ class Planner:
 
         `first_context` is the context of the first change where it names none itself: that of the last repeated
         change before it in the batch.
+
+        Texts are read together at the end: one question to the reader for a batch. Where that shows that some change
+        cannot stand, the batch is judged anew, reading each text as it moves, to find out which.
         """
-        context = first_context or {}
+        await self._judge_all(changes, first_context or {})
+        if not await self._texts_stand():
+            self.judged.clear()
+            self._entries.clear()
+            self._one_by_one = True
+            await self._judge_all(changes, first_context or {})
+
+    async def _judge_all(self, changes: Sequence[SentChange], context: dict[str, int]) -> None:
         for unit in _units(changes):
             grouped = unit[0].group is not None
             self._undo = [] if grouped else None
@@ -166,6 +184,21 @@ class Planner:
                 verdicts = [_reject_with_group(v, failed.sent.n) for v in verdicts]
             self._undo = None
             self.judged += verdicts
+
+    async def _texts_stand(self) -> bool:
+        """Read every text that moved, and say whether the batch may stay as it was judged."""
+        moved = [entry for entry in self._entries.values() if kernel.unread_texts(entry.state)]
+        if any(v.rejection is not None and v.rejection.code == "record_full" for v in self.judged):
+            # What was deleted is still counted in a text that nobody has read; read, it may fit.
+            return not any(_text_field(entry.spec, entry.spec.rules.fields) for entry in self._entries.values())
+        for entry in moved:
+            try:
+                entry.state = await self._with_texts(entry.state)
+            except BadText:
+                return False
+            if len(shown_body(entry.key, entry.state, entry.spec)) > self.limits.record_bytes_max:
+                return False
+        return True
 
     async def _judge_one(self, sent: SentChange, context: dict[str, int]) -> Judged:
         known = self._cut(context)
@@ -194,7 +227,7 @@ class Planner:
             return Rejection("read_only", None, f"{spec.name} are written by the server alone")
         if (refused := check_id(spec, sent.id)) is not None:
             return refused
-        if encoded is not None and len(encoded) > self.limits.change_bytes_max:
+        if encoded is not None and len(encoded) > self.limits.change_bytes_max and not self.as_server:
             return Rejection(
                 "too_long", None, f"the change has {len(encoded)} bytes and at most {self.limits.change_bytes_max} fit"
             )
@@ -214,13 +247,24 @@ class Planner:
             )
         change = Change(self.device, sent.n, hlc, context, "put" if sent.op == "put" else "delete", fields)
         try:
-            state = await self._with_texts(kernel.apply(entry.state, change, spec.rules))
+            state = kernel.apply(entry.state, change, spec.rules)
+            if self._one_by_one and kernel.unread_texts(state):
+                if self._timeouts >= TEXT_TIMEOUTS_MAX:
+                    raise BadText("texts of this batch took too long to read")
+                state = await self._with_texts(state)
+        except TextTimeout as error:
+            self._timeouts += 1
+            return Rejection("bad_text", _text_field(spec, fields), f"the text update cannot be read: {error}")
         except BadText as error:
             return Rejection("bad_text", _text_field(spec, fields), f"the text update cannot be read: {error}")
         except KernelError as error:
             return Rejection(error.code, _text_field(spec, fields), error.message)
+        if (crowded := _crowded_set(entry.state, state, fields)) is not None:
+            return Rejection("record_full", crowded, f"a set holds at most {SET_ELEMENTS_MAX} elements")
         size_bound = entry.size_bound + len(encoded or b"")
-        if size_bound > self.limits.record_bytes_max and sent.op == "put":
+        # A text is served with its string beside its state, which may be several times as long as what was sent.
+        grown = self._one_by_one and bool(state.texts) and state.texts is not entry.state.texts
+        if (size_bound > self.limits.record_bytes_max or grown) and sent.op == "put":
             size_bound = len(shown_body(entry.key, state, spec))
             if size_bound > self.limits.record_bytes_max and size_bound > len(shown_body(entry.key, entry.state, spec)):
                 return Rejection(
@@ -413,7 +457,7 @@ class Planner:
             clamped_hlc=judged.hlc if judged.hlc != sent.hlc else None,
             group=ledger_name(sent.group),
             context=_encode(judged.context),
-            fields=judged.fields,
+            fields=kept_fields(judged),
             verdict=None if judged.rejection is None else encode_verdict(judged.rejection),
             received_at=self.now_ms,
             user=self.user,
@@ -438,8 +482,31 @@ def _reject_with_group(judged: Judged, failed: int) -> Judged:
     return replace(judged, rejection=Rejection("group", None, f"change {failed} of the same group was rejected"))
 
 
-def _text_field(spec: CollectionSpec, fields: dict[str, Any]) -> str | None:
+def _text_field(spec: CollectionSpec, fields: Iterable[str]) -> str | None:
     return next((name for name in fields if spec.rules.fields[name].kind == "text"), None)
+
+
+def _crowded_set(before: RecordState, after: RecordState, fields: dict[str, Any]) -> str | None:
+    """The set field that a change would fill beyond its maximum; one that makes it smaller passes."""
+    if after.sets is before.sets:
+        return None
+    for name in fields:
+        count = len(after.sets.get(name, ()))
+        if count > SET_ELEMENTS_MAX and count > len(before.sets.get(name, ())):
+            return name
+    return None
+
+
+def kept_fields(judged: Judged) -> bytes | None:
+    """The fields as the ledger keeps them: as sent, or a digest of what was refused for its very size."""
+    if judged.rejection is None or judged.rejection.code != "too_long" or judged.fields is None:
+        return judged.fields
+    return digest_of(judged.fields)
+
+
+def digest_of(fields: bytes) -> bytes:
+    """A JSON text that stands for fields too long to keep; enough to know them again."""
+    return b'"sha256:%b"' % hashlib.sha256(fields).hexdigest().encode()
 
 
 def encode_verdict(rejection: Rejection) -> bytes:

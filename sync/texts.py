@@ -38,6 +38,10 @@ class ReadText:
     compacted: bytes | None = None
 
 
+class TextTimeout(BadText):
+    """The reading did not end in time; its child was killed."""
+
+
 class TextReader(Protocol):
     """What the write path asks of a reader of texts."""
 
@@ -112,7 +116,7 @@ class ProcessTextReader:
             except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
                 self.kills += 1
                 await self._kill()
-                raise BadText("the text cannot be read in the time allowed") from None
+                raise TextTimeout("it takes longer than is allowed") from None
             except BaseException:
                 # A cancelled question leaves an answer in the pipe that would reach the next one.
                 await self._kill()

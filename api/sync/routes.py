@@ -139,9 +139,8 @@ def routes(engine: Engine) -> list[web.RouteDef]:
     async def rewind(request: web.Request) -> web.Response:
         caller = sync_caller(request)
         wish: _Rewind = await _body(request, engine, _Rewind)
-        return json_object(
-            {"records": await engine.history.rewind(caller, _space(request), _name(wish.user), wish.since)}
-        )
+        rewound = await engine.history.rewind(caller, _space(request), _name(wish.user), wish.since)
+        return json_object({"records": rewound.records, "left_out": rewound.left_out})
 
     base = "/api/sync/spaces/{space}"
     return [

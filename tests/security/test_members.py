@@ -6,7 +6,6 @@ import asyncio
 import base64
 
 import pycrdt
-import pytest
 
 from api.app import ENGINE
 from sync.audit import Audit
@@ -111,9 +110,6 @@ async def test_a_rewind_takes_back_what_a_hostile_editor_did(ann: Person, mallor
     assert {id: record["values"] for id, record in after.items() if not record["deleted"]} == before
 
 
-@pytest.mark.xfail(
-    strict=True, reason="sync/push.py:_server_once: one write over 64 KiB or a full record refuses it all"
-)
 async def test_a_rewind_passes_whatever_the_editor_cleared(ann: Person, mallory: Person) -> None:
     """Beyond the list: a long text that was cleared does not keep everything else from being taken back."""
     space = await ann.shared_with(mallory)

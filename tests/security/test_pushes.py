@@ -218,19 +218,19 @@ async def test_a_group_of_a_thousand_falls_with_its_last(mallory: Person) -> Non
     assert await mallory.shown() == {}
 
 
-async def test_a_set_of_ten_thousand_elements(mallory: Person) -> None:
-    """Beyond the list: it is taken, served sorted, and emptied again."""
-    elements = [f"{n:05x}" for n in range(7_000)]
+async def test_a_set_as_large_as_may_be(mallory: Person) -> None:
+    """Beyond the list: it is taken, served sorted, and emptied again; a larger one is refused alone."""
+    elements = [f"{n:05x}" for n in range(1_000)]
     answer = await mallory.push(mallory.put(WORKOUT, tags={"add": elements}))
     assert answer.json["rejected"] == []
-    more = [f"{n:05x}" for n in range(7_000, 10_000)]
-    assert (await mallory.push(mallory.put(WORKOUT, tags={"add": more, "remove": more}))).json["rejected"] == []
-    assert (await mallory.shown())[WORKOUT]["values"]["tags"] == [*elements, *more]
+    more = await mallory.push(mallory.put(WORKOUT, tags={"add": ["more"]}))
+    assert [rejected["code"] for rejected in more.json["rejected"]] == ["record_full"]
+    assert (await mallory.shown())[WORKOUT]["values"]["tags"] == elements
     too_much = await mallory.push(mallory.put(WORKOUT, tags={"add": [f"{n:06x}" for n in range(20_000)]}))
     assert [rejected["code"] for rejected in too_much.json["rejected"]] == ["too_long"]
     gone = mallory.put(WORKOUT, tags={"remove": elements})
     assert (await mallory.push(gone)).json["rejected"] == []
-    assert (await mallory.shown())[WORKOUT]["values"]["tags"] == more
+    assert (await mallory.shown())[WORKOUT]["values"]["tags"] == []
 
 
 async def test_hostile_texts_cost_their_own_change(mallory: Person) -> None:
@@ -262,7 +262,6 @@ async def test_a_text_that_is_cleared_and_grows_again_and_again_stays_readable(m
     assert len((await mallory.ask("GET", mallory.at("pull"))).text) < 262_144 + 1_024
 
 
-@pytest.mark.xfail(strict=True, reason="sync/planner.py:_try adds up base64 bytes, and a text may be six times as many")
 async def test_a_record_of_control_characters_is_within_its_limit(mallory: Person) -> None:
     """Item 38: a served record has at most 256 KiB, escapes included."""
     document: pycrdt.Doc[pycrdt.Text] = pycrdt.Doc()

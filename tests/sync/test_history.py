@@ -108,7 +108,8 @@ async def test_rewind_takes_back_one_members_changes_since_a_moment_and_no_other
         space=shared,
     )
 
-    assert await world.engine.history.rewind(owner.caller, shared, vandal.caller.user, since) == 3
+    rewound = await world.engine.history.rewind(owner.caller, shared, vandal.caller.user, since)
+    assert (rewound.records, rewound.left_out) == (3, [])
 
     records = {r["id"]: r for r in await owner.pull(shared)}
     assert {id: r["values"]["title"] for id, r in records.items() if not r["deleted"]} == {

@@ -429,3 +429,27 @@ async def test_seen_may_name_the_changes_of_its_own_batch(world: World) -> None:
     phone = await world.device()
     await phone.push(phone.put("workouts", world.uuid(), title="x"), seen={phone.id: 1, "ghost": 5})
     assert (await world.engine.devices.of(phone.caller))[0]["seen"] == {world.space: {phone.id: 1}}
+
+
+async def test_a_set_holds_a_thousand_elements_and_one_that_is_made_smaller_passes(world: World) -> None:
+    phone = await world.device()
+    workout = world.uuid()
+    tags = [f"tag{n}" for n in range(1_001)]
+    answer = await phone.push(
+        phone.put("workouts", workout, tags={"add": tags[:600]}),
+        phone.put("workouts", workout, tags={"add": tags[600:]}),
+        phone.put("workouts", workout, tags={"add": tags[600:700], "remove": tags[:500]}),
+    )
+    assert [(r.n, r.code, r.field) for r in answer.rejected] == [(2, "record_full", "tags")]
+
+
+async def test_what_was_refused_for_its_size_is_known_again_without_being_kept(world: World) -> None:
+    phone = await world.device()
+    big = {"app": "test", "external_id": None, "import": None, "raw": {"x": "y" * 70_000}}
+    change = phone.put("workouts", world.uuid(), source=big)
+    first = await phone.push(change)
+    phone.after = None
+    assert (await phone.push(change)).rejected == first.rejected
+    phone.after = None
+    with pytest.raises(DeviceForked):
+        await phone.push(change | {"fields": {"source": big | {"app": "other"}}})
