@@ -73,8 +73,7 @@ def kept_beside(database: Path, environment: Environment) -> str:
     path = database.with_name(database.name + ".secret")
     if not path.parent.is_dir():
         raise SecretKeyError(
-            f"The database's folder {path.parent} cannot be used: it is not there; make it, or correct "
-            "FITAI_DATABASE_URL."
+            f"The database {database} cannot be used: its folder is not there; make it, or correct FITAI_DATABASE_URL."
         )
     try:
         if not path.exists():
