@@ -154,6 +154,13 @@ class HttpServer:
             return  # It never began, or has stopped already.
         traffic = self._app[TRAFFIC]
         traffic.draining = True
+        loop = asyncio.get_running_loop()
+        for accepting in listener.sockets:
+            loop.remove_reader(accepting.fileno())
+        # What was accepted in this very turn gets its transport in the next ones. A listener that is closed before
+        # would leave it open for ever, answered by nobody (asyncio's `Server._attach` refuses it then).
+        for _ in range(3):
+            await asyncio.sleep(0)
         listener.close()
         for hook in self._app[DRAIN_HOOKS]:
             try:
