@@ -75,6 +75,26 @@ FOUND: dict[str, list[Step]] = {
         (2, "delete_set", 5), (2, "sync", 20), (2, "delete", 3), (0, "ok", 15), (0, "tempo", 14), (2, "ok", 13),
         (0, "forget", 25),
     ],
+    "a delete named what had been pulled under an earlier delete, which nobody saw": [
+        (1, "status", 29), (1, "set", 11), (0, "status", 19), (1, "sync", 25), (0, "exercise", 9), (0, "sync", 0),
+        (1, "restart", 17), (0, "too_many_reps", 9), (1, "delete", 4), (0, "ok", 25), (1, "delta", 26),
+        (1, "delete", 1),
+    ],
+    "under a new id a put went to a record whose tombstone had been forgotten": [
+        (2, "status", 16), (0, "reps", 30), (1, "tempo", 5), (0, "sync", 9), (1, "delete_set", 17), (1, "sync", 12),
+        (2, "sync", 8), (2, "delete", 13), (1, "delete", 15), (1, "twice", 9), (2, "tempo", 24), (2, "delta", 16),
+        (2, "rest", 25), (2, "forget", 2), (2, "revoke", 6),
+    ],
+    "a set stayed whose exercise was deleted while a snapshot's pages came": [
+        (0, "exercise", 0), (0, "set", 0), (0, "set", 0), (0, "workout", 0), (0, "sync", 0), (1, "sync", 0),
+        (2, "sync", 0), (1, "set", 1), (1, "sync", 0), (0, "server_backup", 0), (0, "sync", 0), (2, "group", 13),
+        (0, "delete", 2), (0, "sync", 14), (2, "sync", 3), (2, "reps", 13), (0, "server_restore", 30),
+        (2, "twice", 18), (2, "ok", 5), (2, "ok", 19),
+    ],
+    "a twin's void bore the stamp of one's own change, which then counted as held": [
+        (1, "notes", 18), (1, "sync", 10), (0, "sync", 30), (0, "delete", 21), (0, "sync", 0), (1, "forget", 12),
+        (0, "clone", 3), (1, "tempo", 11), (0, "title", 26),
+    ],
 }  # fmt: skip
 
 

@@ -275,6 +275,19 @@ def test_rule_17_a_question_that_is_wholly_matched_is_followed_by_the_next(world
     assert sorted(t for t in titles if t and t.startswith("t")) == [f"t{n}" for n in range(6)]
 
 
+def test_rule_17_a_twin_is_told_apart_where_both_clocks_stand_still(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    clone = world.phone(copy_of=phone)
+    world.now -= 3_600_000
+    phone.put("workouts", workout, title="original")
+    clone.put("workouts", workout, title="the clone's")
+    stamps = {p.db.conn.execute("SELECT hlc FROM log WHERE n = 4").fetchone()[0] for p in (phone, clone)}
+    assert len(stamps) == 2
+    world.settle()
+    world.assert_settled()
+    world.assert_nothing_lost()
+
+
 def test_rule_17_a_read_under_a_revoked_id_makes_the_device_ask(world: World) -> None:
     phone, _, _, _, _ = pair(world)
     old = phone.device_id()

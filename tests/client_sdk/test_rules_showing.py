@@ -211,6 +211,33 @@ def test_rule_6_a_record_that_comes_back_brings_everything_below_anew(world: Wor
         assert tx.all("SELECT * FROM aside") == []
 
 
+def test_rule_5_what_was_pulled_under_an_own_delete_is_not_buried_by_a_delete_above(world: World) -> None:
+    phone, other, workout, exercise, _ = pair(world)
+    phone.delete("workout_exercises", exercise)
+    unseen = other.put("sets", workout_exercise=exercise, reps=5)
+    other.sync()
+    phone.take_delta()
+    assert phone.get("sets", unseen) is None
+
+    phone.delete("workouts", workout)
+
+    world.settle()
+    world.assert_settled()
+    assert value(phone, "sets", unseen, "reps") == 5
+
+
+def test_rule_5_a_delete_above_knows_what_was_shown(world: World) -> None:
+    phone, other, workout, exercise, _ = pair(world)
+    phone.delete("workout_exercises", exercise)
+    other.put("workouts", workout, title="seen")
+    other.sync()
+    phone.take_delta()
+    phone.delete("workouts", workout)
+    world.settle()
+    world.assert_settled()
+    assert phone.shown() == {}
+
+
 def test_rule_7_a_late_pull_is_dropped(world: World) -> None:
     phone, other, _, _, one = pair(world)
     phone.heal()

@@ -92,6 +92,23 @@ def test_rule_12_it_is_complete_with_the_first_pull(world: World) -> None:
         assert space(tx, PERSONAL).phase == "live"
 
 
+def test_rule_12_what_lost_its_parent_while_the_pages_came_is_dropped(world: World) -> None:
+    first = world.phone()
+    workout = first.put("workouts", title="w")
+    exercise = first.put("workout_exercises", workout=workout)
+    for n in range(4):
+        first.put("sets", workout_exercise=exercise, reps=n)
+    first.sync()
+    phone = world.phone()
+    up_to_first_page(phone)
+    first.delete("workout_exercises", exercise)
+    first.sync()
+    phone.sync()
+    world.settle()
+    world.assert_settled()
+    assert phone.db.conn.execute("SELECT COUNT(*) FROM records WHERE collection = 'sets'").fetchone()[0] == 0
+
+
 def lag(world: World, phone: Phone) -> None:
     """The server forgets its tombstones, which `phone` has not seen."""
     world.server.forget_tombstones()

@@ -134,6 +134,8 @@ def test_stamps_rise_within_a_millisecond_and_carry_over() -> None:
     assert first == "0000000003e80000" and tick(first, 1_000) == "0000000003e80001"
     assert tick("0000000003e8ffff", 5) == "0000000003e90000"
     assert tick(first, 2_000) == "0000000007d00000"
+    assert tick(None, 1_000, 5) == "0000000003e80005" and tick(first, 1_000, 5) == "0000000003e80006"
+    assert tick("0000000003e8fffe", 5, 5) == "0000000003e90004"
     assert hlc_ms(tick(None, -5)) == 0
 
 

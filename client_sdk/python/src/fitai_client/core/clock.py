@@ -5,6 +5,8 @@ An hlc is 16 lowercase hex digits: 12 of Unix milliseconds, 4 of counter, compar
 Invariants
     H1  `tick` never repeats a stamp and never goes back, whatever the wall clock does.
     H2  A stamp is made once, with its change, and never changed afterwards (rule 3).
+    H3  Two copies of one database do not give one number the same stamp, not even where their clocks stand still:
+        by its stamp a server tells a repeated change, or its void, from a twin's.
 
 Nothing here reads a clock. Source: Kulkarni et al., "Logical Physical Clocks", 2014.
 """
@@ -13,21 +15,26 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["hlc_ms", "parse_time", "rfc3339", "tick"]
+__all__ = ["JUMP_MAX", "hlc_ms", "parse_time", "rfc3339", "tick"]
 
 _COUNTER_MAX = 0xFFFF
 _WALL_MAX = 0xFFFF_FFFF_FFFF
+# A sixteenth of the counter: sixteen transactions fit a millisecond before stamps run ahead of the clock.
+JUMP_MAX = 0x0FFF
 
 
-def tick(last: str | None, now_ms: int) -> str:
-    """The next stamp after `last`, at `now_ms` or as soon after it as H1 allows."""
+def tick(last: str | None, now_ms: int, jump: int = 0) -> str:
+    """The next stamp after `last`, at `now_ms` or as soon after it as H1 allows.
+
+    jump: how far the counter leaps, up to JUMP_MAX; random once a transaction (H3).
+    """
     wall = min(max(now_ms, 0), _WALL_MAX)
     if last is None or hlc_ms(last) < wall:
-        return f"{wall:012x}0000"
-    counter = int(last[12:], 16) + 1
+        return f"{wall:012x}{jump:04x}"
+    counter = int(last[12:], 16) + 1 + jump
     wall = hlc_ms(last)
     if counter > _COUNTER_MAX:
-        wall, counter = wall + 1, 0
+        wall, counter = wall + 1, counter - _COUNTER_MAX - 1
     return f"{wall:012x}{counter:04x}"
 
 

@@ -18,9 +18,9 @@ from . import vectors
 from .database import Tx
 from .ids import uuid7
 from .pushing import Line, judge, still_asks, unanswered
-from .records import recompute
+from .records import WAITING, recompute
 from .requests import Request
-from .spaces import Space, Stream, all_spaces, save, save_stream, stream
+from .spaces import Space, Stream, all_spaces, restart_snapshot, save, save_stream, stream
 
 __all__ = ["leave", "leaving", "lines_to_ask", "matched", "next_question", "ready", "switched"]
 
@@ -123,6 +123,13 @@ def switched(tx: Tx, old: str, new: str) -> None:
         if _log_is_short(tx, found.no, one):
             save(tx, found, restate=True)
         _renumber(tx, found, one, one.matched or 0, new)
+        if found.phase == "live" and tx.one(
+            "SELECT 1 FROM records WHERE space = ? AND status = ? LIMIT 1", (found.no, WAITING)
+        ):
+            # The server may forget a tombstone that waits here, now that the id which had a say in it is gone: a
+            # snapshot tells, and what is gone is then written anew whole (rule 14).
+            save(tx, found, resync="snapshot", resync_acked=None)
+            restart_snapshot(tx, found)
 
 
 def _renumber(tx: Tx, found: Space, one: Stream, upto: int, new: str) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..collections import parent_of
+from ..collections import COLLECTIONS, parent_of
 from . import vectors
 from .database import Tx
 from .records import (
@@ -160,7 +160,7 @@ def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str
     for key, record in latest.items():
         if record.get("deleted"):
             bury(tx, found.no, key, record.get("seq"))
-    _drop_orphans(tx, found, latest)
+    _drop_orphans(tx, found, _orphans_of_snapshot(tx, found) if settled else _orphans(tx, found, latest))
     if settled:
         snapshot_completed(tx, found, before)
     rest = {key for _, key in done} - set(shown)
@@ -249,9 +249,10 @@ def _was_gone(tx: Tx, space: int, key: Key) -> bool:
     return tx.one("SELECT 1 FROM aside WHERE space = ? AND collection = ? AND id = ?", (space, *key)) is not None
 
 
-def _drop_orphans(tx: Tx, found: Space, latest: dict[Key, Json]) -> None:
-    """Rule 6: after a complete pull, what has no parent there is dropped, unless own puts may bring it one."""
+def _orphans(tx: Tx, found: Space, latest: dict[Key, Json]) -> list[Key]:
+    """What this pull brought and has no parent there."""
     there: dict[Key, bool] = {}
+    orphans = []
     for key, record in latest.items():
         parent = parent_of(key[0])
         if parent is None or record.get("deleted"):
@@ -260,5 +261,28 @@ def _drop_orphans(tx: Tx, found: Space, latest: dict[Key, Json]) -> None:
         if above not in there:
             row = read_row(tx, found.no, above)
             there[above] = row is not None and row.status != TOMBSTONE
-        if not there[above] and not has_put_at_or_below(tx, found.no, key):
+        if not there[above]:
+            orphans.append(key)
+    return orphans
+
+
+def _orphans_of_snapshot(tx: Tx, found: Space) -> list[Key]:
+    """What the whole snapshot brought and has no parent there: it went while the pages came."""
+    return [
+        (name, row[0])
+        for name, collection in COLLECTIONS.items()
+        if collection.parent is not None
+        for row in tx.all(
+            f"SELECT r.id FROM records r WHERE r.space = ? AND r.collection = ? AND r.status = {SHOWN} AND NOT EXISTS"
+            " (SELECT 1 FROM records p WHERE p.space = r.space AND p.collection = ? AND p.id = r.parent"
+            f" AND p.status <> {TOMBSTONE})",
+            (found.no, name, collection.parent[1]),
+        )
+    ]
+
+
+def _drop_orphans(tx: Tx, found: Space, orphans: Iterable[Key]) -> None:
+    """Rule 6: after a complete pull, what has no parent there is dropped, unless own puts may bring it one."""
+    for key in orphans:
+        if not has_put_at_or_below(tx, found.no, key):
             drop(tx, found.no, key, "dropped")

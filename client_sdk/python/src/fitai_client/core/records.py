@@ -203,9 +203,8 @@ def watches_below(tx: Tx, space: int, collection: str) -> bool:
 def bury(tx: Tx, space: int, key: Key, seq: int | None) -> None:
     """Take a tombstone from the server: it applies, or waits for own puts at or below (rule 6)."""
     row = read_row(tx, space, key)
-    if row is None:
-        return
-    if row.body is not None and has_put_at_or_below(tx, space, key):
+    # Without a row there may still be something below: a page of a snapshot brought it, and its parent never came.
+    if row is not None and row.body is not None and has_put_at_or_below(tx, space, key):
         tx.execute(
             "UPDATE records SET status = ?, seq = ? WHERE space = ? AND collection = ? AND id = ?",
             (WAITING, seq, space, *key),

@@ -86,6 +86,7 @@ CREATE TABLE log (
     counts INTEGER NOT NULL,
     seen TEXT,
     before TEXT,
+    seq INTEGER,
     state INTEGER NOT NULL DEFAULT 0,
     laid INTEGER NOT NULL DEFAULT 1,
     verdict TEXT,

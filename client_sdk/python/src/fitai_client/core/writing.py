@@ -19,14 +19,14 @@ from typing import Any, Literal, Protocol
 from ..collections import COLLECTIONS, field_of
 from ..errors import InvalidWrite, NotFound
 from . import text
-from .clock import tick
+from .clock import JUMP_MAX, tick
 from .database import Tx
 from .ids import is_uuid
 from .overlay import LaidPut, counts, lay_over, seen_values, start
-from .records import NONE, SHOWN, Key, ancestors, dumps, read_row, recompute, revive_above, touch_tree
+from .records import NONE, SHOWN, Key, ancestors, descendants, dumps, read_row, recompute, revive_above, touch_tree
 from .spaces import Space, context_for, current_device, save_stream, space, stream
 from .values import encode_field
-from .vectors import Vector, encode
+from .vectors import Vector, decode, encode, minimum
 
 __all__ = ["BATCH_BYTES_MAX", "BATCH_CHANGES_MAX", "CHANGE_BYTES_MAX", "PutLike", "Write", "write_groups"]
 
@@ -91,10 +91,13 @@ class _Session:
         self.stream = stream(tx, found.no, self.device)
         self.n = self.stream.last_n
         self.hlc = tx.meta("hlc")
+        self.jump = int.from_bytes(tx.environment.random_bytes(2), "big") & JUMP_MAX
         self.now_ms = tx.environment.now_ms()
         self.clock_ms = self.now_ms + int(tx.meta("clock_offset_ms") or 0)
         self.context = encode(context_for(tx, found, of_snapshot=False))
         self.snapshot_context = encode(context_for(tx, found, of_snapshot=True)) if found.in_snapshot else self.context
+        # The highest seq that was shown: what a delete hides above it was pulled later (`_knowledge_of_below`).
+        self.seq: int | None = None
         # Records above, known to be there: a put below them brings nothing back.
         self.there: set[Key] = set()
         self.written = 0
@@ -137,6 +140,8 @@ class _Session:
         held = getattr(one, "context", None)
         of_snapshot = self.space.in_snapshot and row is not None and row.snap == self.space.snap and row.status == SHOWN
         context = encode(held) if held is not None else self.snapshot_context if of_snapshot else self.context
+        if op == "delete" and held is None:
+            context = self._knowledge_of_below(key, context)
         text_fields = dumps(fields)
         size = len(text_fields.encode()) + len(context) + 300
         if size > CHANGE_BYTES_MAX:
@@ -146,13 +151,14 @@ class _Session:
             )
         self.n += 1
         self.written += 1
-        self.hlc = tick(self.hlc, self.clock_ms)
+        self.hlc = tick(self.hlc, self.clock_ms, self.jump)
+        self.jump = 0
         seen = seen_values(key[0], base, fields) if held is None else dict(getattr(one, "seen", None) or {})
         before = {name: shown["values"].get(name) for name in fields} if shown["values"] else {}
         counting = op == "put" and counts(key[0], fields)
         tx.execute(
             "INSERT INTO log (space, device, n, hlc, context, life, op, collection, id, fields, grp, counts, seen,"
-            " before, made_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " before, seq, made_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 no,
                 self.device,
@@ -167,6 +173,7 @@ class _Session:
                 counting,
                 dumps(seen) if seen else None,
                 dumps(before) if before else None,
+                self._highest_seq() if op == "delete" else None,
                 self.now_ms,
             ),
         )
@@ -183,6 +190,33 @@ class _Session:
         if counting:
             self._bring_back_above(key)
         return size
+
+    def _knowledge_of_below(self, key: Key, context: str) -> str:
+        """The context of a delete: no more than the user can have seen of what it takes along.
+
+        Where an own delete below is laid over, what was pulled under it has not been shown to anybody; a delete that
+        named it would bury it. So there the context is what both deletes know.
+        """
+        tx, no = self.tx, self.space.no
+        if tx.one("SELECT 1 FROM log WHERE space = ? AND laid = 1 AND op = 'delete' LIMIT 1", (no,)) is None:
+            return context
+        known = decode(context)
+        for below in descendants(tx, no, key):
+            for earlier, seq in tx.all(
+                "SELECT context, seq FROM log"
+                " WHERE space = ? AND collection = ? AND id = ? AND laid = 1 AND op = 'delete'",
+                (no, *below),
+            ):
+                rows = (read_row(tx, no, one) for one in (below, *descendants(tx, no, below)))
+                if any(row is not None and (row.seq or 0) > (seq or 0) for row in rows):
+                    known = minimum(known, decode(earlier))
+        return encode(known)
+
+    def _highest_seq(self) -> int:
+        if self.seq is None:
+            row = self.tx.one("SELECT MAX(seq) FROM records WHERE space = ?", (self.space.no,))
+            self.seq = row[0] or 0
+        return self.seq
 
     def _show(self, key: Key, shown: dict[str, Any], new: bool) -> None:
         declared = COLLECTIONS[key[0]].parent
