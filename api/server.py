@@ -17,6 +17,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 from typing import Any, Final
@@ -41,6 +42,8 @@ LINGERING_S: Final = 5.0
 DRAIN_HOOKS_S: Final = 15.0
 DRAIN_REQUESTS_S: Final = 25.0
 BACKLOG: Final = 1_024
+# A few batches' worth: some megabytes may wait for the collector.
+COLLECT_AFTER_OBJECTS: Final = 50_000
 # `pull?ids=` with as many ids as the limits announce, their commas percent-encoded.
 LINE_BYTES_MAX: Final = 24_576
 
@@ -115,6 +118,17 @@ HANDLER_ARGS: Final[dict[str, Any]] = {
     "access_log_class": AccessLog,
     "access_log": access_log,
 }
+
+
+def spare_the_collector() -> None:
+    """Keep Python's cycle collector from looking again and again at what never goes away. Call once, after the start.
+
+    A push makes thousands of objects that live for some milliseconds and hang in no cycle; looking at them after every
+    700 took a seventh of a busy server's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS, 10, 10)
 
 
 class HttpServer:

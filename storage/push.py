@@ -40,8 +40,7 @@ _encode = msgspec.json.Encoder().encode
 _vector_decoder = msgspec.json.Decoder(dict[str, int])
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(NamedTuple):
     """One record's row. `body` is the object as it is served, without its seq; `state` is the kernel's.
 
     status: 0 shown, 1 deleted, 2 hidden, 3 a stub that only carries what lies below it.
@@ -286,24 +285,62 @@ ON CONFLICT (space_id, collection, id) DO UPDATE SET seq = excluded.seq,
     body = excluded.body, state = excluded.state, deleted_at = excluded.deleted_at"""
 _RECORD_COLUMNS = "space_id, collection, id, seq, parent_collection, parent_id, status, body, state, deleted_at"
 
+# The columns of a batch as Postgres takes them: (name, type). A column travels as an array or, where all its values
+# are alike, as one value and no array: a batch of sets has one collection, one operation, one context.
+_RECORD_ARRAYS = (
+    ("collection", "text"),
+    ("id", "text"),
+    ("seq", "bigint"),
+    ("parent_collection", "text"),
+    ("parent_id", "text"),
+    ("status", "smallint"),
+    ("body", "bytea"),
+    ("state", "bytea"),
+)
+_CHANGE_ARRAYS = (
+    ("device", "text"),
+    ("n", "bigint"),
+    ("arrival", "bigint"),
+    ("collection", "text"),
+    ("id", "text"),
+    ("op", "text"),
+    ("hlc", "text"),
+    ("clamped_hlc", "text"),
+    ("group", "text"),
+    ("context", "bytea"),
+    ("fields", "bytea"),
+    ("verdict", "bytea"),
+    ("received_at", "bigint"),
+    ("user", "text"),
+)
+# No two rows of a batch share these, so that there always is an array to count the rows by.
+_ALWAYS_ARRAYS = frozenset(("r_id", "c_n"))
+
+
+def _unnested(letter: str, columns: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """(the columns to select, the table to select them from) of a batch."""
+    names = [f"{letter}_{name}" for name, _ in columns]
+    selected = ", ".join(
+        f"coalesce({letter}.{name}, CAST(:{name}_all AS {type_}))"
+        for name, (_, type_) in zip(names, columns, strict=True)
+    )
+    arrays = ", ".join(f"CAST(:{name} AS {type_}[])" for name, (_, type_) in zip(names, columns, strict=True))
+    return selected, f"unnest({arrays}) AS {letter}({', '.join(names)})"
+
+
+_RECORD_SELECTED, _RECORD_BATCH = _unnested("r", _RECORD_ARRAYS)
+_CHANGE_SELECTED, _CHANGE_BATCH = _unnested("c", _CHANGE_ARRAYS)
 _WRITE_POSTGRES = Prepared(
     postgresql=f"""
 WITH written AS (
     INSERT INTO records ({_RECORD_COLUMNS})
-    SELECT CAST(:space AS text), r.collection, r.id, r.seq, r.parent_collection, r.parent_id, r.status, r.body,
-        r.state, CASE WHEN r.status = 1 THEN CAST(:deleted_at AS bigint) END
-    FROM unnest(CAST(:r_collection AS text[]), CAST(:r_id AS text[]), CAST(:r_seq AS bigint[]),
-        CAST(:r_parent_collection AS text[]), CAST(:r_parent_id AS text[]), CAST(:r_status AS smallint[]),
-        CAST(:r_body AS bytea[]), CAST(:r_state AS bytea[]))
-        AS r(collection, id, seq, parent_collection, parent_id, status, body, state)
+    SELECT CAST(:space AS text), {_RECORD_SELECTED},
+        CASE WHEN coalesce(r.r_status, CAST(:r_status_all AS smallint)) = 1 THEN CAST(:deleted_at AS bigint) END
+    FROM {_RECORD_BATCH}
     {_UPSERT_RECORD}
 ), logged AS (
     INSERT INTO changes (space_id, {_CHANGE_COLUMNS})
-    SELECT CAST(:space AS text), c.* FROM unnest(CAST(:c_device AS text[]), CAST(:c_n AS bigint[]),
-        CAST(:c_arrival AS bigint[]), CAST(:c_collection AS text[]), CAST(:c_id AS text[]), CAST(:c_op AS text[]),
-        CAST(:c_hlc AS text[]), CAST(:c_clamped_hlc AS text[]), CAST(:c_group AS text[]), CAST(:c_context AS bytea[]),
-        CAST(:c_fields AS bytea[]), CAST(:c_verdict AS bytea[]), CAST(:c_received_at AS bigint[]),
-        CAST(:c_user AS text[])) AS c
+    SELECT CAST(:space AS text), {_CHANGE_SELECTED} FROM {_CHANGE_BATCH}
 ), voted AS (
     INSERT INTO space_devices (space_id, device_id, user_id, seen, seen_at, first_at, resync)
     SELECT CAST(:space AS text), v.* FROM (SELECT CAST(:v_device AS text) AS device_id, CAST(:v_user AS text),
@@ -407,18 +444,23 @@ _NO_VOTER = dict.fromkeys(("v_device", "v_user", "v_seen", "v_seen_at", "v_first
 
 
 def _arrays(records: Sequence[StoredRecord], changes: Sequence[StoredChange]) -> dict[str, Any]:
-    arrays: dict[str, Any] = {
-        "r_collection": [record.collection for record in records],
-        "r_id": [record.id for record in records],
-        "r_seq": [record.seq for record in records],
-        "r_parent_collection": [record.parent[0] if record.parent else None for record in records],
-        "r_parent_id": [record.parent[1] if record.parent else None for record in records],
-        "r_status": [record.status for record in records],
-        "r_body": [record.body for record in records],
-        "r_state": [record.state for record in records],
-    }
-    columns = list(zip(*changes, strict=True)) or [()] * len(StoredChange._fields)
-    for name, column in zip(StoredChange._fields, columns, strict=True):
-        # A column of nothing travels as one null, which `unnest` pads: most changes have no group and no verdict.
-        arrays[f"c_{name}"] = None if column and not any(value is not None for value in column) else list(column)
+    arrays: dict[str, Any] = {}
+    above = [record.parent or (None, None) for record in records]
+    collections, ids, seqs, _, statuses, bodies, states = zip(*records, strict=True) if records else ((),) * 7
+    parents = zip(*above, strict=True) if above else ((), ())
+    for (name, _), column in zip(
+        _RECORD_ARRAYS, (collections, ids, seqs, *parents, statuses, bodies, states), strict=True
+    ):
+        _add_column(arrays, f"r_{name}", column)
+    lines = zip(*changes, strict=True) if changes else ((),) * len(_CHANGE_ARRAYS)
+    for (name, _), column in zip(_CHANGE_ARRAYS, lines, strict=True):
+        _add_column(arrays, f"c_{name}", column)
     return arrays
+
+
+def _add_column(arrays: dict[str, Any], name: str, column: Sequence[Any]) -> None:
+    alike = bool(column) and name not in _ALWAYS_ARRAYS and column[-1] == column[0]
+    if alike and column.count(column[0]) == len(column):
+        arrays[name], arrays[f"{name}_all"] = None, column[0]
+    else:
+        arrays[name], arrays[f"{name}_all"] = column, None

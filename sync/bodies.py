@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from conflict import record as kernel
-from conflict.clock import rfc3339, wall_ms
+from conflict.clock import time_of
 from conflict.record import RecordState
 from storage.collections import CollectionSpec
 from storage.push import Key
@@ -27,12 +27,10 @@ def shown_body(key: Key, state: RecordState, spec: CollectionSpec) -> bytes:
     body: dict[str, Any] = {"collection": key[0], "id": key[1], "deleted": False, "values": shown.values}
     if shown.conflicts:
         body["conflicts"] = {
-            name: [
-                {"value": loser.value, "device": loser.device, "at": rfc3339(wall_ms(loser.hlc))} for loser in losers
-            ]
+            name: [{"value": loser.value, "device": loser.device, "at": time_of(loser.hlc)} for loser in losers]
             for name, losers in shown.conflicts.items()
         }
-    body["updated_at"] = rfc3339(wall_ms(state.at)) if state.at else None
+    body["updated_at"] = time_of(state.at) if state.at else None
     body["updated_by"] = state.by or None
     return _encode(body)
 
@@ -44,7 +42,7 @@ def deleted_body(key: Key, state: RecordState) -> bytes:
             "collection": key[0],
             "id": key[1],
             "deleted": True,
-            "updated_at": rfc3339(wall_ms(state.at)),
+            "updated_at": time_of(state.at),
             "updated_by": state.by,
         }
     )

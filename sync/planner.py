@@ -15,25 +15,26 @@ Invariants
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import msgspec
 
 from conflict import record as kernel
-from conflict.clock import clamp
+from conflict.clock import COUNTER_MAX, DRIFT_MAX_MS, clamp, pack
 from conflict.errors import KernelError
 from conflict.record import EMPTY, Change, RecordState
-from conflict.vectors import cut, merged
+from conflict.vectors import cut
 from storage.collections import COLLECTIONS, CollectionSpec
 from storage.push import Key, SpaceRow, StoredChange, StoredRecord
 from sync.bodies import DELETED, HIDDEN, SHOWN, STUB, deleted_body, shown_body
+from sync.ledger import Judged, is_storable, line, rejected
 from sync.limits import Limits
 from sync.messages import Rejected, SentChange
 from sync.texts import BadText, TextReader, TextTimeout
-from sync.validation import Rejection, check_id, check_put
+from sync.validation import Rejection, check_fields, check_id
 
 # Merging a set costs its size with every change; tags and muscles are a handful.
 SET_ELEMENTS_MAX = 1_000
@@ -43,37 +44,75 @@ TEXT_TIMEOUTS_MAX = 2
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(slots=True, eq=False)
 class Entry:
-    """The working copy of one record."""
+    """The working copy of one record. `size_bound` is an upper bound of its size as served, in bytes; exact sizes
+    are computed only near the limit."""
 
-    key: Key
-    spec: CollectionSpec
-    stored: StoredRecord | None
-    state: RecordState
-    parent: Key | None
-    status: int
-    # An upper bound of the record's size as served; exact sizes are computed only near the limit.
-    size_bound: int
-    written: bool = False
-    deleted_by_batch: bool = False
-    state_moved: bool = False
-    came_back: bool = False
+    __slots__ = (
+        "_state",
+        "came_back",
+        "deleted_by_batch",
+        "key",
+        "parent",
+        "size_bound",
+        "spec",
+        "state_moved",
+        "status",
+        "status_before",
+        "stored",
+        "written",
+    )
+
+    def __init__(self, key: Key, spec: CollectionSpec, stored: StoredRecord | None) -> None:
+        self.key = key
+        self.spec = spec
+        self.stored = stored
+        self.written = self.deleted_by_batch = self.state_moved = self.came_back = False
+        if stored is None:
+            self._state: RecordState | None = EMPTY
+            self.parent: Key | None = None
+            self.status = self.status_before = STUB
+            self.size_bound = 0
+        else:
+            # Read when it is asked for: what lies below a deleted workout is never asked.
+            self._state = None
+            self.parent = stored.parent
+            self.status = self.status_before = stored.status
+            self.size_bound = len(stored.state) + len(stored.body)
 
     @property
-    def status_before(self) -> int:
-        return STUB if self.stored is None else self.stored.status
+    def state(self) -> RecordState:
+        state = self._state
+        if state is None:
+            assert self.stored is not None
+            state = self._state = kernel.decode(self.stored.state)
+        return state
+
+    @state.setter
+    def state(self, state: RecordState) -> None:
+        self._state = state
+
+    @property
+    def moved(self) -> bool:
+        """True where the batch changed the state, or there is no stored one yet."""
+        return self.written or self.state_moved or self.stored is None
+
+    def own_status(self) -> int:
+        """STUB, DELETED or SHOWN, the parent left aside."""
+        if not self.moved:
+            return SHOWN if self.status_before == HIDDEN else self.status_before
+        if not self.state.named:
+            return STUB
+        return DELETED if kernel.is_deleted(self.state) else SHOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One change of the batch with its verdict."""
+class _Attempt(msgspec.Struct):
+    """What one change would make of its record."""
 
-    sent: SentChange
-    context: dict[str, int]
-    hlc: str
-    rejection: Rejection | None
-    fields: bytes | None
+    entry: Entry
+    state: RecordState
+    parent: Key | None
+    size_bound: int
 
 
 @dataclass(slots=True)
@@ -104,24 +143,14 @@ def named_keys(changes: Iterable[SentChange]) -> set[Key]:
         if change.collection is None or change.id is None:
             continue
         spec = COLLECTIONS.get(change.collection)
-        # What is no id is rejected when it is judged, and reaches no query: databases refuse some characters.
-        if spec is None or check_id(spec, change.id) is not None:
+        # What is no id is rejected when it is judged, and reaches no query.
+        if spec is None or not is_storable(change.id):
             continue
         keys.add((change.collection, change.id))
-        parent = _named_parent(spec, change.fields or {})
-        if parent is not None and check_id(COLLECTIONS[parent[0]], parent[1]) is None:
+        parent = _named_parent(spec, change.fields) if change.fields else None
+        if parent is not None and is_storable(parent[1]):
             keys.add(parent)
     return keys
-
-
-# Longer names are of no collection and no record; an index would refuse them.
-_LEDGER_NAME_CHARS_MAX = 100
-
-
-def ledger_name(name: str | int | None) -> str | None:
-    """A collection, an id or a group as the ledger keeps it: what no database stores is replaced, what is no
-    name is cut. A change under such a name was rejected; the ledger only has to know it again."""
-    return None if name is None else str(name).replace("\0", "\ufffd")[:_LEDGER_NAME_CHARS_MAX]
 
 
 def _named_parent(spec: CollectionSpec, fields: dict[str, Any]) -> Key | None:
@@ -148,9 +177,14 @@ class Planner:
     judged: list[Judged] = field(default_factory=list)
     _entries: dict[Key, Entry] = field(default_factory=dict)
     _undo: list[_Undo] | None = None
-    _contexts: dict[int, dict[str, int]] = field(default_factory=dict)
+    # By the identity of what was sent: inherited contexts are the same object, so a batch usually cuts one.
+    _contexts: dict[int, tuple[dict[str, int], bytes]] = field(default_factory=dict)
     _one_by_one: bool = False
     _timeouts: int = 0
+    _latest_hlc: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._latest_hlc = pack(self.now_ms + DRIFT_MAX_MS, COUNTER_MAX)
 
     # -- judging ---------------------------------------------------------------------------------------------
 
@@ -171,23 +205,28 @@ class Planner:
             await self._judge_all(changes, first_context or {})
 
     async def _judge_all(self, changes: Sequence[SentChange], context: dict[str, int]) -> None:
-        for unit in _units(changes):
-            grouped = unit[0].group is not None
-            self._undo = [] if grouped else None
-            verdicts: list[Judged] = []
-            for change in unit:
-                context = change.context if change.context is not None else context
-                verdicts.append(await self._judge_one(change, context))
-            failed = next((v for v in verdicts if v.rejection is not None), None)
-            if grouped and failed is not None:
-                self._roll_back()
-                verdicts = [_reject_with_group(v, failed.sent.n) for v in verdicts]
-            self._undo = None
-            self.judged += verdicts
+        for group, run in groupby(changes, key=lambda change: change.group):
+            self._undo = None if group is None else []
+            begun = len(self.judged)
+            for change in run:
+                if change.context is not None:
+                    context = change.context
+                self.judged.append(await self._judge_one(change, context))
+            if group is not None:
+                self._reject_whole_group(begun)
+        self._undo = None
+
+    def _reject_whole_group(self, begun: int) -> None:
+        """Of the changes judged since `begun`, one group, reject all where one is rejected (P1)."""
+        verdicts = self.judged[begun:]
+        failed = next((v.sent.n for v in verdicts if v.rejection is not None), None)
+        if failed is not None:
+            self._roll_back()
+            self.judged[begun:] = [_rejected_with_group(v, failed) for v in verdicts]
 
     async def _texts_stand(self) -> bool:
         """Read every text that moved, and say whether the batch may stay as it was judged."""
-        moved = [entry for entry in self._entries.values() if kernel.unread_texts(entry.state)]
+        moved = [entry for entry in self._entries.values() if entry.written and kernel.unread_texts(entry.state)]
         if any(v.rejection is not None and v.rejection.code == "record_full" for v in self.judged):
             # What was deleted is still counted in a text that nobody has read; read, it may fit.
             return not any(_text_field(entry.spec, entry.spec.rules.fields) for entry in self._entries.values())
@@ -201,24 +240,25 @@ class Planner:
         return True
 
     async def _judge_one(self, sent: SentChange, context: dict[str, int]) -> Judged:
-        known = self._cut(context)
-        hlc = clamp(sent.hlc, self.now_ms)
+        known = self._contexts.get(id(context))
+        if known is None:
+            seen = cut(context, self.space.version)
+            known = self._contexts[id(context)] = seen, _encode(seen)
+        seen, encoded_context = known
+        hlc = sent.hlc if sent.hlc <= self._latest_hlc else clamp(sent.hlc, self.now_ms)
         if sent.op == "void":
-            return Judged(sent, known, hlc, None, None)
+            return Judged(sent, encoded_context, hlc, None, None)
         fields = _encode(sent.fields or {}) if sent.op == "put" else None
-        rejection = await self._try(sent, known, hlc, fields)
-        return Judged(sent, known, hlc, rejection, fields)
+        outcome = self._attempt(sent, seen, hlc, fields)
+        if self._one_by_one and not isinstance(outcome, Rejection):
+            outcome = await self._read_texts_of(outcome, sent)
+        rejection = outcome if isinstance(outcome, Rejection) else self._accept(outcome, sent)
+        return Judged(sent, encoded_context, hlc, rejection, fields)
 
-    def _cut(self, context: dict[str, int]) -> dict[str, int]:
-        # Inherited contexts are the same object, so a batch usually cuts one.
-        found = self._contexts.get(id(context))
-        if found is None:
-            found = self._contexts[id(context)] = cut(context, self.space.version)
-        return found
-
-    async def _try(
+    def _attempt(
         self, sent: SentChange, context: dict[str, int], hlc: str, encoded: bytes | None
-    ) -> Rejection | None:
+    ) -> _Attempt | Rejection:
+        """Check one change and merge it, touching nothing."""
         assert sent.collection is not None and sent.id is not None
         spec = COLLECTIONS.get(sent.collection)
         if spec is None:
@@ -233,7 +273,7 @@ class Planner:
             )
         fields: dict[str, Any] = {}
         if sent.op == "put":
-            checked = check_put(spec, sent.id, sent.fields or {})
+            checked = check_fields(spec, sent.fields or {})
             if isinstance(checked, Rejection):
                 return checked
             fields = checked
@@ -248,35 +288,45 @@ class Planner:
         change = Change(self.device, sent.n, hlc, context, "put" if sent.op == "put" else "delete", fields)
         try:
             state = kernel.apply(entry.state, change, spec.rules)
-            if self._one_by_one and kernel.unread_texts(state):
-                if self._timeouts >= TEXT_TIMEOUTS_MAX:
-                    raise BadText("texts of this batch took too long to read")
-                state = await self._with_texts(state)
-        except TextTimeout as error:
-            self._timeouts += 1
-            return Rejection("bad_text", _text_field(spec, fields), f"the text update cannot be read: {error}")
-        except BadText as error:
-            return Rejection("bad_text", _text_field(spec, fields), f"the text update cannot be read: {error}")
         except KernelError as error:
             return Rejection(error.code, _text_field(spec, fields), error.message)
         if (crowded := _crowded_set(entry.state, state, fields)) is not None:
             return Rejection("record_full", crowded, f"a set holds at most {SET_ELEMENTS_MAX} elements")
-        size_bound = entry.size_bound + len(encoded or b"")
+        return _Attempt(entry, state, entry.parent or parent, entry.size_bound + len(encoded or b""))
+
+    async def _read_texts_of(self, attempt: _Attempt, sent: SentChange) -> _Attempt | Rejection:
+        """Read the texts that one change moved."""
+        if not kernel.unread_texts(attempt.state):
+            return attempt
+        at_fault = _text_field(attempt.entry.spec, sent.fields or {})
+        if self._timeouts >= TEXT_TIMEOUTS_MAX:
+            return Rejection(
+                "bad_text", at_fault, "the text update cannot be read: texts of this batch took too long to read"
+            )
+        try:
+            attempt.state = await self._with_texts(attempt.state)
+        except BadText as error:
+            self._timeouts += isinstance(error, TextTimeout)
+            return Rejection("bad_text", at_fault, f"the text update cannot be read: {error}")
+        return attempt
+
+    def _accept(self, attempt: _Attempt, sent: SentChange) -> Rejection | None:
+        """Take over what a change makes of its record, where that is not too large."""
+        entry, state = attempt.entry, attempt.state
         # A text is served with its string beside its state, which may be several times as long as what was sent.
         grown = self._one_by_one and bool(state.texts) and state.texts is not entry.state.texts
-        if (size_bound > self.limits.record_bytes_max or grown) and sent.op == "put":
-            size_bound = len(shown_body(entry.key, state, spec))
-            if size_bound > self.limits.record_bytes_max and size_bound > len(shown_body(entry.key, entry.state, spec)):
-                return Rejection(
-                    "record_full", None, f"the record would have more than {self.limits.record_bytes_max} bytes"
-                )
-
+        largest = self.limits.record_bytes_max
+        if (attempt.size_bound > largest or grown) and sent.op == "put":
+            attempt.size_bound = size = len(shown_body(entry.key, state, entry.spec))
+            if size > largest and size > len(shown_body(entry.key, entry.state, entry.spec)):
+                return Rejection("record_full", None, f"the record would have more than {largest} bytes")
         self._remember(entry)
         entry.state = state
-        entry.parent = entry.parent or parent
-        entry.size_bound = size_bound
+        entry.parent = attempt.parent
+        entry.size_bound = attempt.size_bound
         entry.written = True
-        entry.deleted_by_batch = entry.deleted_by_batch or sent.op == "delete"
+        if sent.op == "delete":
+            entry.deleted_by_batch = True
         return None
 
     async def _with_texts(self, state: RecordState) -> RecordState:
@@ -302,15 +352,7 @@ class Planner:
     def _entry(self, key: Key, spec: CollectionSpec | None = None) -> Entry:
         entry = self._entries.get(key)
         if entry is None:
-            spec = spec or COLLECTIONS[key[0]]
-            stored = self.records.get(key)
-            if stored is None:
-                entry = Entry(key, spec, None, EMPTY, None, STUB, 0)
-            else:
-                state = kernel.decode(stored.state)
-                size = len(stored.state) + len(stored.body)
-                entry = Entry(key, spec, stored, state, stored.parent, stored.status, size)
-            self._entries[key] = entry
+            entry = self._entries[key] = Entry(key, spec or COLLECTIONS[key[0]], self.records.get(key))
         return entry
 
     # -- what follows ----------------------------------------------------------------------------------------
@@ -342,54 +384,47 @@ class Planner:
     def absorb(self, below: Iterable[StoredRecord]) -> None:
         """Take the descendants of what `settle` named, and work out what is shown of them."""
         for stored in below:
-            self.records.setdefault((stored.collection, stored.id), stored)
-            self._entry((stored.collection, stored.id))
+            key = (stored.collection, stored.id)
+            self.records.setdefault(key, stored)
+            self._entry(key)
         self._restate()
 
     def _carry_up(self) -> None:
         deepest = max((e.spec.depth for e in self._entries.values() if e.written), default=0)
         for depth in range(deepest, 0, -1):
             risen: dict[Key, dict[str, int]] = {}
-            for entry in list(self._entries.values()):
+            for entry in self._entries.values():
                 if entry.spec.depth == depth and entry.parent and (entry.written or entry.state_moved):
-                    puts = kernel.puts_at_or_below(entry.state)
-                    known = risen.get(entry.parent)
-                    risen[entry.parent] = puts if known is None else merged(known, puts)
+                    highest = risen.setdefault(entry.parent, {})
+                    for device, n in kernel.puts_at_or_below(entry.state).items():
+                        if n > highest.get(device, 0):
+                            highest[device] = n
             for key, puts in risen.items():
                 parent = self._entry(key)
                 state = kernel.raise_below(parent.state, puts)
-                if state != parent.state:
+                if state is not parent.state:
                     parent.state = state
                     parent.state_moved = True
 
     def _restate(self) -> None:
-        memo: dict[Key, int] = {}
-        for entry in list(self._entries.values()):
-            entry.status = self._status(entry.key, memo)
-            entry.came_back = entry.status == SHOWN and entry.status_before != SHOWN
+        for entry in self._parents_first():
+            status = entry.own_status()
+            if status == SHOWN and entry.spec.rules.parent is not None:
+                above = None if entry.parent is None else self._status_of(entry.parent)
+                status = SHOWN if above == SHOWN else HIDDEN
+            entry.status = status
+            entry.came_back = status == SHOWN and entry.status_before != SHOWN
 
-    def _status(self, key: Key, memo: dict[Key, int]) -> int:
-        known = memo.get(key)
-        if known is not None:
-            return known
+    def _status_of(self, key: Key) -> int:
         entry = self._entries.get(key)
-        if entry is None:
-            stored = self.records.get(key)
-            if stored is None:
-                return STUB
-            entry = self._entry(key)
-        if not entry.state.named:
-            status = STUB
-        elif kernel.is_deleted(entry.state):
-            status = DELETED
-        elif entry.spec.rules.parent is None:
-            status = SHOWN
-        elif entry.parent is None or self._status(entry.parent, memo) != SHOWN:
-            status = HIDDEN
-        else:
-            status = SHOWN
-        memo[key] = status
-        return status
+        if entry is not None:
+            return entry.status
+        # Nothing of the batch touches what is only given as an ancestor.
+        stored = self.records.get(key)
+        return STUB if stored is None else stored.status
+
+    def _parents_first(self) -> list[Entry]:
+        return sorted(self._entries.values(), key=_depth)
 
     # -- rows ------------------------------------------------------------------------------------------------
 
@@ -398,26 +433,30 @@ class Planner:
         head = self.space.head
         rows: list[StoredRecord] = []
         records, size = self.space.records, self.space.bytes
-        for entry in sorted(self._entries.values(), key=lambda e: e.spec.depth):
+        for entry in self._parents_first():
             stored = entry.stored
             renewed = entry.written or entry.came_back
             if renewed:
                 head += 1
             elif not (entry.state_moved or entry.status != entry.status_before):
                 continue
-            rows.append(self._row(entry, head if renewed else (stored.seq if stored else 0), renewed))
-            records += _counted(rows[-1]) - _counted(stored)
-            size += _weight(rows[-1]) - _weight(stored)
+            row = self._row(entry, head if renewed else (stored.seq if stored else 0), renewed)
+            rows.append(row)
+            records += row.status in _COUNTED
+            size += len(row.body) + len(row.state)
+            if stored is not None:
+                records -= stored.status in _COUNTED
+                size -= len(stored.body) + len(stored.state)
         if self.judged and head == self.space.head:
             head += 1
         version = self.space.version
         if self.judged:
             version = {**version, self.device: self.judged[-1].sent.n}
-        space = replace(self.space, head=head, version=version, records=records, bytes=size)
+        device, user, now_ms = self.device, self.user, self.now_ms
         return Plan(
-            space=space,
+            space=replace(self.space, head=head, version=version, records=records, bytes=size),
             records=rows,
-            changes=[self._change(judged, head) for judged in self.judged],
+            changes=[line(each, device=device, user=user, arrival=head, received_at=now_ms) for each in self.judged],
             rejected=[rejected(judged) for judged in self.judged if judged.rejection is not None],
             clamped=[judged.sent.n for judged in self.judged if judged.hlc != judged.sent.hlc],
         )
@@ -432,54 +471,23 @@ class Planner:
             body = stored.body
         else:
             body = shown_body(entry.key, entry.state, entry.spec)
-        moved = entry.written or entry.state_moved or stored is None
-        state = kernel.encode(entry.state) if moved or stored is None else stored.state
-        return StoredRecord(
-            collection=entry.key[0],
-            id=entry.key[1],
-            seq=seq,
-            parent=entry.parent,
-            status=entry.status,
-            body=body,
-            state=state,
-        )
-
-    def _change(self, judged: Judged, arrival: int) -> StoredChange:
-        sent = judged.sent
-        return StoredChange(
-            device=self.device,
-            n=sent.n,
-            arrival=arrival,
-            collection=ledger_name(sent.collection) if sent.op != "void" else None,
-            id=ledger_name(sent.id) if sent.op != "void" else None,
-            op=sent.op,
-            hlc=sent.hlc,
-            clamped_hlc=judged.hlc if judged.hlc != sent.hlc else None,
-            group=ledger_name(sent.group),
-            context=_encode(judged.context),
-            fields=kept_fields(judged),
-            verdict=None if judged.rejection is None else encode_verdict(judged.rejection),
-            received_at=self.now_ms,
-            user=self.user,
-        )
+        state = stored.state if stored is not None and not entry.moved else kernel.encode(entry.state)
+        return StoredRecord(entry.key[0], entry.key[1], seq, entry.parent, entry.status, body, state)
 
 
-def _units(changes: Sequence[SentChange]) -> Iterator[list[SentChange]]:
-    """Runs of adjacent changes of one group; a change without a group is a unit of its own."""
-    unit: list[SentChange] = []
-    for change in changes:
-        if unit and (change.group is None or change.group != unit[-1].group):
-            yield unit
-            unit = []
-        unit.append(change)
-    if unit:
-        yield unit
+# What a quota counts, of the records of a space.
+_COUNTED = frozenset((SHOWN, HIDDEN))
 
 
-def _reject_with_group(judged: Judged, failed: int) -> Judged:
+def _depth(entry: Entry) -> int:
+    return entry.spec.depth
+
+
+def _rejected_with_group(judged: Judged, failed: int) -> Judged:
     if judged.rejection is not None or judged.sent.op == "void":
         return judged
-    return replace(judged, rejection=Rejection("group", None, f"change {failed} of the same group was rejected"))
+    rejection = Rejection("group", None, f"change {failed} of the same group was rejected")
+    return msgspec.structs.replace(judged, rejection=rejection)
 
 
 def _text_field(spec: CollectionSpec, fields: Iterable[str]) -> str | None:
@@ -495,34 +503,3 @@ def _crowded_set(before: RecordState, after: RecordState, fields: dict[str, Any]
         if count > SET_ELEMENTS_MAX and count > len(before.sets.get(name, ())):
             return name
     return None
-
-
-def kept_fields(judged: Judged) -> bytes | None:
-    """The fields as the ledger keeps them: as sent, or a digest of what was refused for its very size."""
-    if judged.rejection is None or judged.rejection.code != "too_long" or judged.fields is None:
-        return judged.fields
-    return digest_of(judged.fields)
-
-
-def digest_of(fields: bytes) -> bytes:
-    """A JSON text that stands for fields too long to keep; enough to know them again."""
-    return b'"sha256:%b"' % hashlib.sha256(fields).hexdigest().encode()
-
-
-def encode_verdict(rejection: Rejection) -> bytes:
-    """A rejection as the ledger keeps it, so that a repeated push is answered alike."""
-    return _encode({"code": rejection.code, "field": rejection.field, "message": rejection.message})
-
-
-def rejected(judged: Judged) -> Rejected:
-    """A rejection as the device is told it."""
-    assert judged.rejection is not None
-    return Rejected(judged.sent.n, judged.rejection.code, judged.rejection.field, judged.rejection.message)
-
-
-def _counted(row: StoredRecord | None) -> int:
-    return 1 if row is not None and row.status in (SHOWN, HIDDEN) else 0
-
-
-def _weight(row: StoredRecord | None) -> int:
-    return 0 if row is None else len(row.body) + len(row.state)

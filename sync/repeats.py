@@ -13,8 +13,8 @@ import msgspec
 
 from conflict.values import json_equal
 from storage.push import StoredChange
+from sync.ledger import digest_of, ledger_name
 from sync.messages import PushRequest, Rejected, SentChange
-from sync.planner import digest_of, ledger_name
 
 _decode = msgspec.json.decode
 

@@ -11,8 +11,9 @@ Invariants
         away, no byte order mark, no encoding but UTF-8, no lone surrogate.
     J3  At most DEPTH_MAX levels of objects and arrays.
 
-The scanning is done by the standard library's C scanner; only what it is lenient about is checked here,
-so that a push of a hundred changes costs well under a millisecond.
+Two readers, one law. What a compact writer sent is read by msgspec, several times as fast, and is known to be
+strict by the fact that writing it again gives the same bytes. Everything else goes to the standard library's scanner,
+with checks of what that is lenient about; it alone words the refusals.
 """
 
 import json
@@ -29,6 +30,14 @@ INTEGER_MAX = 2**53
 NUMBER_CHARS_MAX = 128
 
 _CONTAINERS = frozenset((dict, list))
+# Any run of digits that could be an integer beyond 2**53, found by turning every digit into the same one.
+_DIGITS_ALIKE = bytes.maketrans(b"123456789", b"000000000")
+_LONG_DIGITS = b"0" * 16
+# None is a value of JSON.
+_UNTOLD = object()
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 # `\ud8..` to `\udf..`: the only way by which a lone surrogate comes out of valid UTF-8.
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -43,6 +52,10 @@ def strict_json(data: bytes) -> Any:
     Raises:
         MalformedJson: with one sentence that names the place; the caller answers 400 and reads no further.
     """
+    value = _rewritten_alike(data)
+    if value is not _UNTOLD:
+        _check_depth(value)
+        return value
     if data.startswith(b"\xef\xbb\xbf"):
         raise MalformedJson("The JSON begins with a byte order mark; send UTF-8 without one.")
     if (at := data.find(0)) >= 0:
@@ -64,6 +77,21 @@ def strict_json(data: bytes) -> Any:
     if _SURROGATE_ESCAPE.search(data) is not None:
         _check_surrogates(value)
     return value
+
+
+def _rewritten_alike(data: bytes) -> Any:
+    """The value, where our own encoder would spell it just so; else _UNTOLD, which says nothing of the bytes.
+
+    A second key of one name, a number that a double rounds, half a surrogate pair: none of them survives reading and
+    writing. Long integers alone do, so whatever could be one is left to the careful reader.
+    """
+    if _LONG_DIGITS in data.translate(_DIGITS_ALIKE):
+        return _UNTOLD
+    try:
+        value = _decode(data)
+        return value if _encode(value) == data else _UNTOLD
+    except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError):
+        return _UNTOLD
 
 
 _TOO_DEEP = f"The JSON is nested deeper than {DEPTH_MAX} levels."

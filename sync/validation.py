@@ -68,9 +68,11 @@ def check_put(collection: CollectionSpec, id: str, fields: dict[str, Any]) -> Re
         The fields as the kernel takes them: a set as {"add": […], "remove": […]}, a text as {"yjs": bytes}, a
         register and a counter as sent. Or the first fault found: the change is spent, and its device is told.
     """
-    refused = check_id(collection, id)
-    if refused is not None:
-        return refused
+    return check_id(collection, id) or check_fields(collection, fields)
+
+
+def check_fields(collection: CollectionSpec, fields: dict[str, Any]) -> Rejection | dict[str, Any]:
+    """`check_put` for a record whose id has been checked."""
     if type(fields) is not dict:
         return Rejection("wrong_type", None, "fields must be an object")
     checks = _CHECKS[collection.name]

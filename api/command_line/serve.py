@@ -38,7 +38,7 @@ from api.app import create_app, fill_catalog, secrets_of
 from api.command_line.main import Failure, WrongSetting
 from api.command_line.options import server_flags, settings_from
 from api.secret_key import SecretKeyError
-from api.server import HttpServer
+from api.server import HttpServer, spare_the_collector
 from api.settings import Settings
 from storage.errors import StorageError
 from storage.migrations import upgrade
@@ -106,6 +106,7 @@ async def _serve_one(settings: Settings, listening: socket.socket, ready: Callab
         loop.add_reader(watcher.sentinel, stopping.set)
     server = HttpServer(await create_app(settings))
     await server.start(listening)
+    spare_the_collector()
     ready()
     await stopping.wait()
     log.info("stopping: no new connections, requests in flight finish")

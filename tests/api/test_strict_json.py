@@ -58,6 +58,26 @@ def test_no_bytes_make_another_error_and_what_passes_agrees_with_the_standard_li
     assert same(value, json.loads(data))
 
 
+# Pieces that a compact writer would never put together: twice the same key, long integers, escapes it does not use.
+PIECES = st.sampled_from(
+    ['{"a":1,"a":2}', "9007199254740993", "90071992547409925", "[-0]", "1e5", r'"\ud800"', r'"\u0041"', '{"b":{"a":1}}']
+)
+
+
+def verdict(data: bytes) -> Any:
+    try:
+        return strict_json(data)
+    except MalformedJson:
+        return MalformedJson
+
+
+@given(VALUES.map(lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False)) | PIECES, PIECES)
+def test_compact_bytes_and_the_same_with_white_space_get_the_same_verdict(one: str, other: str) -> None:
+    for text in (one, f'{{"x":{one},"y":{other}}}', f"[{one},{other}]"):
+        compact, spaced = verdict(text.encode()), verdict(f" {text} ".encode())
+        assert compact is spaced is MalformedJson or same(compact, spaced)
+
+
 @given(VALUES, st.data())
 def test_a_broken_byte_makes_no_other_error(value: Any, data: st.DataObject) -> None:
     written = bytearray(json.dumps({"a": value}).encode())

@@ -26,6 +26,7 @@ def test_the_kernel_imports_nothing_of_the_house_and_no_input_output() -> None:
         "dataclasses",
         "datetime",
         "decimal",
+        "functools",
         "hashlib",
         "re",
         "sys",
