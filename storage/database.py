@@ -28,6 +28,8 @@ from storage.prepared import Prepared
 
 Dialect = Literal["postgresql", "sqlite"]
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+# A prepared statement takes rows as tuples too, their values in its order.
+PreparedParameters = Parameters | Sequence[tuple[Any, ...]]
 
 # Long enough for a burst of pushes to drain, short enough that a client's own timeout does not come first.
 WAIT_S: Final = 5.0
@@ -50,6 +52,13 @@ class Transaction(Protocol):
         A list of parameters runs the statement once for each, as one statement, and returns no rows.
 
         Raises StorageError; the transaction is then of no use any more.
+        """
+        ...
+
+    async def execute_all(self, *statements: tuple[Prepared, PreparedParameters]) -> None:
+        """Run statements whose rows nobody asks for, one after the other; on SQLite in one visit to the thread.
+
+        Raises as `execute`; those that follow a failed one are not run.
         """
         ...
 

@@ -6,7 +6,8 @@ Refuses to know: what a connection is. It is told how to open one, and whether o
 Invariants
     P1  At most `size` connections are open or being opened at any time.
     P2  Who asked first is served first; a connection that comes back goes straight to who waits longest.
-    P3  Nobody waits longer than `wait_s`, and no more than WAITERS_MAX wait at once: then it is Busy.
+    P3  Nobody waits longer than `wait_s`, and no more than WAITERS_MAX wait at once: then it is Busy. (But for those
+        whose work others wait for; they are few.)
     P4  A caller that is cancelled, whenever it is, takes no connection with it.
 """
 
@@ -47,8 +48,10 @@ class Pool(Generic[T]):
         """How many callers wait for a connection."""
         return sum(not waiter.done() for waiter in self._waiters)
 
-    async def acquire(self) -> T:
+    async def acquire(self, *, patient: bool = False) -> T:
         """A connection for the caller alone, who gives it back by `release` or `discard`.
+
+        `patient` is for work that others wait for, and that cannot be left undone: it waits as long as it takes.
 
         Raises Busy where none came free in time, and what the opener raises.
         """
@@ -61,7 +64,7 @@ class Pool(Generic[T]):
         if self._free > 0:
             self._free -= 1
             return await self._open()
-        item_or_leave = await self._wait()
+        item_or_leave = await self._wait(None if patient else self._wait_s)
         if item_or_leave is None:
             return await self._open()
         if self._alive(item_or_leave):
@@ -90,19 +93,17 @@ class Pool(Generic[T]):
             await asyncio.wait(self._opening)
             await asyncio.sleep(0)
 
-    async def _wait(self) -> T | None:
-        if len(self._waiters) >= WAITERS_MAX:
+    async def _wait(self, wait_s: float | None) -> T | None:
+        if wait_s is not None and len(self._waiters) >= WAITERS_MAX:
             raise Busy(f"{WAITERS_MAX} others wait for a connection to the database; try again in a moment.")
         waiter: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
-            async with asyncio.timeout(self._wait_s):
+            async with asyncio.timeout(wait_s):
                 return await waiter
         except TimeoutError:
             self._give_up(waiter)
-            raise Busy(
-                f"No connection to the database came free within {self._wait_s:g} s; try again in a moment."
-            ) from None
+            raise Busy(f"No connection to the database came free within {wait_s:g} s; try again in a moment.") from None
         except asyncio.CancelledError:
             self._give_up(waiter)
             raise

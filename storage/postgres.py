@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from storage.database import WAIT_S, Dialect, Parameters, Transaction, masked
+from storage.database import WAIT_S, Dialect, Parameters, PreparedParameters, Transaction, masked
 from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, Duplicate, StorageError
 from storage.pool import Pool
 from storage.prepared import Prepared
@@ -85,24 +85,29 @@ class _Connection:
         return said
 
     async def execute(self, statement: Executable | Prepared, parameters: Parameters) -> Sequence[Any]:
+        if isinstance(statement, Prepared):
+            return await self.execute_prepared(statement, parameters)
+        with self._settling():
+            result = await self.connection.execute(statement, parameters)
+            return result.all() if result.returns_rows else ()
+
+    async def execute_prepared(self, statement: Prepared, parameters: PreparedParameters) -> Sequence[Any]:
+        with self._settling():
+            if isinstance(parameters, Sequence):
+                await self.driver.executemany(*statement.rows("postgresql", parameters))
+                return ()
+            text, arguments = statement.compiled("postgresql")
+            return await self.driver.fetch(text, *arguments(parameters or {}))
+
+    @contextlib.contextmanager
+    def _settling(self) -> Iterator[None]:
         self.unsettled = True
         try:
-            rows = await self._execute(statement, parameters)
+            yield
         except Exception as error:
             # Whatever it is that the driver raises becomes ours (D3).
             raise self._failed(error) from error
         self.unsettled = False
-        return rows
-
-    async def _execute(self, statement: Executable | Prepared, parameters: Parameters) -> Sequence[Any]:
-        if isinstance(statement, Prepared):
-            text, arguments = statement.compiled("postgresql")
-            if isinstance(parameters, Sequence):
-                await self.driver.executemany(text, [arguments(each) for each in parameters])
-                return ()
-            return await self.driver.fetch(text, *arguments(parameters or {}))
-        result = await self.connection.execute(statement, parameters)
-        return result.all() if result.returns_rows else ()
 
     def _failed(self, error: Exception) -> StorageError:
         ours = translated(error)
@@ -129,6 +134,11 @@ class _PostgresTransaction:
     async def execute(self, statement: Executable | Prepared, parameters: Parameters = None) -> Sequence[Any]:
         self._database.statements += 1
         return await self._connection.execute(statement, parameters)
+
+    async def execute_all(self, *statements: tuple[Prepared, PreparedParameters]) -> None:
+        for statement, parameters in statements:
+            self._database.statements += 1
+            await self._connection.execute_prepared(statement, parameters)
 
 
 class PostgresDatabase:

@@ -7,7 +7,7 @@ them, so a boolean of SQLite comes as 0 or 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -47,6 +47,13 @@ class Prepared:
         if known is None:
             known = self._compiled[dialect] = self._compile(dialect)
         return known
+
+    def rows(self, dialect: str, parameters: Sequence[Any]) -> tuple[str, Sequence[tuple[Any, ...]]]:
+        """(the driver's text, the arguments of each row) of a run over many rows; tuples pass as they are."""
+        text_, arguments = self.compiled(dialect)
+        if parameters and isinstance(parameters[0], tuple):
+            return text_, parameters
+        return text_, [arguments(each) for each in parameters]
 
     def _compile(self, dialect: str) -> tuple[str, Arguments]:
         statement = self._statements[dialect]

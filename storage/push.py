@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from storage.database import Transaction
+from storage.database import PreparedParameters, Transaction
 from storage.prepared import Prepared
 from storage.spaces import SPACE_COLUMNS, SpaceRow, member_of, space_row
 
@@ -389,11 +389,12 @@ async def write_push(
     if tx.dialect == "postgresql":
         await tx.execute(_WRITE_POSTGRES, {**head, **_arrays(records, changes), "deleted_at": deleted_at})
         return
+    statements: list[tuple[Prepared, PreparedParameters]] = []
     if records:
-        await tx.execute(_RECORDS_SQLITE, [_record_parameters(space.id, record, deleted_at) for record in records])
+        statements.append((_RECORDS_SQLITE, [_record_values(space.id, record, deleted_at) for record in records]))
     if changes:
-        await tx.execute(_CHANGES_SQLITE, [{"space": space.id, **change._asdict()} for change in changes])
-    await tx.execute(_SET_SPACE_ALONE if voter is None else _SET_SPACE_AND_VOTER, head)
+        statements.append((_CHANGES_SQLITE, [(space.id, *change) for change in changes]))
+    await tx.execute_all(*statements, (_SET_SPACE_ALONE if voter is None else _SET_SPACE_AND_VOTER, head))
 
 
 def _space_parameters(space: SpaceRow) -> dict[str, Any]:
@@ -411,20 +412,11 @@ def _space_parameters(space: SpaceRow) -> dict[str, Any]:
     }
 
 
-def _record_parameters(space: str, record: StoredRecord, deleted_at: int) -> dict[str, Any]:
-    parent = record.parent or (None, None)
-    return {
-        "space": space,
-        "collection": record.collection,
-        "id": record.id,
-        "seq": record.seq,
-        "parent_collection": parent[0],
-        "parent_id": parent[1],
-        "status": record.status,
-        "body": record.body,
-        "state": record.state,
-        "deleted_at": deleted_at if record.status == 1 else None,
-    }
+def _record_values(space: str, record: StoredRecord, deleted_at: int) -> tuple[Any, ...]:
+    """A record's row, in the order of _RECORD_COLUMNS."""
+    collection, id_, seq, parent, status, body, state = record
+    above, parent_id = parent or (None, None)
+    return space, collection, id_, seq, above, parent_id, status, body, state, deleted_at if status == 1 else None
 
 
 def _voter_parameters(voter: VoterRow | None) -> dict[str, Any]:

@@ -1,11 +1,17 @@
-"""SQLite behind the port: one writer thread, a few reader threads, WAL, every commit on disk.
-
-The driver is synchronous and each connection lives in a thread of its own: a one-row transaction costs a quarter of
-what it costs over an asynchronous wrapper, and the event loop never waits for the disk. What comes out of a thread
-is plain rows, never a cursor.
+"""SQLite behind the port: one writer, a few readers, WAL, every commit on disk, and one commit for all who wait.
 
 A transaction begins with its first statement, in the same visit to the thread: until then it holds its turn among
 the writers of this process, and no lock on the file.
+
+What a commit costs is the disk's time, the same for one transaction or for twenty. So a write whose block has ended
+does not commit at once: its commit queues behind the writes that wait already, they run in the same transaction of
+the file, each behind a savepoint of its own, and all of them return when it is on disk.
+
+Invariants
+    G1  A write returns well only after the commit of the very transaction in which its statements ran.
+    G2  A write that fails takes back its own statements alone, unless SQLite gave up the whole transaction; then
+        every write of the group fails, and none of them is stored.
+    G3  The commit waits for those who waited when the first write of the group ended, and for nobody who came later.
 """
 
 from __future__ import annotations
@@ -13,32 +19,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Executable, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, Executable, text
 
-from storage.database import WAIT_S, Dialect, Parameters, Transaction
-from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, Duplicate, StorageError
+from storage.database import WAIT_S, Dialect, Parameters, PreparedParameters, Transaction
+from storage.errors import DatabaseReadOnly, DatabaseUnavailable, StorageError
 from storage.pool import Pool
 from storage.prepared import Prepared
+from storage.sqlite_connection import ThreadedConnection, Work, path_of, sqlite_engine
 
 # Readers never wait for the writer in WAL; more of them than cores only adds memory.
 READERS: Final = 4
-CACHE_KIB: Final = {"rw": 32 * 1024, "rwc": 32 * 1024, "ro": 8 * 1024}
-# A reader that stayed long made the log grow; it is cut back to this once it has been copied into the file.
-WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
-
-# How many steps of SQLite's machine a statement runs before it looks whether it was cut off: about a millisecond.
-STEPS_BETWEEN_LOOKS: Final = 50_000
-
-# rw: an existing file; rwc: made where it is not there; ro: no write gets through.
-Mode = Literal["rw", "rwc", "ro"]
+# The first of a group waits for all of it; past this many the disk's share is a small one anyway.
+GROUP_WRITES_MAX: Final = 32
 
 # A file copied back from a backup gets a new one from whoever restores it.
 _MAKE_TIMELINE = text(
@@ -46,99 +42,86 @@ _MAKE_TIMELINE = text(
 )
 _TIMELINE = text("SELECT value FROM meta WHERE key = 'timeline'")
 
-Result = TypeVar("Result")
+_LOST: Final = "The transaction was given up by SQLite; nothing of it is stored."
 
 
-class _Connection:
-    """One connection in one thread."""
+class _Group:
+    """The writes that share one transaction of the file. `stored` is done when it is on disk, or will never be."""
 
-    def __init__(self, engine: Engine, *, begin: str) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
-        self._engine = engine
-        self._begin = begin
-        self._connection: Connection | None = None
-        self._driver: sqlite3.Connection | None = None
-        self._cut = False
+    def __init__(self) -> None:
+        self.writes = 0
+        self.stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Who wrote may have been cancelled, so that nobody asks.
+        self.stored.add_done_callback(lambda stored: stored.cancelled() or stored.exception())
 
-    async def run(self, work: Callable[[Connection, sqlite3.Connection], Result]) -> Result:
-        """Run `work` in the thread. A cancelled caller leaves it running; what follows queues behind it."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
+    def settle(self, error: StorageError | None) -> None:
+        if not self.stored.done():
+            if error is None:
+                self.stored.set_result(None)
+            else:
+                self.stored.set_exception(error)
 
-    def _work(self, work: Callable[[Connection, sqlite3.Connection], Result]) -> Result:
-        try:
-            if self._connection is None or self._driver is None:
-                self._connection = self._engine.connect()
-                self._driver = _driver_of(self._connection)
-                # sqlite3.Connection.interrupt() would miss a statement that is only about to begin.
-                self._driver.set_progress_handler(lambda: self._cut, STEPS_BETWEEN_LOOKS)
-            return work(self._connection, self._driver)
-        except Exception as error:
-            # Whatever it is that the driver raises becomes ours (D3).
-            raise translated(error) from error
 
-    async def execute(
-        self, statement: Executable | Prepared, parameters: Parameters, *, in_transaction: bool
-    ) -> Sequence[Any]:
-        def work(connection: Connection, driver: sqlite3.Connection) -> Sequence[Any]:
-            if in_transaction and not driver.in_transaction:
-                driver.execute(self._begin)
-            if isinstance(statement, Prepared):
-                query, arguments = statement.compiled("sqlite")
-                if isinstance(parameters, Sequence):
-                    driver.executemany(query, [arguments(each) for each in parameters])
-                    return ()
-                return driver.execute(query, arguments(parameters or {})).fetchall()
-            result = connection.execute(statement, parameters)
-            return result.all() if result.returns_rows else ()
+class _Savepoint:
+    """Where one write of a group begins; its methods are done in the writer's thread."""
 
-        return await self.run(work)
+    def __init__(self, writes_before: int) -> None:
+        self._first = writes_before == 0
+        # A name of its own: rolling back to one that was never set must not reach an earlier one.
+        self._name = f"write_{writes_before}"
+        self._is_set = False
 
-    def cut_off(self) -> None:
-        """Stop the statement under way, or waiting to begin: nobody waits for its rows. `end` must follow."""
-        self._cut = True
+    def set(self, connection: Connection, driver: sqlite3.Connection) -> None:
+        if self._first:
+            driver.execute("BEGIN IMMEDIATE")
+        elif driver.in_transaction:
+            driver.execute(f"SAVEPOINT {self._name}")
+        else:
+            raise StorageError(_LOST)
+        self._is_set = True
 
-    async def end(self, work: Callable[[Connection, sqlite3.Connection], Result]) -> Result:
-        """COMMIT or ROLLBACK: nothing cuts it off."""
-
-        def uncut(connection: Connection, driver: sqlite3.Connection) -> Result:
-            self._cut = False
-            return work(connection, driver)
-
-        return await self.run(uncut)
-
-    async def close(self) -> None:
-        def shut() -> None:
-            if self._connection is not None:
-                self._connection.close()
-
-        await asyncio.get_running_loop().run_in_executor(self._thread, shut)
-        self._thread.shutdown(wait=True)
+    def roll_back(self, connection: Connection, driver: sqlite3.Connection) -> bool:
+        """Take back what came since; False where the transaction of those before is gone too."""
+        if self._first:
+            _roll_back(connection, driver)
+            return True
+        if self._is_set and driver.in_transaction:
+            driver.execute(f"ROLLBACK TO {self._name}")
+        return driver.in_transaction
 
 
 class _SqliteTransaction:
     dialect: Dialect = "sqlite"
 
-    def __init__(self, database: SqliteDatabase, connection: _Connection, *, in_transaction: bool) -> None:
+    def __init__(self, database: SqliteDatabase, connection: ThreadedConnection, begin: Work[None] | None) -> None:
+        """`begin` is done in the thread right before the first statement."""
         self._database = database
         self._connection = connection
-        self._in_transaction = in_transaction
-        self._failed = False
+        self._begin = begin
+        self.begun = False
+        self.failed = False
         self.timeline = database.timeline
 
     async def execute(self, statement: Executable | Prepared, parameters: Parameters = None) -> Sequence[Any]:
-        if self._failed:
+        with self._statements(1) as first:
+            return await self._connection.execute(statement, parameters, first=first)
+
+    async def execute_all(self, *statements: tuple[Prepared, PreparedParameters]) -> None:
+        with self._statements(len(statements)) as first:
+            await self._connection.execute_all(statements, first=first)
+
+    @contextlib.contextmanager
+    def _statements(self, count: int) -> Iterator[Work[None] | None]:
+        if self.failed:
             # SQLite may have ended the transaction by itself: nothing may be written outside of it.
             raise StorageError("The transaction is over, since one of its statements had failed.")
-        self._database.statements += 1
+        self._database.statements += count
+        first, self.begun = None if self.begun else self._begin, True
         try:
-            return await self._connection.execute(statement, parameters, in_transaction=self._in_transaction)
+            yield first
         except BaseException:
-            self._failed = True
+            self.failed = True
             raise
-
-    @property
-    def failed(self) -> bool:
-        return self._failed
 
 
 class SqliteDatabase:
@@ -149,21 +132,25 @@ class SqliteDatabase:
     def __init__(self, url: str, timeline: str, *, wait_s: float) -> None:
         self.timeline = timeline
         self.statements = 0
+        # How often the disk was waited for: tests hold the groups with it.
+        self.commits = 0
         self._writing = sqlite_engine(url, "rw", wait_s=wait_s)
         self._reading = sqlite_engine(url, "ro", wait_s=wait_s)
-        self._all: list[_Connection] = []
+        self._all: list[ThreadedConnection] = []
+        self._group: _Group | None = None
+        self._committing: set[asyncio.Task[None]] = set()
 
-        async def open_writer() -> _Connection:
-            return self._opened(_Connection(self._writing, begin="BEGIN IMMEDIATE"))
+        async def open_writer() -> ThreadedConnection:
+            return self._opened(ThreadedConnection(self._writing))
 
-        async def open_reader() -> _Connection:
-            return self._opened(_Connection(self._reading, begin="BEGIN"))
+        async def open_reader() -> ThreadedConnection:
+            return self._opened(ThreadedConnection(self._reading))
 
         # A pool of one is the queue of the writers (D5).
         self._writers = Pool(open_writer, lambda _: True, size=1, wait_s=wait_s)
         self._readers = Pool(open_reader, lambda _: True, size=READERS, wait_s=wait_s)
 
-    def _opened(self, connection: _Connection) -> _Connection:
+    def _opened(self, connection: ThreadedConnection) -> ThreadedConnection:
         self._all.append(connection)
         return connection
 
@@ -173,7 +160,7 @@ class SqliteDatabase:
         path = path_of(url)
         if not path.is_file():
             raise DatabaseUnavailable(f"There is no database at {path}; make it with `fitai db upgrade`.")
-        opener = _Connection(sqlite_engine(url, "rw", wait_s=wait_s), begin="BEGIN IMMEDIATE")
+        opener = ThreadedConnection(sqlite_engine(url, "rw", wait_s=wait_s))
         try:
             timeline = await opener.run(_read_timeline)
         except DatabaseReadOnly as error:
@@ -187,47 +174,108 @@ class SqliteDatabase:
     @asynccontextmanager
     async def read(self, *, snapshot: bool = False) -> AsyncIterator[Transaction]:
         reader = await self._readers.acquire()
-        tx = _SqliteTransaction(self, reader, in_transaction=snapshot)
+        tx = _SqliteTransaction(self, reader, _begin_reading if snapshot else None)
         try:
             yield tx
         finally:
             if snapshot or tx.failed:
                 reader.cut_off()
-                await _to_the_end(reader.end(_roll_back), then=lambda: self._readers.release(reader))
+                try:
+                    await _to_the_end(reader.end(_roll_back))
+                finally:
+                    self._readers.release(reader)
             else:
                 self._readers.release(reader)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
         writer = await self._writers.acquire()
-        tx = _SqliteTransaction(self, writer, in_transaction=True)
-
-        def next_one() -> None:
-            self._writers.release(writer)
-
+        group = self._group = self._group or _Group()
+        savepoint = _Savepoint(group.writes)
+        tx = _SqliteTransaction(self, writer, savepoint.set)
         try:
             yield tx
         except BaseException:
-            writer.cut_off()
-            await _to_the_end(writer.end(_roll_back), then=next_one)
+            await self._take_back(writer, group, savepoint)
             raise
         if tx.failed:
             # Its error was passed over inside the block; what it left is not stored by halves (D1).
-            await _to_the_end(writer.end(_roll_back), then=next_one)
+            await self._take_back(writer, group, savepoint)
             raise StorageError("The transaction was rolled back, since one of its statements had failed.")
-        await _to_the_end(writer.end(_commit), then=next_one)
+        if not tx.begun:
+            self._writers.release(writer)
+            return
+        group.writes += 1
+        if group.writes == 1:
+            # In the queue before the writer is free: behind those who wait now, and before who comes later (G3).
+            self._later(self._commit_in_turn(group))
+        if group.writes >= GROUP_WRITES_MAX:
+            self._later(self._commit(writer, group))
+        else:
+            self._writers.release(writer)
+        await _to_the_end(_until(group.stored))
+
+    async def _take_back(self, writer: ThreadedConnection, group: _Group, savepoint: _Savepoint) -> None:
+        """Undo what one write did, before the next one has its turn."""
+
+        async def take_back() -> None:
+            try:
+                if group.writes == 0:
+                    # Nobody else is in it, so that even a statement under way may be stopped.
+                    writer.cut_off()
+                if not await writer.end(savepoint.roll_back):
+                    self._leave(group, StorageError(_LOST))
+            except StorageError as error:
+                self._leave(group, error)
+                await writer.end(_roll_back)
+            finally:
+                self._writers.release(writer)
+
+        await _to_the_end(take_back())
+
+    async def _commit_in_turn(self, group: _Group) -> None:
+        writer = await self._writers.acquire(patient=True)
+        if self._group is group:
+            await self._commit(writer, group)
+        else:
+            self._writers.release(writer)
+
+    async def _commit(self, writer: ThreadedConnection, group: _Group) -> None:
+        error: StorageError | None = None
+        try:
+            await writer.end(_commit)
+        except StorageError as failure:
+            error = failure
+        self.commits += 1
+        self._leave(group, error)
+        self._writers.release(writer)
+
+    def _leave(self, group: _Group, error: StorageError | None) -> None:
+        if self._group is group:
+            self._group = None
+        group.settle(error)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._committing.add(task)
+        task.add_done_callback(self._committing.discard)
 
     async def close(self) -> None:
+        while self._committing:
+            await asyncio.wait(set(self._committing))
         for connection in self._all:
             await connection.close()
         self._writing.dispose()
         self._reading.dispose()
 
 
-async def _to_the_end(work: Coroutine[Any, Any, None], *, then: Callable[[], None]) -> None:
-    """Carry `work` to its end and do `then`, even where the caller is cancelled; pass the cancellation on after it."""
+async def _until(stored: asyncio.Future[None]) -> None:
+    await stored
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Carry `work` to its end even where the caller is cancelled meanwhile, and pass the cancellation on then."""
     task = asyncio.ensure_future(work)
-    task.add_done_callback(lambda _: then())
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
@@ -243,65 +291,18 @@ async def _to_the_end(work: Coroutine[Any, Any, None], *, then: Callable[[], Non
     task.result()
 
 
-def path_of(url: str) -> Path:
-    """The file of a SQLite URL. Raises DatabaseUnavailable where it names none."""
-    name = make_url(url).database
-    if not name or name == ":memory:":
-        raise DatabaseUnavailable("SQLite needs a file; write sqlite+aiosqlite:///fitai.db.")
-    return Path(name).absolute()
-
-
-def sqlite_engine(url: str, mode: Mode, *, wait_s: float = WAIT_S) -> Engine:
-    """A synchronous engine over the file of `url`; SQLAlchemy begins no transaction on its connections by itself.
-
-    `wait_s` bounds the wait for a lock that another process holds: a backup, a second worker.
-
-    Raises DatabaseUnavailable where the folder of the file is not there.
-    """
-    path = path_of(url)
-    if not path.parent.is_dir():
-        raise DatabaseUnavailable(f"The folder of the database {path} does not exist; make it first.")
-
-    def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"{path.as_uri()}?mode={mode}",
-            uri=True,
-            isolation_level=None,
-            # Each stays in its one thread, but is opened and closed by whichever calls first.
-            check_same_thread=False,
-            timeout=wait_s,
-            cached_statements=256,
-        )
-        try:
-            if mode != "ro":
-                connection.execute("PRAGMA journal_mode = WAL")
-                # NORMAL would lose acknowledged commits when the power goes.
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB[mode]}")
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
-
-    return create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)
-
-
-def _driver_of(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
-
-
 def _read_timeline(connection: Connection, driver: sqlite3.Connection) -> str:
     connection.execute(_MAKE_TIMELINE)
     return str(connection.execute(_TIMELINE).scalar_one())
 
 
+def _begin_reading(connection: Connection, driver: sqlite3.Connection) -> None:
+    driver.execute("BEGIN")
+
+
 def _commit(connection: Connection, driver: sqlite3.Connection) -> None:
     if not driver.in_transaction:
-        return
+        raise StorageError(_LOST)
     try:
         driver.execute("COMMIT")
     except sqlite3.Error:
@@ -314,37 +315,3 @@ def _roll_back(connection: Connection, driver: sqlite3.Connection) -> None:
     # SQLite may have rolled back by itself already.
     if driver.in_transaction:
         driver.execute("ROLLBACK")
-
-
-_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_READ_ONLY: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_PERM}
-_UNUSABLE: Final = {
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_NOMEM,
-}
-_DUPLICATE: Final = {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
-
-
-def translated(error: Exception) -> StorageError:
-    """One of our errors for what the driver, or SQLAlchemy over it, raised."""
-    if isinstance(error, StorageError):
-        return error
-    original = error.orig or error if isinstance(error, DBAPIError) else error
-    said = str(original) or type(original).__name__
-    extended = int(getattr(original, "sqlite_errorcode", 0))
-    code = extended & 0xFF
-    if extended in _DUPLICATE:
-        return Duplicate(f"The database has this already ({said}).")
-    if code in _BUSY:
-        return Busy("The database is locked by another process; try again in a moment.")
-    if code in _READ_ONLY:
-        return DatabaseReadOnly(f"The database takes no writes now ({said}); make room, or see to its permissions.")
-    if code in _UNUSABLE:
-        return DatabaseUnavailable(f"The database file cannot be used ({said}); see to the file and its disk.")
-    if "no such table" in said:
-        return StorageError("It has no tables yet; make them with `fitai db upgrade`.")
-    return StorageError(f"The database refuses a statement ({said}).")

@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from storage.database import backend_of, masked
 from storage.errors import DatabaseUnavailable
-from storage.sqlite import sqlite_engine
+from storage.sqlite_connection import sqlite_engine
 
 # Several workers start at once; one migrates and the others find it done. The number is "fitai" in ASCII.
 _LOCK = 0x6669746169

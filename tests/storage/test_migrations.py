@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from storage.database import open_database
 from storage.errors import DatabaseUnavailable
 from storage.migrations import upgrade
-from storage.sqlite import sqlite_engine
+from storage.sqlite_connection import sqlite_engine
 from storage.tables import metadata
 from tests.conftest import Servers
 from tests.services.postgres import run_statement

@@ -1,0 +1,184 @@
+"""One commit for all writes that wait: what returned well is on disk, and nobody pays for another one's failure."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import insert, select, text
+from sqlalchemy.engine import make_url
+
+from storage.database import Database, Transaction
+from storage.errors import Duplicate, StorageError
+from storage.migrations import upgrade
+from storage.sqlite import GROUP_WRITES_MAX, SqliteDatabase
+from storage.tables import meta
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[SqliteDatabase]:
+    database = await SqliteDatabase.open(url, wait_s=5.0)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def put(database: Database, key: str, more: Callable[[Transaction], Awaitable[None]] | None = None) -> None:
+    async with database.write() as tx:
+        await tx.execute(insert(meta), {"key": key, "value": "written"})
+        if more is not None:
+            await more(tx)
+        await tx.execute(insert(meta), {"key": f"{key} too", "value": "written"})
+
+
+async def written(database: Database) -> set[str]:
+    """The keys that were written; both of a write, or it fails."""
+    async with database.read() as tx:
+        keys = {row[0] for row in await tx.execute(select(meta.c.key).where(meta.c.value == "written"))}
+    single = {key for key in keys if not key.endswith(" too")}
+    assert keys == single | {f"{key} too" for key in single}
+    return single
+
+
+@asynccontextmanager
+async def waiting(database: Database, *writes: Coroutine[Any, Any, None]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Writes that wait for the one of the block."""
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        async with database.write() as tx:
+            await tx.execute(insert(meta), {"key": "first", "value": "written"})
+            await tx.execute(insert(meta), {"key": "first too", "value": "written"})
+            tasks += [asyncio.create_task(write) for write in writes]
+            await asyncio.sleep(0)
+            yield tasks
+    finally:
+        await asyncio.wait(tasks)
+
+
+async def test_writes_that_wait_for_each_other_are_stored_by_one_commit(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as database:
+        async with waiting(database, *(put(database, f"{n}") for n in range(10))):
+            pass
+        assert await written(database) == {"first", *map(str, range(10))}
+        assert database.commits == 1
+
+
+async def test_a_group_of_writes_has_a_bound(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as database:
+        async with waiting(database, *(put(database, f"{n}") for n in range(GROUP_WRITES_MAX))):
+            pass
+        assert len(await written(database)) == GROUP_WRITES_MAX + 1
+        assert database.commits == 2
+
+
+async def test_no_write_of_a_group_returns_before_it_is_on_disk(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as database:
+
+        async def put_and_look(key: str) -> None:
+            await put(database, key)
+            with closing(sqlite3.connect(Path(make_url(sqlite_url).database or ""))) as other:
+                assert other.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchall() == [("written",)]
+
+        async with waiting(database, *(put_and_look(f"{n}") for n in range(5))) as tasks:
+            pass
+        for task in tasks:
+            task.result()
+
+
+async def test_a_write_that_fails_takes_back_its_own_statements_alone(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as database:
+
+        async def fail(tx: Transaction) -> None:
+            raise KeyError
+
+        async def take_a_taken_key(tx: Transaction) -> None:
+            await tx.execute(insert(meta), {"key": "first", "value": "again"})
+
+        writes = (
+            put(database, "a"),
+            put(database, "b", fail),
+            put(database, "c", take_a_taken_key),
+            put(database, "d"),
+        )
+        async with waiting(database, *writes) as tasks:
+            pass
+        assert [type(task.exception()) for task in tasks] == [type(None), KeyError, Duplicate, type(None)]
+        assert await written(database) == {"first", "a", "d"}
+
+
+async def test_a_write_that_is_cancelled_takes_back_its_own_statements_alone(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as database:
+
+        async def cancel(tx: Transaction) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+
+        async with waiting(database, put(database, "a"), put(database, "b", cancel), put(database, "c")) as tasks:
+            pass
+        assert [task.cancelled() for task in tasks] == [False, True, False]
+        assert await written(database) == {"first", "a", "c"}
+
+
+async def test_where_sqlite_gives_up_the_transaction_no_write_of_the_group_is_said_to_be_stored(
+    sqlite_url: str,
+) -> None:
+    async with opened(sqlite_url) as database:
+
+        async def lose(tx: Transaction) -> None:
+            await tx.execute(text("ROLLBACK"))
+            raise KeyError
+
+        with pytest.raises(StorageError):
+            async with waiting(database, put(database, "a"), put(database, "b", lose), put(database, "c")) as tasks:
+                pass
+        assert type(tasks[0].exception()) is StorageError
+        assert tasks[2].exception() is None
+        async with database.write() as tx:
+            await tx.execute(insert(meta), {"key": "next", "value": "written"})
+            await tx.execute(insert(meta), {"key": "next too", "value": "written"})
+        # Those who came after the loss are a group of their own.
+        assert await written(database) == {"c", "next"}
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["well", "fails", "cancelled"])), max_size=12))
+def test_what_returned_well_is_stored_and_what_failed_is_not(plans: list[tuple[int, str]]) -> None:
+    async def run(url: str) -> None:
+        async with opened(url) as database:
+
+            async def fail(tx: Transaction) -> None:
+                raise KeyError
+
+            tasks = []
+            for number, (turns, fate) in enumerate(plans):
+                task = asyncio.create_task(put(database, str(number), fail if fate == "fails" else None))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                if fate == "cancelled":
+                    task.cancel()
+                tasks.append(task)
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            stored = await written(database)
+            for number, outcome in enumerate(outcomes):
+                if outcome is None:
+                    assert str(number) in stored
+                elif isinstance(outcome, KeyError):
+                    assert str(number) not in stored
+                else:
+                    assert isinstance(outcome, asyncio.CancelledError)
+
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite+aiosqlite:///{folder}/fitai.db"
+        asyncio.run(upgrade(url))
+        asyncio.run(run(url))
