@@ -143,8 +143,12 @@ def apply(state: RecordState, change: Change, rules: CollectionRules) -> RecordS
             state, at=at, by=by, deletes=merged(state.deletes, {**change.context, device: n})
         )
 
-    own_puts = raised(state.own_puts, device, n) if counts(change, rules) else state.own_puts
     fields = change.fields
+    if state is EMPTY and fields.keys() <= rules.registers:
+        # Most records are written once, whole.
+        own_puts = {device: n} if counts(change, rules) else {}
+        return RecordState(hlc, device, own_puts, writes=_written((), change, fields) if fields else ())
+    own_puts = raised(state.own_puts, device, n) if counts(change, rules) else state.own_puts
     sets, counters, text_states = state.sets, state.counters, state.texts
     if not fields.keys() <= rules.registers:
         registers: dict[str, Any] = {}
@@ -301,10 +305,10 @@ def _written(writes: tuple[Write, ...], change: Change, fields: dict[str, Any]) 
             if len(rest) < len(write.fields):
                 write = Write(write.device, write.n, write.hlc, rest)
         kept.append(write)
-    if standing:
-        kept.append(Write(device, n, change.hlc, dict(sorted(standing.items()))))
-        kept.sort(key=_dot)
-    return tuple(kept)
+    if not standing:
+        return tuple(kept)
+    newest = Write(device, n, change.hlc, dict(sorted(standing.items())))
+    return tuple(sorted([*kept, newest], key=_dot)) if kept else (newest,)
 
 
 def _dot(write: Write) -> tuple[str, int]:

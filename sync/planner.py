@@ -496,7 +496,7 @@ def _text_field(spec: CollectionSpec, fields: Iterable[str]) -> str | None:
 
 def _crowded_set(before: RecordState, after: RecordState, fields: dict[str, Any]) -> str | None:
     """The set field that a change would fill beyond its maximum; one that makes it smaller passes."""
-    if after.sets is before.sets:
+    if not after.sets or after.sets is before.sets:
         return None
     for name in fields:
         count = len(after.sets.get(name, ()))

@@ -26,7 +26,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from storage.collections import COLLECTIONS, NIL_UUID, CollectionSpec, FieldSpec
 from sync.value_checks import NULL, Check, Fault, check_increment, is_record_id, of_type
@@ -76,21 +76,28 @@ def check_fields(collection: CollectionSpec, fields: dict[str, Any]) -> Rejectio
     if type(fields) is not dict:
         return Rejection("wrong_type", None, "fields must be an object")
     checks = _CHECKS[collection.name]
-    checked: dict[str, Any] = {}
+    try:
+        # Nearly every put is good: look at all fields first, and for the fault only where there is one.
+        checked = {
+            name: checks[name].of_value(value) if value is not None else checks[name].of_null
+            for name, value in fields.items()
+        }
+    except KeyError:
+        return _first_fault(collection, fields)
+    return _first_fault(collection, fields) if Fault in map(type, checked.values()) else checked
+
+
+def _first_fault(collection: CollectionSpec, fields: dict[str, Any]) -> Rejection:
+    checks = _CHECKS[collection.name]
     for name, value in fields.items():
         found = checks.get(name)
         if found is None:
             known = name[:_NAME_CHARS_MAX]
             return Rejection("unknown_field", known, f"{collection.name} has no field {known!r}")
-        check, nullable = found
-        if value is None and nullable:
-            checked[name] = None
-            continue
-        result = NULL if value is None else check(value)
+        result = found.of_null if value is None else found.of_value(value)
         if result.__class__ is Fault:
             return Rejection(result.code, name, f"{name}{result.path} {result.text}")
-        checked[name] = result
-    return checked
+    raise AssertionError("there is a fault")
 
 
 # -- kinds ---------------------------------------------------------------------------------------------------------
@@ -154,7 +161,17 @@ def _of_set(of_element: Check) -> Check:
     return check
 
 
-_CHECKS: Final[Mapping[str, Mapping[str, tuple[Check, bool]]]] = {
-    name: {field: (compile_field(declared), declared.nullable) for field, declared in spec.fields.items()}
+class _FieldCheck(NamedTuple):
+    """The checker of a field's values, and what null is in it: None, or a fault."""
+
+    of_value: Check
+    of_null: Fault | None
+
+
+_CHECKS: Final[Mapping[str, Mapping[str, _FieldCheck]]] = {
+    name: {
+        field: _FieldCheck(compile_field(declared), None if declared.nullable else NULL)
+        for field, declared in spec.fields.items()
+    }
     for name, spec in COLLECTIONS.items()
 }
