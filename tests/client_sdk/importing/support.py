@@ -94,7 +94,11 @@ def by_id(found: Import) -> dict[str, Write]:
 
 
 def cells(data: bytes, delimiter: str = ",") -> list[list[str]]:
-    return list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), delimiter=delimiter))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252")
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
 
 
 def accounted(found: Import, data: bytes) -> bool:
@@ -206,6 +210,11 @@ MODEL: dict[str, dict[str, Any]] = {
         "rest_s": _number(0, 3_600),
         "completed_at": _is(_TIME),
         "notes": _text(2_000),
+        "is_amrap": _BOOL,
+        "target_reps_min": _number(0, 10_000, halves=True),
+        "target_reps_max": _number(0, 10_000, halves=True),
+        "target_weight": _MASS,
+        "target_rpe": _number(0, 10, halves=True),
         "source": _source,
     },
     "exercises": {
@@ -220,9 +229,14 @@ MODEL: dict[str, dict[str, Any]] = {
 _REQUIRED = {
     "workouts": {"status", "started_at", "timezone", "local_date"},
     "workout_exercises": {"workout", "exercise", "position"},
-    "sets": {"workout_exercise", "position", "kind", "load_mode", "completed_at"},
+    "sets": {"workout_exercise", "position", "kind", "load_mode"},
     "exercises": {"name", "category", "measure", "load_mode"},
 }
+
+
+def _is_undone(fields: Mapping[str, Any]) -> bool:
+    """Only a set that its file says was not done has no time at which it was."""
+    return bool(fields.get("source", {}).get("raw", {}).get("undone"))
 
 
 def violations(found: Import) -> list[tuple[str, str, Any]]:
@@ -236,6 +250,8 @@ def violations(found: Import) -> list[tuple[str, str, Any]]:
         parents = [name for name in ("workout", "workout_exercise") if name in fields]
         wrong += [(collection, name, fields[name]) for name in parents if fields[name] not in before]
         wrong += [(collection, name, None) for name in _REQUIRED[collection] - set(fields)]
+        if collection == "sets" and ("completed_at" in fields) == _is_undone(fields):
+            wrong.append((collection, "completed_at", fields.get("completed_at")))
         for name, value in fields.items():
             check = MODEL[collection].get(name)
             if check is None or not check(value):

@@ -16,6 +16,7 @@ from fitai_client.importing import DIALECTS, write_csv
 from tests.client_sdk.importing.support import GOLDEN, accounted, cells, imported, of, records, violations
 
 FILES = sorted(GOLDEN.glob("*.csv"))
+RECORDS = ("exercises", "groups")
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def _facts(path: Path) -> dict[str, Any]:
     preview = found.preview
     return {
         "dialect": preview.dialect,
+        "text": [preview.encoding, preview.delimiter],
         "dates": [str(preview.first_date), str(preview.last_date)],
         "counts": [preview.workouts, preview.exercises, preview.sets],
         "units": [preview.weight_unit, preview.weight_unit_from, preview.distance_unit, preview.distance_unit_from],
@@ -34,11 +36,25 @@ def _facts(path: Path) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
-    return json.dumps(_facts(path), ensure_ascii=False, indent=1) + "\n"
+    """One line a fact and one line a record, so that a difference shows what changed."""
+    facts = _facts(path)
+    lines = [f" {json.dumps(name)}: {_line(value)}" for name, value in facts.items() if name not in RECORDS]
+    for name in RECORDS:
+        groups = ["  [\n" + ",\n".join(f"   {_line(write)}" for write in group) + "\n  ]" for group in facts[name]]
+        lines.append(f" {json.dumps(name)}: [\n" + ",\n".join(groups) + "\n ]")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _dialect_of(path: Path) -> str:
+    return path.stem.partition("-")[0]
 
 
 def test_every_dialect_has_a_golden_file() -> None:
-    assert {path.stem for path in FILES} == {dialect.name for dialect in DIALECTS}
+    assert {_dialect_of(path) for path in FILES} == {dialect.name for dialect in DIALECTS}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
@@ -49,7 +65,7 @@ def test_a_golden_file_becomes_exactly_these_records(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
 def test_a_golden_file_is_legal_and_accounted_for(path: Path) -> None:
     found = imported(path.read_bytes())
-    assert (found.dialect.name, found.errors, violations(found)) == (path.stem, [], [])
+    assert (found.dialect.name, found.errors, violations(found)) == (_dialect_of(path), [], [])
     assert accounted(found, path.read_bytes())
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from .dialect import Column, Dialect
 from .dialects import DIALECTS
-from .model import Doubt, Import, Layout, NotATrainingLog, Preview, RowError, Write
+from .model import Candidate, Doubt, Import, Layout, NotATrainingLog, Preview, RowError, Write
 from .reader import read, sniff
+from .resolving import one_mapping
 from .writer import write_csv
 
 __all__ = [
     "DIALECTS",
+    "Candidate",
     "Column",
     "Dialect",
     "Doubt",
@@ -24,6 +26,7 @@ __all__ = [
     "Preview",
     "RowError",
     "Write",
+    "one_mapping",
     "read",
     "sniff",
     "write_csv",

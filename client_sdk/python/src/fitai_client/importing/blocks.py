@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .rows import SetRow
+from .set_row import SetRow
 
 
 @dataclass(slots=True)

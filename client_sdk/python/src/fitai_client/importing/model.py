@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     from .dialect import Dialect
 
-UnitSource = Literal["header", "column", "given", "guessed", "none"]
+UnitSource = Literal["header", "column", "given", "remembered", "guessed", "none"]
 
 
 class NotATrainingLog(ValueError):
@@ -58,11 +58,20 @@ class Doubt:
     reason: str
 
 
+class Candidate(NamedTuple):
+    """An exercise whose name is like one in the file; `likeness` is between 0 and 1."""
+
+    exercise: str
+    name: str
+    likeness: float
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How the file itself was written; hand it to `write_csv` to get the same bytes back.
 
-    `quoted` holds the positions of the columns whose every cell stood in quotes.
+    `quoted` holds the positions of the columns whose every cell stood in quotes. A file in Windows-1252 is written in it
+    again as long as all of it can be; everything else is written in UTF-8.
     """
 
     header: tuple[str, ...]
@@ -71,6 +80,7 @@ class Layout:
     newline: str = "\n"
     final_newline: bool = True
     byte_order_mark: bool = False
+    encoding: str = "utf-8"
     header_quoted: bool = False
     quoted: frozenset[int] = frozenset()
 
@@ -79,12 +89,15 @@ class Layout:
 class Preview:
     """What the user sees before anything is written.
 
-    `weight_unit_sure` is between 0 and 1. `looks_like` names the other unit where the weights are round numbers only
-    in that one ("this log was kept in lb"): offer it, and read again with `unit=` if the user agrees.
-    `matched` maps names in the file to the exercises that `names` resolved them to; `unmatched` become custom ones.
+    `weight_unit_sure` is between 0.5 and 1. `looks_like` names the other unit where the weights are round numbers only
+    in that one ("this log was kept in lb"), `looks_like_sure` which share of them: offer it, and read again with
+    `unit=` if the user agrees. `matched` maps names in the file to the exercises that `names` resolved them to;
+    `unmatched` become custom ones, unless the user picks one of `candidates`, best first, and it is handed in again.
     """
 
     dialect: str
+    encoding: str
+    delimiter: str
     first_date: date | None
     last_date: date | None
     workouts: int
@@ -96,8 +109,10 @@ class Preview:
     distance_unit: str
     distance_unit_from: UnitSource
     looks_like: str | None
+    looks_like_sure: float
     matched: Mapping[str, str]
     unmatched: tuple[str, ...]
+    candidates: Mapping[str, tuple[Candidate, ...]]
     errors: int
     warnings: int
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -45,11 +45,12 @@ _MONTH_NAMES = (
 MONTHS = {name: number for number, names in enumerate(_MONTH_NAMES, 1) for name in names.split()}
 _ENGLISH = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-_CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?:[:.](\d{2})(?:[.,]\d+)?)?\s*([ap]\.?\s?m\b\.?)?", re.IGNORECASE)
+_CLOCK = re.compile(r"(\d{1,2})[:.h](\d{2})(?:[:.](\d{2})(?:[.,](\d{1,9}))?)?\s*([ap]\.?\s?m\b\.?)?", re.IGNORECASE)
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?=\D|$)")
 _NUMERIC = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})(?=\D|$)")
 _ZONE = re.compile(r"(?<=[\d\s])(?:z|utc|gmt|([+-])(\d{2}):?(\d{2}))\s*$", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
+NOON = time(12)
 _EAST_ASIAN = str.maketrans({"年": "-", "月": "-", "日": " ", "년": "-", "월": "-", "일": " "})
 
 
@@ -82,24 +83,43 @@ def read_moment(text: str, day_first: bool = True) -> Moment:
         )
         rest = rest[: zone.start()]
     year, month, day, after, rest = _read_date(rest, day_first)
-    hour = minute = second = 0
     clock = _CLOCK.search(rest, after)
-    if clock:
-        hour, minute, second = int(clock[1]), int(clock[2]), int(clock[3] or 0)
-        half = (clock[4] or "")[:1] or ("p" if "오후" in text or "午後" in text or "下午" in text else "")
-        if half and (hour > 12 or hour == 0):
-            raise BadCell("has a time that does not exist")
-        if half:
-            hour = hour % 12 + (12 if half == "p" else 0)
-    else:
-        hour = 12
     try:
-        local = datetime(year, month, day, hour, minute, second)
-    except ValueError:
-        raise BadCell("is a date or time that does not exist") from None
+        at = _time_of(clock, text) if clock else NOON
+        local = datetime.combine(date(year, month, day), at)
+    except ValueError as error:
+        raise error if isinstance(error, BadCell) else BadCell("is a date or time that does not exist") from None
     if not 1900 <= year < 2200:
         raise BadCell("is a date outside 1900 to 2199")
     return Moment(local, offset, clock is not None)
+
+
+@lru_cache(maxsize=1024)
+def read_clock(text: str) -> time:
+    """The time of day that a cell of its own tells: "10:56 PM" or "22:56".
+
+    Raises:
+        BadCell: it is none.
+    """
+    folded = " ".join(fold(text[:80]).split())
+    clock = _CLOCK.fullmatch(folded)
+    if clock is None:
+        raise BadCell("is not a time of day")
+    try:
+        return _time_of(clock, text)
+    except ValueError:
+        raise BadCell("has a time that does not exist") from None
+
+
+def _time_of(clock: re.Match[str], text: str) -> time:
+    """The clock reading that `_CLOCK` found. Microseconds are cut to milliseconds, which is what a record holds."""
+    hour, minute, second = int(clock[1]), int(clock[2]), int(clock[3] or 0)
+    half = (clock[5] or "")[:1] or ("p" if "오후" in text or "午後" in text or "下午" in text else "")
+    if half and (hour > 12 or hour == 0):
+        raise BadCell("has a time that does not exist")
+    if half:
+        hour = hour % 12 + (12 if half == "p" else 0)
+    return time(hour, minute, second, int((clock[4] or "0").ljust(3, "0")[:3]) * 1000)
 
 
 def _read_date(text: str, day_first: bool) -> tuple[int, int, int, int, str]:
@@ -151,7 +171,7 @@ def to_local(instant: datetime, zone: ZoneInfo) -> datetime:
 
 
 def rfc3339(instant: datetime) -> str:
-    return instant.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return f"{instant:%Y-%m-%dT%H:%M:%S}.{instant.microsecond // 1000:03}Z"
 
 
 @lru_cache(maxsize=4096)
@@ -169,6 +189,11 @@ def write_iso(local: datetime) -> str:
 
 def write_day(local: datetime) -> str:
     return f"{local:%Y-%m-%d}"
+
+
+def write_time(local: datetime) -> str:
+    """ "5:07 PM": the twelve-hour clock."""
+    return f"{local.hour % 12 or 12}:{local:%M} {'AM' if local.hour < 12 else 'PM'}"
 
 
 _PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([^\W\d_]+)\.?\s*")

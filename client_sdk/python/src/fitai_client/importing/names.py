@@ -1,4 +1,4 @@
-"""What the name of an exercise tells: whether two names are one, the equipment, how its weight counts.
+"""What the name of an exercise tells: the equipment, how its weight counts, what a custom exercise is described by.
 
 Pure text rules, decided by the name and the row alone, so that a longer export of the same log decides the same.
 """
@@ -6,7 +6,6 @@ Pure text rules, decided by the name and the row alone, so that a longer export 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 
 from .moments import fold
@@ -47,29 +46,6 @@ _UNILATERAL = re.compile(r"\b(single|one) (arm|leg|hand)(ed)?\b|\bunilateral\b")
 def plain(name: str) -> str:
     """A name folded: lower case, no accents, single spaces, hyphens as spaces."""
     return " ".join(re.sub(r"[-_/]+", " ", fold(name)).split())
-
-
-@lru_cache(maxsize=4096)
-def words(name: str) -> tuple[str, ...]:
-    """A name's words in alphabetical order: "Bench Press (Barbell)" and "Barbell Bench Press" are the same words."""
-    return tuple(sorted(re.findall(r"[^\W_]+", plain(name))))
-
-
-class Names:
-    """Resolves names of a file by `names` (name → exercise id): the same name first, then the same words.
-
-    Words decide only where all names with these words lead to one exercise.
-    """
-
-    def __init__(self, names: Mapping[str, str]) -> None:
-        self._exact = {plain(name): exercise for name, exercise in names.items()}
-        by_words: dict[tuple[str, ...], set[str]] = {}
-        for name, exercise in names.items():
-            by_words.setdefault(words(name), set()).add(exercise)
-        self._words = {key: ids.pop() for key, ids in by_words.items() if len(ids) == 1}
-
-    def resolve(self, name: str) -> str | None:
-        return self._exact.get(plain(name)) or self._words.get(words(name))
 
 
 @lru_cache(maxsize=4096)

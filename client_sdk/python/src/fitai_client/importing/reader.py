@@ -7,27 +7,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfoNotFoundError
 
-from .dialect import Dialect, Plan, match
+from .dialect import Dialect
 from .dialects import DIALECTS
 from .ids import derived_id
-from .model import Doubt, Import, Layout, NotATrainingLog, Preview, RowError, UnitSource, Write
+from .model import Doubt, Import, Layout, NotATrainingLog, Preview, RowError, Write
 from .moments import is_month_first, read_moment
 from .names import describe
-from .numbers import BadCell, Number, guess_mass_unit, looks_converted, read_number
-from .records import Builder, Exercises, workout_key
+from .numbers import BadCell
+from .plan import Plan, match
+from .records import Builder, workout_key
 from .render import Renderer, zone_of
-from .rows import RowReader, SetRow
+from .resolving import Exercises
+from .rows import RowReader
+from .set_row import SetRow
 from .table import Lines, Row, Table, decode
+from .units import Units
+from .wide import Unfolding
 
 # Twenty years of daily training are about 20 MB.
 FILE_BYTES_MAX = 64 * 1024 * 1024
 # A batch takes 1,000 changes and 1 MiB, and no group spans two batches; the changes' envelopes need room too.
 GROUP_WRITES_MAX = 900
 GROUP_BYTES_MAX = 600_000
+PROGRESS_ROWS = 500
 
 
 def sniff(data: bytes) -> Dialect:
@@ -53,7 +59,14 @@ def _plan(data: bytes) -> tuple[Lines, Plan]:
 
 
 def read(
-    data: bytes, *, timezone: str, unit: str | None = None, now: datetime, names: Mapping[str, str] | None = None
+    data: bytes,
+    *,
+    timezone: str,
+    now: datetime,
+    unit: str | None = None,
+    usual_unit: str | None = None,
+    names: Mapping[str, str | None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Import:
     """Read an export: the preview to show, the records to write, and every row that could not be read.
 
@@ -61,16 +74,19 @@ def read(
         timezone: IANA name of the zone whose clock the file's times were read from.
         unit: "kg" or "lb" where the user has said in which unit the log was kept. It decides where the file does not
             say; where the file says the other one, the weights are converted back to what must have been entered.
+        usual_unit: the unit that the user named for an earlier file of this app. It decides where the file leaves it
+            open, and where it says the other one and its weights are round only in this one.
         now: aware; dates more than a day after it are doubted.
-        names: name → id of exercises that exist, with the choices made at earlier imports. Other names become custom
-            exercises.
+        names: name → id of exercises that exist, with the choices made at earlier imports; None for a name that is to
+            be an exercise of its own. Other names become custom exercises.
+        progress: called now and then with the rows read so far and how many there are.
 
     Raises:
         NotATrainingLog: no dialect fits; nothing was read.
         ValueError: the caller's arguments make no sense.
     """
-    if unit not in {None, "kg", "lb"}:
-        raise ValueError(f"unit is {unit!r}; it must be 'kg', 'lb' or None")
+    if unit not in {None, "kg", "lb"} or usual_unit not in {None, "kg", "lb"}:
+        raise ValueError(f"unit is {unit!r}, usual_unit {usual_unit!r}; each must be 'kg', 'lb' or None")
     if now.tzinfo is None:
         raise ValueError("now must be aware of its time zone")
     try:
@@ -78,27 +94,40 @@ def read(
     except (ZoneInfoNotFoundError, OSError) as error:
         raise ValueError(f"timezone is {timezone!r}, which is no IANA time zone known here") from error
 
-    lines, plan = _plan(data)
-    rows, errors, table = _rows(lines, plan)
+    lines, wide = _plan(data)
+    entries, errors, table = _rows(lines, wide)
+    unfolding = Unfolding(wide) if wide.dialect.per_set else None
+    plan = unfolding.long if unfolding else wide
+    parts = [unfolding.rows(row) if unfolding else [row] for row in entries]
+    rows = [row for of_entry in parts for row in of_entry]
     doubts: list[Doubt] = []
-    units = _Units(plan, rows, unit)
+    units = Units(plan, rows, unit, usual_unit)
     reader = RowReader(
         plan,
         day_first=_day_first(plan, rows, doubts),
         mass_unit=units.mass,
         length_unit=units.length,
-        relabel=unit,
+        relabel=units.kept_in,
         doubts=doubts,
     )
     workouts: dict[tuple[str, ...], list[SetRow]] = {}
-    imported: list[SetRow] = []
-    for row in rows:
-        found = reader.read(row)
-        if isinstance(found, RowError):
-            errors.append(found)
+    imported: list[Row] = []
+    for number, (entry, of_entry) in enumerate(zip(entries, parts, strict=True)):
+        if progress is not None and number % PROGRESS_ROWS == 0:
+            progress(number, len(entries))
+        kept = len(doubts)
+        found = [reader.read(row) for row in of_entry]
+        if bad := next((each for each in found if isinstance(each, RowError)), None):
+            # A row stands or falls as one, however many sets it holds.
+            del doubts[kept:]
+            errors.append(bad)
             continue
-        imported.append(found)
-        workouts.setdefault(workout_key(plan.dialect.key, found), []).append(found)
+        imported.append(entry)
+        for read_row in found:
+            assert isinstance(read_row, SetRow)
+            workouts.setdefault(workout_key(plan.dialect.key, read_row), []).append(read_row)
+    if progress is not None:
+        progress(len(entries), len(entries))
     errors.sort(key=lambda error: error.line)
 
     import_id = derived_id(plan.dialect.name, "import", hashlib.sha256(data).hexdigest())
@@ -122,26 +151,30 @@ def read(
     dates = sorted(datetime.fromisoformat(day).date() for day in days)
     preview = Preview(
         dialect=plan.dialect.name,
+        encoding=lines.encoding,
+        delimiter=plan.delimiter,
         first_date=dates[0] if dates else None,
         last_date=dates[-1] if dates else None,
         workouts=len(workouts),
         exercises=len(exercises.matched) + len(exercises.unmatched),
         sets=sets,
-        weight_unit=unit or units.mass,
-        weight_unit_from=units.mass_from if unit is None else "given",
-        weight_unit_sure=units.mass_sure if unit is None else 1.0,
+        weight_unit=units.kept_in or units.mass,
+        weight_unit_from=units.mass_from,
+        weight_unit_sure=units.mass_sure,
         distance_unit=units.length,
         distance_unit_from=units.length_from,
-        looks_like=units.looks_like if unit is None else None,
+        looks_like=units.looks_like,
+        looks_like_sure=units.looks_like_sure,
         matched=exercises.matched,
         unmatched=tuple(exercises.unmatched),
+        candidates=exercises.candidates(),
         errors=len(errors),
         warnings=len(doubts),
     )
     return Import(
         id=import_id,
         dialect=plan.dialect,
-        layout=_layout(lines, plan, table, bool(rows)),
+        layout=_layout(lines, wide, table, bool(entries)),
         groups=groups,
         exercises=_groups(custom) if custom else [],
         errors=errors,
@@ -200,56 +233,6 @@ def _day_first(plan: Plan, rows: list[Row], doubts: list[Doubt]) -> bool:
     return votes[False] >= votes[True]
 
 
-class _Units:
-    """The units of a file's weights and distances, and where they are known from."""
-
-    def __init__(self, plan: Plan, rows: list[Row], given: str | None) -> None:
-        weights = _numbers(plan, rows, "weight")
-        self.mass_sure = 1.0
-        self.mass_from: UnitSource = "header"
-        if "weight" in plan.units:
-            self.mass = plan.units["weight"]
-        elif (column := plan.index("weight_unit")) is not None:
-            named = [row.cells[column].strip().casefold() for row in rows if row.cells[column].strip()]
-            pounds = sum(1 for name in named if name.startswith(("lb", "pound")))
-            self.mass, self.mass_from = ("lb" if pounds * 2 > len(named) else "kg"), "column"
-        elif given:
-            self.mass, self.mass_from = given, "given"
-        elif any(weights):
-            self.mass_from = "guessed"
-            self.mass, self.mass_sure = guess_mass_unit(weights)
-        else:
-            self.mass, self.mass_from, self.mass_sure = "kg", "none", 0.5
-        other = "lb" if self.mass == "kg" else "kg"
-        self.looks_like = other if looks_converted(weights, self.mass) else None
-        distances = sorted(value for value in _numbers(plan, rows, "distance") if value > 0)
-        self.length_from: UnitSource = "guessed" if distances else "none"
-        if "distance" in plan.units:
-            self.length, self.length_from = plan.units["distance"], "header"
-        elif plan.index("distance_unit") is not None:
-            self.length, self.length_from = ("mi" if self.mass == "lb" else "km"), "column"
-        elif distances and distances[len(distances) // 2] >= 100:
-            # Nobody's usual distance is 100 km.
-            self.length = "m"
-        else:
-            self.length = "mi" if self.mass == "lb" else "km"
-
-
-def _numbers(plan: Plan, rows: list[Row], meaning: str) -> list[Number]:
-    index = plan.index(meaning)
-    found: list[Number] = []
-    if index is None:
-        return found
-    for row in rows:
-        try:
-            value = read_number(row.cells[index])
-        except BadCell:
-            continue
-        if value is not None:
-            found.append(value)
-    return found
-
-
 def _groups(writes: list[Write]) -> list[list[Write]]:
     """One group, or as many as it takes to keep each within a batch; parents always come before what is below them."""
     if len(writes) <= 200:
@@ -275,6 +258,7 @@ def _layout(lines: Lines, plan: Plan, table: Table, has_rows: bool) -> Layout:
         newline=lines.newline,
         final_newline=lines.final_newline,
         byte_order_mark=lines.byte_order_mark,
+        encoding=lines.encoding,
         header_quoted=plan.header_quoted,
         quoted=quoted,
     )

@@ -5,8 +5,9 @@ the filled cells of columns without a meaning, by header; under "rows" the rest 
 stand before a block's first); under "header" the file's header where it is not the usual one.
 
 Choices of this module
-    A set counts as done where `completed_at` is set. An export tells no time of a set, so it is the workout's end, or
-    its start where no end is told (or the end comes first).
+    A set counts as done where `completed_at` is set. Where the export tells no time of a set, it is the workout's end,
+    or its start where no end is told (or the end comes first). Where it tells sets' times and no end, the last set is
+    the end. A set that was not done keeps "undone" in `source.raw`, so that it is exported again.
     A bare date (no clock in the dialect) starts the workout at noon, which is the same day in every time zone near.
 """
 
@@ -18,65 +19,34 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .blocks import Block, Performed, to_blocks
-from .dialect import EXERCISE_MEANINGS, WORKOUT_MEANINGS, Plan
+from .dialect import EXERCISE_MEANINGS, WORKOUT_MEANINGS
 from .ids import derived_id, position
 from .model import Doubt, Write
 from .moments import Moment, is_skipped, rfc3339, to_local, to_utc
-from .names import Names, plain
+from .names import plain
+from .plan import Plan
 from .render import Renderer, superset_id, zone_of
-from .rows import SET_NOTES_MAX, SetRow, rest_seconds
+from .resolving import Exercises
+from .rows import rest_seconds
+from .set_row import SetRow
 
 Fields = dict[str, Any]
+# The field of a set that holds what a column of numbers means.
+_FIELDS = {
+    "reps": "reps",
+    "weight": "weight",
+    "distance": "distance",
+    "seconds": "duration_s",
+    "rpe": "rpe",
+    "target_reps": "target_reps_min",
+    "target_weight": "target_weight",
+    "target_rpe": "target_rpe",
+}
 _TITLE_MAX = 200
-_NAME_MAX = 100
+_SET_NOTES_MAX = 2_000
 _EXTERNAL_ID_MAX = 500
 _ASIDE_BYTES_MAX = 10_000
 _DAY = timedelta(hours=24)
-
-
-class Exercises:
-    """The exercises of a file: which names are known, and which become custom exercises."""
-
-    def __init__(self, app: str, names: Mapping[str, str]) -> None:
-        self._app = app
-        self._known = Names(names)
-        self.matched: dict[str, str] = {}
-        self.custom: dict[str, str] = {}
-        self.unmatched: dict[str, None] = {}
-        self.measured: dict[str, set[str]] = {}
-        self._ids: dict[str, tuple[str, bool]] = {}
-
-    def resolve(self, name: str) -> tuple[str, bool]:
-        """The exercise's id, and whether it was known before."""
-        if (found := self._ids.get(name)) is not None:
-            return found
-        known = self._known.resolve(name)
-        if known is not None:
-            self.matched[name] = known
-            found = known, True
-        else:
-            found = derived_id(self._app, "exercise", plain(name)), False
-            self.custom.setdefault(found[0], custom_name(name))
-            self.unmatched[name] = None
-        self._ids[name] = found
-        return found
-
-    def measure(self, exercise: str, fields: Fields) -> None:
-        """Remember what a set measured, to describe a custom exercise by it."""
-        seen = self.measured.setdefault(exercise, set())
-        seen.add(fields["load_mode"])
-        for name, measured in (("reps", "reps"), ("duration_s", "seconds")):
-            if fields.get(name):
-                seen.add(measured)
-        for name in ("weight", "distance"):
-            if fields.get(name, {}).get("value"):
-                seen.add(name)
-
-
-def custom_name(name: str) -> str:
-    """A name of 2 to 100 characters."""
-    name = name.strip()
-    return f"{name} (exercise)" if len(name) < 2 else name[:_NAME_MAX].rstrip()
 
 
 class Builder:
@@ -118,7 +88,7 @@ class Builder:
         if self._header is not None:
             raw["header"] = self._header
         cells = written | {m: t for m, t in raw.items() if isinstance(t, str)}
-        external = " | ".join(key)
+        external = " | ".join(key).removesuffix(" | ")
         fields["source"] = {
             "app": self._dialect.name,
             "external_id": external[:_EXTERNAL_ID_MAX],
@@ -159,6 +129,8 @@ class Builder:
             ended = to_utc(first.end, self._zone)
         elif first.duration_s is not None:
             ended = started + timedelta(seconds=float(first.duration_s))
+        elif timed := [to_utc(row.completed, self._zone) for row in rows if row.completed]:
+            ended = max(timed)
         if ended is not None:
             fields["ended_at"] = rfc3339(ended)
             if ended < started:
@@ -218,10 +190,12 @@ class Builder:
         for place, (performed, set_fields) in enumerate(zip(block.sets, sets, strict=True)):
             if interleaved:
                 set_fields["performed_order"] = performed.order
-            self._exercises.measure(exercise, set_fields)
+            self._exercises.measure(exercise, _measured(set_fields))
             expected = cells | self._render.one_set(set_fields, orders[place], shared)
             set_raw = self._kept(performed.row, expected, None)
             self._refused(performed.row, set_fields, set_raw)
+            if not performed.row.done:
+                set_raw["undone"] = True
             if performed.asides:
                 self._rest(set_fields, performed.asides)
                 set_raw["rows"] = self._asides(performed.asides, cells)
@@ -237,8 +211,9 @@ class Builder:
             "position": position(place),
             "kind": row.kind,
             "load_mode": row.load_mode,
-            "completed_at": done,
         }
+        if row.done:
+            fields["completed_at"] = rfc3339(to_utc(row.completed, self._zone)) if row.completed else done
         if row.kind == "failure":
             fields["to_failure"] = True
         if row.reps is not None:
@@ -251,12 +226,13 @@ class Builder:
             fields["duration_s"] = row.seconds
         if row.rpe is not None:
             fields["rpe"] = row.rpe
+        fields |= _targets(row)
         shared = row.notes or row.exercise_notes
         note = row.set_notes or (shared if shared != block_notes else "")
         if note:
-            fields["notes"] = note[:SET_NOTES_MAX]
-            if len(note) > SET_NOTES_MAX:
-                self._doubt(row, "notes", note, f"is cut to {SET_NOTES_MAX:,} characters; kept whole in the source")
+            fields["notes"] = note[:_SET_NOTES_MAX]
+            if len(note) > _SET_NOTES_MAX:
+                self._doubt(row, "notes", note, f"is cut to {_SET_NOTES_MAX:,} characters; kept whole in the source")
         return fields
 
     def _kept(self, row: SetRow, written: Mapping[str, str], of: frozenset[str] | None) -> Fields:
@@ -281,13 +257,7 @@ class Builder:
         """Name the kept cells that hold a value no field may have, so that the writer gives them back."""
         refused = [
             meaning
-            for meaning, name in (
-                ("reps", "reps"),
-                ("weight", "weight"),
-                ("distance", "distance"),
-                ("seconds", "duration_s"),
-                ("rpe", "rpe"),
-            )
+            for meaning, name in _FIELDS.items()
             if any(mark.isdigit() and mark != "0" for mark in raw.get(meaning, "")) and name not in fields
         ]
         if refused:
@@ -325,6 +295,29 @@ class Builder:
         self._doubts.append(Doubt(row.line, field, value[:200], reason))
 
 
+def _targets(row: SetRow) -> Fields:
+    """What was planned for a set. As many repetitions as possible has no upper bound."""
+    fields: Fields = {}
+    if row.target_reps is not None:
+        fields["target_reps_min"] = row.target_reps
+        if not row.is_amrap:
+            fields["target_reps_max"] = row.target_reps
+    if row.target_weight is not None:
+        fields["target_weight"] = {"value": row.target_weight, "unit": row.target_mass_unit}
+    if row.target_rpe is not None:
+        fields["target_rpe"] = row.target_rpe
+    if row.is_amrap:
+        fields["is_amrap"] = True
+    return fields
+
+
+def _measured(fields: Fields) -> Iterable[str]:
+    """What a set measured, in the words of `names.describe`."""
+    yield fields["load_mode"]
+    yield from (measured for name, measured in (("reps", "reps"), ("duration_s", "seconds")) if fields.get(name))
+    yield from (name for name in ("weight", "distance") if fields.get(name, {}).get("value"))
+
+
 def _block_notes(block: Block) -> str:
     """The notes of the exercise: what its note rows say; else the first note, where it stands at the block's first row.
 
@@ -350,6 +343,9 @@ def workout_key(key: tuple[str, ...], row: SetRow) -> tuple[str, ...]:
     """What tells one workout from another, by meaning: clock readings as ISO text, whatever language they stood in."""
 
     def part(meaning: str) -> str:
+        if meaning == "workout_number":
+            # A number changes when an earlier workout is deleted: it counts only where no time of day tells.
+            return "" if row.start.has_time else row.workout_number
         value = {"start": row.start, "end": row.end}.get(meaning) if meaning != "title" else row.title
         if isinstance(value, Moment):
             return value.local.isoformat() if value.has_time else f"{value.local:%Y-%m-%d}"

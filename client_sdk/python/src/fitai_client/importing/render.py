@@ -8,18 +8,23 @@ exported cell by cell, and an edited value is exported as it is now.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from .dialect import EXERCISE_MEANINGS, WORKOUT_MEANINGS, Plan
+from .dialect import EXERCISE_MEANINGS, WORKOUT_MEANINGS
 from .ids import derived_id
-from .moments import from_rfc3339, read_duration, read_moment, to_local, to_utc, write_duration
+from .moments import NOON, from_rfc3339, read_clock, read_duration, read_moment, to_local, to_utc, write_duration
 from .names import plain
 from .numbers import BadCell, convert_length, convert_mass, read_number, write_number
-from .rows import kind_of, read_order
+from .plan import Plan
+from .rows import is_yes, kind_of, read_order
 
 Fields = Mapping[str, Any]
+_NUMBERS = frozenset(
+    {"weight", "distance", "reps", "seconds", "rpe", "bodyweight", "target_reps", "target_weight", "target_rpe"}
+)
 Cells = dict[str, str]
 
 
@@ -70,13 +75,14 @@ class Renderer:
     # What the records say.
 
     def workout(self, fields: Fields) -> Cells:
-        zone = zone_of(fields.get("timezone") or "UTC")
+        zone = self._zone(fields)
         cells = {"title": str(fields.get("title") or ""), "workout_notes": self._prose(note_text(fields))}
         started, ended = fields.get("started_at"), fields.get("ended_at")
-        if started:
-            cells["start"] = self.dialect.write_moment(to_local(from_rfc3339(started), zone))
-        if ended:
-            cells["end"] = self.dialect.write_moment(to_local(from_rfc3339(ended), zone))
+        for name, instant in (("start", started), ("end", ended)):
+            if instant:
+                local = to_local(from_rfc3339(instant), zone)
+                cells[name] = self.dialect.write_moment(local)
+                cells[f"{name}_clock"] = self.dialect.write_time(local)
         if started and ended:
             seconds = int((from_rfc3339(ended) - from_rfc3339(started)).total_seconds())
             unit = self.plan.units.get("duration")
@@ -113,9 +119,30 @@ class Renderer:
             )
         if (rpe := fields.get("rpe")) is not None:
             cells["rpe"] = self._number("rpe", rpe)
+        self._planned(fields, cells)
+        completed = fields.get("completed_at")
+        cells["done"] = "" if completed else "-"
+        if completed:
+            cells["completed"] = self.dialect.write_moment(to_local(from_rfc3339(completed), self._zone(fields)))
         cells["notes"] = self._prose(note_text(fields) or exercise_notes)
         cells["set_notes"] = self._prose(note_text(fields))
         return self._filled(cells, self.set_meanings)
+
+    def _planned(self, fields: Fields, cells: Cells) -> None:
+        """What was planned for a set; a weight in the unit it was planned in."""
+        weight = fields.get("target_weight")
+        if weight:
+            cells["target_weight"] = self._number("target_weight", weight["value"])
+        cells["target_weight_unit"] = self.dialect.unit_words.get(weight["unit"], weight["unit"]) if weight else ""
+        for meaning, name in (("target_reps", "target_reps_min"), ("target_rpe", "target_rpe")):
+            if (value := fields.get(name)) is not None:
+                cells[meaning] = self._number(meaning, value)
+        if fields.get("is_amrap"):
+            cells["is_amrap"] = "1"
+
+    def _zone(self, fields: Fields) -> ZoneInfo:
+        """The zone whose clock the dialect writes; a set's own times are only ever written in UTC."""
+        return zone_of("UTC" if self.dialect.utc else fields.get("timezone") or "UTC")
 
     def orders(self, sets: Sequence[Fields]) -> list[str]:
         """The set-number cells of a block: kept ones where all of them still fit, else counted anew."""
@@ -172,12 +199,22 @@ class Renderer:
             return written == self.dialect.empty.get(meaning, "")
 
     def _says(self, meaning: str, kept: str, written: str, fields: Fields, raw: Mapping[str, Any]) -> bool:
+        if meaning in {"start", "end"} and f"{meaning}_clock" in self.workout_meanings:
+            return read_moment(kept, True).local.date() == self._local(fields, meaning).date()
+        if meaning in {"start_clock", "end_clock"}:
+            return self._same_clock(kept, fields, meaning.removesuffix("_clock"))
+        if meaning == "completed":
+            return not kept.strip() or read_moment(kept).local == self._local(fields, meaning)
+        if meaning == "is_amrap":
+            return is_yes(kept) == bool(fields.get("is_amrap"))
         if meaning in {"start", "end"}:
             return any(self._same_time(kept, fields, meaning, day_first) for day_first in (True, False))
         if meaning == "duration":
             unit = self.plan.units.get("duration")
+            # Beside an end to the minute, the length says the same as long as it is within that minute.
+            within = 60 if "end_clock" in self.workout_meanings else 1
             return read_duration(kept, unit or "s") == read_duration(written, unit or "s") or _same_length(
-                kept, unit, fields
+                kept, unit, fields, within
             )
         if meaning == "title":
             return kept[:200] == str(fields.get("title", ""))
@@ -191,9 +228,9 @@ class Renderer:
             return (kept.replace("\\n", "\n") if self.dialect.literal_newlines else kept) == note_text(fields)
         if meaning == "kind":
             return bool((kind_of(kept, self.dialect.kinds) or "normal") == fields.get("kind", "normal"))
-        if meaning == "weight_unit":
+        if meaning in {"weight_unit", "target_weight_unit"}:
             return not written or kept.strip(" .").casefold().startswith(written[:1])
-        if meaning in {"weight", "distance", "reps", "seconds", "rpe", "bodyweight"}:
+        if meaning in _NUMBERS:
             return self._same_number(meaning, kept, written, raw)
         return True
 
@@ -214,6 +251,18 @@ class Renderer:
             meaning == "weight" and (abs(was) == now or ("relabelled" in raw and abs(was - now) <= 0.13))
         )
 
+    def _local(self, fields: Fields, meaning: str) -> datetime:
+        """The clock reading that a record has for a column. Raises KeyError where it has none."""
+        name = {"start": "started_at", "end": "ended_at", "completed": "completed_at"}[meaning]
+        return to_local(from_rfc3339(fields[name]), self._zone(fields))
+
+    def _same_clock(self, kept: str, fields: Fields, meaning: str) -> bool:
+        """An empty clock stands for noon, and at the end for what the length tells."""
+        if not kept.strip() and meaning == "end":
+            return "duration" in self.workout_meanings
+        local = self._local(fields, meaning)
+        return (read_clock(kept) if kept.strip() else NOON) == local.time().replace(second=0, microsecond=0)
+
     def _same_time(self, kept: str, fields: Fields, meaning: str, day_first: bool) -> bool:
         moment = read_moment(kept, day_first)
         stored = fields.get("started_at" if meaning == "start" else "ended_at")
@@ -221,12 +270,13 @@ class Renderer:
         return stored is not None and from_rfc3339(stored) == to_utc(moment, zone)
 
 
-def _same_length(kept: str, unit: str | None, fields: Fields) -> bool:
+def _same_length(kept: str, unit: str | None, fields: Fields, within: int) -> bool:
     seconds = read_duration(kept, unit or "s")
     ended, started = fields.get("ended_at"), fields.get("started_at")
     if not ended or not started:
         return not seconds
-    return seconds is not None and int(seconds) == int((from_rfc3339(ended) - from_rfc3339(started)).total_seconds())
+    length = int((from_rfc3339(ended) - from_rfc3339(started)).total_seconds())
+    return seconds is not None and abs(int(seconds) - length) < within
 
 
 def _in_unit(seconds: int, unit: str) -> str:

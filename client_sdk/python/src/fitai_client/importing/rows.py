@@ -1,68 +1,39 @@
-"""One row of cells to typed values, by the meanings of its columns. Says what cannot be read and what is doubtful.
+"""One row of cells to typed values, by the meanings of its columns. Says what cannot be read.
 
-Owns the ranges of the data model: a value outside them would be refused with its whole group, so it is left out of the
-fields, kept in `source.raw`, and doubted.
+Whether a value that was read is likely, or legal at all, is judging.py's.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from functools import lru_cache
-from typing import Literal
 
-from .dialect import Plan
+from .judging import judge
 from .model import Doubt, RowError
-from .moments import Moment, fold, read_duration, read_moment
-from .names import is_body_itself, load_mode
+from .moments import Moment, fold, read_clock, read_duration, read_moment
 from .numbers import LENGTH_UNITS, MASS_UNITS, BadCell, Number, as_entered, read_number
+from .plan import Plan
+from .set_row import Role, SetRow
 from .table import Row
 
-Role = Literal["set", "rest", "note"]
-
-REPS_MAX = 10_000
-MASS_MAX = {"kg": 2_000, "lb": 4_409}
-DURATION_S_MAX = 604_800
 REST_S_MAX = 3_600
-SET_NOTES_MAX = 2_000
-REPS_DOUBTED = 1_000
-MASS_DOUBTED = {"kg": 1_361, "lb": 3_000}
 
 _REST_WORDS = re.compile(r"\b(rest|pause|pausen|ruhe|descanso|repos|riposo|recupero|recuperacion|rusttimer)")
 _NOTE_WORDS = re.compile(r"^(note|notes|notiz|notizen|nota|notas|opmerking)$")
 
 
-@dataclass(slots=True)
-class SetRow:
-    """A row, read. `role` tells a set from the rows that only say how long to rest or carry a note."""
+def is_yes(text: str) -> bool:
+    return fold(text).strip() in {"1", "true", "yes"}
 
-    line: int
-    lines: int
-    cells: list[str]
-    start: Moment
-    exercise: str
-    role: Role = "set"
-    title: str = ""
-    end: Moment | None = None
-    duration_s: Number | None = None
-    workout_notes: str = ""
-    superset: str = ""
-    exercise_notes: str = ""
-    notes: str = ""
-    set_notes: str = ""
-    number: int | None = None
-    kind: str = "normal"
-    reps: Number | None = None
-    weight: Number | None = None
-    mass_unit: str = "kg"
-    load_mode: str = "none"
-    distance: Number | None = None
-    length_unit: str = "km"
-    seconds: Number | None = None
-    rpe: Number | None = None
-    bodyweight: Number | None = None
-    bodyweight_unit: str = "kg"
+
+def _next(start: Moment, clock: time) -> Moment:
+    """The first moment after `start` at which it is `clock`: a workout may end after midnight."""
+    local = datetime.combine(start.local, clock)
+    if local < start.local.replace(second=0, microsecond=0):
+        local += timedelta(days=1)
+    return Moment(local, start.offset, True)
 
 
 def kind_of(text: str, kinds: Mapping[str, str]) -> str | None:
@@ -140,6 +111,8 @@ class RowReader:
                 ("distance", self._distance),
                 ("seconds", self._seconds),
                 ("rpe", self._rpe),
+                ("completed", self._completed),
+                ("target_reps", self._targets),
             ):
                 reading = meaning
                 step(row, read)
@@ -149,7 +122,7 @@ class RowReader:
             text = self._text(row, reading)
             reason = f"{where} {bad}" + (f": {text[:60]!r}" if text else "")
             return RowError(row.line, reason, ",".join(row.cells)[:500], row.lines)
-        self._judge(read)
+        judge(read, self._doubt)
         return read
 
     def _header(self, meaning: str) -> str:
@@ -164,7 +137,10 @@ class RowReader:
         text = self._text(row, meaning).strip()
         if not text:
             raise BadCell("is empty")
-        return read_moment(text, self._day_first)
+        moment = read_moment(text, self._day_first)
+        if clock := self._text(row, f"{meaning}_clock").strip():
+            moment = Moment(datetime.combine(moment.local, read_clock(clock)), moment.offset, True)
+        return moment
 
     def _prose(self, row: Row, meaning: str) -> str:
         text = self._text(row, meaning)
@@ -186,8 +162,11 @@ class RowReader:
         read.set_notes = self._prose(row, "set_notes")
 
     def _times(self, row: Row, read: SetRow) -> None:
+        read.workout_number = self._text(row, "workout_number")
         if self._text(row, "end").strip():
             read.end = self._moment(row, "end")
+        elif clock := self._text(row, "end_clock").strip():
+            read.end = _next(read.start, read_clock(clock))
         if text := self._text(row, "duration"):
             try:
                 read.duration_s = read_duration(text, self._plan.units.get("duration", "s"))
@@ -250,43 +229,33 @@ class RowReader:
     def _rpe(self, row: Row, read: SetRow) -> None:
         read.rpe = self._number(row, "rpe")
 
+    def _completed(self, row: Row, read: SetRow) -> None:
+        done_by = self._dialect.done_by
+        read.done = not self._text(row, "done") and (not done_by or any(self._text(row, m).strip() for m in done_by))
+        if text := self._text(row, "completed").strip():
+            try:
+                read.completed = read_moment(text, self._day_first)
+            except BadCell as bad:
+                self._doubt(read, "completed_at", text, f"{bad}; the set is read without its time")
+
+    def _targets(self, row: Row, read: SetRow) -> None:
+        read.is_amrap = is_yes(self._text(row, "is_amrap"))
+        read.target_reps = self._planned(row, read, "target_reps")
+        read.target_rpe = self._planned(row, read, "target_rpe")
+        unit = MASS_UNITS.get(fold(self._text(row, "target_weight_unit")).strip(" ."), read.mass_unit)
+        read.target_weight, read.target_mass_unit = self._planned(row, read, "target_weight"), unit
+
+    def _planned(self, row: Row, read: SetRow, meaning: str) -> Number | None:
+        """A number that was only planned: what cannot be read of it costs no set."""
+        try:
+            return self._number(row, meaning)
+        except BadCell as bad:
+            self._doubt(read, meaning, self._text(row, meaning), f"{bad}; kept in the source only")
+            return None
+
     def _number(self, row: Row, meaning: str) -> Number | None:
         value = read_number(self._text(row, meaning))
         return None if value == 0 and meaning in self._dialect.zero_is_absent else value
 
     def _doubt(self, read: SetRow, field: str, value: object, reason: str) -> None:
         self._doubts.append(Doubt(read.line, field, str(value)[:200], reason))
-
-    def _judge(self, read: SetRow) -> None:
-        """Leave out what no field may hold, and doubt what is unlikely."""
-        if read.reps is not None:
-            if not 0 <= read.reps <= REPS_MAX or read.reps * 2 % 1:
-                self._doubt(read, "reps", read.reps, f"is not 0 to {REPS_MAX:,} in halves; kept in the source only")
-                read.reps = None
-            elif read.reps > REPS_DOUBTED:
-                self._doubt(read, "reps", read.reps, f"is more than {REPS_DOUBTED:,}")
-        if read.weight is not None:
-            size = abs(read.weight)
-            if size > MASS_MAX[read.mass_unit]:
-                self._doubt(read, "weight", read.weight, "is more than 2,000 kg; kept in the source only")
-                read.weight = None
-            elif size > MASS_DOUBTED[read.mass_unit]:
-                self._doubt(read, "weight", read.weight, "is more than 3,000 lb")
-        if read.distance is not None and not 0 <= read.distance <= 10_000_000:
-            self._doubt(read, "distance", read.distance, "is no distance; kept in the source only")
-            read.distance = None
-        if read.role == "set" and read.seconds is not None and not 0 <= read.seconds <= DURATION_S_MAX:
-            self._doubt(read, "duration_s", read.seconds, "is longer than a week; kept in the source only")
-            read.seconds = None
-        if read.rpe is not None and (not 0 <= read.rpe <= 10 or read.rpe * 2 % 1):
-            self._doubt(read, "rpe", read.rpe, "is not 0 to 10 in halves; kept in the source only")
-            read.rpe = None
-        if read.role == "set":
-            read.load_mode = load_mode(read.exercise, read.reps, read.weight, read.mass_unit)
-            if read.reps is not None and is_body_itself(read.exercise, read.weight, read.mass_unit):
-                self._doubt(read, "weight", read.weight, "is probably the body's own weight; read as external load")
-            if read.load_mode == "assisted" and read.weight is not None:
-                read.weight = abs(read.weight)
-            elif read.weight is not None and read.weight < 0:
-                self._doubt(read, "weight", read.weight, "is negative without repetitions; kept in the source only")
-                read.weight = None

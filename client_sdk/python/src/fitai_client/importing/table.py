@@ -26,12 +26,16 @@ _ERROR_TEXT_MAX = 500
 
 
 class Lines(NamedTuple):
-    """The physical lines of a file, without their ends. `newline` is the end that the first line has."""
+    """The physical lines of a file, without their ends. `newline` is the end that the first line has.
+
+    `encoding` is utf-8, utf-16 or windows-1252; "mixed" where some lines are the one and some the other.
+    """
 
     texts: list[str]
     newline: str
     final_newline: bool
     byte_order_mark: bool
+    encoding: str
 
 
 class Row(NamedTuple):
@@ -43,9 +47,9 @@ class Row(NamedTuple):
 def decode(data: bytes) -> Lines:
     """UTF-8 with or without a byte order mark, UTF-16, else Windows-1252 (Latin-1): decided line by line, so that one
     stray byte spoils no other line. Never fails."""
-    mark = data.startswith(b"\xef\xbb\xbf")
+    mark, encoding = data.startswith(b"\xef\xbb\xbf"), "utf-8"
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        data, mark = data.decode("utf-16", "replace").encode("utf-8", "replace"), True
+        data, mark, encoding = data.decode("utf-16", "replace").encode("utf-8", "replace"), True, "utf-16"
     elif mark:
         data = data[3:]
     newline = b"\n"
@@ -56,17 +60,27 @@ def decode(data: bytes) -> Lines:
     if final:
         pieces.pop()
     crlf = newline == b"\n" and bool(pieces) and pieces[0].endswith(b"\r")
-    texts = [_decode_line(piece.removesuffix(b"\r")) for piece in pieces]
-    return Lines(texts, "\r\n" if crlf else newline.decode(), final, mark)
-
-
-def _decode_line(piece: bytes) -> str:
-    for encoding in ("utf-8", "cp1252"):
+    texts: list[str] = []
+    # Lines of ASCII alone speak for no encoding.
+    as_utf8 = as_windows = False
+    for piece in pieces:
+        piece = piece.removesuffix(b"\r")
         try:
-            return piece.decode(encoding)
+            texts.append(piece.decode())
+            as_utf8 = as_utf8 or not piece.isascii()
         except UnicodeDecodeError:
-            continue
-    return piece.decode("latin-1")
+            texts.append(_decode_windows(piece))
+            as_windows = True
+    if as_windows:
+        encoding = "mixed" if as_utf8 or mark else "windows-1252"
+    return Lines(texts, "\r\n" if crlf else newline.decode(), final, mark, encoding)
+
+
+def _decode_windows(piece: bytes) -> str:
+    try:
+        return piece.decode("cp1252")
+    except UnicodeDecodeError:
+        return piece.decode("latin-1")
 
 
 @lru_cache(maxsize=8)

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .dialect import Dialect, Plan, default_plan, match_header, plan_of
+from .dialect import Dialect
 from .dialects import by_name
 from .model import Layout
 from .numbers import write_number
+from .plan import Plan, default_plan, match_header, plan_of
 from .records import column_key
 from .render import Cells, Fields, Renderer, note_text, raw_of, superset_id
 from .rows import read_order, rest_seconds
+from .wide import Unfolding
 
 Record = tuple[str, str, Mapping[str, Any]]
 
@@ -48,7 +51,8 @@ def write_csv(
 ) -> bytes:
     """The file that the app of `dialect` would export of these records.
 
-    Workouts that are planned or discarded, and sets that are not done, are left out, as those apps do.
+    Workouts that are planned or discarded are left out, and so are sets that are not done, as those apps do; except for
+    sets that the app's own file had like that.
 
     Args:
         records: (collection, id, fields) of workouts, their exercises and sets, and of the exercises they name.
@@ -58,7 +62,7 @@ def write_csv(
         unit: "kg" or "lb" for a column that names no unit; by default what most sets have. Others are converted.
     """
     dialect = by_name(dialect) if isinstance(dialect, str) else dialect
-    workouts, known = _arrange(records)
+    workouts, known = _arrange(records, dialect.name)
     known = {**(names or {}), **known}
     workouts.sort(key=lambda w: w.fields.get("started_at") or "", reverse=dialect.newest_first)
     mass_unit = unit or _commonest(workouts, "weight") or "kg"
@@ -66,13 +70,21 @@ def write_csv(
         layout = _usual_layout(dialect, workouts, mass_unit)
     plan = replace(plan_of(dialect, layout.header), has_header=layout.has_header)
     length_unit = _commonest(workouts, "distance") or ("mi" if mass_unit == "lb" else "km")
+    unfolding = Unfolding(plan) if dialect.per_set else None
+    plan = unfolding.long if unfolding else plan
     sheet = _Sheet(plan, Renderer(plan, mass_unit=mass_unit, length_unit=length_unit), known)
-    lines = [_line(list(layout.header), layout, set(range(len(layout.header))) if layout.header_quoted else set())]
+    rows = [row for workout in workouts for row in sheet.rows(workout)]
+    header = layout.header
+    if unfolding:
+        header, rows = unfolding.fold(rows)
+    lines = [_line(list(header), layout, set(range(len(header))) if layout.header_quoted else set())]
     if not layout.has_header:
         lines.clear()
-    for workout in workouts:
-        lines += [_line(row, layout, layout.quoted) for row in sheet.rows(workout)]
+    lines += [_line(row, layout, layout.quoted) for row in rows]
     text = layout.newline.join(lines) + (layout.newline if layout.final_newline and lines else "")
+    if layout.encoding == "windows-1252":
+        with suppress(UnicodeEncodeError):
+            return text.encode("cp1252")
     return text.encode("utf-8-sig" if layout.byte_order_mark else "utf-8")
 
 
@@ -88,7 +100,7 @@ def _line(cells: list[str], layout: Layout, quoted: Iterable[int]) -> str:
     return layout.delimiter.join(out)
 
 
-def _arrange(records: Iterable[Record]) -> tuple[list[_Workout], dict[str, str]]:
+def _arrange(records: Iterable[Record], app: str) -> tuple[list[_Workout], dict[str, str]]:
     """Workouts with their blocks and done sets, each in order of position; names of exercises by id."""
     workouts: dict[str, _Workout] = {}
     blocks: dict[str, _Block] = {}
@@ -99,7 +111,7 @@ def _arrange(records: Iterable[Record]) -> tuple[list[_Workout], dict[str, str]]
             workouts[identity] = _Workout(identity, fields)
         elif collection == "workout_exercises":
             blocks[identity] = _Block(identity, fields)
-        elif collection == "sets" and fields.get("completed_at"):
+        elif collection == "sets" and (fields.get("completed_at") or raw_of(fields, app).get("undone")):
             sets.append((identity, fields))
         elif collection == "exercises" and fields.get("name"):
             names[identity] = fields["name"]
@@ -156,7 +168,9 @@ class _Sheet:
             raw = raw_of(block.fields, self._app)
             cells = above | self._settle(self._render.exercise(block.fields, name, superset), block.fields, raw)
             rows += self._block(block, raw, cells, workout.fields)
-        if all("performed_order" in fields for block in workout.blocks for _, fields in block.sets):
+        if not self._plan.dialect.per_set and all(
+            "performed_order" in fields for block in workout.blocks for _, fields in block.sets
+        ):
             rows.sort(key=lambda each: each[0])
         return [row for _, each in rows for row in each]
 

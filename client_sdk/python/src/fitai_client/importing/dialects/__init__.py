@@ -9,10 +9,12 @@ from ..dialect import Dialect
 from .fitbod import FITBOD
 from .fitnotes import FITNOTES
 from .hevy import HEVY
+from .liftosaur import LIFTOSAUR
 from .lyfta import LYFTA
 from .strong import STRONG
+from .stronglifts import STRONGLIFTS
 
-DIALECTS: tuple[Dialect, ...] = (HEVY, STRONG, FITNOTES, LYFTA, FITBOD)
+DIALECTS: tuple[Dialect, ...] = (HEVY, STRONG, FITNOTES, STRONGLIFTS, LYFTA, FITBOD, LIFTOSAUR)
 
 
 def by_name(name: str) -> Dialect:

@@ -5,12 +5,19 @@ All sets of a workout have its time. Incline, resistance and the weight's multip
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ..dialect import Column, Dialect
 
 _HEADER = (
     "Date", "Exercise", "Reps", "Weight(kg)", "Duration(s)", "Distance(m)", "Incline", "Resistance", "isWarmup", "Note",
     "multiplier",
 )  # fmt: skip
+
+
+def _write_instant(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} +0000"
+
 
 FITBOD = Dialect(
     name="fitbod",
@@ -29,7 +36,10 @@ FITBOD = Dialect(
     header=_HEADER,
     header_lb=tuple("Weight(lbs)" if name == "Weight(kg)" else name for name in _HEADER),
     key=("start",),
-    kinds={"false": "normal", "true": "warmup"},
+    # A German spreadsheet writes the two in its own language.
+    kinds={"false": "normal", "true": "warmup", "falsch": "normal", "wahr": "warmup"},
+    write_moment=_write_instant,
+    utc=True,
     decimals={"weight": 1, "seconds": 1, "distance": 1},
     empty={"reps": "0", "distance": "0.0", "seconds": "0.0"},
     zero_is_absent=frozenset({"reps", "distance", "seconds"}),

@@ -14,6 +14,12 @@ _HEADER = (
     "set_type", "weight_kg", "reps", "distance_km", "duration_seconds", "rpe",
 )  # fmt: skip
 
+_FOURTEEN = (
+    "title", "start", "end", "workout_notes", "exercise", "superset", "exercise_notes", "set_order", "kind", "weight",
+    "reps", "distance", "seconds", "rpe",
+)  # fmt: skip
+_THIRTEEN = tuple(meaning for meaning in _FOURTEEN if meaning != "superset")
+
 HEVY = Dialect(
     name="hevy",
     title="Hevy",
@@ -47,6 +53,7 @@ HEVY = Dialect(
         "failure": "failure",
     },
     write_moment=write_english,
+    positions=(_FOURTEEN, _THIRTEEN),
     quoted=frozenset({"title", "start", "end", "workout_notes", "exercise", "exercise_notes", "kind"}),
     first_index=0,
     newest_first=True,

@@ -1,0 +1,142 @@
+"""Names of a file to exercises that exist: the same name, then the same words, else candidates to choose from.
+
+Owns what makes two names one. Only the same words decide alone; what is merely alike is offered and never taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from .ids import derived_id
+from .model import Candidate
+from .names import plain
+
+_CANDIDATES_MAX = 3
+_LIKENESS_MIN = 0.5
+_NAME_MAX = 100
+
+# What apps and people write for one and the same word.
+_SYNONYMS = {
+    "db": "dumbbell",
+    "bb": "barbell",
+    "kb": "kettlebell",
+    "tricep": "triceps",
+    "bicep": "biceps",
+    "flye": "fly",
+    "flies": "fly",
+    "ohp": "overhead press",
+    "rdl": "romanian deadlift",
+    "one": "single",
+    "1": "single",
+    "seat": "seated",
+}
+
+
+@lru_cache(maxsize=4096)
+def words(name: str) -> tuple[str, ...]:
+    """A name's words in alphabetical order, in the singular: "Bench Press (Barbell)" and "Barbell Bench Press" are the
+    same words."""
+    return tuple(sorted(_singular(word) for word in re.findall(r"[^\W_]+", plain(name))))
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+_USUAL_WORDS = {_singular(word): meant.split() for word, meant in _SYNONYMS.items()}
+
+
+@lru_cache(maxsize=4096)
+def _sense(name: str) -> frozenset[str]:
+    """The words of a name with their usual spelling, for likeness alone."""
+    return frozenset(_singular(each) for word in words(name) for each in _USUAL_WORDS.get(word, (word,)))
+
+
+class Names:
+    """Resolves names by `names` (name → exercise id): the same name first, then the same words.
+
+    Words decide only where all names with these words lead to one exercise. An id of None says that the name is an
+    exercise of its own, whatever it is like.
+    """
+
+    def __init__(self, names: Mapping[str, str | None]) -> None:
+        self._exact = {plain(name): exercise for name, exercise in names.items()}
+        by_words: dict[tuple[str, ...], set[str]] = {}
+        self._senses: list[tuple[frozenset[str], str, str]] = []
+        for name, exercise in names.items():
+            if exercise is not None:
+                by_words.setdefault(words(name), set()).add(exercise)
+                self._senses.append((_sense(name), exercise, name))
+        self._words = {key: ids.pop() for key, ids in by_words.items() if len(ids) == 1}
+
+    def resolve(self, name: str) -> str | None:
+        exact = plain(name)
+        return self._exact[exact] if exact in self._exact else self._words.get(words(name))
+
+    def candidates(self, name: str) -> tuple[Candidate, ...]:
+        """The exercises with the most words in common, best first; each by its name that is most alike."""
+        sense = _sense(name)
+        best: dict[str, Candidate] = {}
+        for other, exercise, known in self._senses:
+            common = len(sense & other)
+            likeness = round(2 * common / (len(sense) + len(other)), 2) if common else 0.0
+            if likeness >= _LIKENESS_MIN and (exercise not in best or likeness > best[exercise].likeness):
+                best[exercise] = Candidate(exercise, known, likeness)
+        found = sorted(best.values(), key=lambda c: (-c.likeness, len(c.name), c.name))
+        return tuple(found[:_CANDIDATES_MAX])
+
+
+def one_mapping(*tiers: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Several sources of names as one, the most trusted first: a name, or other names of the same words, that one of
+    them knows is not asked of the next."""
+    merged: dict[str, str | None] = {}
+    taken: set[tuple[str, ...]] = set()
+    for tier in tiers:
+        fresh = {name: exercise for name, exercise in tier.items() if words(name) not in taken}
+        merged |= fresh
+        taken |= {words(name) for name in fresh}
+    return merged
+
+
+class Exercises:
+    """The exercises of a file: which names are known, and which become custom exercises."""
+
+    def __init__(self, app: str, names: Mapping[str, str | None]) -> None:
+        self._app = app
+        self._known = Names(names)
+        self.matched: dict[str, str] = {}
+        self.custom: dict[str, str] = {}
+        self.unmatched: dict[str, None] = {}
+        self.measured: dict[str, set[str]] = {}
+        self._ids: dict[str, tuple[str, bool]] = {}
+
+    def resolve(self, name: str) -> tuple[str, bool]:
+        """The exercise's id, and whether it was known before."""
+        if (found := self._ids.get(name)) is not None:
+            return found
+        known = self._known.resolve(name)
+        if known is not None:
+            self.matched[name] = known
+            found = known, True
+        else:
+            found = derived_id(self._app, "exercise", plain(name)), False
+            self.custom.setdefault(found[0], custom_name(name))
+            self.unmatched[name] = None
+        self._ids[name] = found
+        return found
+
+    def candidates(self) -> dict[str, tuple[Candidate, ...]]:
+        """What each unmatched name could mean; names that nothing is like are left out."""
+        return {name: found for name in self.unmatched if (found := self._known.candidates(name))}
+
+    def measure(self, exercise: str, what: Iterable[str]) -> None:
+        """Remember what a set measured, to describe a custom exercise by it."""
+        self.measured.setdefault(exercise, set()).update(what)
+
+
+def custom_name(name: str) -> str:
+    """A name of 2 to 100 characters."""
+    name = name.strip()
+    return f"{name} (exercise)" if len(name) < 2 else name[:_NAME_MAX].rstrip()
