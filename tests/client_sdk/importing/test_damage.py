@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fitai_client.importing import NotATrainingLog, sniff, write_csv
+from fitai_client.importing import NotATrainingLog, Write, sniff, write_csv
 from fitai_client.importing.reader import GROUP_WRITES_MAX
 from tests.client_sdk.importing.support import (
+    GOLDEN,
     HEVY,
     HEVY_BIG,
     NOW,
@@ -129,6 +130,37 @@ def test_every_encoding_gives_the_same_text(encoding: str) -> None:
     found = imported(text.encode(encoding))
     assert only(found, "workouts")["title"] == "Früh"
     assert only(found, "workout_exercises")["notes"] == "plus léger"
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding"),
+    [
+        (hevy_row().encode(), "utf-8"),
+        (hevy_row(title="Früh").encode(), "utf-8"),
+        (hevy_row(title="Früh").encode("cp1252"), "windows-1252"),
+        (hevy_row(title="Früh").encode() + b"\n" + hevy_row(title="Spät").encode("cp1252"), "mixed"),
+    ],
+)
+def test_the_preview_names_encoding_and_delimiter(data: bytes, encoding: str) -> None:
+    preview = imported(HEVY.encode() + b"\n" + data).preview
+    assert (preview.encoding, preview.delimiter) == (encoding, ",")
+
+
+def test_a_file_in_windows_1252_comes_back_in_it_as_long_as_all_of_it_can_be() -> None:
+    data = f"{HEVY}\n{hevy_row(title='Früh')}\n".encode("cp1252")
+    found = imported(data)
+    assert write_csv(records(found), "hevy", layout=found.layout) == data
+    moved = [
+        Write(w.collection, w.id, {**w.fields, "title": "早"} if "title" in w.fields else w.fields)
+        for w in records(found)
+    ]
+    assert "早".encode() in write_csv(moved, "hevy", layout=found.layout)
+
+
+def test_progress_tells_the_rows_read_and_ends_with_all_of_them() -> None:
+    told: list[tuple[int, int]] = []
+    hevy(*(hevy_row(index=str(i)) for i in range(1_200)), progress=lambda *each: told.append(each))
+    assert told == [(0, 1_200), (500, 1_200), (1_000, 1_200), (1_200, 1_200)]
 
 
 def test_one_stray_byte_spoils_no_other_line() -> None:
@@ -255,7 +287,9 @@ def test_the_arguments_are_checked() -> None:
             hevy(hevy_row(), **wrong)
 
 
-SAMPLE = {path.name: b"\n".join(path.read_bytes().split(b"\n")[:60]) for path in REAL_FILES}
+SAMPLE = {
+    path.name: b"\n".join(path.read_bytes().split(b"\n")[:60]) for path in [*REAL_FILES, *sorted(GOLDEN.glob("*.csv"))]
+}
 
 
 def _survives(data: bytes) -> None:

@@ -115,6 +115,11 @@ def test_the_old_header_without_supersets_is_read_and_written() -> None:
     assert cells(write_csv(records(found), "hevy")) == cells(text.encode())
 
 
+def test_a_header_in_another_language_is_read_by_position() -> None:
+    header = "titel,beginn,ende,beschreibung,übung,supersatz,notiz,nummer,art,gewicht,wdh,strecke,dauer,anstrengung"
+    assert only(hevy(hevy_row(rpe="8"), header=header), "sets")["rpe"] == 8
+
+
 def test_a_superset_is_a_group_of_its_workout_alone() -> None:
     found = hevy(
         hevy_row(superset="0", exercise="Curl"),

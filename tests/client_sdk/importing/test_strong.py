@@ -234,6 +234,15 @@ def test_a_header_in_an_unknown_language_is_read_by_position() -> None:
     assert (found.dialect.name, only(found, "sets")["kind"], only(found, "sets")["rpe"]) == ("strong", "warmup", 8)
 
 
+def test_a_column_without_a_known_name_is_read_by_position_where_all_others_agree() -> None:
+    header = (
+        "Fecha,Nombre del entrenamiento,Tiempo,Nombre del ejercicio,Orden de la serie,Carga,Reps,Metros,Bajo tensión,"
+        "Comentario,Notas del entrenamiento,RPE"
+    )
+    fields = only(strong("2022-06-07 17:15:30,Pull,1h,Remo,1,52.5,5,0,0,lento,,8", header=header), "sets")
+    assert (fields["weight"]["value"], fields["rpe"]) == (52.5, 8)
+
+
 def test_a_german_header_is_read() -> None:
     header = (
         "Datum;Trainingsname;Dauer;Name der Übung;Satznummer;Gewicht;Wiederholungen;Entfernung;Sekunden;Notizen;"

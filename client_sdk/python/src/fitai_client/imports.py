@@ -1,42 +1,118 @@
-"""Bringing an export of another app into a client: offline, idempotent, and undone as a whole where it was wrong.
+"""Bringing an export of another app into a client: looked at first, offline, idempotent, undone as a whole.
 
-Owns: which of an import's writes are still to be made. How a file is read is importing/'s, and how a write is
-logged core/'s.
+Owns: the calls. How a file is read is importing/'s, which of its writes are still to be made import_plan.py's, what
+this device remembers of its imports import_memory.py's, and how a write is logged core/'s.
 
 Invariants
     M1  A record that shows already is left alone: importing a file twice changes nothing, and an edit made since
         the first time stays.
     M2  A workout with its exercises and sets is one group: it arrives everywhere whole, or not at all.
     M3  All groups are one local transaction: an import that was interrupted has not happened.
+    M4  A workout that begins within a minute of one that is there is its twin, whatever app it comes from: it is
+        listed, and left out unless the caller says otherwise.
+    M5  Undoing an import takes back what it brought, and nothing that was there before.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal, NamedTuple, overload
 
+from . import import_memory as memory
 from .client import Client
-from .collections import field_of
-from .core.values import Add
-from .core.writing import Write
-from .importing import Import, read
-from .importing import Write as ReadWrite
+from .core.writing import PutLike, Write
+from .import_memory import Choices
+from .import_names import names_on_device
+from .import_plan import Plan, Twin, plan_writes
+from .importing import Import, one_mapping, read
 
-__all__ = ["Imported", "import_csv", "undo_import"]
+__all__ = [
+    "Choices",
+    "ImportPreview",
+    "Imported",
+    "PastImport",
+    "Progress",
+    "Twin",
+    "forget_import_choices",
+    "import_choices",
+    "import_csv",
+    "past_imports",
+    "preview_csv",
+    "undo_import",
+]
+
+
+class Progress(NamedTuple):
+    """How far an import is: `done` of `total` rows of the file, or workouts on the way to the database."""
+
+    stage: Literal["reading", "writing"]
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPreview:
+    """What an import would do; nothing is written. `file` is what was read: its preview, the values in doubt, the rows
+    that cannot be read.
+
+    new: records that would be made. known: records of the file that are here already. twins: workouts that would be
+    left out, because one that begins at the same time is here (their records count as neither).
+    """
+
+    file: Import
+    new: int
+    known: int
+    twins: tuple[Twin, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did. `file` is what was read: its preview, the rows in doubt, the rows that cannot be read.
+    """What an import did. `file` is what was read: its preview, the values in doubt, the rows that cannot be read.
 
-    written: records made now. known: records of the file that were here already.
+    written: records made now. known: records of the file that were here already. twins: workouts that were left out,
+    because one that begins at the same time was here (their records count as neither).
     """
 
     file: Import
     written: int
     known: int
+    twins: tuple[Twin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PastImport:
+    """One import, as far as its workouts still show: their number and their first and last day."""
+
+    id: str
+    app: str
+    workouts: int
+    first_date: str | None
+    last_date: str | None
+
+
+async def preview_csv(
+    client: Client,
+    data: bytes,
+    *,
+    timezone: str,
+    unit: str | None = None,
+    names: Mapping[str, str] | None = None,
+    choices: Mapping[str, str | None] | None = None,
+    now: datetime | None = None,
+    keep_twins: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> ImportPreview:
+    """What `import_csv` would do with the same arguments. Nothing is written, and nothing remembered.
+
+    Raises:
+        NotATrainingLog: the file is no export that can be read.
+        ValueError: `timezone` or `unit` is none.
+    """
+    file, plan = await _look(client, data, timezone, unit, names, choices, now, keep_twins, progress)
+    return ImportPreview(file, plan.writes, plan.known, plan.twins)
 
 
 async def import_csv(
@@ -46,67 +122,145 @@ async def import_csv(
     timezone: str,
     unit: str | None = None,
     names: Mapping[str, str] | None = None,
+    choices: Mapping[str, str | None] | None = None,
     now: datetime | None = None,
+    keep_twins: bool = False,
+    progress: Callable[[Progress], None] | None = None,
 ) -> Imported:
-    """Import an export of Hevy, Strong, FitNotes, Lyfta or Fitbod into the personal space.
+    """Import an export of another training app into the personal space.
+
+    Names of exercises resolve, in this order, by `choices`, by choices remembered from earlier imports, by `names`, by
+    the user's own exercises, and by the catalog, as far as it is on this device. Others become custom exercises.
 
     Args:
         data: the file as it is; its dialect is found by its content.
         timezone: the IANA zone in which its times are meant.
-        unit: "kg" or "lb", where the file leaves it open or the preview's guess was wrong.
+        unit: "kg" or "lb", where the file leaves it open or the preview's guess was wrong. Remembered for the app.
         names: exercise name → id of the exercise, for names that are known already.
+        choices: exercise name → id of the exercise that the user picked, or None for one of its own. Remembered.
         now: the moment against which a date is in the future; the machine's clock where none is given.
+        keep_twins: import workouts as well that begin within a minute of one that is here.
+        progress: called on the event loop, now and then and at the end of each stage.
 
     Raises:
         NotATrainingLog: nothing was imported, because the file is none.
+        ValueError: `timezone` or `unit` is none; nothing was imported.
         InvalidWrite: a write of it cannot be logged; nothing was imported.
     """
-    file = read(data, timezone=timezone, unit=unit, names=names, now=now or datetime.now(UTC))
-    here = await client.read(lambda conn: _shown(conn, client.number))
-    groups = [
-        [_as_write(write) for write in group if (write.collection, write.id) not in here]
-        for group in [*file.exercises, *file.groups]
-    ]
-    found = sum(len(group) for group in [*file.exercises, *file.groups])
-    written = await client.write_groups([group for group in groups if group])
-    return Imported(file, written, found - written)
+    file, plan = await _look(client, data, timezone, unit, names, choices, now, keep_twins, progress)
+    app = file.dialect.name
+    units = {app: unit} if unit else {}
+    # Before the writes: what then does not happen is not there to be undone.
+    await client.run(lambda db: memory.remember(db, file.id, plan.roots, plan.exercises, dict(choices or {}), units))
+    written = await client.write_groups(_Told(plan.groups, _teller("writing", progress)))
+    return Imported(file, written, plan.known, plan.twins)
 
 
 async def undo_import(client: Client, imported: Imported | str) -> int:
-    """Delete the workouts that one import brought, with everything below them. How many there were.
+    """Delete what one import brought: workouts with everything below them, exercises and sets that it added to older
+    workouts, and exercises that nothing else uses. How many workouts there were.
 
-    `imported` is what `import_csv` returned, or its `file.id`, which each record keeps in its `source`. Exercises stay:
-    other workouts may use them.
+    `imported` is what `import_csv` returned, or its `file.id`, which each workout keeps in its `source`. On another
+    device than the importing one, the workouts alone are known.
     """
     import_id = imported.file.id if isinstance(imported, Imported) else imported
-    workouts = await client.workouts.list()
-    mine = [record for record in workouts if (record.get("source") or {}).get("import") == import_id]
-    await client.write_groups([[Write("workouts", record.id, op="delete")] for record in mine])
-    return len(mine)
+    brought = await client.read(lambda conn: memory.brought_by(conn, client.number, import_id))
+    await client.write_groups([[Write(collection, id, op="delete")] for collection, id in brought])
+    await client.run(lambda db: memory.forget_import(db, import_id))
+    return sum(1 for collection, _ in brought if collection == "workouts")
 
 
-def _shown(conn: sqlite3.Connection, space: int) -> set[tuple[str, str]]:
-    """The keys of everything that is there, with every parent there."""
-    shown: set[tuple[str, str]] = set()
-    rows = conn.execute("SELECT collection, id, parent FROM records WHERE space = ? AND alive", (space,)).fetchall()
-    by_collection: dict[str, list[tuple[str, str | None]]] = {}
-    for collection, id, parent in rows:
-        by_collection.setdefault(collection, []).append((id, parent))
-    for collection, parents in (("exercises", None), ("workouts", None), ("workout_exercises", "workouts")):
-        for id, parent in by_collection.get(collection, ()):
-            if parents is None or (parents, str(parent)) in shown:
-                shown.add((collection, id))
-    for id, parent in by_collection.get("sets", ()):
-        if ("workout_exercises", str(parent)) in shown:
-            shown.add(("sets", id))
-    return shown
+async def past_imports(client: Client) -> list[PastImport]:
+    """Every import that a workout on this device comes from, on whatever device it was made; by first day."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for workout in await client.workouts.list():
+        source = workout.get("source") or {}
+        if source.get("import"):
+            days = found.setdefault((source["import"], source.get("app") or ""), [])
+            days.append(workout.get("local_date") or "")
+    imports = [
+        PastImport(id, app, len(days), min(days) or None, max(days) or None) for (id, app), days in found.items()
+    ]
+    return sorted(imports, key=lambda one: (one.first_date or "", one.id))
 
 
-def _as_write(write: ReadWrite) -> Write:
-    fields = {
-        name: Add(*value)
-        if field_of(write.collection, name).kind == "set" and isinstance(value, Sequence) and not isinstance(value, str)
-        else value
-        for name, value in write.fields.items()
-    }
-    return Write(write.collection, write.id, fields)
+async def import_choices(client: Client) -> Choices:
+    """What the user decided at earlier imports on this device: names of exercises, and the unit of each app."""
+    return await client.read(memory.choices)
+
+
+async def forget_import_choices(client: Client) -> None:
+    """Forget every choice; the next import guesses and resolves anew."""
+    await client.run(memory.forget_choices)
+
+
+async def _look(
+    client: Client,
+    data: bytes,
+    timezone: str,
+    unit: str | None,
+    names: Mapping[str, str] | None,
+    choices: Mapping[str, str | None] | None,
+    now: datetime | None,
+    keep_twins: bool,
+    progress: Callable[[Progress], None] | None,
+) -> tuple[Import, Plan]:
+    here = await client.read(lambda conn: names_on_device(conn, client.number))
+    remembered = await import_choices(client)
+    # An exercise that was deleted since it was chosen is chosen no more.
+    still = {name: id for name, id in remembered.names.items() if id is None or id in here.ids}
+    known = one_mapping(choices or {}, still, names or {}, here.own, here.catalog)
+    tell = _teller("reading", progress)
+    file = await asyncio.to_thread(
+        lambda: read(
+            data,
+            timezone=timezone,
+            now=now or datetime.now(UTC),
+            unit=unit,
+            usual_units=remembered.units,
+            names=known,
+            progress=tell,
+        )
+    )
+    plan = await client.read(lambda conn: plan_writes(conn, client.number, file, keep_twins=keep_twins))
+    return file, plan
+
+
+def _teller(
+    stage: Literal["reading", "writing"], progress: Callable[[Progress], None] | None
+) -> Callable[[int, int], None]:
+    """Hands the progress of another thread to the event loop."""
+    loop = asyncio.get_running_loop()
+
+    def tell(done: int, total: int) -> None:
+        if progress is not None:
+            loop.call_soon_threadsafe(progress, Progress(stage, done, total))
+
+    return tell
+
+
+class _Told(Sequence[Sequence[PutLike]]):
+    """Groups that tell how far they have been taken."""
+
+    _EACH = 25
+
+    def __init__(self, groups: Sequence[Sequence[PutLike]], tell: Callable[[int, int], None]) -> None:
+        self._groups = groups
+        self._tell = tell
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    @overload
+    def __getitem__(self, index: int) -> Sequence[PutLike]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sequence[PutLike]]: ...
+    def __getitem__(self, index: int | slice) -> Sequence[PutLike] | Sequence[Sequence[PutLike]]:
+        return self._groups[index]
+
+    def __iter__(self) -> Iterator[Sequence[PutLike]]:
+        for number, group in enumerate(self._groups):
+            if number % self._EACH == 0:
+                self._tell(number, len(self._groups))
+            yield group
+        self._tell(len(self._groups), len(self._groups))

@@ -70,8 +70,8 @@ class Candidate(NamedTuple):
 class Layout:
     """How the file itself was written; hand it to `write_csv` to get the same bytes back.
 
-    `quoted` holds the positions of the columns whose every cell stood in quotes. A file in Windows-1252 is written in it
-    again as long as all of it can be; everything else is written in UTF-8.
+    `quoted` holds the positions of the columns whose every cell stood in quotes. A file in Windows-1252 is written in
+    it again as long as all of it can be; everything else is written in UTF-8.
     """
 
     header: tuple[str, ...]

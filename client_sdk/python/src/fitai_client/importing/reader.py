@@ -64,7 +64,7 @@ def read(
     timezone: str,
     now: datetime,
     unit: str | None = None,
-    usual_unit: str | None = None,
+    usual_units: Mapping[str, str] | None = None,
     names: Mapping[str, str | None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Import:
@@ -74,8 +74,8 @@ def read(
         timezone: IANA name of the zone whose clock the file's times were read from.
         unit: "kg" or "lb" where the user has said in which unit the log was kept. It decides where the file does not
             say; where the file says the other one, the weights are converted back to what must have been entered.
-        usual_unit: the unit that the user named for an earlier file of this app. It decides where the file leaves it
-            open, and where it says the other one and its weights are round only in this one.
+        usual_units: app → the unit that the user named for its earlier files. It decides where the file leaves it open,
+            and where it says the other one and its weights are round only in this one.
         now: aware; dates more than a day after it are doubted.
         names: name → id of exercises that exist, with the choices made at earlier imports; None for a name that is to
             be an exercise of its own. Other names become custom exercises.
@@ -85,8 +85,8 @@ def read(
         NotATrainingLog: no dialect fits; nothing was read.
         ValueError: the caller's arguments make no sense.
     """
-    if unit not in {None, "kg", "lb"} or usual_unit not in {None, "kg", "lb"}:
-        raise ValueError(f"unit is {unit!r}, usual_unit {usual_unit!r}; each must be 'kg', 'lb' or None")
+    if unit not in {None, "kg", "lb"}:
+        raise ValueError(f"unit is {unit!r}; it must be 'kg', 'lb' or None")
     if now.tzinfo is None:
         raise ValueError("now must be aware of its time zone")
     try:
@@ -101,7 +101,7 @@ def read(
     parts = [unfolding.rows(row) if unfolding else [row] for row in entries]
     rows = [row for of_entry in parts for row in of_entry]
     doubts: list[Doubt] = []
-    units = Units(plan, rows, unit, usual_unit)
+    units = Units(plan, rows, unit, (usual_units or {}).get(plan.dialect.name))
     reader = RowReader(
         plan,
         day_first=_day_first(plan, rows, doubts),

@@ -204,7 +204,7 @@ class Renderer:
         if meaning in {"start_clock", "end_clock"}:
             return self._same_clock(kept, fields, meaning.removesuffix("_clock"))
         if meaning == "completed":
-            return not kept.strip() or read_moment(kept).local == self._local(fields, meaning)
+            return self._same_set_time(kept, fields)
         if meaning == "is_amrap":
             return is_yes(kept) == bool(fields.get("is_amrap"))
         if meaning in {"start", "end"}:
@@ -262,6 +262,13 @@ class Renderer:
             return "duration" in self.workout_meanings
         local = self._local(fields, meaning)
         return (read_clock(kept) if kept.strip() else NOON) == local.time().replace(second=0, microsecond=0)
+
+    def _same_set_time(self, kept: str, fields: Fields) -> bool:
+        """A cell that tells no time stands beside the workout's end, which the set was given in its stead."""
+        try:
+            return read_moment(kept).local == self._local(fields, "completed")
+        except BadCell:
+            return True
 
     def _same_time(self, kept: str, fields: Fields, meaning: str, day_first: bool) -> bool:
         moment = read_moment(kept, day_first)

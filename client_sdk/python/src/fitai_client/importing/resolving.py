@@ -42,9 +42,11 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+    return word[:-1] if len(word) > 2 and word.endswith("s") and not word.endswith("ss") else word
 
 
+# A press with dumbbells is not one with a barbell: what it is done with weighs double.
+_EQUIPMENT = frozenset({"barbell", "dumbbell", "kettlebell", "cable", "machine", "smith", "band", "ez"})
 _USUAL_WORDS = {_singular(word): meant.split() for word, meant in _SYNONYMS.items()}
 
 
@@ -52,6 +54,10 @@ _USUAL_WORDS = {_singular(word): meant.split() for word, meant in _SYNONYMS.item
 def _sense(name: str) -> frozenset[str]:
     """The words of a name with their usual spelling, for likeness alone."""
     return frozenset(_singular(each) for word in words(name) for each in _USUAL_WORDS.get(word, (word,)))
+
+
+def _weight(sense: frozenset[str]) -> int:
+    return len(sense) + len(sense & _EQUIPMENT)
 
 
 class Names:
@@ -80,8 +86,8 @@ class Names:
         sense = _sense(name)
         best: dict[str, Candidate] = {}
         for other, exercise, known in self._senses:
-            common = len(sense & other)
-            likeness = round(2 * common / (len(sense) + len(other)), 2) if common else 0.0
+            common = _weight(sense & other)
+            likeness = round(2 * common / (_weight(sense) + _weight(other)), 2) if common else 0.0
             if likeness >= _LIKENESS_MIN and (exercise not in best or likeness > best[exercise].likeness):
                 best[exercise] = Candidate(exercise, known, likeness)
         found = sorted(best.values(), key=lambda c: (-c.likeness, len(c.name), c.name))

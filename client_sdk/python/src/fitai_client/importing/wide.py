@@ -23,12 +23,15 @@ class Unfolding:
     def __init__(self, wide: Plan) -> None:
         self._wide = wide
         self._once = [i for i, meaning in enumerate(wide.meanings) if "@" not in (meaning or "")]
-        self._per_set = tuple(wide.dialect.per_set)
         self._sets: dict[int, dict[str, int]] = {}
         for index, meaning in enumerate(wide.meanings):
             what, _, number = (meaning or "").partition("@")
             if number:
                 self._sets.setdefault(int(number), {})[what] = index
+        # A file may lack some: the dialect requires no more than one.
+        self._per_set = tuple(
+            what for what in wide.dialect.per_set if any(what in columns for columns in self._sets.values())
+        )
         self._skipped = next((i for i in self._once if normal_header(wide.header[i])[0] in wide.dialect.skipped), None)
         headers = [self._header_of(what) for what in self._per_set]
         self.long = replace(
@@ -43,11 +46,13 @@ class Unfolding:
         return re.sub(r"\s*\d+", "", self._wide.header[first], count=1).strip()
 
     def rows(self, row: Row) -> list[Row]:
-        """A row for each set that has a cell filled; at least one, so that an exercise without sets is not lost."""
-        filled = [n for n, columns in self._sets.items() if any(row.cells[i] for i in columns.values())]
+        """A row for each set that has a cell filled, and always one for the first: so no exercise without sets is lost,
+        and each wide row begins with the lowest number."""
+        first = min(self._sets)
+        filled = [n for n in sorted(self._sets) if n == first or any(row.cells[i] for i in self._sets[n].values())]
         marks = row.cells[self._skipped].split("/") if self._skipped is not None else []
         found = []
-        for place, number in enumerate(filled or list(self._sets)[:1]):
+        for place, number in enumerate(filled):
             once = [row.cells[i] if place == 0 or self._wide.meanings[i] else "" for i in self._once]
             columns = self._sets[number]
             of_set = [row.cells[columns[what]] if what in columns else "" for what in self._per_set]

@@ -43,6 +43,7 @@ STRONGLIFTS = Dialect(
     key=("start", "title", "workout_number"),
     kinds={"normal": "normal"},
     write_moment=_write_date,
+    done_by=frozenset({"reps"}),
     per_set={"reps": r"set (\d+) reps", "weight": r"set (\d+)(?: weight)?"},
     skipped=("sets × reps", "setsxreps", "sets x reps"),
 )

@@ -1,0 +1,84 @@
+"""Names of exercises: which ones are one, what is offered for the others, and the catalog against real logs."""
+
+from __future__ import annotations
+
+import pytest
+
+from fitai_client.importing import one_mapping
+from fitai_client.importing.resolving import Names, words
+from storage import catalog
+from tests.client_sdk.importing.support import REAL_FILES, hevy, hevy_row, imported, of
+
+CATALOG = catalog.names(catalog.load())
+# What logs name that is no exercise.
+NOT_EXERCISES = {"Warm Up"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Bench Press (Barbell)",
+        "bench press (barbell)",
+        "Barbell Bench Press",
+        "Bench Press, Barbell",
+        "Bench-Press - Barbells",
+    ],
+)
+def test_case_marks_order_and_number_of_the_words_do_not_matter(name: str) -> None:
+    assert Names({"Bench Press (Barbell)": "bench", "Bench Press (Dumbbell)": "other"}).resolve(name) == "bench"
+
+
+def test_the_plural_is_the_same_word() -> None:
+    assert words("Push Ups") == words("Push-Up")
+    assert words("Leg Press") != words("Leg Pres")
+
+
+def test_words_decide_only_where_they_lead_to_one_exercise() -> None:
+    names = Names({"Row (Cable)": "one", "Cable Row": "two"})
+    assert (names.resolve("Cable - Row"), names.resolve("Row (Cable)")) == ("two", "one")
+    assert names.resolve("Rows, Cable") is None
+
+
+def test_a_name_that_is_an_exercise_of_its_own_matches_nothing() -> None:
+    found = hevy(hevy_row(exercise="Squat"), names={"Squat": None, "Squats": "other"})
+    assert (found.preview.matched, found.preview.unmatched) == ({}, ("Squat",))
+
+
+def test_the_most_trusted_source_that_knows_a_name_or_its_words_decides() -> None:
+    merged = one_mapping({"Squat (Barbell)": "chosen"}, {"Barbell Squat": "own", "Dip": "own"}, {"Dips": "catalog"})
+    assert merged == {"Squat (Barbell)": "chosen", "Dip": "own"}
+
+
+def test_candidates_are_the_exercises_with_most_words_in_common_best_first() -> None:
+    found = hevy(hevy_row(exercise="DB Bench Press (Flat)"), names=CATALOG).preview
+    names = [candidate.name for candidate in found.candidates["DB Bench Press (Flat)"]]
+    assert found.unmatched == ("DB Bench Press (Flat)",)
+    assert names[0] in {"dumbbell bench press", "bench press (dumbbell)"}
+    assert len(names) <= 3
+
+
+def test_a_name_that_nothing_is_like_has_no_candidates() -> None:
+    assert hevy(hevy_row(exercise="Xyzzy"), names=CATALOG).preview.candidates == {}
+
+
+def test_an_exercise_is_offered_once_however_many_names_it_has() -> None:
+    candidates = Names(CATALOG).candidates("Seated Row Machine Wide")
+    assert len({each.exercise for each in candidates}) == len(candidates) > 0
+
+
+def test_every_exercise_of_the_real_logs_is_in_the_catalog() -> None:
+    missing = {
+        name for path in REAL_FILES for name in imported(path.read_bytes(), names=CATALOG).preview.unmatched
+    } - NOT_EXERCISES
+    assert missing == set()
+
+
+def test_no_name_of_the_catalog_leads_to_another_exercise() -> None:
+    names = Names(CATALOG)
+    assert [name for name, exercise in CATALOG.items() if names.resolve(name) != exercise] == []
+
+
+def test_known_exercises_are_not_made_again() -> None:
+    found = hevy(hevy_row(), names=CATALOG)
+    assert of(found, "exercises") == []
+    assert found.preview.matched["Bench Press (Barbell)"] == CATALOG["bench press (barbell)"]
