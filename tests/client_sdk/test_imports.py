@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from fitai_client import Client
 from fitai_client.csv_export import export_csv
-from fitai_client.importing import NotATrainingLog
+from fitai_client.importing import DIALECTS, NotATrainingLog
 from fitai_client.imports import (
     Imported,
     Progress,
@@ -28,6 +28,7 @@ from fitai_client.imports import (
 from storage import catalog
 from tests.client_sdk.importing.support import GOLDEN, REAL_FILES
 from tests.shared import shared
+from tests.test_tutorials import ROOT, module_of, programs
 
 DATA = shared() / "data"
 HEADER = "Date,Workout Name,Duration,Exercise Name,Set Order,Weight,Reps,Distance,Seconds,Notes,Workout Notes,RPE"
@@ -311,3 +312,19 @@ async def test_an_edit_is_in_the_export_and_exercises_have_their_names(phone: Cl
     text = (await export_csv(phone, "hevy")).decode()
     assert '"Barbell Bench Press"' in text
     assert ",50,9," in text
+
+
+# -- the page ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_programs_of_the_page_run(phone: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    page = module_of("docs/importing.md", programs("docs/importing.md"))
+    await page["bring"](phone, DATA / "hevy-2025-kg.csv")
+    assert "hevy: 17 workouts, " in capsys.readouterr().out
+    assert await phone.workouts.count() == 0
+    assert (await page["take_out"](phone)).startswith(b"Date,Workout Name")
+
+
+def test_every_dialect_is_on_the_page() -> None:
+    text = contents(ROOT / "docs/importing.md").decode()
+    assert [each.name for each in DIALECTS if f"`{each.name}`" not in text] == []

@@ -75,6 +75,12 @@ def test_the_bodys_weight_has_its_own_unit() -> None:
     assert of(found, "sets")[0]["weight"] == {"value": 95, "unit": "lb"}
 
 
+def test_a_bodyweight_that_nobody_has_is_doubted_and_left_out() -> None:
+    found = stronglifts(row(body="9999"))
+    assert "bodyweight" not in only(found, "workouts")
+    assert [(d.field, d.value) for d in found.warnings] == [("bodyweight", "9999")]
+
+
 def test_a_skipped_set_is_there_but_not_done_and_a_failed_one_is_done() -> None:
     found = stronglifts(row(summary="5/-/0", sets="5,95,0,95,0,95"))
     assert [(s["reps"], "completed_at" in s) for s in of(found, "sets")] == [(5, True), (0, False), (0, True)]
@@ -143,7 +149,7 @@ _SET = st.sampled_from(["5,95", "0,95", ",", "5,", ",95", "5.0,95.00", "8,-10"])
             row,
             date=st.sampled_from(["2025/02/03", "2025/02/05"]),
             number=st.sampled_from(["41", "42"]),
-            body=st.sampled_from(["", "81.5", "0"]),
+            body=st.sampled_from(["", "81.5", "0", "-3", "9999"]),
             exercise=st.sampled_from(["Squat", "Chinups"]),
             summary=st.sampled_from(["", "3×5", "5/-/5", "-/-/-"]),
             hours=st.sampled_from(["", "1", "0.9983333", "0.5"]),

@@ -27,8 +27,8 @@ def judge(read: SetRow, doubt: Callable[[SetRow, str, object, str], None]) -> No
         if not 0 <= read.reps <= REPS_MAX or read.reps * 2 % 1:
             doubt(read, "reps", read.reps, f"is not 0 to {REPS_MAX:,} in halves; kept in the source only")
             read.reps = None
-        elif read.reps > REPS_DOUBTED:
-            doubt(read, "reps", read.reps, f"is more than {REPS_DOUBTED:,}")
+        elif read.reps >= REPS_DOUBTED:
+            doubt(read, "reps", read.reps, f"is {REPS_DOUBTED:,} or more")
     if read.weight is not None:
         size = abs(read.weight)
         if size > MASS_MAX[read.mass_unit]:

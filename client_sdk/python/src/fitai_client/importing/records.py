@@ -4,33 +4,28 @@
 the filled cells of columns without a meaning, by header; under "rows" the rest and note rows that follow a set (or
 stand before a block's first); under "header" the file's header where it is not the usual one.
 
-Choices of this module
-    A set counts as done where `completed_at` is set. Where the export tells no time of a set, it is the workout's end,
-    or its start where no end is told (or the end comes first). Where it tells sets' times and no end, the last set is
-    the end. A set that was not done keeps "undone" in `source.raw`, so that it is exported again.
-    A bare date (no clock in the dialect) starts the workout at noon, which is the same day in every time zone near.
+A set that was not done keeps "undone" there, so that it is exported again.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from .blocks import Block, Performed, to_blocks
+from .blocks import Block, to_blocks
 from .dialect import EXERCISE_MEANINGS, WORKOUT_MEANINGS
+from .fields import FieldMaker, Fields, block_notes, measured
 from .ids import derived_id, position
 from .model import Doubt, Write
-from .moments import Moment, is_skipped, rfc3339, to_local, to_utc
+from .moments import Moment
 from .names import plain
 from .plan import Plan
-from .render import Renderer, superset_id, zone_of
+from .render import Renderer, superset_id
 from .resolving import Exercises
 from .rows import rest_seconds
 from .set_row import SetRow
 
-Fields = dict[str, Any]
 # The field of a set that holds what a column of numbers means.
 _FIELDS = {
     "reps": "reps",
@@ -42,11 +37,8 @@ _FIELDS = {
     "target_weight": "target_weight",
     "target_rpe": "target_rpe",
 }
-_TITLE_MAX = 200
-_SET_NOTES_MAX = 2_000
 _EXTERNAL_ID_MAX = 500
 _ASIDE_BYTES_MAX = 10_000
-_DAY = timedelta(hours=24)
 
 
 class Builder:
@@ -67,10 +59,8 @@ class Builder:
         self._dialect = plan.dialect
         self._render = render
         self._exercises = exercises
-        self._zone_name = zone
-        self._zone = zone_of(zone)
+        self._fields = FieldMaker(zone=zone, now=now, doubts=doubts)
         self._import_id = import_id
-        self._now = now
         self._doubts = doubts
         self._columns = [(i, m) for i, m in enumerate(plan.meanings) if m is not None]
         self._unknown = [(i, column_key(plan.header, i)) for i, m in enumerate(plan.meanings) if m is None]
@@ -82,7 +72,7 @@ class Builder:
         """The workout's writes: itself, then each exercise followed by its sets."""
         first = rows[0]
         workout = derived_id(self._dialect.name, "workout", *key)
-        fields = self._workout_fields(first, rows)
+        fields = self._fields.workout(first, rows)
         written = self._render.workout(fields)
         raw = self._settled(self._kept(first, written, WORKOUT_MEANINGS), written, fields)
         if self._header is not None:
@@ -106,47 +96,6 @@ class Builder:
             writes += self._block(workout, block, index, seen, cells, done, interleaved)
         return writes
 
-    def _workout_fields(self, first: SetRow, rows: list[SetRow]) -> Fields:
-        moment = first.start
-        started = to_utc(moment, self._zone)
-        local = to_local(started, self._zone)
-        fields: Fields = {
-            "status": "completed",
-            "started_at": rfc3339(started),
-            "timezone": self._zone_name,
-            "local_date": f"{local:%Y-%m-%d}",
-        }
-        if first.title:
-            fields["title"] = first.title[:_TITLE_MAX]
-            if len(first.title) > _TITLE_MAX:
-                self._doubt(first, "title", first.title, f"is cut to {_TITLE_MAX} characters; kept whole in the source")
-        if notes := next((row.workout_notes for row in rows if row.workout_notes), ""):
-            fields["notes"] = notes
-        if first.bodyweight:
-            fields["bodyweight"] = {"value": first.bodyweight, "unit": first.bodyweight_unit}
-        ended = None
-        if first.end is not None:
-            ended = to_utc(first.end, self._zone)
-        elif first.duration_s is not None:
-            ended = started + timedelta(seconds=float(first.duration_s))
-        elif timed := [to_utc(row.completed, self._zone) for row in rows if row.completed]:
-            ended = max(timed)
-        if ended is not None:
-            fields["ended_at"] = rfc3339(ended)
-            if ended < started:
-                self._doubt(first, "ended_at", fields["ended_at"], "is before the workout's start")
-            elif ended - started > _DAY:
-                hours = (ended - started) / timedelta(hours=1)
-                self._doubt(first, "ended_at", fields["ended_at"], f"makes the workout {hours:,.0f} hours long")
-        if started > self._now + _DAY:
-            self._doubt(first, "started_at", fields["started_at"], "is in the future")
-        elif local.year < 2000:
-            self._doubt(first, "started_at", fields["started_at"], "is before the year 2000")
-        for name, each in (("started_at", first.start), ("ended_at", first.end)):
-            if each is not None and is_skipped(each, self._zone):
-                self._doubt(first, name, f"{each.local:%Y-%m-%d %H:%M}", "is a clock time that was skipped that day")
-        return fields
-
     def _block(
         self,
         workout: str,
@@ -165,7 +114,7 @@ class Builder:
         superset = next((row.superset for row in rows if row.superset), "")
         if superset:
             fields["superset"] = superset_id(workout, superset)
-        own = _block_notes(block)
+        own = block_notes(block)
         if own:
             fields["notes"] = own
         if not block.sets:
@@ -185,12 +134,12 @@ class Builder:
         writes = [Write("workout_exercises", block_id, fields)]
         # Where rows of their own carry the exercise's notes, the column speaks of sets alone.
         shared = "" if any(row.role == "note" for row in rows) else own
-        sets = [self._set_fields(block_id, place, each, shared, done) for place, each in enumerate(block.sets)]
+        sets = [self._fields.one_set(block_id, place, each, shared, done) for place, each in enumerate(block.sets)]
         orders = self._render.orders(sets)
         for place, (performed, set_fields) in enumerate(zip(block.sets, sets, strict=True)):
             if interleaved:
                 set_fields["performed_order"] = performed.order
-            self._exercises.measure(exercise, _measured(set_fields))
+            self._exercises.measure(exercise, measured(set_fields))
             expected = cells | self._render.one_set(set_fields, orders[place], shared)
             set_raw = self._kept(performed.row, expected, None)
             self._refused(performed.row, set_fields, set_raw)
@@ -203,37 +152,6 @@ class Builder:
                 set_fields["source"] = {"app": self._dialect.name, "raw": set_raw}
             writes.append(Write("sets", derived_id(block_id, "set", str(place)), set_fields))
         return writes
-
-    def _set_fields(self, block_id: str, place: int, performed: Performed, block_notes: str, done: str) -> Fields:
-        row = performed.row
-        fields: Fields = {
-            "workout_exercise": block_id,
-            "position": position(place),
-            "kind": row.kind,
-            "load_mode": row.load_mode,
-        }
-        if row.done:
-            fields["completed_at"] = rfc3339(to_utc(row.completed, self._zone)) if row.completed else done
-        if row.kind == "failure":
-            fields["to_failure"] = True
-        if row.reps is not None:
-            fields["reps"] = row.reps
-        if row.weight is not None:
-            fields["weight"] = {"value": row.weight, "unit": row.mass_unit}
-        if row.distance is not None:
-            fields["distance"] = {"value": row.distance, "unit": row.length_unit}
-        if row.seconds is not None:
-            fields["duration_s"] = row.seconds
-        if row.rpe is not None:
-            fields["rpe"] = row.rpe
-        fields |= _targets(row)
-        shared = row.notes or row.exercise_notes
-        note = row.set_notes or (shared if shared != block_notes else "")
-        if note:
-            fields["notes"] = note[:_SET_NOTES_MAX]
-            if len(note) > _SET_NOTES_MAX:
-                self._doubt(row, "notes", note, f"is cut to {_SET_NOTES_MAX:,} characters; kept whole in the source")
-        return fields
 
     def _kept(self, row: SetRow, written: Mapping[str, str], of: frozenset[str] | None) -> Fields:
         """The cells of a row that `written` differs from; `of` limits it to these meanings."""
@@ -293,44 +211,6 @@ class Builder:
 
     def _doubt(self, row: SetRow, field: str, value: str, reason: str) -> None:
         self._doubts.append(Doubt(row.line, field, value[:200], reason))
-
-
-def _targets(row: SetRow) -> Fields:
-    """What was planned for a set. As many repetitions as possible has no upper bound."""
-    fields: Fields = {}
-    if row.target_reps is not None:
-        fields["target_reps_min"] = row.target_reps
-        if not row.is_amrap:
-            fields["target_reps_max"] = row.target_reps
-    if row.target_weight is not None:
-        fields["target_weight"] = {"value": row.target_weight, "unit": row.target_mass_unit}
-    if row.target_rpe is not None:
-        fields["target_rpe"] = row.target_rpe
-    if row.is_amrap:
-        fields["is_amrap"] = True
-    return fields
-
-
-def _measured(fields: Fields) -> Iterable[str]:
-    """What a set measured, in the words of `names.describe`."""
-    yield fields["load_mode"]
-    yield from (measured for name, measured in (("reps", "reps"), ("duration_s", "seconds")) if fields.get(name))
-    yield from (name for name in ("weight", "distance") if fields.get(name, {}).get("value"))
-
-
-def _block_notes(block: Block) -> str:
-    """The notes of the exercise: what its note rows say; else the first note, where it stands at the block's first row.
-
-    In a column that serves exercises and sets alike, a note that only later rows have, or that differs from row to row,
-    speaks of its set.
-    """
-    rows = block.rows()
-    if said := [row.notes or row.exercise_notes for row in rows if row.role == "note"]:
-        return "\n".join(text for text in said if text)
-    if own := next((row.exercise_notes for row in rows if row.exercise_notes), ""):
-        return own
-    distinct = {row.notes for row in rows if row.notes}
-    return rows[0].notes if len(distinct) == 1 and rows else ""
 
 
 def column_key(header: tuple[str, ...], index: int) -> str:
