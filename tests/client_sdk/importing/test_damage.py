@@ -104,6 +104,34 @@ def test_a_file_torn_by_a_spreadsheet_loses_only_the_torn_rows() -> None:
     assert accounted(found, "\n".join([HEVY, *rows, ""]).encode())
 
 
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("8 Apr 2026, 16:50", "8 Apr 2026, 17:50"),
+        ("Apr 8, 2026, 4:50 PM", "Apr 8, 2026, 5:50 PM"),
+        ("8 Apr 2026, 16:50", ""),
+    ],
+)
+@pytest.mark.parametrize("rpe", ["8", ""])
+def test_dates_whose_quotes_were_dropped_are_put_together_again(start: str, end: str, rpe: str) -> None:
+    found = hevy(hevy_row(start=start, end=end, rpe=rpe))
+    assert found.errors == []
+    assert only(found, "workouts")["started_at"] == "2026-04-08T14:50:00.000Z"
+    assert (only(found, "sets")["reps"], only(found, "sets").get("rpe")) == (5, 8 if rpe else None)
+
+
+def test_a_comma_in_a_title_whose_quotes_were_dropped_cannot_be_told_from_a_delimiter() -> None:
+    found = hevy(hevy_row(title="Push, heavy", start="8 Apr 2026, 16:50"), hevy_row())
+    assert [error.line for error in found.errors] == [2]
+    assert found.preview.sets == 1
+
+
+def test_an_effort_that_cannot_be_read_costs_no_set_and_is_written_back() -> None:
+    found = hevy(hevy_row(rpe="08. Mai"))
+    assert [(d.field, d.value) for d in found.warnings] == [("rpe", "08. Mai")]
+    assert cells(write_csv(records(found), "hevy"))[1][13] == "08. Mai"
+
+
 def test_an_open_quote_in_the_first_row_does_not_swallow_the_file() -> None:
     lines = HEVY_BIG.read_bytes().split(b"\n")
     lines[1] = lines[1].replace(b'"",0,"warmup"', b'"oops,0,"warmup"')

@@ -9,11 +9,13 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfoNotFoundError
 
 from .dialect import Dialect
 from .dialects import DIALECTS
 from .ids import derived_id
+from .mending import rejoin
 from .model import Doubt, Import, Layout, NotATrainingLog, Preview, RowError, Write
 from .moments import is_month_first, read_moment
 from .names import describe
@@ -202,7 +204,7 @@ def _rows(lines: Lines, plan: Plan) -> tuple[list[Row], list[RowError], Table]:
             return False
         return True
 
-    table = Table(lines, plan.first_line, len(plan.header), plan.delimiter, looks_like_row)
+    table = Table(lines, plan.first_line, len(plan.header), plan.delimiter, looks_like_row, partial(rejoin, plan))
     rows: list[Row] = []
     errors: list[RowError] = []
     for found in table.rows():

@@ -227,7 +227,7 @@ class RowReader:
         read.seconds = None if seconds == 0 and "seconds" in self._dialect.zero_is_absent else seconds
 
     def _rpe(self, row: Row, read: SetRow) -> None:
-        read.rpe = self._number(row, "rpe")
+        read.rpe = self._optional(row, read, "rpe")
 
     def _completed(self, row: Row, read: SetRow) -> None:
         done_by = self._dialect.done_by
@@ -240,13 +240,13 @@ class RowReader:
 
     def _targets(self, row: Row, read: SetRow) -> None:
         read.is_amrap = is_yes(self._text(row, "is_amrap"))
-        read.target_reps = self._planned(row, read, "target_reps")
-        read.target_rpe = self._planned(row, read, "target_rpe")
+        read.target_reps = self._optional(row, read, "target_reps")
+        read.target_rpe = self._optional(row, read, "target_rpe")
         unit = MASS_UNITS.get(fold(self._text(row, "target_weight_unit")).strip(" ."), read.mass_unit)
-        read.target_weight, read.target_mass_unit = self._planned(row, read, "target_weight"), unit
+        read.target_weight, read.target_mass_unit = self._optional(row, read, "target_weight"), unit
 
-    def _planned(self, row: Row, read: SetRow, meaning: str) -> Number | None:
-        """A number that was only planned: what cannot be read of it costs no set."""
+    def _optional(self, row: Row, read: SetRow, meaning: str) -> Number | None:
+        """A number that only comments on what was lifted: what cannot be read of it costs no set."""
         try:
             return self._number(row, meaning)
         except BadCell as bad:

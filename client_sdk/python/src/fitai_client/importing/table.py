@@ -132,7 +132,8 @@ class Table:
     """The rows below a header.
 
     `looks_like_row(cells)` is the dialect's quick look at whether cells can begin a row (the date is where it should
-    be): it tells a torn row from a short one, and ends a runaway quote.
+    be): it tells a torn row from a short one, and ends a runaway quote. `rejoin(cells)` mends a row of too many cells,
+    where the dialect knows how.
     """
 
     def __init__(
@@ -142,12 +143,14 @@ class Table:
         width: int,
         delimiter: str,
         looks_like_row: Callable[[list[str]], bool],
+        rejoin: Callable[[list[str]], list[str] | None],
     ) -> None:
         self._lines = lines
         self._first = first
         self._width = width
         self._delimiter = delimiter
         self._looks_like_row = looks_like_row
+        self._rejoin = rejoin
         self.blank_lines = 0
         self.always_quoted = [True] * width
 
@@ -187,6 +190,8 @@ class Table:
 
     def _misfit(self, at: int, lines: int, text: str, cells: list[str]) -> Row | RowError:
         width = self._width
+        if rejoined := self._rejoin(cells):
+            return self._whole(at, lines, rejoined)
         if len(cells) > width and not any(cell.strip() for cell in cells[width:]):
             return self._whole(at, lines, cells[:width])
         if lines == 1 and (repaired := split_any(text, self._delimiter, width)) and self._looks_like_row(repaired):
