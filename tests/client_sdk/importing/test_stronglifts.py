@@ -107,6 +107,17 @@ def test_one_bad_cell_costs_its_row_and_no_other() -> None:
     assert (found.rows_read, found.preview.sets) == (2, 3)
 
 
+def test_nothing_of_a_row_that_was_not_read_is_doubted() -> None:
+    found = stronglifts(row(sets="5000,95,many,95,5,95"))
+    assert (len(found.errors), found.warnings) == (1, [])
+
+
+def test_a_length_within_the_minute_of_the_end_is_kept_once_for_the_workout() -> None:
+    found = stronglifts(row(hours="0.9944444"))
+    assert only(found, "workouts")["source"]["raw"]["duration"] == "0.9944444"
+    assert "source" not in of(found, "sets")[1]
+
+
 def test_an_edited_set_is_written_as_it_is_now() -> None:
     found = stronglifts(row())
     edited = [
