@@ -54,6 +54,7 @@ NOON = time(12)
 _EAST_ASIAN = str.maketrans({"年": "-", "月": "-", "日": " ", "년": "-", "월": "-", "일": " "})
 
 
+@lru_cache(maxsize=4096)
 def fold(text: str) -> str:
     """Lower case without accents, so that "août" and "AOUT" are one word."""
     spread = unicodedata.normalize("NFKD", text.casefold())

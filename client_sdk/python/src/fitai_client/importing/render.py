@@ -71,6 +71,7 @@ class Renderer:
         self.workout_meanings = meanings & WORKOUT_MEANINGS
         self.exercise_meanings = meanings & EXERCISE_MEANINGS
         self.set_meanings = meanings - WORKOUT_MEANINGS - EXERCISE_MEANINGS
+        self._plans = bool(self.set_meanings & {"target_reps", "target_weight", "target_rpe", "is_amrap"})
 
     # What the records say.
 
@@ -119,10 +120,11 @@ class Renderer:
             )
         if (rpe := fields.get("rpe")) is not None:
             cells["rpe"] = self._number("rpe", rpe)
-        self._planned(fields, cells)
+        if self._plans:
+            self._planned(fields, cells)
         completed = fields.get("completed_at")
         cells["done"] = "" if completed else "-"
-        if completed:
+        if completed and "completed" in self.set_meanings:
             cells["completed"] = self.dialect.write_moment(to_local(from_rfc3339(completed), self._zone(fields)))
         cells["notes"] = self._prose(note_text(fields) or exercise_notes)
         cells["set_notes"] = self._prose(note_text(fields))

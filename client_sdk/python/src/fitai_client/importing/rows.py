@@ -6,7 +6,7 @@ Whether a value that was read is likely, or legal at all, is judging.py's.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, time, timedelta
 from functools import lru_cache
 
@@ -95,6 +95,22 @@ class RowReader:
         self._doubts = doubts
         self._above = ""
         self._kinds = tuple(plan.dialect.kinds.items())
+        steps: tuple[tuple[str, Callable[[Row, SetRow], None]], ...] = (
+            ("set_order", self._order),
+            ("exercise", self._names),
+            ("end", self._times),
+            ("weight", self._weight),
+            ("reps", self._reps),
+            ("distance", self._distance),
+            ("seconds", self._seconds),
+            ("rpe", self._rpe),
+            ("completed", self._completed),
+            ("target_reps", self._targets),
+        )
+        # Few dialects tell when a set was done and what was planned for it.
+        planned = {"target_reps", "target_weight", "target_rpe", "is_amrap"} & self._index.keys()
+        seldom = {"completed": bool(plan.dialect.done_by), "target_reps": bool(planned)}
+        self._steps = tuple(step for step in steps if seldom.get(step[0], True))
 
     def read(self, row: Row) -> SetRow | RowError:
         """The row's values, or why there are none: then nothing of it is doubted either."""
@@ -102,18 +118,7 @@ class RowReader:
         reading = "start"
         try:
             read = SetRow(row.line, row.lines, row.cells, self._moment(row, "start"), self._text(row, "exercise"))
-            for meaning, step in (
-                ("set_order", self._order),
-                ("exercise", self._names),
-                ("end", self._times),
-                ("weight", self._weight),
-                ("reps", self._reps),
-                ("distance", self._distance),
-                ("seconds", self._seconds),
-                ("rpe", self._rpe),
-                ("completed", self._completed),
-                ("target_reps", self._targets),
-            ):
+            for meaning, step in self._steps:
                 reading = meaning
                 step(row, read)
         except BadCell as bad:
