@@ -30,13 +30,22 @@ def test_case_marks_order_and_number_of_the_words_do_not_matter(name: str) -> No
 
 def test_the_plural_is_the_same_word() -> None:
     assert words("Push Ups") == words("Push-Up")
-    assert words("Leg Press") != words("Leg Pres")
+    assert words("Leg Presses") == words("Leg Press")
+    assert words("Crunches") == words("Crunch")
+
+
+@pytest.mark.parametrize(
+    ("name", "exercise"),
+    [("Chinups", "Chin-Up"), ("Pushups", "Push Up"), ("Flat Barbell Bench Press", "Bench Press (Barbell)")],
+)
+def test_names_as_other_apps_spell_them_are_in_the_catalog(name: str, exercise: str) -> None:
+    assert Names(CATALOG).resolve(name) == CATALOG[exercise.casefold()]
 
 
 def test_words_decide_only_where_they_lead_to_one_exercise() -> None:
-    names = Names({"Row (Cable)": "one", "Cable Row": "two"})
-    assert (names.resolve("Cable - Row"), names.resolve("Row (Cable)")) == ("two", "one")
-    assert names.resolve("Rows, Cable") is None
+    names = Names({"Seated Row (Cable)": "one", "Cable Seated Row": "two"})
+    assert (names.resolve("Seated Row - Cable"), names.resolve("Cable Seated Row")) == ("one", "two")
+    assert names.resolve("Row, Seated, Cable") is None
 
 
 def test_a_name_that_is_an_exercise_of_its_own_matches_nothing() -> None:

@@ -1,6 +1,6 @@
-"""Names of a file to exercises that exist: the same name, then the same words, else candidates to choose from.
+"""Names of a file to exercises that exist: the same name, words or letters, else candidates to choose from.
 
-Owns what makes two names one. Only the same words decide alone; what is merely alike is offered and never taken.
+Owns what makes two names one. Only what is the same decides alone; what is merely alike is offered and never taken.
 """
 
 from __future__ import annotations
@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import TypeVar
 
 from .ids import derived_id
 from .model import Candidate
 from .names import plain
+
+K = TypeVar("K")
 
 _CANDIDATES_MAX = 3
 _LIKENESS_MIN = 0.5
@@ -37,11 +40,20 @@ _SYNONYMS = {
 @lru_cache(maxsize=4096)
 def words(name: str) -> tuple[str, ...]:
     """A name's words in alphabetical order, in the singular: "Bench Press (Barbell)" and "Barbell Bench Press" are the
-    same words."""
-    return tuple(sorted(_singular(word) for word in re.findall(r"[^\W_]+", plain(name))))
+    same words. A bench is flat where nothing else is said."""
+    found = re.findall(r"[^\W_]+", plain(name))
+    return tuple(sorted(_singular(word) for word in found if word != "flat" or len(found) == 1))
+
+
+@lru_cache(maxsize=4096)
+def letters(name: str) -> str:
+    """A name's letters in their order: "Chinups" and "Chin-Up" are the same letters."""
+    return "".join(_singular(word) for word in re.findall(r"[^\W_]+", plain(name)))
 
 
 def _singular(word: str) -> str:
+    if word.endswith(("sses", "ches", "shes")):
+        return word[:-2]
     return word[:-1] if len(word) > 2 and word.endswith("s") and not word.endswith("ss") else word
 
 
@@ -61,25 +73,24 @@ def _weight(sense: frozenset[str]) -> int:
 
 
 class Names:
-    """Resolves names by `names` (name → exercise id): the same name first, then the same words.
+    """Resolves names by `names` (name → exercise id): the same name first, then the same words, then the same letters.
 
-    Words decide only where all names with these words lead to one exercise. An id of None says that the name is an
-    exercise of its own, whatever it is like.
+    Words and letters decide only where all names with these lead to one exercise. An id of None says that the name is
+    an exercise of its own, whatever it is like.
     """
 
     def __init__(self, names: Mapping[str, str | None]) -> None:
         self._exact = {plain(name): exercise for name, exercise in names.items()}
-        by_words: dict[tuple[str, ...], set[str]] = {}
-        self._senses: list[tuple[frozenset[str], str, str]] = []
-        for name, exercise in names.items():
-            if exercise is not None:
-                by_words.setdefault(words(name), set()).add(exercise)
-                self._senses.append((_sense(name), exercise, name))
-        self._words = {key: ids.pop() for key, ids in by_words.items() if len(ids) == 1}
+        known = [(name, exercise) for name, exercise in names.items() if exercise is not None]
+        self._words = _unambiguous((words(name), exercise) for name, exercise in known)
+        self._letters = _unambiguous((letters(name), exercise) for name, exercise in known)
+        self._senses = [(_sense(name), exercise, name) for name, exercise in known]
 
     def resolve(self, name: str) -> str | None:
         exact = plain(name)
-        return self._exact[exact] if exact in self._exact else self._words.get(words(name))
+        if exact in self._exact:
+            return self._exact[exact]
+        return self._words.get(words(name)) or self._letters.get(letters(name))
 
     def candidates(self, name: str) -> tuple[Candidate, ...]:
         """The exercises with the most words in common, best first; each by its name that is most alike."""
@@ -92,6 +103,13 @@ class Names:
                 best[exercise] = Candidate(exercise, known, likeness)
         found = sorted(best.values(), key=lambda c: (-c.likeness, len(c.name), c.name))
         return tuple(found[:_CANDIDATES_MAX])
+
+
+def _unambiguous(known: Iterable[tuple[K, str]]) -> dict[K, str]:
+    found: dict[K, set[str]] = {}
+    for key, exercise in known:
+        found.setdefault(key, set()).add(exercise)
+    return {key: next(iter(exercises)) for key, exercises in found.items() if len(exercises) == 1}
 
 
 def one_mapping(*tiers: Mapping[str, str | None]) -> dict[str, str | None]:
