@@ -7,14 +7,14 @@ Refuses to know: who uses a setting. It is passed down by hand.
 
 Invariants
     C1  A wrong setting stops the start with one sentence that names the setting. None is silently ignored:
-        an unknown key of the file is refused, and so is a variable that looks like a slip of a known one.
+        an unknown key of the file is refused, and so is a variable that looks like a slip of a known one. Any
+        other unknown variable is listed in `Loaded.ignored`: it may be somebody else's, so it stops nothing.
     C2  A `Settings` that exists is consistent: relations are checked when it is built.
     C3  No secret is in `repr`, in `shown()` or in an error.
 """
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 import tomllib
@@ -28,6 +28,7 @@ from sqlalchemy.exc import ArgumentError
 from yarl import URL as WebUrl
 
 from api.secret_key import weakness
+from api.spelling import nearest
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -239,16 +240,19 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "bcrypt_cost": _number,
 }
 
-# How similar an unknown variable must be to a known one to be taken for a slip of it.
-_SLIP: Final = 0.85
+# The variable that names the file.
+_CONFIG: Final = PREFIX + "CONFIG"
+# Read by the launcher of a Postgres for tests and measurements (tests/services/postgres.py), and no setting.
+_OF_OTHERS: Final = frozenset({PREFIX + "PG_BIN"})
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """The settings in force, and where each that is not a default came from."""
+    """The settings in force, where each that is not a default came from, and variables that nothing here reads."""
 
     settings: Settings
     sources: Mapping[str, str]
+    ignored: tuple[str, ...] = ()
 
 
 def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Loaded:
@@ -271,25 +275,32 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
             raise SettingsError(f"{PREFIX}{name.upper()} (from {source}) {error}.") from None
         sources[name] = source
 
+    ignored: list[str] = []
     for variable, value in sorted(environ.items()):
-        name = variable.removeprefix(PREFIX).lower()
-        if not variable.startswith(PREFIX) or variable == PREFIX + "CONFIG" or not value:
+        if not variable.upper().startswith(PREFIX) or variable in _OF_OTHERS or variable == _CONFIG or not value:
             continue
-        if name in _READERS:
+        name = variable[len(PREFIX) :].lower()
+        if name in _READERS and variable == PREFIX + name.upper():
             take(name, value, "the environment")
-        elif close := difflib.get_close_matches(name, _READERS, 1, _SLIP):
-            raise SettingsError(f"{variable} is not a setting; did you mean {PREFIX}{close[0].upper()}?")
-    path = environ.get(PREFIX + "CONFIG")
+        elif meant := nearest(name, [*_READERS, "config"]):
+            raise SettingsError(f"{variable} is not a setting; did you mean {PREFIX}{meant.upper()}?")
+        else:
+            ignored.append(variable)
+    path = environ.get(_CONFIG)
     if path:
         for key, value in _read_file(path).items():
             name = key.removeprefix(PREFIX).lower()
             if name not in _READERS:
-                raise SettingsError(f"{key} in {path} (named by {PREFIX}CONFIG) is not a setting.")
+                meant = nearest(name, _READERS)
+                raise SettingsError(
+                    f"{key} in {path} (named by {_CONFIG}) is not a setting"
+                    + (f"; did you mean {meant}?" if meant else ".")
+                )
             take(name, value, path)
     for name, value in (flags or {}).items():
         if value is not None:
             take(name, value, f"--{name.replace('_', '-')}")
-    return Loaded(Settings(**given), sources)
+    return Loaded(Settings(**given), sources, tuple(ignored))
 
 
 def _read_file(path: str) -> dict[str, Any]:

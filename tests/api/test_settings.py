@@ -83,15 +83,40 @@ def test_a_wrong_setting_stops_the_start_and_is_named(name: str, value: str) -> 
 
 
 @pytest.mark.parametrize(
-    "variable", ["FITAI_DATABSE_URL", "FITAI_DATABASEURL", "FITAI_SECRET_KEYS", "FITAI_RATELIMITS"]
+    ("variable", "meant"),
+    [
+        ("FITAI_DATABSE_URL", "FITAI_DATABASE_URL"),  # a letter left out
+        ("FITAI_DATABASEURL", "FITAI_DATABASE_URL"),
+        ("FITAI_SECRET_KEYS", "FITAI_SECRET_KEY"),  # one too many
+        ("FITAI_RATELIMITS", "FITAI_RATE_LIMITS"),
+        ("FITAI_PROT", "FITAI_PORT"),  # two swapped
+        ("FITAI_HOTS", "FITAI_HOST"),
+        ("FITAI_RDEIS_URL", "FITAI_REDIS_URL"),
+        ("FITAI_WORKRES", "FITAI_WORKERS"),
+        ("FITAI_DATABASE_ULR", "FITAI_DATABASE_URL"),
+        ("FITAI_CONFG", "FITAI_CONFIG"),
+        ("FITAI_port", "FITAI_PORT"),  # another case: another variable
+        ("fitai_port", "FITAI_PORT"),
+    ],
 )
-def test_a_slip_in_a_name_is_refused_with_what_was_meant(variable: str) -> None:
-    message = refusal({variable: "x"})
-    assert variable in message and "did you mean FITAI_" in message
+def test_a_slip_in_a_name_is_refused_with_what_was_meant(variable: str, meant: str) -> None:
+    assert refusal({variable: "x"}) == f"{variable} is not a setting; did you mean {meant}?"
 
 
-def test_a_variable_of_something_else_is_left_alone() -> None:
-    assert load({"FITAI_PG_BIN": "/usr/bin", "FITAI_SHARED": "x"}).settings == Settings()
+def test_a_variable_that_is_like_no_setting_stops_nothing_and_is_told() -> None:
+    environ = {"FITAI_SMTP_URL": "x", "FITAI_PORT_8080_TCP": "tcp://10.0.0.1:8080", "FITAI_EMPTY": "", "HOME": "/x"}
+    loaded = load(environ)
+    assert loaded.settings == Settings()
+    assert loaded.ignored == ("FITAI_PORT_8080_TCP", "FITAI_SMTP_URL")
+
+
+def test_the_variable_of_the_launcher_of_postgres_is_known() -> None:
+    assert load({"FITAI_PG_BIN": "/usr/bin"}).ignored == ()
+
+
+def test_a_slip_in_the_file_is_refused_with_what_was_meant(tmp_path: Path) -> None:
+    message = refusal({"FITAI_CONFIG": file(tmp_path, "wrokers = 2")})
+    assert message.startswith("wrokers in ") and message.endswith("is not a setting; did you mean workers?")
 
 
 @pytest.mark.parametrize(
