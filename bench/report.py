@@ -22,11 +22,15 @@ VERSION: Final = 1
 
 @dataclass(frozen=True)
 class Result:
-    """One workload: the figures of every round, of our server and of the bare limit where there was one."""
+    """One workload: the figures of every round, of our server and of the bare limit where there was one.
+
+    judged: whether there was enough work to say that something was reached or missed.
+    """
 
     name: str
     fitai: list[Figures]
     bare: list[Figures]
+    judged: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Medians, ratios and whether what is to be reached was reached."""
@@ -45,7 +49,7 @@ class Result:
         """What the table shows of it."""
         fitai, bare = median(self.fitai), median(self.bare)
         for figure, comparison in WORKLOADS[self.name].compared.items():
-            yield Line(figure, comparison, fitai.get(figure), bare.get(figure))
+            yield Line(figure, comparison, fitai.get(figure), bare.get(figure), self.judged)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Line:
     comparison: Comparison
     fitai: float | None
     bare: float | None
+    judged: bool = True
 
     @property
     def ratio(self) -> float | None:
@@ -64,8 +69,10 @@ class Line:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the aim is met; None where there is none, or no figure."""
+        """Whether the aim is met; None where there is none, no figure, or too little work to tell."""
         comparison = self.comparison
+        if not self.judged:
+            return None
         if comparison.limit is not None:
             return None if self.fitai is None else self.fitai <= comparison.limit
         if comparison.reach is None or self.ratio is None:
@@ -76,10 +83,17 @@ class Line:
     def aim(self) -> str:
         """What is to be reached, in words."""
         if self.comparison.limit is not None:
-            return f"≤ {self.comparison.limit:g}"
+            return f"at most {self.comparison.limit:g}"
         if self.comparison.reach is not None:
-            return f"{'≥' if self.comparison.higher else '≤'} {self.comparison.reach:g} ×"
+            return f"at {'least' if self.comparison.higher else 'most'} {self.comparison.reach:g} ×"
         return ""
+
+    @property
+    def verdict(self) -> str:
+        """`reached`, in words; empty where there is nothing to reach."""
+        if self.aim and not self.judged:
+            return "too small to judge"
+        return {None: "", True: "reached", False: "missed"}[self.reached]
 
 
 def median(rounds: Sequence[Figures]) -> Figures:
@@ -129,7 +143,7 @@ def table(results: Sequence[Result], title: str) -> Table:
                 _number(line.bare),
                 "" if line.ratio is None else f"{line.ratio:.2f}",
                 line.aim,
-                {None: "", True: "reached", False: "missed"}[line.reached],
+                line.verdict,
             )
         made.add_section()
     return made

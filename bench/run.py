@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,19 @@ class Options:
     sizes: Sizes = field(default_factory=Sizes)
     rounds: int = 3
 
+    @property
+    def judged(self) -> bool:
+        """Whether the work is large enough to say that something was reached or missed."""
+        sizes, full = asdict(self.sizes), asdict(Sizes())
+        return all(sizes[name] >= full[name] for name in full)
+
     def about(self) -> dict[str, Any]:
         """What was run, for the report."""
         return {
             "database": None if self.url else self.database,
             "url": self.url,
             "rounds": self.rounds,
+            "judged": self.judged,
             "sizes": sizes_shown(self.sizes),
         }
 
@@ -70,7 +77,7 @@ async def _workload(
             if target is not None:
                 progress(f"{name} {kind.title}, round {number} of {rounds}: {target.server.name}")
                 measured[key].append(await kind.run(target, options.sizes))
-    return Result(name, measured["fitai"], measured["bare"])
+    return Result(name, measured["fitai"], measured["bare"], options.judged)
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from storage.database import Database, open_database
 from storage.migrations import upgrade
 from tests.services.postgres import USER, Postgres, postgres, run_statement
+from tests.services.processes import NotInstalled
 from tests.services.redis import Redis, redis_server
 
 POSTGRES_PORT = "FITAI_TEST_POSTGRES_PORT"
@@ -71,8 +72,11 @@ def pytest_configure(config: pytest.Config) -> None:
     drives_workers = not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", default=None))
     if drives_workers:
         # Workers inherit the environment, and find the servers there.
-        os.environ[POSTGRES_PORT] = str(servers.postgres_port())
-        os.environ[REDIS_PORT] = str(servers.redis_port())
+        try:
+            os.environ[POSTGRES_PORT] = str(servers.postgres_port())
+            os.environ[REDIS_PORT] = str(servers.redis_port())
+        except NotInstalled as error:
+            raise pytest.UsageError(f"The tests need real servers: {error}.") from None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

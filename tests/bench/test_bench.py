@@ -20,6 +20,7 @@ from bench.bare import Bare, open_store
 from bench.client import BenchError, Server, connect
 from bench.load import Log
 from bench.report import Line, median
+from bench.run import Options
 from bench.workloads import WORKLOADS, Comparison, Sizes, Target, push
 from tests.services.postgres import Postgres, postgres
 
@@ -49,6 +50,9 @@ def test_every_workload_runs_on_both_servers_and_counts_what_it_was_asked_for(tm
             assert counts(workload[server]) == asked[name]
             assert len(workload["rounds"][server]) == 1
         assert set(workload["ratios"]) == set(workload["reached"]) == set(WORKLOADS[name].compared)
+        assert set(workload["reached"].values()) == {None}
+    assert told["judged"] is False
+    assert "too small to judge" in shown.output and "missed" not in shown.output
     # Nothing is left behind.
     assert list(tmp_path.iterdir()) == [report]
 
@@ -152,6 +156,16 @@ def test_a_ratio_is_reached_in_the_direction_that_is_better(higher: bool, fitai:
     assert Line("x", Comparison("x", higher=higher, reach=0.5), fitai, 100.0).reached is reached
 
 
+def test_less_work_than_published_is_too_small_to_judge() -> None:
+    assert Options(sizes=Sizes()).judged and Options(sizes=Sizes().scaled(2)).judged
+    assert not Options(sizes=Sizes().scaled(0.99)).judged
+    aim, none = Comparison("x", higher=True, reach=0.5), Comparison("x", higher=True)
+    assert Line("x", aim, 1.0, 100.0).verdict == "missed"
+    small = Line("x", aim, 1.0, 100.0, judged=False)
+    assert small.reached is None and small.verdict == "too small to judge"
+    assert Line("x", none, 1.0, 100.0, judged=False).verdict == ""
+
+
 def test_a_figure_that_is_not_known_has_no_ratio_and_no_verdict() -> None:
     line = Line("x", Comparison("x", higher=True, reach=0.5), None, 100.0)
     assert line.ratio is None and line.reached is None
@@ -160,8 +174,35 @@ def test_a_figure_that_is_not_known_has_no_ratio_and_no_verdict() -> None:
 
 
 def test_an_unknown_workload_is_refused_by_name() -> None:
-    result = CliRunner().invoke(bench, ["--workload", "W1,W9"])
-    assert result.exit_code == 2 and "'W9' is none of W1, W3, W4" in result.output
+    for asked in ("W1,W2", "W1,", ""):
+        result = CliRunner().invoke(bench, ["--workload", asked])
+        assert result.exit_code == 2
+        unknown = asked.rpartition(",")[2]
+        assert f"there is no workload '{unknown}' yet; there are W1 (push), W3 (bootstrap), W4" in result.output
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    result = CliRunner().invoke(bench, ["--json", str(tmp_path / "missing" / "bench.json")])
+    assert result.exit_code == 2 and "bench.json cannot be written" in result.output
+
+
+def test_no_postgres_on_the_machine_is_one_sentence_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FITAI_PG_BIN", str(tmp_path))
+    result = CliRunner().invoke(bench, ["--database", "postgres", "--workload", "W1"])
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"fitai: A Postgres for the run cannot be started: there is no initdb in {tmp_path}: correct FITAI_PG_BIN; "
+        "or name one with --database-url.\n"
+    )
+
+
+def test_a_postgres_that_is_not_there_is_told_in_one_sentence() -> None:
+    url = "postgresql+asyncpg://fitai@127.0.0.1:1/postgres"
+    result = CliRunner().invoke(bench, ["--database", "postgres", "--database-url", url, "--workload", "W1"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("fitai: Postgres cannot be reached: ") and "--database-url." in result.stderr
 
 
 def test_a_server_that_is_not_there_is_told_in_one_sentence() -> None:

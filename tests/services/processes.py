@@ -15,6 +15,10 @@ from pathlib import Path
 START_TIMEOUT_S = 60.0
 
 
+class NotInstalled(RuntimeError):
+    """A server's program is not on this machine; the sentence says what to install."""
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on."""
     with socket.socket() as probe:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.services.processes import end, free_port, no_leftovers, wait_until
+from tests.services.processes import NotInstalled, end, free_port, no_leftovers, wait_until
 
 
 def binary() -> Path:
@@ -25,7 +25,9 @@ def binary() -> Path:
                 return found
     system = shutil.which("valkey-server") or shutil.which("redis-server")
     if system is None:
-        raise RuntimeError("no Redis is here: install the packages of requirements-dev.lock")
+        raise NotInstalled(
+            "no Redis is on this machine: install it, or Valkey, by the system's package manager or by `make setup-dev`"
+        )
     return Path(system)
 
 

