@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import os
 import signal
 import sqlite3
 import sys
@@ -250,14 +251,23 @@ def main() -> None:
     parser.add_argument("--database-url", required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--end-with-input", action="store_true", help="stop once standard input ends")
     options = parser.parse_args()
-    uvloop.run(_serve(options.database_url, options.host, options.port))
+    uvloop.run(_serve(options.database_url, options.host, options.port, options.end_with_input))
 
 
-async def _serve(url: str, host: str, port: int) -> None:
-    stopping = asyncio.Event()
+async def _serve(url: str, host: str, port: int, end_with_input: bool) -> None:
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stopping.set)
+    if end_with_input:
+
+        def look() -> None:
+            if not os.read(0, 4_096):
+                loop.remove_reader(0)
+                stopping.set()
+
+        loop.add_reader(0, look)
     runner = web.AppRunner(Bare(await open_store(url)).app(), access_log=None, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=1024).start()

@@ -3,7 +3,8 @@
 Owns: their folder, their ports, their databases and their end. Refuses to know: what is asked of them.
 
 Invariants
-    B1  Whatever was started or made here is gone when its block ends, also where it ends by an exception.
+    B1  Whatever was started or made here is gone when its block ends, also where it ends by an exception; the
+        processes also where this one is killed.
     B2  Both servers get a database of the same kind on the same disk or cluster, and the same limits.
 """
 
@@ -16,6 +17,7 @@ import re
 import resource
 import secrets
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -36,8 +38,8 @@ STOP_S: Final = 15.0
 # Sockets, their peers in the generator, and some.
 FILES: Final = 65_536
 
-FITAI: Final = ("-m", "api.command_line.main", "serve", "--port", "0", "--log-level", "warning")
-BARE: Final = ("-m", "bench.bare", "--port", "0")
+FITAI: Final = ("-m", "api.command_line.main", "serve", "--port", "0", "--log-level", "warning", "--end-with-input")
+BARE: Final = ("-m", "bench.bare", "--port", "0", "--end-with-input")
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,13 @@ def _cluster(stack: AsyncExitStack) -> str:
         raise BenchError(
             "The launcher of Postgres is part of the source tree; run there, or name a server with --database-url."
         ) from None
-    url: str = stack.enter_context(launcher.postgres(fsync=True)).url()
+    try:
+        url: str = stack.enter_context(launcher.postgres(fsync=True)).url()
+    except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+        said = str(error).rstrip(".")
+        raise BenchError(
+            f"A Postgres for the run cannot be started: {said}; or name one with --database-url."
+        ) from None
     return url
 
 
@@ -113,7 +121,7 @@ async def _run_statement(url: str, statement: str) -> None:
     try:
         connection = await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://"))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise BenchError(f"Postgres cannot be reached: {error}") from None
+        raise BenchError(f"Postgres cannot be reached: {error}; start it, or correct --database-url.") from None
     try:
         await connection.execute(statement)
     except asyncpg.PostgresError as error:
@@ -137,6 +145,8 @@ async def _process(arguments: Sequence[str], home: Path) -> AsyncIterator[Runnin
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *arguments,
+            # Held by this process alone: both servers end where it does, also where it is killed.
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
             env=environment,

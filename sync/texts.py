@@ -131,6 +131,8 @@ class ProcessTextReader:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=64 * 1024 * 1024,
+                # Out of reach of a Ctrl+C at the terminal, also while it still imports; it ends with its input.
+                start_new_session=True,
             )
             self._child = child
             async with asyncio.timeout(START_TIMEOUT_S):

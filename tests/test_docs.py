@@ -18,7 +18,7 @@ import pytest
 import api.errors
 import sync.live  # noqa: F401 - its error is found below
 from api.app import create_app
-from api.command_line.main import COMMANDS
+from api.command_line.commands import COMMANDS
 from api.settings import PREFIX, Settings
 from storage.collections import COLLECTIONS
 from storage.errors import StorageError

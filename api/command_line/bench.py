@@ -5,17 +5,18 @@ Owns: the flags, the table and the JSON file. Refuses to know: what is measured,
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Final, Literal
 
 import click
 import msgspec
-from rich.console import Console
 
-from api.command_line.main import Failure
+from api.command_line import running
+from api.command_line.failures import Failure
+from api.command_line.terminal import console, say
 from bench.client import BenchError
-from bench.report import Result, as_json, table
+from bench.report import as_json, table
 from bench.run import Options, run
 from bench.workloads import WORKLOADS, Sizes
 
@@ -28,12 +29,22 @@ Examples:
 """
 
 
+_KNOWN: Final = ", ".join(f"{name} ({WORKLOADS[name].title})" for name in sorted(WORKLOADS))
+
+
 def _names(_: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
-    names = tuple(name.strip().upper() for name in value.split(",") if name.strip())
-    for name in names or ("",):
+    names = tuple(name.strip().upper() for name in value.split(","))
+    for name in names:
         if name not in WORKLOADS:
-            raise click.BadParameter(f"{name!r} is none of {', '.join(sorted(WORKLOADS))}", param=parameter)
+            raise click.BadParameter(f"there is no workload {name!r} yet; there are {_KNOWN}.", param=parameter)
     return names
+
+
+def _writable(_: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    # Found out now, and not after minutes of work.
+    if value is not None and not os.access(value if value.exists() else value.absolute().parent, os.W_OK):
+        raise click.BadParameter(f"{value} cannot be written; name a file in a folder that is there.", param=parameter)
+    return value
 
 
 @click.command(epilog=EXAMPLES)
@@ -43,9 +54,15 @@ def _names(_: click.Context, parameter: click.Parameter, value: str) -> tuple[st
     default=",".join(sorted(WORKLOADS)),
     show_default=True,
     callback=_names,
-    help="Which, separated by commas: " + ", ".join(f"{name} {WORKLOADS[name].title}" for name in sorted(WORKLOADS)),
+    help=f"Which, separated by commas: {_KNOWN}.",
 )
-@click.option("--database", type=click.Choice(["sqlite", "postgres"]), default="sqlite", show_default=True)
+@click.option(
+    "--database",
+    type=click.Choice(["sqlite", "postgres"]),
+    default="sqlite",
+    show_default=True,
+    help="What both servers keep their rows in.",
+)
 @click.option("--database-url", help="A Postgres to make two databases in; one is started where this is left out.")
 @click.option(
     "--folder",
@@ -54,11 +71,23 @@ def _names(_: click.Context, parameter: click.Parameter, value: str) -> tuple[st
 )
 @click.option("--url", help="A server that runs already, with its rate limits off; nothing is started.")
 @click.option("--bare-url", help="With --url: a bare server (python -m bench.bare) on the same machine.")
-@click.option("--scale", type=click.FloatRange(0.001, 100), default=1.0, show_default=True, help="Size of the work.")
+@click.option(
+    "--scale",
+    type=click.FloatRange(0.001, 100),
+    default=1.0,
+    show_default=True,
+    help="Size of the work; below 1 it is too small to judge by.",
+)
 @click.option(
     "--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="Figures are medians; W4 runs once."
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write every figure here.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=_writable,
+    help="Write every figure here.",
+)
 def bench(
     workloads: tuple[str, ...],
     database: Literal["sqlite", "postgres"],
@@ -90,17 +119,17 @@ def bench(
         rounds=rounds,
     )
     try:
-        results = _run(run(options, lambda line: click.echo(line, err=True)))
+        # The generator shares the machine with the servers: the less it takes, the less it disturbs.
+        results = running.run(
+            run(options, lambda line: say(line, err=True)),
+            loop_factory=running.fast_loop,
+            stopped="Stopped; the servers and their databases are gone.",
+        )
     except BenchError as error:
         raise Failure(str(error)) from None
-    Console().print(table(results, f"on {url or database}, medians of {rounds} rounds"))
+    console().print(
+        table(results, f"on {url or database}, {'one round' if rounds == 1 else f'medians of {rounds} rounds'}")
+    )
     if json_file is not None:
         report = {"scale": scale, **options.about()}
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(as_json(results, report)), indent=2) + b"\n")
-
-
-def _run(work: Coroutine[Any, Any, list[Result]]) -> list[Result]:
-    import uvloop
-
-    # The generator shares the machine with the servers: the less it takes, the less it disturbs.
-    return uvloop.run(work)

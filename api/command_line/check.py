@@ -5,19 +5,19 @@ Owns: the progress bar, the lines and the JSON, the exit code. Refuses to know t
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from api.command_line.main import Failure
+from api.command_line.failures import Failure
 from api.command_line.options import database_flags, settings_from
+from api.command_line.running import run
+from api.command_line.terminal import console
 from storage.database import open_database
 from storage.errors import StorageError
 from sync.audit import Audit, Tally
@@ -29,9 +29,10 @@ LISTED_MAX: Final = 10_000
 
 EXAMPLES = """\b
 Examples:
-  fitai check
+  fitai check                                                     fitai.db in this folder
+  fitai check --database-url sqlite+aiosqlite:////srv/copy.db     a copy that was restored
   fitai check --database-url postgresql+asyncpg://fitai@db/fitai
-  fitai check --json
+  fitai check --json                                              for a program
 """
 
 
@@ -46,7 +47,7 @@ def check(as_json: bool, **flags: Any) -> None:
     """
     settings = settings_from(flags).settings
     try:
-        tally = asyncio.run((_as_json if as_json else _in_words)(settings.database_url))
+        tally = run((_as_json if as_json else _in_words)(settings.database_url))
     except StorageError as error:
         raise Failure(str(error)) from None
     if tally.violations:
@@ -79,7 +80,7 @@ async def _as_json(url: str) -> Tally:
 
 
 async def _in_words(url: str) -> Tally:
-    console = Console()
+    terminal = console()
     async with AsyncExitStack() as stack:
         audit = await _opened(stack, url)
         bar = stack.enter_context(
@@ -89,17 +90,17 @@ async def _in_words(url: str) -> Tally:
                 MofNCompleteColumn(),
                 TextColumn("records"),
                 TimeElapsedColumn(),
-                console=console,
+                console=terminal,
                 transient=True,
-                disable=not console.is_terminal,
+                disable=not terminal.is_terminal,
             )
         )
         task = bar.add_task("checking", total=await audit.size())
         audit.walked = lambda records: bar.advance(task, records)
         # Not wrapped: one fault is one line for whatever reads it.
-        audit.found = lambda v: console.print(line_of(v), markup=False, highlight=False, soft_wrap=True)
+        audit.found = lambda v: terminal.print(line_of(v), markup=False, highlight=False, soft_wrap=True)
         tally = await audit.run()
-    console.print(_summary(tally))
+    terminal.print(_summary(tally))
     return tally
 
 

@@ -6,16 +6,17 @@ import json
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from api.command_line.options import server_flags, settings_from
+from api.command_line.terminal import console
 from api.settings import PREFIX
 
 EXAMPLES = """\b
 Examples:
-  fitai config
-  FITAI_PORT=9000 fitai config --json
+  fitai config                            everything, and where each came from
+  fitai config --workers 4                whether these flags would do
+  FITAI_PORT=9000 fitai config --json     for a program
 """
 
 
@@ -40,8 +41,7 @@ def config(as_json: bool, **flags: Any) -> None:
         table.add_column(title, overflow="fold")
     for name, value in shown.items():
         table.add_row(PREFIX + name.upper(), _words(name, value), loaded.sources.get(name, "default"))
-    console = Console()
-    (console if console.is_terminal else Console(width=400)).print(table)
+    console().print(table)
 
 
 def _words(name: str, value: Any) -> str:

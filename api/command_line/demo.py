@@ -5,9 +5,7 @@ Owns: the terminal. The story is in demonstration/story.py.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 import tempfile
 import time
 from pathlib import Path
@@ -21,7 +19,9 @@ from rich.table import Table
 from api.command_line.demonstration.sample import SAMPLE
 from api.command_line.demonstration.server import ServerProcess
 from api.command_line.demonstration.story import Failed, Story
-from api.command_line.main import Failure
+from api.command_line.failures import Failure
+from api.command_line.running import run
+from api.command_line.terminal import console
 from fitai_client import FitaiError
 from fitai_client.importing import NotATrainingLog
 
@@ -79,37 +79,22 @@ def demo(file: Path | None, timezone: str, database_url: str | None, as_json: bo
     server is killed in the middle of a push; at the end all three are compared, record by record. Exits with 1 if
     anything is missing. Everything lives in a temporary folder and is gone afterwards.
     """
-    console = Console(quiet=as_json)
-    if not console.is_terminal:
-        # Whoever reads a file or a pipe wraps by themselves.
-        console = Console(quiet=as_json, width=10_000)
+    terminal = console(quiet=as_json)
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="fitai-demo-") as name:
-        folder = Path(name)
-        if file is None:
-            file = folder / "sample.csv"
-            file.write_text(SAMPLE, encoding="utf-8")
-        story = Story(folder, file, timezone, ServerProcess(folder, database_url), TerminalTeller(console))
-        try:
-            problem = asyncio.run(_run(story))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            raise Stopped("Stopped; the demo's server and its folder are gone.") from None
+    story, problem = run(
+        _told(file, timezone, database_url, TerminalTeller(terminal)),
+        stopped="Stopped; the demo's server and its folder are gone.",
+    )
     seconds = time.perf_counter() - began
     if as_json:
         click.echo(json.dumps(_result(story, seconds, problem)))
     elif problem is None:
-        console.print(f"\n[bold green]All three agree.[/] [dim]{seconds:.1f} s in all.[/]\n")
+        terminal.print(f"\n[bold green]All three agree.[/] [dim]{seconds:.1f} s in all.[/]\n")
     else:
         for difference in story.differences[:10]:
-            console.print(f"  {difference.key}: {difference.places}", markup=False)
+            terminal.print(f"  {difference.key}: {difference.places}", markup=False)
     if problem is not None:
         raise Failure(f"The demo stopped: {problem}.")
-
-
-class Stopped(Failure):
-    """The user had enough, or the machine did."""
-
-    exit_code = 130
 
 
 def _zone(name: str) -> str:
@@ -118,19 +103,23 @@ def _zone(name: str) -> str:
     return name
 
 
-async def _run(story: Story) -> str | None:
-    """None where everything held; otherwise what did not, in one sentence without its full stop."""
-    telling = asyncio.current_task()
-    assert telling is not None
-    # Ended by the system, it clears away as after Ctrl+C.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, telling.cancel)
-    try:
-        await story.tell()
-    except (Failed, FitaiError, NotATrainingLog, RuntimeError, TimeoutError) as error:
-        return str(error).rstrip(".") or type(error).__name__
-    finally:
-        await story.server.stop()
-    return None
+async def _told(
+    file: Path | None, timezone: str, database_url: str | None, teller: TerminalTeller
+) -> tuple[Story, str | None]:
+    """The story, and None where everything held; otherwise what did not, in one sentence without its full stop."""
+    with tempfile.TemporaryDirectory(prefix="fitai-demo-") as name:
+        folder = Path(name)
+        if file is None:
+            file = folder / "sample.csv"
+            file.write_text(SAMPLE, encoding="utf-8")
+        story = Story(folder, file, timezone, ServerProcess(folder, database_url), teller)
+        try:
+            await story.tell()
+        except (Failed, FitaiError, NotATrainingLog, RuntimeError, TimeoutError) as error:
+            return story, str(error).rstrip(".") or type(error).__name__
+        finally:
+            await story.server.stop()
+        return story, None
 
 
 def _result(story: Story, seconds: float, problem: str | None) -> dict[str, Any]:

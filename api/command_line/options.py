@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
-from api.command_line.main import WrongSetting
+from api.command_line.failures import WrongSetting
+from api.command_line.terminal import say
 from api.settings import Loaded, SettingsError, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,8 +41,14 @@ def server_flags(command: F) -> F:
 
 
 def settings_from(flags: dict[str, Any]) -> Loaded:
-    """Return the settings that environment, file and flags make; a wrong one ends the command with code 2."""
+    """Return the settings that environment, file and flags make; a wrong one ends the command with code 2.
+
+    A variable that looks like ours and is none is named on stderr, so that nobody waits for its effect.
+    """
     try:
-        return load(os.environ, flags)
+        loaded = load(os.environ, flags)
     except SettingsError as error:
         raise WrongSetting(str(error)) from None
+    for variable in loaded.ignored:
+        say(f"Note: {variable} is not a setting and has no effect; `fitai config` lists all there are.", err=True)
+    return loaded

@@ -25,8 +25,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, cast
@@ -35,8 +36,10 @@ import click
 
 from api import logs
 from api.app import create_app, fill_catalog, secrets_of
-from api.command_line.main import Failure, WrongSetting
+from api.command_line import running
+from api.command_line.failures import Failure, WrongSetting
 from api.command_line.options import server_flags, settings_from
+from api.command_line.terminal import say
 from api.secret_key import SecretKeyError
 from api.server import HttpServer, spare_the_collector
 from api.settings import Settings
@@ -56,26 +59,29 @@ WORKER_STOP_S: Final = 60.0
 
 EXAMPLES: Final = """\b
 Examples:
-  fitai serve
-  fitai serve --host 0.0.0.0 --port 80
+  fitai serve                           on http://127.0.0.1:8080, data in fitai.db
+  fitai serve --host 0.0.0.0 --port 80  for others too
   fitai serve --database-url postgresql+asyncpg://fitai@db/fitai --redis-url redis://cache --workers 4
 """
 
 
 @click.command(epilog=EXAMPLES)
 @server_flags
-def serve(**flags: Any) -> None:
+@click.option("--end-with-input", is_flag=True, hidden=True, help="Stop once standard input ends.")
+def serve(end_with_input: bool, **flags: Any) -> None:
     """Run the server until it is stopped.
 
     The database is brought up to date first. SIGTERM or Ctrl+C lets requests in flight finish and tells live
     sockets to come back.
     """
+    if end_with_input:
+        running.end_with_input()
     settings = settings_from(flags).settings
     logs.configure(settings.log_level)
     try:
         # Made here and not in a worker, so that all have the one (and where it must be given, it is missed first).
         secrets_of(settings, system())
-        _run(_prepare(settings))
+        running.run(_prepare(settings), loop_factory=running.fast_loop, stopped="Stopped before it served.")
         listening = _bind(settings)
         url = _url(settings, listening)
         if settings.workers == 1:
@@ -113,14 +119,8 @@ async def _serve_one(settings: Settings, listening: socket.socket, ready: Callab
     await server.stop()
 
 
-def _run(work: Any) -> None:
-    """Run a coroutine on the fastest event loop there is."""
-    if sys.platform == "win32":
-        asyncio.run(work)
-        return
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=running.fast_loop) as runner:
         runner.run(work)
 
 
@@ -168,7 +168,7 @@ def _url(settings: Settings, listening: socket.socket) -> str:
 def _greet(settings: Settings, url: str) -> None:
     data = settings.sqlite_file if settings.is_sqlite else settings.shown()["database_url"]
     processes = "1 process" if settings.workers == 1 else f"{settings.workers} processes"
-    click.echo(f"FitAI is ready on {url} (data in {data}, {processes}). Stop it with Ctrl+C.")
+    say(f"FitAI is ready on {url} (data in {data}, {processes}). Stop it with Ctrl+C.")
     if settings.workers > 1 and settings.is_sqlite:
         click.echo(
             "Note: SQLite takes one write at a time, so more processes only read faster; Postgres writes in parallel."
@@ -178,8 +178,6 @@ def _greet(settings: Settings, url: str) -> None:
 def _work(settings: Settings, family: int, address: Any, ready: Any) -> None:
     """The life of one worker process. `ready` is the sending end of a pipe."""
     logs.configure(settings.log_level)
-    # Ctrl+C reaches the whole group; the watching process passes it on as SIGTERM, in order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def say() -> None:
         with contextlib.suppress(OSError):  # After a restart nobody listens any more.
@@ -217,6 +215,8 @@ class _Workers:
         self._reserved = reserved
         # A fresh interpreter each: nothing of this process (threads, signal handlers) is inherited by accident.
         self._context = multiprocessing.get_context("spawn")
+        # Begun with the first process otherwise, and it would undo the mask of `start`.
+        resource_tracker.ensure_running()
         self._running: dict[int, _Worker] = {}
         self._stop_by: float | None = None
 
@@ -236,7 +236,12 @@ class _Workers:
             target=_work,
             args=(self._settings, self._reserved.family, self._reserved.getsockname(), sending),
         )
-        process.start()
+        # Ctrl+C reaches the whole group, also while the new process still imports; it inherits that none gets through.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         sending.close()
         worker = self._running[process.sentinel] = _Worker(process, receiving)
         return worker

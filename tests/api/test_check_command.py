@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from api.command_line.check import line_of
-from api.command_line.main import fitai
+from api.command_line.commands import fitai
 from storage.database import open_database
 from sync.audit_rules import Violation
 from tests.sync.harness import World

@@ -17,7 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
+
+from api.command_line.commands import COMMANDS, fitai
 
 FITAI = [sys.executable, "-m", "api.command_line.main"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,7 +186,7 @@ def test_no_database_is_one_sentence_without_its_password(tmp_path: Path) -> Non
         (["--host", "0.0.0.0", "--rate-limits", "off"], {}, "FITAI_RATE_LIMITS"),
         ([], {"FITAI_SECRET_KEY": "changeme"}, "FITAI_SECRET_KEY"),
         ([], {"FITAI_CONFIG": "nothing.toml"}, "FITAI_CONFIG"),
-        ([], {"FITAI_DATABSE_URL": "x"}, "FITAI_DATABSE_URL"),
+        ([], {"FITAI_PROT": "9000"}, "FITAI_PROT"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence_that_names_it(
@@ -227,10 +231,32 @@ def test_db_upgrade_tells_what_is_wrong_in_one_sentence(tmp_path: Path) -> None:
     refused(run("db", "upgrade", "--database-url", nowhere, cwd=tmp_path), 1, "127.0.0.1:1")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["serve", "--help"], ["config", "-h"], ["db", "upgrade", "-h"]])
-def test_help_has_examples(tmp_path: Path, arguments: list[str]) -> None:
-    done = run(*arguments, cwd=tmp_path)
-    assert done.returncode == 0 and "Examples:" in done.stdout
+def test_a_variable_that_is_no_setting_is_named_and_stops_nothing(tmp_path: Path) -> None:
+    done = run("config", "--json", cwd=tmp_path, FITAI_SMTP_URL="smtp://mail")
+    assert done.returncode == 0 and json.loads(done.stdout)["port"]["value"] == 8080
+    assert done.stderr == (
+        "Note: FITAI_SMTP_URL is not a setting and has no effect; `fitai config` lists all there are.\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS), ["db", "upgrade"]])
+def test_help_has_examples_and_explains_every_option(arguments: list[str]) -> None:
+    done = CliRunner().invoke(fitai, [*arguments, "--help"], terminal_width=100)
+    assert done.exit_code == 0 and "Examples:" in done.output
+    command: click.Command = fitai
+    for name in arguments:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), name) or command
+    assert command.help and command.help.rstrip().endswith(".")
+    silent = [each.name for each in command.params if isinstance(each, click.Option) and not each.help]
+    assert silent == []
+
+
+def test_fitai_alone_shows_every_command_and_is_no_failure(tmp_path: Path) -> None:
+    done = run(cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = done.stdout[done.stdout.index("Commands:") : done.stdout.index("Examples:")]
+    assert [line.split()[0] for line in listed.splitlines()[1:] if line.strip()] == list(COMMANDS)
 
 
 def test_an_unknown_command_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ READY_TIMEOUT_S = 30.0
 class ServerProcess:
     """One `fitai serve` over `database_url`, on a loopback port, as a process group of its own.
 
-    `settings` are further FITAI_* variables: a secret shared with another server, a Redis.
+    It ends with this process, however this process ends. `settings` are its FITAI_* variables beside the address and
+    the database: a secret shared with another server, a Redis. Those of this process are not passed on: they describe
+    another server.
     """
 
     def __init__(self, folder: Path, database_url: str | None, settings: Mapping[str, str] | None = None) -> None:
@@ -35,13 +37,14 @@ class ServerProcess:
 
     async def start(self) -> None:
         """Start, and return when it is ready. Raises RuntimeError with what it said where it does not get there."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FITAI_")}
         # `with` ends after the child has its own handle.
         with (self._folder / "server.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "api.command_line.main", "serve"),
-                *("--port", str(self.port), "--database-url", self._database_url),
-                env={**os.environ, **self._settings},
-                stdin=asyncio.subprocess.DEVNULL,
+                *("--port", str(self.port), "--database-url", self._database_url, "--end-with-input"),
+                env=environment | self._settings,
+                stdin=asyncio.subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

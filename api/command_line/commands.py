@@ -1,0 +1,80 @@
+"""`fitai`: the one command, and where its subcommands live.
+
+Owns: the list of subcommands and what `fitai` alone shows.
+Refuses to know: what a subcommand does. Each is imported when it is called, so that `fitai --help` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import click
+
+from api.command_line.terminal import degrade
+
+# name → (module, attribute, what `fitai --help` says), in the order in which a newcomer meets them
+COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
+    "demo": ("api.command_line.demo", "demo", "See the whole product at work in one terminal."),
+    "serve": ("api.command_line.serve", "serve", "Run the server."),
+    "config": ("api.command_line.config", "config", "Show the settings in force, and where each came from."),
+    "db": ("api.command_line.db", "db", "Bring the database up to date (db upgrade)."),
+    "check": ("api.command_line.check", "check", "Look for damage in everything that is stored."),
+    "bench": ("api.command_line.bench", "bench", "Measure the server against the bare limit."),
+}
+
+EXAMPLES: Final = """\b
+Examples:
+  fitai demo                      the product explained by showing it, in some seconds
+  fitai serve                     a server on http://127.0.0.1:8080, data in fitai.db
+  fitai serve --port 9000         on another port
+  fitai config --json             what is in force, for a program
+
+Every command has --help with examples of its own.
+"""
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}.{attribute} is no command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, what) for name, (_, _, what) in COMMANDS.items()])
+
+
+@click.command(
+    cls=_Lazy,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXAMPLES,
+)
+@click.version_option(package_name="fitai", prog_name="fitai")
+@click.pass_context
+def fitai(context: click.Context) -> None:
+    """FitAI keeps training logs in sync: devices write without a network, and the server merges what they send."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def call() -> int:
+    """Run what the command line asks for, tell on stderr what stood in the way, and return the exit code."""
+    degrade()
+    try:
+        code = fitai(prog_name="fitai", standalone_mode=False)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    except click.Abort:
+        return 1
+    return code if isinstance(code, int) else 0
