@@ -42,7 +42,7 @@ from .errors import AccountError, FitaiError, InvalidWrite, NotFound, ServerRefu
 from .live import Live
 from .loop import Loop
 from .stages import clock_offset, held_upto, last_written, numbers_by_space, withdraw
-from .transport import HttpTransport
+from .transport import HttpTransport, server_address
 from .watching import Watch, Watchers
 
 __all__ = ["Client"]
@@ -109,7 +109,9 @@ class Client(SpaceHandle):
 
         Raises:
             DatabaseError: the file cannot be used.
+            InvalidServer: `server` is no address; nothing was opened.
         """
+        server = server_address(server)
         writer = ThreadPoolExecutor(1, thread_name_prefix="fitai-write")
         description = {"name": name or Path(path).stem or "device", "platform": "python", "app_version": _version()}
 
@@ -386,7 +388,11 @@ class Client(SpaceHandle):
         return await self._write_with(write)
 
     async def export(self, path: str | os.PathLike[str]) -> int:
-        """Write everything this device holds to a JSON file; works signed out and revoked. Number of records."""
+        """Write everything this device holds to a JSON file; works signed out and revoked. Number of records.
+
+        Raises:
+            ExportFailed: the place cannot be written.
+        """
         return await self.read(lambda conn: exporting.write_export(conn, Path(path)))
 
     def watch(self) -> Watch:

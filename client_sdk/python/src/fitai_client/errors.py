@@ -5,10 +5,12 @@
     ├── NotFound          no such record, space or entry is there
     ├── AccountError      the account stands in the way: sign in, or open another database
     ├── UnsentChanges     signing out or wiping would leave changes that no server has
+    ├── InvalidServer     the address is none that a server can have: correct it
     ├── Unreachable       no answer came: retry; the change, if there was one, is safe on this device
     ├── ServerRefused     the server answered with an error, told by `code` and `status`
     ├── WaitExpired       what was waited for did not happen in time
-    └── DatabaseError     the local database cannot be used
+    ├── DatabaseError     the local database cannot be used
+    └── ExportFailed      the file of an export cannot be written: the data is where it was
 
 `code` is stable and made for programs; the sentence is made for people. Neither ever holds a token, a password
 or what somebody wrote in a note.
@@ -16,12 +18,15 @@ or what somebody wrote in a note.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 __all__ = [
     "AccountError",
     "DatabaseError",
+    "ExportFailed",
     "FitaiError",
+    "InvalidServer",
     "InvalidWrite",
     "NotFound",
     "ServerRefused",
@@ -29,6 +34,10 @@ __all__ = [
     "UnsentChanges",
     "WaitExpired",
 ]
+
+
+# More wrong fields at once are no sentence any more; `details` has them all.
+_SHOWN_MAX: Final = 5
 
 
 class FitaiError(Exception):
@@ -75,6 +84,12 @@ class UnsentChanges(FitaiError):
         self.count = count
 
 
+class InvalidServer(FitaiError):
+    """What was given as a server's address is none: it must look like https://fit.example.com."""
+
+    code = "invalid_server"
+
+
 class Unreachable(FitaiError):
     """The server did not answer, or its answer could not be read."""
 
@@ -83,12 +98,16 @@ class Unreachable(FitaiError):
 
 
 class ServerRefused(FitaiError):
-    """The server answered with an error. `code` is the server's own word."""
+    """The server answered with an error. `code` is the server's own word.
+
+    details: what it said beside its sentence, for instance {"field", "code", "message"} of each field that is wrong;
+    the messages of fields are in the sentence too.
+    """
 
     code = "refused"
 
     def __init__(self, message: str, *, code: str, status: int, details: Any = None) -> None:
-        super().__init__(message, code=code)
+        super().__init__(_with_reasons(message, details), code=code)
         self.status = status
         self.details = details
         self.retryable = status in (429, 503)
@@ -105,3 +124,24 @@ class DatabaseError(FitaiError):
     """The local database cannot be opened or written. Codes: corrupt, newer_version, full, locked."""
 
     code = "corrupt"
+
+
+class ExportFailed(FitaiError):
+    """The file of an export cannot be written. Choose another place, or make room, and export again."""
+
+    code = "export_failed"
+
+
+def _with_reasons(message: str, details: Any) -> str:
+    """The server's sentence, with why each field is wrong where it says so."""
+    lines = [line for line in details if isinstance(line, dict)] if isinstance(details, Sequence) else []
+    reasons = [_reason(str(line.get("field") or ""), line["message"]) for line in lines if line.get("message")]
+    if not reasons:
+        return message
+    more = f"; and {len(reasons) - _SHOWN_MAX} more" if len(reasons) > _SHOWN_MAX else ""
+    return f"{message.rstrip('.')}: {'; '.join(reasons[:_SHOWN_MAX])}{more}."
+
+
+def _reason(field: str, message: Any) -> str:
+    text = str(message).rstrip(".")
+    return text if text.startswith(field) else f"{field}: {text}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .core.inbox import read_inbox
+from .errors import ExportFailed
 
 __all__ = ["write_export"]
 
@@ -16,6 +18,9 @@ def write_export(conn: sqlite3.Connection, path: Path) -> int:
     """Write every record with its conflicts, the changes no server has yet, and the inbox. Number of records.
 
     The file is written beside its place and moved there whole, and is the same for the same data, byte for byte.
+
+    Raises:
+        ExportFailed: the place cannot be written; what was there before is untouched.
     """
     conn.execute("BEGIN")
     try:
@@ -46,10 +51,20 @@ def write_export(conn: sqlite3.Connection, path: Path) -> int:
         ]
     finally:
         conn.execute("COMMIT")
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    partial.replace(path)
+    _write_whole(path, json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
     return number
+
+
+def _write_whole(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        why = error.strerror or type(error).__name__
+        raise ExportFailed(f"The export cannot be written to {path}: {why}; choose another place.") from error
 
 
 def _rows(conn: sqlite3.Connection, no: int) -> list[Any]:

@@ -10,13 +10,14 @@ import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from .core.requests import Answer, Request
-from .errors import Unreachable
+from .errors import InvalidServer, Unreachable
 
-__all__ = ["HttpTransport", "LiveConnection"]
+__all__ = ["HttpTransport", "LiveConnection", "server_address"]
 
 PROTOCOL = 1
 # A page of 1 MiB at 50 KiB/s, with a server that thinks for a while first.
@@ -24,6 +25,24 @@ REQUEST_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10.0
 # A delta carries at most 1 MiB of records, and its envelope.
 FRAME_BYTES_MAX = 4 * 1024 * 1024
+
+
+def server_address(server: str) -> str:
+    """Return the base address of a server as it is used: without a slash at its end.
+
+    Raises:
+        InvalidServer: it has no scheme, another one than http, no host, or parts that a base address cannot have.
+    """
+    try:
+        parts = urlsplit(server)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(c in "?#@" or c.isspace() or not c.isprintable() for c in server):
+        # What stands before an @ may be a password.
+        shown = "What was given as the server's address" if "@" in server else repr(server)
+        raise InvalidServer(f"{shown} is no address of a server: it begins with http:// or https://, and names a host.")
+    return server.rstrip("/")
 
 
 class LiveConnection:
@@ -65,7 +84,8 @@ class HttpTransport:
     """One server, by its base address. Open it in a running loop, and close it."""
 
     def __init__(self, server: str) -> None:
-        self.server = server.rstrip("/")
+        """Raises InvalidServer where `server` is no address."""
+        self.server = server_address(server)
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         self._session = aiohttp.ClientSession(timeout=timeout)
 
