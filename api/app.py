@@ -30,6 +30,7 @@ from api.middleware import (
     share,
     track,
 )
+from api.operations import front_page
 from api.operations import routes as operation_routes
 from api.operations.housekeeping import start_housekeeping
 from api.rate_limits import Limiter, MemoryLimiter, NoLimiter, RedisLimiter
@@ -125,6 +126,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app[BUS] = bus
         app[ENGINE] = engine
         app.on_response_prepare.append(dress)
+        app.add_routes(front_page.routes())
         app.add_routes(operation_routes.routes(database, bus))
         app.add_routes(account_routes.routes(accounts, settings.trusted_networks()))
         app.add_routes(sync_routes.routes(engine))

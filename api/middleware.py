@@ -7,7 +7,7 @@ Refuses to know: how a token is verified (api/accounts/authenticator.py), and wh
 
 Invariants
     M1  A route under /api answers 401 without a valid access token, unless PUBLIC names it.
-    M2  No answer names a product or a version.
+    M2  No answer names a product or a version, but for our own, and only where `/` is asked for them.
     M3  A token counts only in the Authorization header. In a query string it would be in every log on the way.
     M4  No origin may read an answer, unless the operator named it; none at all by default.
 """
