@@ -18,7 +18,7 @@ from api.command_line.failures import Failure
 from api.command_line.options import database_flags, settings_from
 from api.command_line.running import run
 from api.command_line.terminal import console
-from storage.database import open_database
+from storage.database import masked, open_database
 from storage.errors import StorageError
 from sync.audit import Audit, Tally
 from sync.audit_rules import Violation
@@ -101,6 +101,7 @@ async def _in_words(url: str) -> Tally:
         audit.found = lambda v: terminal.print(line_of(v), markup=False, highlight=False, soft_wrap=True)
         tally = await audit.run()
     terminal.print(_summary(tally))
+    terminal.print(_verdict(masked(url), tally), markup=False, highlight=False, soft_wrap=True)
     return tally
 
 
@@ -119,6 +120,13 @@ def line_of(violation: Violation) -> str:
     text = f"{', '.join(where) or 'the database'}: {violation.rule}: {violation.what}; to do: {violation.remedy}"
     # What a damaged row says may hold anything.
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def _verdict(database: str, tally: Tally) -> str:
+    if not tally.violations:
+        return f"All is well in {database}."
+    faults = "1 fault" if tally.violations == 1 else f"{tally.violations:,} faults"
+    return f"{faults} in {database}: each line above says what to do."
 
 
 def _summary(tally: Tally) -> Table:

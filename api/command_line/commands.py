@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from api.command_line.terminal import degrade
+from api.spelling import nearest
 
 # name → (module, attribute, what `fitai --help` says), in the order in which a newcomer meets them
 COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
@@ -47,6 +48,16 @@ class _Lazy(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{attribute} is no command")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if meant := nearest(args[0], COMMANDS):
+                raise click.UsageError(f"{error.message} Did you mean {meant!r}?", ctx) from None
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

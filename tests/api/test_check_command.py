@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from api.command_line.check import line_of
 from api.command_line.commands import fitai
-from storage.database import open_database
+from storage.database import masked, open_database
 from sync.audit_rules import Violation
 from tests.sync.harness import World
 
@@ -42,6 +42,7 @@ def test_a_clean_database_ends_with_0_and_a_summary(database_url: str) -> None:
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["records", "3"] in lines
     assert ["violations", "0"] in lines
+    assert result.stdout.splitlines()[-1] == f"All is well in {masked(database_url)}."
 
 
 def test_violations_end_with_1_each_in_one_line_with_what_to_do(database_url: str) -> None:
@@ -50,6 +51,7 @@ def test_violations_end_with_1_each_in_one_line_with_what_to_do(database_url: st
     assert result.exit_code == 1
     told = [line for line in result.stdout.splitlines() if "to do: " in line]
     assert len(told) == 2
+    assert result.stdout.splitlines()[-1] == f"2 faults in {masked(database_url)}: each line above says what to do."
     assert "status_differs" in told[0]
     assert "counter_differs: it says records = 9, and has 3; to do: set the counter" in told[1]
 

@@ -259,9 +259,11 @@ def test_fitai_alone_shows_every_command_and_is_no_failure(tmp_path: Path) -> No
     assert [line.split()[0] for line in listed.splitlines()[1:] if line.strip()] == list(COMMANDS)
 
 
-def test_an_unknown_command_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_command_is_refused_with_what_was_meant(tmp_path: Path) -> None:
+    done = run("nonsense", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.endswith("No such command 'nonsense'.\n")
     done = run("sreve", cwd=tmp_path)
-    assert done.returncode == 2 and "sreve" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and done.stderr.endswith("No such command 'sreve'. Did you mean 'serve'?\n")
 
 
 def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:

@@ -64,6 +64,25 @@ def test_a_file_that_is_no_training_log_stops_it_in_one_sentence(tmp_path: Path)
     assert done.stderr.startswith("fitai: The demo stopped: ")
 
 
+def test_a_database_that_cannot_be_used_or_is_not_empty_is_one_sentence(tmp_path: Path) -> None:
+    nowhere = demo("--database-url", "postgresql+asyncpg://fitai@127.0.0.1:1/fitai")
+    assert nowhere.returncode == 1
+    assert nowhere.stderr.startswith("fitai: The demo stopped: The server did not start: The database postgresql")
+    assert nowhere.stderr.count("\n") == 1
+    url = f"sqlite+aiosqlite:///{tmp_path}/demo.db"
+    assert demo("--database-url", url).returncode == 0
+    again = demo("--database-url", url)
+    assert (again.returncode, again.stderr) == (
+        1, "fitai: The demo stopped: its database is not empty; give it an empty one.\n"
+    )  # fmt: skip
+
+
+def test_the_settings_of_another_server_are_not_the_demos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FITAI_HOST", "192.0.2.1")
+    monkeypatch.setenv("FITAI_WORKERS", "4")
+    assert demo().returncode == 0
+
+
 def test_a_log_that_is_too_short_for_the_story_and_a_zone_that_is_none_are_one_sentence(tmp_path: Path) -> None:
     header = LONG_LOG.read_text(encoding="utf-8").splitlines()[0]
     short = tmp_path / "short.csv"

@@ -53,9 +53,13 @@ class ServerProcess:
             end = asyncio.get_running_loop().time() + READY_TIMEOUT_S
             while not await self._is_ready(session):
                 if self._process.returncode is not None or asyncio.get_running_loop().time() > end:
-                    said = (self._folder / "server.log").read_text(encoding="utf-8", errors="replace")[-2_000:]
-                    raise RuntimeError(f"The server did not start: {said.strip() or 'it said nothing'}")
+                    raise RuntimeError(f"The server did not start: {self._last_words()}")
                 await asyncio.sleep(0.02)
+
+    def _last_words(self) -> str:
+        """The last line of its log, which is the reason, as every command has it."""
+        said = (self._folder / "server.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return said[-1].removeprefix("fitai: ") if said else "it said nothing"
 
     async def _is_ready(self, session: aiohttp.ClientSession) -> bool:
         try:
