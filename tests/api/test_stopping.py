@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.test_command_line import FITAI, environ
+from tests.api.test_command_line import FITAI, environ, served
 from tests.api.test_workers import wait_for
 from tests.services.test_services import gone
 
@@ -54,6 +54,29 @@ def test_ctrl_c_while_something_is_imported_ends_the_command_without_a_word(
         timeout=60,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+# In a worker: Ctrl+C at the terminal, which reaches it too, while it still imports.
+IN_A_WORKER = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "aiohttp":
+            os.kill(os.getpid(), signal.SIGINT)
+
+if any("spawn_main" in word for word in sys.orig_argv):
+    sys.meta_path.insert(0, Interrupt())
+"""
+
+
+def test_ctrl_c_reaches_no_worker_that_is_still_starting(tmp_path: Path, redis_url: str) -> None:
+    (tmp_path / "sitecustomize.py").write_text(IN_A_WORKER)
+    path = os.pathsep.join([str(tmp_path), environ()["PYTHONPATH"]])
+    with served("--workers", "2", "--redis-url", redis_url, cwd=tmp_path, PYTHONPATH=path) as server:
+        server.url()
+        assert server.stop() == 0
+        assert "Traceback" not in server.log
 
 
 def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:

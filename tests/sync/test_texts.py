@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import os
 import random
 
 import msgspec
@@ -35,6 +36,14 @@ async def test_a_text_is_read_in_the_child_and_rewritten_there() -> None:
         assert await texts_of(reader, pycrdt.merge_updates(before, update)) == ["after"]
     finally:
         await reader.close()
+
+
+async def test_the_child_is_out_of_reach_of_a_ctrl_c_at_the_terminal() -> None:
+    reader = ProcessTextReader()
+    await reader.read([document("one")])
+    assert reader._child is not None
+    assert os.getpgid(reader._child.pid) != os.getpgid(0)
+    await reader.close()
 
 
 async def test_a_reading_that_never_ends_is_killed_and_the_next_one_works() -> None:
