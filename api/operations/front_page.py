@@ -86,9 +86,9 @@ _STYLE: Final = """
 @media(prefers-color-scheme:dark){:root{--back:#141312;--card:#1d1c1a;--text:#eceae6;--dim:#9a958d;--line:#312f2b;
 --mark:#fb923c}}
 *{box-sizing:border-box;margin:0}
-body{min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--back);color:var(--text);
+body{min-height:100vh;display:grid;grid-template-columns:minmax(0,40rem);place-content:center;padding:1.5rem;
+background:var(--back);color:var(--text);
 font:1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{width:100%;max-width:40rem}
 svg{width:3rem;height:3rem;color:var(--mark);display:block;margin-bottom:.75rem}
 h1{font-size:2rem;line-height:1.2;letter-spacing:-.02em}
 h1 small{font-size:.875rem;font-weight:400;letter-spacing:0;color:var(--dim);margin-left:.5rem}
