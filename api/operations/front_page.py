@@ -25,6 +25,7 @@ LINKS: Final = {"sync": "/api/sync", "live": "/api/sync/live", "health": "/healt
 DOCS: Final = {
     "protocol": "docs/protocol.md",
     "python": "docs/sdk-python.md",
+    "importing": "docs/importing.md",
     "operations": "docs/operations.md",
 }
 
