@@ -50,10 +50,12 @@ _typed = msgspec.json.Decoder(_Typed).decode
 
 @dataclass
 class Home:
-    """A user of the server with their personal space, and the token of their session."""
+    """A user of the server with their personal space, the token of their session, and what they sign in with."""
 
     token: str
     space: str
+    email: str
+    password: str
 
 
 @dataclass
@@ -79,8 +81,9 @@ class Writer:
 class Server:
     """One server under load. Made by `connect`, closed with its block."""
 
-    def __init__(self, name: str, http: aiohttp.ClientSession) -> None:
+    def __init__(self, name: str, url: str, http: aiohttp.ClientSession) -> None:
         self.name = name
+        self.url = url
         self._http = http
 
     async def request(
@@ -113,14 +116,11 @@ class Server:
     async def home(self) -> Home:
         """Register a new user, who owns an empty personal space."""
         name = uuid.uuid4().hex
-        made = await self._json(
-            "POST",
-            "/api/users/register",
-            {"email": f"bench-{name}@example.com", "password": f"bench {name}"[:40], "name": "Bench"},
-        )
+        email, password = f"bench-{name}@example.com", f"bench {name}"[:40]
+        made = await self._json("POST", "/api/users/register", {"email": email, "password": password, "name": "Bench"})
         token: str = made["data"]["access_token"]
         spaces = msgspec.json.decode(await self.request("GET", "/api/sync/spaces", token=token))["spaces"]
-        return Home(token, next(space["id"] for space in spaces if space["kind"] == "personal"))
+        return Home(token, next(space["id"] for space in spaces if space["kind"] == "personal"), email, password)
 
     async def device(self, home: Home) -> str:
         """Register one more device of a user; its id."""
@@ -191,4 +191,4 @@ async def connect(name: str, url: str) -> AsyncIterator[Server]:
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_S, sock_read=TIMEOUT_S)
     async with aiohttp.ClientSession(url.rstrip("/"), connector=connector, timeout=timeout) as http:
-        yield Server(name, http)
+        yield Server(name, url, http)

@@ -19,6 +19,10 @@ import msgspec
 
 # A training session's exercises; the sets of a batch are spread over them.
 EXERCISES_A_WORKOUT: Final = 10
+# A workout of ordinary size, where whole histories are made of them.
+EXERCISES_A_TRAINING: Final = 5
+SETS_AN_EXERCISE: Final = 4
+RECORDS_A_TRAINING: Final = 1 + EXERCISES_A_TRAINING * (1 + SETS_AN_EXERCISE)
 # Any exercise will do: a set names a place in a workout, and the place names an exercise.
 _EXERCISE: Final = "eb5ed8a7-5a9b-5d5c-9a61-0f9f7b4a2a10"
 
@@ -45,9 +49,24 @@ class Log:
 
     def workout(self) -> bytes:
         """A batch that opens a workout with its exercises; the sets of later batches lie below them."""
+        return self._batch(self._opened(EXERCISES_A_WORKOUT))
+
+    def training(self, workouts: int) -> bytes:
+        """A batch of whole workouts, each with its exercises and their sets, RECORDS_A_TRAINING records in all."""
+        changes: list[dict[str, Any]] = []
+        for _ in range(workouts):
+            changes += self._opened(EXERCISES_A_TRAINING)
+            changes += [
+                self._put("sets", uuid7(), _set(place, number))
+                for place in self.places
+                for number in range(SETS_AN_EXERCISE)
+            ]
+        return self._batch(changes)
+
+    def _opened(self, exercises: int) -> list[dict[str, Any]]:
         workout = uuid7()
-        self.places = [uuid7() for _ in range(EXERCISES_A_WORKOUT)]
-        changes = [
+        self.places = [uuid7() for _ in range(exercises)]
+        return [
             self._put("workouts", workout, {"title": "Push day", "status": "active", "timezone": "Europe/Berlin"}),
             *(
                 self._put(
@@ -58,7 +77,6 @@ class Log:
                 for number, place in enumerate(self.places)
             ),
         ]
-        return self._batch(changes)
 
     def sets(self, count: int) -> bytes:
         """A batch of `count` new sets below the places of the last workout."""

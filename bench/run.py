@@ -14,7 +14,7 @@ from typing import Any
 from bench.client import BenchError, connect
 from bench.report import Result
 from bench.servers import Database, started
-from bench.workloads import WORKLOADS, Figures, Sizes, Target, sizes_shown
+from bench.workloads import USUAL, WORKLOADS, Figures, Sizes, Target, sizes_shown
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Options:
     medians.
     """
 
-    workloads: Sequence[str] = tuple(WORKLOADS)
+    workloads: Sequence[str] = USUAL
     database: Database = "sqlite"
     database_url: str | None = None
     folder: Path | None = None
@@ -74,7 +74,7 @@ async def _workload(
     rounds = 1 if kind.once else options.rounds
     for number in range(1, rounds + 1):
         for key, target in (("bare", bare), ("fitai", fitai)):
-            if target is not None:
+            if target is not None and not (kind.alone and key == "bare"):
                 progress(f"{name} {kind.title}, round {number} of {rounds}: {target.server.name}")
                 measured[key].append(await kind.run(target, options.sizes))
     return Result(name, measured["fitai"], measured["bare"], options.judged)

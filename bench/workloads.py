@@ -11,12 +11,16 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from bench.client import BenchError, Home, Server, Writer
+from bench.device import run_step
+from bench.load import RECORDS_A_TRAINING
 from bench.processes import cpu_s, settled_bytes
 
 # A user may have 64 live devices; one is left for whoever looks on.
@@ -36,6 +40,8 @@ class Sizes:
     readers: int = 5
     sockets: int = 1_000
     idle_s: float = 5.0
+    device_records: int = 60_000
+    start_records: int = 100_000
 
     def scaled(self, factor: float) -> Sizes:
         """The same shape, smaller or larger; a batch stays a batch, except in the tiniest runs."""
@@ -53,6 +59,8 @@ class Sizes:
             readers=self.readers,
             sockets=scale(self.sockets, 10),
             idle_s=self.idle_s * min(1.0, factor),
+            device_records=scale(self.device_records, 1_000),
+            start_records=scale(self.start_records, 2_000),
         )
 
 
@@ -165,6 +173,42 @@ async def idle(target: Target, sizes: Sizes) -> Figures:
     }
 
 
+async def device(target: Target, sizes: Sizes) -> Figures:
+    """The SDK on a device: a first sync beside reads, single writes, and the start with a full database."""
+    server = target.server
+    writer = await server.writer()
+    with tempfile.TemporaryDirectory(prefix="fitai-bench-device-") as folder:
+
+        async def step(name: str) -> Figures:
+            records, home = writer.log.n, writer.home
+            try:
+                return await asyncio.to_thread(
+                    run_step,
+                    name,
+                    server=server.url,
+                    email=home.email,
+                    password=home.password,
+                    records=records,
+                    folder=Path(folder),
+                )
+            except RuntimeError as error:
+                raise BenchError(str(error)) from None
+
+        await _train(writer, sizes.device_records)
+        figures = await step("bootstrap")
+        figures |= await step("write")
+        await _train(writer, sizes.start_records)
+        await step("bootstrap")
+        return figures | await step("start")
+
+
+async def _train(writer: Writer, records: int) -> None:
+    """Push whole workouts until the space holds so many records."""
+    while (missing := records - writer.log.n) > 0:
+        workouts = max(1, min(1_000, missing) // RECORDS_A_TRAINING)
+        await writer.push(writer.log.training(workouts), writer.log.n)
+
+
 async def _seats(server: Server, count: int) -> list[tuple[Home, str]]:
     seats: list[tuple[Home, str]] = []
     while len(seats) < count:
@@ -219,13 +263,15 @@ Workload = Callable[[Target, Sizes], Awaitable[Figures]]
 class Kind:
     """A workload with what is compared, by figure.
 
-    once: a second round on the same server would measure something else.
+    once: a second round on the same server would measure something else. alone: it has no bare limit; its figures are
+    judged by themselves.
     """
 
     title: str
     run: Workload
     compared: dict[str, Comparison]
     once: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -273,7 +319,24 @@ WORKLOADS: Final[dict[str, Kind]] = {
             "cpu_us_per_record": Comparison("server CPU µs a record", higher=False),
         },
     ),
+    "device": Kind(
+        "the SDK",
+        device,
+        {
+            "first_screen_s": Comparison("first screen s", higher=False, limit=0.3),
+            "applied_s": Comparison("all records s", higher=False, limit=5.0),
+            "slowest_read_ms": Comparison("slowest read meanwhile ms", higher=False, limit=50.0),
+            "memory_mib": Comparison("memory MiB", higher=False, limit=150.0),
+            "writes_s": Comparison("1,000 single writes s", higher=False, limit=1.0),
+            "start_s": Comparison("start when full s", higher=False, limit=0.2),
+        },
+        alone=True,
+    ),
 }
+
+
+# What is done where nobody names anything: what compares two servers.
+USUAL: Final = tuple(sorted(name for name, kind in WORKLOADS.items() if not kind.alone))
 
 
 def sizes_shown(sizes: Sizes) -> dict[str, Any]:

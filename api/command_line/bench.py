@@ -18,7 +18,7 @@ from api.command_line.terminal import console, say
 from bench.client import BenchError
 from bench.report import as_json, table
 from bench.run import Options, run
-from bench.workloads import WORKLOADS, Sizes
+from bench.workloads import USUAL, WORKLOADS, Sizes
 
 EXAMPLES = """\b
 Examples:
@@ -26,18 +26,20 @@ Examples:
   fitai bench --database postgres --workload W1         pushes, on a Postgres of its own
   fitai bench --scale 0.1 --rounds 1 --json bench.json  a quick look, and a file for a program
   fitai bench --url http://127.0.0.1:8080 --workload W1 against a server that runs already
+  fitai bench device                                    the SDK on a device, by itself
 """
 
 
 _KNOWN: Final = ", ".join(f"{name} ({WORKLOADS[name].title})" for name in sorted(WORKLOADS))
+_BY_ANY_CASE: Final = {name.casefold(): name for name in WORKLOADS}
 
 
-def _names(_: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
-    names = tuple(name.strip().upper() for name in value.split(","))
-    for name in names:
-        if name not in WORKLOADS:
+def _names(_: click.Context, parameter: click.Parameter, value: str | tuple[str, ...]) -> tuple[str, ...]:
+    given = value.split(",") if isinstance(value, str) else value
+    for name in given:
+        if name.strip().casefold() not in _BY_ANY_CASE:
             raise click.BadParameter(f"there is no workload {name!r} yet; there are {_KNOWN}.", param=parameter)
-    return names
+    return tuple(_BY_ANY_CASE[name.strip().casefold()] for name in given)
 
 
 def _writable(_: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
@@ -48,10 +50,11 @@ def _writable(_: click.Context, parameter: click.Parameter, value: Path | None) 
 
 
 @click.command(epilog=EXAMPLES)
+@click.argument("named", metavar="[WORKLOAD]...", nargs=-1, callback=_names)
 @click.option(
     "--workload",
     "workloads",
-    default=",".join(sorted(WORKLOADS)),
+    default=",".join(USUAL),
     show_default=True,
     callback=_names,
     help=f"Which, separated by commas: {_KNOWN}.",
@@ -89,6 +92,7 @@ def _writable(_: click.Context, parameter: click.Parameter, value: Path | None) 
     help="Write every figure here.",
 )
 def bench(
+    named: tuple[str, ...],
     workloads: tuple[str, ...],
     database: Literal["sqlite", "postgres"],
     database_url: str | None,
@@ -109,7 +113,7 @@ def bench(
     if bare_url is not None and url is None:
         raise click.UsageError("--bare-url goes with --url.")
     options = Options(
-        workloads=workloads,
+        workloads=named or workloads,
         database=database,
         database_url=database_url,
         folder=folder,

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from api.command_line.bench import bench
 from bench.bare import Bare, open_store
 from bench.client import BenchError, Server, connect
+from bench.device import run_step
 from bench.load import Log
 from bench.report import Line, median
 from bench.run import Options
@@ -55,6 +56,23 @@ def test_every_workload_runs_on_both_servers_and_counts_what_it_was_asked_for(tm
     assert "too small to judge" in shown.output and "missed" not in shown.output
     # Nothing is left behind.
     assert list(tmp_path.iterdir()) == [report]
+
+
+def test_the_device_workload_holds_every_record_and_is_judged_without_a_bare_limit(tmp_path: Path) -> None:
+    report = tmp_path / "bench.json"
+
+    run("device", "--scale", "0.02", "--rounds", "1", "--folder", str(tmp_path), "--json", str(report))
+
+    told = json.loads(report.read_text())["workloads"]["device"]
+    assert told["bare"] is None
+    assert set(told["fitai"]) == set(WORKLOADS["device"].compared)
+    assert all(figure is not None for figure in told["fitai"].values())
+
+
+def test_a_device_that_lacks_a_record_ends_the_run(tmp_path: Path) -> None:
+    (tmp_path / "phone.db").touch()
+    with pytest.raises(RuntimeError, match="opened without its records"):
+        run_step("start", server="http://127.0.0.1:1", email="a@b.c", password="x", records=1, folder=tmp_path)
 
 
 @pytest.fixture
@@ -119,7 +137,7 @@ async def test_a_loss_ends_the_run(bare: Server) -> None:
                 yield count - 1
 
     with pytest.raises(BenchError, match="acknowledged"):
-        await push(Target(Forgetful(bare.name, bare._http)), Sizes(devices=1, batches=1, batch=5))
+        await push(Target(Forgetful(bare.name, bare.url, bare._http)), Sizes(devices=1, batches=1, batch=5))
 
 
 async def test_a_refusal_ends_the_run_with_what_the_server_said(bare: Server) -> None:
