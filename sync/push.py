@@ -136,7 +136,7 @@ class Writer:
         before, answer = await self._retrying(lambda: self._push_once(caller, space, request, opened_at))
         await self._announce(space, before, answer.space.head)
         if request.seen:
-            await self._announce_seen(caller, space, request)
+            await self._announce_seen(caller, answer.space, request)
         return answer
 
     async def _retrying(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
@@ -353,8 +353,10 @@ class Writer:
         if head > before:
             await self.bus.publish(f"space:{space}", msgspec.json.encode({"from": before, "to": head}))
 
-    async def _announce_seen(self, caller: Caller, space: str, request: PushRequest) -> None:
-        event = {"kind": "seen", "space": space, "device": request.device, "version": request.seen}
+    async def _announce_seen(self, caller: Caller, space: SpaceRow, request: PushRequest) -> None:
+        # Cut like every claim of a device (W3): nobody is told that it has what nobody wrote.
+        seen = cut(request.seen or {}, space.version)
+        event = {"kind": "seen", "space": space.id, "device": request.device, "version": seen}
         await self.bus.publish(f"user:{caller.user}", msgspec.json.encode(event))
 
 
