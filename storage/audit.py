@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, func, select, text, tuple_
 
 from storage.database import Transaction
 from storage.prepared import Prepared
-from storage.push import Key, StoredChange, named
+from storage.push import LINE_WEIGHT_SQL, Key, StoredChange, named
 from storage.tables import records, spaces
 
 # Before the first key.
@@ -130,6 +130,7 @@ _NEXT_DEVICE = text(
 _NEWEST = text(
     "SELECT COUNT(*), MAX(arrival) FROM changes WHERE space_id = :space AND device_id = :device AND n > :above"
 )
+_LEDGER_BYTES = text(f"SELECT coalesce(sum({LINE_WEIGHT_SQL}), 0) FROM changes WHERE space_id = :space")
 _VOTERS = text(
     "SELECT v.device_id, v.seen FROM space_devices AS v "
     "WHERE v.space_id = :space AND v.device_id > :after ORDER BY v.device_id LIMIT :most"
@@ -234,6 +235,11 @@ async def count_newest(tx: Transaction, space: str, device: str, above: int) -> 
     """(how many lines of a device have a number over `above`, the largest arrival among them or 0)."""
     rows = await tx.execute(_NEWEST, {"space": space, "device": device, "above": above})
     return int(rows[0][0]), int(rows[0][1] or 0)
+
+
+async def ledger_bytes(tx: Transaction, space: str) -> int:
+    """What the ledger of a space takes of its quota."""
+    return int((await tx.execute(_LEDGER_BYTES, {"space": space}))[0][0])
 
 
 async def repeated_seqs(tx: Transaction, space: str, most: int) -> list[int]:

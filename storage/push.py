@@ -77,6 +77,16 @@ class StoredChange(NamedTuple):
     received_at: int
     user: str
 
+    @property
+    def weight(self) -> int:
+        """The bytes that a line takes of its space's quota; LINE_WEIGHT_SQL is the same."""
+        return LINE_BYTES + len(self.context) + len(self.fields or b"") + len(self.verdict or b"")
+
+
+# What the short columns of a line take, with their index: about, and the same for every line.
+LINE_BYTES = 200
+LINE_WEIGHT_SQL = f"({LINE_BYTES} + length(context) + coalesce(length(fields), 0) + coalesce(length(verdict), 0))"
+
 
 @dataclass(frozen=True, slots=True)
 class VoterRow:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select, update
 
 from storage.database import Transaction
 from storage.prepared import Prepared
-from storage.push import Key, VoterRow, named, read_below
+from storage.push import LINE_WEIGHT_SQL, Key, VoterRow, named, read_below
 from storage.tables import changes, devices, records, space_devices, spaces
 
 # A repeated push is compared with the ledger; so far back every device may always reach.
@@ -27,7 +27,7 @@ class Tombstone(NamedTuple):
 
 
 class Removed(NamedTuple):
-    """What a collection removed: rows in all, those of them that counted as records, and their bytes."""
+    """What a collection removed: rows in all, those of them that counted as records, and bytes, the ledger's too."""
 
     rows: int
     records: int
@@ -89,14 +89,14 @@ _LEAVE_HISTORY = _for_keys(
     "UPDATE changes SET collected = TRUE WHERE space_id = :space AND (collection, record_id) IN ({wanted})"
 )
 _FORGET_LINES = Prepared(
-    postgresql="""
+    postgresql=f"""
 DELETE FROM changes AS c USING unnest(CAST(:devices AS text[]), CAST(:kept_from AS bigint[])) AS k(device, n)
-WHERE c.space_id = :space AND c.device_id = k.device AND c.n <= k.n AND c.collected""",
-    sqlite="""
+WHERE c.space_id = :space AND c.device_id = k.device AND c.n <= k.n AND c.collected RETURNING {LINE_WEIGHT_SQL}""",
+    sqlite=f"""
 DELETE FROM changes WHERE (space_id, device_id, n) IN (
     SELECT c.space_id, c.device_id, c.n FROM json_each(:kept) AS k CROSS JOIN changes AS c
     WHERE c.space_id = :space AND c.device_id = k.value ->> 0 AND c.n <= k.value ->> 1 AND c.collected
-)""",
+) RETURNING {LINE_WEIGHT_SQL}""",
 )
 
 
@@ -157,11 +157,12 @@ async def remove_records(tx: Transaction, space: str, keys: Collection[Key], ver
     devices_, kept_from = list(version), [n - LEDGER_KEPT for n in version.values()]
     if tx.dialect == "sqlite":
         kept = json.encode([list(pair) for pair in zip(devices_, kept_from, strict=True)]).decode()
-        await tx.execute(_FORGET_LINES, {"space": space, "kept": kept})
+        forgotten = await tx.execute(_FORGET_LINES, {"space": space, "kept": kept})
     else:
-        await tx.execute(_FORGET_LINES, {"space": space, "devices": devices_, "kept_from": kept_from})
+        forgotten = await tx.execute(_FORGET_LINES, {"space": space, "devices": devices_, "kept_from": kept_from})
     records_ = sum(status in (0, 2) for status, _ in sizes.values())
-    return Removed(len(sizes), records_, sum(size for _, size in sizes.values()))
+    bytes_ = sum(size for _, size in sizes.values()) + sum(row[0] for row in forgotten)
+    return Removed(len(sizes), records_, bytes_)
 
 
 async def set_floor(tx: Transaction, space: str, floor: int, removed: Removed) -> None:

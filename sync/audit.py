@@ -119,7 +119,7 @@ class Audit:
             self._tell(space_id, None, Finding("seq_repeated", f"more than one served record has the seq {seq}"))
         await self._ledger(tx, space)
         await self._seen(tx, space)
-        counted = _Counted()
+        counted = _Counted(bytes=await store.ledger_bytes(tx, space_id))
         after = START
         while True:
             rows = await store.read_records(tx, space_id, after, RECORDS_PER_PAGE)

@@ -453,10 +453,12 @@ class Planner:
         if self.judged:
             version = {**version, self.device: self.judged[-1].sent.n}
         device, user, now_ms = self.device, self.user, self.now_ms
+        lines = [line(each, device=device, user=user, arrival=head, received_at=now_ms) for each in self.judged]
+        size += sum(each.weight for each in lines)
         return Plan(
             space=replace(self.space, head=head, version=version, records=records, bytes=size),
             records=rows,
-            changes=[line(each, device=device, user=user, arrival=head, received_at=now_ms) for each in self.judged],
+            changes=lines,
             rejected=[rejected(judged) for judged in self.judged if judged.rejection is not None],
             clamped=[judged.sent.n for judged in self.judged if judged.hlc != judged.sent.hlc],
         )

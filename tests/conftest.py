@@ -24,8 +24,8 @@ from tests.services.postgres import USER, Postgres, postgres, run_statement
 from tests.services.processes import NotInstalled
 from tests.services.redis import Redis, redis_server
 
-POSTGRES_PORT = "FITAI_TEST_POSTGRES_PORT"
-REDIS_PORT = "FITAI_TEST_REDIS_PORT"
+POSTGRES_PORT = "TESTS_POSTGRES_PORT"
+REDIS_PORT = "TESTS_REDIS_PORT"
 TEMPLATE = "fitai_template"
 
 settings.register_profile(

@@ -32,12 +32,13 @@ def _config(connection: Connection) -> Config:
     return config
 
 
-def _migrate(connection: Connection) -> None:
-    command.upgrade(_config(connection), "head")
+def _migrate(connection: Connection, to: str) -> None:
+    command.upgrade(_config(connection), to)
 
 
-async def upgrade(url: str) -> None:
-    """Bring the database of `url` to the newest schema; nothing to do is fine, and so is being interrupted.
+async def upgrade(url: str, *, to: str = "head") -> None:
+    """Bring the database of `url` to the newest schema, or to the step `to`; nothing to do is fine, and so is being
+    interrupted.
 
     Every step is one transaction on both databases, and several processes may call this at once: one migrates, the
     others wait for it and find it done.
@@ -46,9 +47,9 @@ async def upgrade(url: str) -> None:
     """
     try:
         if backend_of(url) == "sqlite":
-            await asyncio.to_thread(_upgrade_sqlite, url)
+            await asyncio.to_thread(_upgrade_sqlite, url, to)
         else:
-            await _upgrade_postgres(url)
+            await _upgrade_postgres(url, to)
     except (SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         original = getattr(error, "orig", None) or error
         said = (str(original).splitlines() or [type(original).__name__])[0].rstrip(".")
@@ -57,7 +58,7 @@ async def upgrade(url: str) -> None:
         ) from error
 
 
-def _upgrade_sqlite(url: str) -> None:
+def _upgrade_sqlite(url: str, to: str) -> None:
     path = Path(make_url(url).database or "")
     if path.parent.is_dir() and not path.exists():
         # Accounts live in it: it is nobody else's to read.
@@ -67,18 +68,18 @@ def _upgrade_sqlite(url: str) -> None:
         with engine.connect() as connection:
             # SQLite's tables are made and changed within transactions too, where one was begun in so many words.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            _migrate(connection)
+            _migrate(connection, to)
             connection.exec_driver_sql("COMMIT")
     finally:
         engine.dispose()
 
 
-async def _upgrade_postgres(url: str) -> None:
+async def _upgrade_postgres(url: str, to: str) -> None:
     engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"), poolclass=NullPool)
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            await connection.run_sync(_migrate)
+            await connection.run_sync(_migrate, to)
     finally:
         await engine.dispose()
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from storage.database import open_database
@@ -109,9 +109,29 @@ async def test_an_upgrade_that_was_cut_off_left_nothing_and_may_be_repeated(empt
     assert await look(empty_url, differences) == []
 
 
+async def test_what_stood_in_the_ledger_before_it_counted_is_added_to_the_quota(empty_url: str) -> None:
+    await upgrade(empty_url, to="0001")
+    await run(
+        empty_url,
+        "INSERT INTO spaces (id, kind, name, head, version, life, lives, timeline, floor, records, bytes,"
+        " server_device, server_hlc, created_at)"
+        " VALUES ('s', 'personal', '', 2, '{}', 'l', '[]', 't', 0, 1, 70, 'd', '0', 0)",
+    )
+    for n, fields, verdict in ((1, "'12345'", "NULL"), (2, "NULL", "'123'")):
+        await run(
+            empty_url,
+            "INSERT INTO changes (space_id, device_id, n, arrival, op, hlc, context, fields, verdict, received_at,"
+            f" user_id) VALUES ('s', 'd', {n}, 1, 'put', '0', '12', {fields}, {verdict}, 0, 'u')",
+        )
+    await upgrade(empty_url)
+    found = await look(empty_url, lambda connection: connection.execute(text("SELECT bytes FROM spaces")).scalar())
+    assert found == 70 + (200 + 2 + 5) + (200 + 2 + 3)
+
+
 async def run(url: str, statement: str) -> None:
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.partition(":///")[2])) as connection:
             connection.execute(statement)
+            connection.commit()
     else:
         await run_statement(url, statement)

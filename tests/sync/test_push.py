@@ -9,6 +9,7 @@ import pytest
 
 from conflict import clock
 from storage import tables
+from storage.push import LINE_BYTES
 from sync.errors import (
     DeviceForked,
     DeviceRevoked,
@@ -367,6 +368,19 @@ async def test_a_full_space_refuses_puts_and_lets_deletes_through(database: Any)
     answer = await phone.push(phone.delete("workouts", ids[0]))
     assert answer.space.records == 1
     await world.close()
+
+
+async def test_every_change_takes_room_for_its_line_in_the_ledger(world: World) -> None:
+    phone = await world.device()
+    id = world.uuid()
+    sizes = []
+    for _ in range(3):
+        # The same fields again and again: the record stays as large as it is, and its history grows.
+        answer = await phone.push(phone.put("workouts", id, title="x"))
+        sizes.append(answer.space.bytes)
+    assert sizes[1] - sizes[0] > LINE_BYTES and sizes[2] - sizes[1] == sizes[1] - sizes[0]
+    refused = await phone.push(phone.put("workouts", id, no_such_field="x"))
+    assert refused.rejected and refused.space.bytes > sizes[2] + LINE_BYTES
 
 
 async def test_a_change_over_its_limit_is_rejected_alone(world: World) -> None:

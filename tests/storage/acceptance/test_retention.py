@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from storage import retention
+from storage.audit import ledger_bytes
 from storage.database import Database
 from storage.devices import revoke_device
 from storage.feed import read_history, read_ids
@@ -126,9 +127,14 @@ async def test_what_went_leaves_the_histories_at_once_and_the_ledger_no_earlier_
 async def test_lines_that_no_push_may_reach_back_to_go(home: Database) -> None:
     kept = retention.LEDGER_KEPT
     async with home.write() as tx:
-        await retention.remove_records(tx, "home", [WORKOUT], {"phone": kept + 1})
+        lines = await read_changes(tx, "home", "phone", 1, 9)
+        before = await ledger_bytes(tx, "home")
+        removed = await retention.remove_records(tx, "home", [WORKOUT], {"phone": kept + 1})
     async with home.read() as tx:
         assert [line.n for line in await read_changes(tx, "home", "phone", 1, 9)] == [2, 3]
+        # Their room is given back, to the byte.
+        assert before == sum(line.weight for line in lines)
+        assert before - await ledger_bytes(tx, "home") == lines[0].weight < removed.bytes
     # What was let go earlier goes with a later removal, when its time has come.
     await push(home, [record("x", 7, status=1)])
     async with home.write() as tx:
