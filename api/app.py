@@ -96,6 +96,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         texts = ProcessTextReader()
         opened.push_async_callback(texts.close)
         engine = Engine(database, bus, texts, environment)
+        opened.push_async_callback(engine.votes.flush)
         live = Live(
             bus=bus,
             feed=engine.feed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy import and_, bindparam, func, insert, select, text, update
 
 from storage.database import Transaction
 from storage.prepared import Prepared
@@ -24,6 +24,13 @@ class DeviceRow(NamedTuple):
     created_at: int
     last_seen_at: int
     revoked_at: int | None
+
+
+class Place(NamedTuple):
+    """Where a live device stands in a space. owes: it has to take a snapshot; None where it has no place yet."""
+
+    user: str
+    owes: bool | None
 
 
 _device = select(
@@ -47,6 +54,15 @@ _live = (
 )
 _seen = select(space_devices.c.device_id, space_devices.c.space_id, space_devices.c.seen).where(
     space_devices.c.user_id == bindparam("user")
+)
+_place = (
+    select(devices.c.user_id, space_devices.c.resync)
+    .select_from(devices)
+    .outerjoin(
+        space_devices,
+        and_(space_devices.c.device_id == devices.c.id, space_devices.c.space_id == bindparam("space")),
+    )
+    .where(devices.c.id == bindparam("device"), devices.c.revoked_at.is_(None))
 )
 _note_voter = text(
     """
@@ -144,6 +160,12 @@ async def seen_by_device(tx: Transaction, user: str) -> dict[str, dict[str, dict
     for device, space, vector in await tx.execute(_seen, {"user": user}):
         seen.setdefault(device, {})[space] = msgspec.json.decode(vector)
     return seen
+
+
+async def find_place(tx: Transaction, space: str, device: str) -> Place | None:
+    """A device's place in a space; None for a device that is unknown or was revoked."""
+    rows = await tx.execute(_place, {"space": space, "device": device})
+    return Place(rows[0][0], None if rows[0][1] is None else bool(rows[0][1])) if rows else None
 
 
 async def note_voter(tx: Transaction, *, space: str, device: str, user: str, now_ms: int, snapshot: bool) -> None:

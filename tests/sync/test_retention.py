@@ -58,6 +58,7 @@ async def test_it_goes_with_everything_below_when_every_voter_knows_it(world: Wo
 async def test_a_device_that_was_there_by_a_pull_alone_has_a_vote(world: World, retention: Retention) -> None:
     phone, laptop = await world.device(), await world.device()
     await world.engine.votes.note(laptop.caller, world.space)
+    await world.engine.votes.flush()
     await deleted_workout(world, phone)
     world.clock.ms += 31 * DAY_MS
     assert await retention.run() == 0

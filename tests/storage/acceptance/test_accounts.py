@@ -9,7 +9,7 @@ import pytest
 from storage import accounts, devices, sessions
 from storage.database import Database
 from storage.errors import Duplicate
-from tests.storage.world import NOW, add_device, add_home, add_user, opened, push, voter
+from tests.storage.world import NOW, add_device, add_home, add_space, add_user, opened, push, voter
 
 
 async def add_session(database: Database, session: str, user: str = "ann", *, token: str | None = None) -> None:
@@ -250,3 +250,17 @@ async def test_a_vote_is_noted_once_and_a_snapshot_pays_its_debt(database: Datab
     found = await opened(database, device="watch")
     assert found is not None
     assert found.voter == voter("watch")
+
+
+async def test_a_devices_place_in_a_space_is_told_with_its_owner_and_its_debt(database: Database) -> None:
+    await add_home(database)
+    await add_space(database, "gym", "ann", kind="shared")
+    await push(database, vote=voter(resync=True))
+    async with database.write() as tx:
+        assert await devices.find_place(tx, "home", "phone") == ("ann", True)
+        assert await devices.find_place(tx, "gym", "phone") == ("ann", None)
+        assert await devices.find_place(tx, "home", "nobody's") is None
+        await devices.note_voter(tx, space="home", device="phone", user="ann", now_ms=NOW, snapshot=True)
+        assert await devices.find_place(tx, "home", "phone") == ("ann", False)
+        await devices.revoke_device(tx, "ann", "phone", NOW)
+        assert await devices.find_place(tx, "home", "phone") is None
