@@ -33,6 +33,14 @@ class Place(NamedTuple):
     owes: bool | None
 
 
+class Counted(NamedTuple):
+    """A user's live devices; and those that are new since some time, revoked ones too, with when the first came."""
+
+    live: int
+    new: int
+    first_new_at: int | None
+
+
 _device = select(
     devices.c.id,
     devices.c.user_id,
@@ -47,11 +55,11 @@ _device = select(
 _by_id = _device.where(devices.c.id == bindparam("device"))
 _by_key = _device.where(devices.c.user_id == bindparam("user"), devices.c.key == bindparam("installation"))
 _of_user = _device.where(devices.c.user_id == bindparam("user")).order_by(devices.c.created_at, devices.c.id)
-_live = (
-    select(func.count())
-    .select_from(devices)
-    .where(devices.c.user_id == bindparam("user"), devices.c.revoked_at.is_(None))
-)
+_room = select(
+    func.count().filter(devices.c.revoked_at.is_(None)),
+    func.count().filter(devices.c.created_at > bindparam("since")),
+    func.min(devices.c.created_at).filter(devices.c.created_at > bindparam("since")),
+).where(devices.c.user_id == bindparam("user"))
 _seen = select(space_devices.c.device_id, space_devices.c.space_id, space_devices.c.seen).where(
     space_devices.c.user_id == bindparam("user")
 )
@@ -108,9 +116,9 @@ async def list_devices(tx: Transaction, user: str) -> list[DeviceRow]:
     return [DeviceRow(*row) for row in await tx.execute(_of_user, {"user": user})]
 
 
-async def count_live_devices(tx: Transaction, user: str) -> int:
-    """How many devices of a user are not revoked."""
-    return int((await tx.execute(_live, {"user": user}))[0][0])
+async def count_devices(tx: Transaction, user: str, since_ms: int) -> Counted:
+    """How many devices a user has, and how many were new after `since_ms`: one statement, revoked ones unread."""
+    return Counted(*(await tx.execute(_room, {"user": user, "since": since_ms}))[0])
 
 
 async def add_device(tx: Transaction, device: DeviceRow) -> None:

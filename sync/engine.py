@@ -46,6 +46,8 @@ class Engine:
     texts: TextReader
     environment: Environment
     limits: Limits = LIMITS
+    # New devices of one account; None: as many as they like.
+    devices_per_day: int | None = None
     writer: Writer = field(init=False)
     feed: Feed = field(init=False)
     history: History = field(init=False)
@@ -60,7 +62,8 @@ class Engine:
         object.__setattr__(self, "feed", Feed(self.database, self.limits))
         object.__setattr__(self, "history", History(self.database, writer, self.texts))
         object.__setattr__(self, "votes", Votes(self.database, self.environment))
-        object.__setattr__(self, "devices", Devices(self.database, self.bus, self.environment, self.limits))
+        devices = Devices(self.database, self.bus, self.environment, self.limits, self.devices_per_day)
+        object.__setattr__(self, "devices", devices)
         object.__setattr__(self, "spaces", Spaces(self.database, self.bus, self.environment))
 
     def describe(self, server_time: str) -> dict[str, Any]:

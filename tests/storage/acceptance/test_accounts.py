@@ -59,13 +59,13 @@ async def test_what_is_counted_of_a_locked_user_stays_as_it_was_counted(database
     async def register(number: int) -> None:
         async with database.write() as tx:
             assert await accounts.lock_user(tx, "ann") is not None
-            if await devices.count_live_devices(tx, "ann") < most:
+            if (await devices.count_devices(tx, "ann", NOW)).live < most:
                 row = devices.DeviceRow(f"d{number}", "ann", f"k{number}", "Phone", "test", "1", NOW, NOW, None)
                 await devices.add_device(tx, row)
 
     await asyncio.gather(*(register(number) for number in range(12)))
     async with database.write() as tx:
-        assert await devices.count_live_devices(tx, "ann") == most
+        assert (await devices.count_devices(tx, "ann", NOW)).live == most
         assert await accounts.lock_user(tx, "nobody") is None
 
 
@@ -197,7 +197,9 @@ async def test_a_revoked_device_is_listed_and_counted_no_more(database: Database
         await devices.revoke_device(tx, "ann", "phone", NOW)
         await devices.revoke_device(tx, "ann", "phone", NOW + 9)
         assert await devices.owner_of(tx, "phone") is None
-        assert await devices.count_live_devices(tx, "ann") == 1
+        assert await devices.count_devices(tx, "ann", NOW) == (1, 0, None)
+        # New within a while counts whatever became of it.
+        assert await devices.count_devices(tx, "ann", NOW - 1) == (1, 2, NOW)
         listed = await devices.list_devices(tx, "ann")
         assert [(each.id, each.revoked_at) for each in listed] == [("phone", NOW), ("watch", None)]
     found = await opened(database)
