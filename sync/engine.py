@@ -13,7 +13,6 @@ or a simulator builds the same engine over its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +27,7 @@ from sync.feed import Feed
 from sync.history import History
 from sync.limits import LIMITS, MIN_PROTOCOL, PROTOCOL, Limits
 from sync.messages import PushRequest
-from sync.planner import Plan
-from sync.push import Answer, ServerWrite, Writer
+from sync.push import Answer, Writer
 from sync.spaces import Spaces
 from sync.texts import TextReader
 from sync.votes import Votes
@@ -82,10 +80,6 @@ class Engine:
         """Apply one batch; see `Writer.push`. A session that pushes for a device is bound to it."""
         await self.devices.note(caller, request.device)
         return await self.writer.push(caller, space, request)
-
-    async def write_as_server(self, space: str, writes: Sequence[ServerWrite], *, user: str | None = None) -> Plan:
-        """Write records as the server's own device; see `Writer.write_as_server`."""
-        return await self.writer.write_as_server(space, writes, user=user)
 
     async def digest(self, caller: Caller, space: str, bucket: str | None) -> dict[str, Any]:
         """The digest of what a space shows; see `sync.digest`."""

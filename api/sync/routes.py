@@ -134,10 +134,10 @@ def routes(engine: Engine, throttle: Throttle) -> list[web.RouteDef]:
     async def restore(request: web.Request) -> web.Response:
         caller = sync_caller(request)
         wish: _Restore = await _body(request, engine, _Restore)
-        await engine.history.restore(
+        left_out = await engine.history.restore(
             caller, _space(request), (_name(wish.collection), _name(wish.id)), (wish.dot.device, wish.dot.n)
         )
-        return json_object({"restored": {"collection": wish.collection, "id": wish.id}})
+        return json_object({"restored": {"collection": wish.collection, "id": wish.id}, "left_out": left_out})
 
     async def rewind(request: web.Request) -> web.Response:
         caller = sync_caller(request)

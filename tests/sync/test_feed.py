@@ -194,3 +194,16 @@ async def test_a_delta_holds_everything_after_a_seq_or_is_too_much(database: Any
     await fill(world, phone, 1)
     assert await world.engine.feed.read_delta(world.space, 0) is None
     await world.close()
+
+
+async def test_a_delta_of_too_many_bytes_is_too_much_and_so_is_one_of_no_space(database: Any) -> None:
+    world = await World.make(database, Limits(delta_bytes_max=500))
+    phone = await world.device()
+    await fill(world, phone, 1)
+    assert await world.engine.feed.read_delta(world.space, 0) is not None
+    await fill(world, phone, 5)
+    assert await world.engine.feed.read_delta(world.space, 0) is None
+    assert await world.engine.feed.read_delta(world.uuid(), 0) is None
+    with pytest.raises(NotFound):
+        await world.engine.feed.space(world.uuid())
+    await world.close()

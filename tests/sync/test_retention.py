@@ -140,3 +140,7 @@ async def test_a_repeated_push_of_what_went_still_gets_its_answer(world: World, 
     await retention.run()
     phone.after = None
     assert (await phone.push(*phone.log)).acked == 3
+
+
+async def test_a_space_that_is_gone_has_nothing_to_let_go(world: World, retention: Retention) -> None:
+    assert await retention.collect(world.uuid()) == 0
