@@ -60,6 +60,8 @@ log = logging.getLogger(__name__)
 # What a lost event or hint costs at most; a token that was revoked meanwhile reads no longer than that.
 RECHECK_S: Final = 30.0
 RECHECK_SOCKETS: Final = 200
+# Reading a frame of a mebibyte costs as much as many refusals: who does not wait as told is read that rarely.
+REFUSED_PAUSE_S: Final = 5.0
 # Greetings together: five thousand devices that come back after a restart wait in line, not in the database.
 OPENINGS_AT_ONCE: Final = 16
 
@@ -330,11 +332,22 @@ class Live:
 
     async def _push(self, session: Session, push: Push) -> None:
         assert session.caller is not None
-        await self._throttle.write(session.caller.user)
+        await self._count(session, session.caller.user)
         request = read_push(push.body, self._limits)
         await self._throttle.upload(session.caller.user, len(request.changes), push.size)
         answer = await self._pusher.push(session.caller, push.space, request)
         session.send({"type": "ack", "id": push.id, **answer.as_json()})
+
+    async def _count(self, session: Session, user: str) -> None:
+        """Count a push. A socket that does not wait as it was told is answered late, and read no further until then."""
+        try:
+            await self._throttle.write(user)
+        except SyncError:
+            if session.told_to_wait:
+                await asyncio.sleep(REFUSED_PAUSE_S)
+            session.told_to_wait = True
+            raise
+        session.told_to_wait = False
 
     async def _seen(self, session: Session, seen: Seen) -> None:
         assert session.caller is not None

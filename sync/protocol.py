@@ -203,6 +203,7 @@ class Session:
         "outgoing",
         "state",
         "subscriptions",
+        "told_to_wait",
         "wake",
     )
 
@@ -219,6 +220,8 @@ class Session:
         self.outgoing = Outgoing()
         # What the hub keeps for this socket, by space.
         self.subscriptions: dict[str, Any] = {}
+        # Its last push was too much for the account.
+        self.told_to_wait = False
         self._hello_by_ms = now.steady_ms + HELLO_MS
         self._ping_at_ms = now.steady_ms + PING_MS
         self._pinged = False
@@ -275,7 +278,7 @@ class Session:
         try:
             action = msgspec.convert(message, MESSAGES[name])
         except msgspec.ValidationError as error:
-            self._refuse_shape(name, message, error)
+            self._refuse_shape(name, message, error, now)
             return None
         if isinstance(action, Push):
             action = msgspec.structs.replace(action, body=batch, size=size)
@@ -308,9 +311,12 @@ class Session:
         else:
             self.close(CLOSE_MALFORMED, f"A {name[:32]} is not expected now.")
 
-    def _refuse_shape(self, name: str, message: dict[str, Any], error: msgspec.ValidationError) -> None:
+    def _refuse_shape(self, name: str, message: dict[str, Any], error: msgspec.ValidationError, now: Moment) -> None:
         id_ = _plain_id(message)
         if name == "push" and id_ is not None:
+            if not self._within_rate(now):
+                self.close(CLOSE_FLOOD, f"At most {CONTROLS_PER_S} messages a second.")
+                return
             # As over HTTP: the batch is refused by its number and nothing of it was applied.
             self.refuse(id_, "malformed", f"The push has the wrong shape: {error}")
         else:

@@ -302,6 +302,16 @@ def test_a_flood_of_messages_closes_with_1008() -> None:
     assert code(session) == 1008
 
 
+def test_pushes_of_the_wrong_shape_are_a_flood_like_any_other() -> None:
+    session = opened()
+    for _ in range(CONTROLS_BURST - 1):
+        session.receive(frame("push", id=1), NOW)
+    assert session.closing is None
+    session.receive(frame("push", id=1), NOW)
+    session.receive(frame("push", id=1), NOW)
+    assert code(session) == 1008
+
+
 def test_pushes_are_not_a_flood() -> None:
     session = opened()
     for _ in range(CONTROLS_BURST * 2):
