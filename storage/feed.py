@@ -66,7 +66,10 @@ FROM unnest(CAST(:ids AS text[])) AS w(id) CROSS JOIN collections AS c CROSS JOI
 FROM json_each(:ids) AS w CROSS JOIN collections AS c CROSS JOIN records AS r
 WHERE r.space_id = :space AND r.collection = c.name AND r.id = w.value""",
 )
-_SHOWN_KEYS = Prepared("SELECT collection, id, seq FROM records WHERE space_id = :space AND status = 0")
+_SHOWN_KEYS = Prepared(
+    "SELECT collection, id, seq FROM records WHERE space_id = :space AND seq > :after AND status < 2 AND status = 0 "
+    "ORDER BY seq LIMIT :limit"
+)
 _history = (
     select(
         changes.c.device_id,
@@ -134,9 +137,10 @@ async def read_ids(tx: Transaction, space: str, ids: Collection[str]) -> list[St
     ]
 
 
-async def read_shown_keys(tx: Transaction, space: str) -> list[tuple[str, str, int]]:
-    """(collection, id, seq) of everything a space shows. O(records)."""
-    return [(row[0], row[1], row[2]) for row in await tx.execute(_SHOWN_KEYS, {"space": space})]
+async def read_shown_keys(tx: Transaction, space: str, after: int, limit: int) -> list[tuple[str, str, int]]:
+    """(collection, id, seq) of at most `limit` records that a space shows above seq `after`, in seq order."""
+    rows = await tx.execute(_SHOWN_KEYS, {"space": space, "after": after, "limit": limit})
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 async def read_history(tx: Transaction, space: str, collection: str, id: str) -> list[StoredChange]:

@@ -6,6 +6,7 @@
     Votes     which devices hold tombstones sync/votes.py
     Devices   the installations of a user   sync/devices.py
     Spaces    who may be where              sync/spaces.py
+    Digests   whether two hold the same     sync/digest.py
 
 Everything that touches the outside (database, bus, reader of texts, clock, randomness) is an argument, so a test
 or a simulator builds the same engine over its own.
@@ -18,10 +19,10 @@ from typing import Any
 
 from storage.collections import SCHEMA, describe
 from storage.database import Database
-from sync import digest
 from sync.bus import Bus
 from sync.caller import Caller
 from sync.devices import Devices
+from sync.digest import Digests
 from sync.environment import Environment
 from sync.feed import Feed
 from sync.history import History
@@ -52,6 +53,7 @@ class Engine:
     votes: Votes = field(init=False)
     devices: Devices = field(init=False)
     spaces: Spaces = field(init=False)
+    digests: Digests = field(init=False)
 
     def __post_init__(self) -> None:
         writer = Writer(self.database, self.texts, self.bus, self.environment, self.limits)
@@ -62,6 +64,7 @@ class Engine:
         object.__setattr__(self, "votes", Votes(self.database, self.environment))
         devices = Devices(self.database, self.bus, self.environment, self.limits, self.devices_per_day)
         object.__setattr__(self, "devices", devices)
+        object.__setattr__(self, "digests", Digests(self.database))
         object.__setattr__(self, "spaces", Spaces(self.database, self.bus, self.environment))
 
     def describe(self, server_time: str) -> dict[str, Any]:
@@ -82,5 +85,5 @@ class Engine:
         return await self.writer.push(caller, space, request)
 
     async def digest(self, caller: Caller, space: str, bucket: str | None) -> dict[str, Any]:
-        """The digest of what a space shows; see `sync.digest`."""
-        return await digest.digest(self.database, caller, space, bucket)
+        """The digest of what a space shows; see `Digests.of`."""
+        return await self.digests.of(caller, space, bucket)
