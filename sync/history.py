@@ -8,6 +8,8 @@ every device gets as an ordinary delta and could undo again.
 from __future__ import annotations
 
 import base64
+import itertools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +29,7 @@ from storage.history import read_touched
 from storage.push import Key, SpaceRow, StoredChange
 from storage.spaces import membership
 from sync.caller import Caller
-from sync.errors import Forbidden, Invalid, NotFound, ReadOnly, Unavailable
+from sync.errors import Forbidden, Invalid, Malformed, NotFound, ReadOnly, Unavailable
 from sync.push import ServerWrite, Writer
 from sync.texts import BadText, TextReader
 from sync.validation import Rejection, check_put
@@ -35,6 +37,10 @@ from sync.validation import Rejection, check_put
 # Why a field stayed as it is: a text has more than one change may carry; there was no value, and there has to be one.
 TOO_LONG: Final = "too_long"
 NOT_NULL: Final = "not_null"
+
+# Of 64 KiB each: what a process holds of a record's history at once.
+CHANGES_PER_PAGE: Final = 200
+_BEFORE: Final = re.compile(r"([0-9]{1,16})\.([0-9]{1,16})")
 
 _decode = msgspec.json.decode
 
@@ -55,16 +61,25 @@ class History:
     writer: Writer
     texts: TextReader
 
-    async def read(self, caller: Caller, space: str, key: Key) -> dict[str, Any]:
-        """One record's accepted changes, newest first, for as long as the retention keeps them.
+    async def read(self, caller: Caller, space: str, key: Key, before: str | None = None) -> dict[str, Any]:
+        """A page of one record's accepted changes, newest first, for as long as the retention keeps them.
 
-        Raises NotFound for a space that the caller may not see, and for a record without changes.
+        `before` of the answer is where the next page goes on; None where there is nothing older.
+
+        Raises:
+            NotFound: a space that the caller may not see, or a record without changes.
+            Malformed: `before` is not of an answer.
         """
+        place = None if before is None else _place(before)
         async with self.database.read() as tx:
             await _member(tx, caller, space)
-            changes = await _accepted(tx, space, key)
-        if not changes:
+            changes = await store.read_accepted(tx, space, key, place, CHANGES_PER_PAGE + 1)
+        if not changes and place is None:
             raise NotFound()
+        page = changes[:CHANGES_PER_PAGE]
+        sizes = itertools.accumulate(len(change.fields or b"") for change in page)
+        # One change always fits.
+        page = page[: max(1, sum(size <= self.writer.limits.page_bytes_max for size in sizes))]
         return {
             "changes": [
                 {
@@ -74,8 +89,9 @@ class History:
                     "op": change.op,
                     "fields": _decode(change.fields) if change.fields else {},
                 }
-                for change in reversed(changes)
-            ]
+                for change in page
+            ],
+            "before": f"{page[-1].arrival}.{page[-1].n}" if len(page) < len(changes) else None,
         }
 
     async def restore(self, caller: Caller, space: str, key: Key, dot: tuple[str, int]) -> list[dict[str, str]]:
@@ -263,6 +279,13 @@ async def _accepted(tx: Transaction, space: str, key: Key) -> list[StoredChange]
     changes = await store.read_history(tx, space, key[0], key[1])
     accepted = [change for change in changes if change.verdict is None and change.op != "void"]
     return sorted(accepted, key=lambda change: (change.arrival, change.n))
+
+
+def _place(before: str) -> tuple[int, int]:
+    match = _BEFORE.fullmatch(before)
+    if match is None:
+        raise Malformed("before is not what an answer of this address has given.")
+    return int(match[1]), int(match[2])
 
 
 def _hlc(change: StoredChange) -> str:

@@ -129,7 +129,8 @@ def routes(engine: Engine, throttle: Throttle) -> list[web.RouteDef]:
 
     async def history(request: web.Request) -> web.Response:
         key = (_name(request.query.get("collection", "")), _name(request.query.get("id", "")))
-        return json_object(await engine.history.read(sync_caller(request), _space(request), key))
+        before = request.query.get("before")
+        return json_object(await engine.history.read(sync_caller(request), _space(request), key, before))
 
     async def restore(request: web.Request) -> web.Response:
         caller = sync_caller(request)

@@ -10,10 +10,10 @@ import pytest
 
 from conflict.clock import rfc3339
 from storage.database import Database
-from sync.errors import Forbidden, Invalid, NotFound, ReadOnly, Unavailable
+from sync.errors import Forbidden, Invalid, Malformed, NotFound, ReadOnly, Unavailable
 from sync.limits import LIMITS
 from sync.texts import ProcessTextReader
-from tests.sync.harness import World
+from tests.sync.harness import Device, World
 
 
 def text_update(text: str) -> dict[str, str]:
@@ -243,3 +243,43 @@ async def test_nothing_that_a_member_did_keeps_the_rest_from_going_back(database
     assert records[named] == {"rating": 3, "title": "evil"}
     assert records[spoiled] == {"rating": 3}
     await world.close()
+
+
+async def paged(world: World, device: Device, key: tuple[str, str]) -> list[list[int]]:
+    """The numbers of a whole history, page by page."""
+    pages, before = [], None
+    while not pages or before is not None:
+        page = await world.engine.history.read(device.caller, world.space, key, before)
+        pages.append([change["n"] for change in page["changes"]])
+        before = page["before"]
+    return pages
+
+
+async def test_a_long_history_comes_in_pages_of_so_many_changes(world: World) -> None:
+    phone = await world.device()
+    workout = world.uuid()
+    for _ in range(5):
+        # A rating is 1 to 5: half of these are refused, and stand in no history.
+        await phone.push(*(phone.put("workouts", workout, rating=n % 10 or 99) for n in range(100)))
+    pages = await paged(world, phone, ("workouts", workout))
+    assert [len(page) for page in pages] == [200, 50]
+    numbers = [n for page in pages for n in page]
+    assert numbers == sorted(numbers, reverse=True)
+
+
+async def test_a_page_of_a_history_has_a_bounded_size_and_one_change_always_fits(database: Database) -> None:
+    world = await World.make(database, replace(LIMITS, page_bytes_max=250))
+    phone = await world.device()
+    workout = world.uuid()
+    await phone.push(*(phone.put("workouts", workout, title="x" * length) for length in (80, 200, 180, 80, 80)))
+    assert await paged(world, phone, ("workouts", workout)) == [[5, 4], [3], [2], [1]]
+    await world.close()
+
+
+@pytest.mark.parametrize("before", ["", "1", "1.", "-1.1", "1.1.1", "9" * 17 + ".1", "a.b", "\0"])
+async def test_a_place_in_a_history_that_was_never_given_is_malformed(world: World, before: str) -> None:
+    phone = await world.device()
+    with pytest.raises(Malformed):
+        await world.engine.history.read(phone.caller, world.space, ("workouts", world.uuid()), before)
+    end = await world.engine.history.read(phone.caller, world.space, ("workouts", world.uuid()), "1.1")
+    assert end == {"changes": [], "before": None}

@@ -7,7 +7,7 @@ import pytest
 from storage.counts import count_devices, count_shown
 from storage.database import Database
 from storage.devices import revoke_device
-from storage.feed import read_after, read_down, read_history, read_ids, read_shown_keys
+from storage.feed import read_accepted, read_after, read_down, read_history, read_ids, read_shown_keys
 from storage.history import read_touched
 from tests.storage.world import NOW, add_device, add_home, add_space, change, push, record, voter
 
@@ -168,6 +168,11 @@ async def test_a_history_holds_one_records_lines_in_the_order_of_arrival(home: D
     await push(home, [], [change(9, "a", device="watch", arrival=3)], space="club")
     async with home.read() as tx:
         found = await read_history(tx, "home", "sets", "a")
+        accepted = [lines[2], lines[0], lines[3]]
+        assert await read_accepted(tx, "home", ("sets", "a"), None, 10) == accepted
+        assert await read_accepted(tx, "home", ("sets", "a"), None, 2) == accepted[:2]
+        assert await read_accepted(tx, "home", ("sets", "a"), (9, 3), 2) == accepted[1:]
+        assert await read_accepted(tx, "home", ("sets", "a"), (7, 1), 2) == []
     assert found == [lines[3], lines[0], lines[2], lines[4]]
 
 
