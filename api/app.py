@@ -40,6 +40,7 @@ from api.settings import Settings
 from api.sync import devices as device_routes
 from api.sync import routes as sync_routes
 from api.sync import spaces as space_routes
+from api.sync.throttle import AccountThrottle
 from api.sync.websocket import LiveSockets
 from storage.database import Database, open_database
 from sync.access import DatabaseAccess
@@ -95,7 +96,18 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
 
         texts = ProcessTextReader()
         opened.push_async_callback(texts.close)
-        engine = Engine(database, bus, texts, environment)
+        engine = Engine(
+            database,
+            bus,
+            texts,
+            environment,
+            devices_per_day=settings.devices_per_day if settings.rate_limits else None,
+        )
+        opened.push_async_callback(engine.votes.flush)
+        throttle = AccountThrottle(
+            MemoryLimiter(environment) if settings.rate_limits else NoLimiter(),
+            settings,
+        )
         live = Live(
             bus=bus,
             feed=engine.feed,
@@ -103,6 +115,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             access=DatabaseAccess(database, environment, authenticator.open),
             environment=environment,
             limits=engine.limits,
+            throttle=throttle,
         )
         opened.push_async_callback(live.close)
         sockets = LiveSockets(live, environment, check_token=authenticator.open, origins=_origins(settings))
@@ -129,9 +142,9 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app.add_routes(front_page.routes())
         app.add_routes(operation_routes.routes(database, bus))
         app.add_routes(account_routes.routes(accounts, settings.trusted_networks()))
-        app.add_routes(sync_routes.routes(engine))
-        app.add_routes(device_routes.routes(engine.devices))
-        app.add_routes(space_routes.routes(engine.spaces))
+        app.add_routes(throttle.guard(sync_routes.routes(engine, throttle)))
+        app.add_routes(throttle.guard(device_routes.routes(engine.devices)))
+        app.add_routes(throttle.guard(space_routes.routes(engine.spaces)))
         app.add_routes(sockets.routes())
         _serve_under_v1(app)
 

@@ -45,7 +45,7 @@ class Rule:
 
     name: str
     burst: int
-    interval_ms: int
+    interval_ms: float
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Decision:
 class Limiter(Protocol):
     """Counts attempts, and remembers facts for a while. One a process."""
 
-    async def take(self, rule: Rule, key: str) -> Decision:
-        """Count one attempt, if there is room for it."""
+    async def take(self, rule: Rule, key: str, cost: int = 1) -> Decision:
+        """Count one attempt, if there is room for it; it weighs `cost`, at most the rule's burst."""
         ...
 
     async def give_back(self, rule: Rule, key: str) -> None:
@@ -91,9 +91,9 @@ class Limiter(Protocol):
         ...
 
 
-def _decide(rule: Rule, empty_at: float, now: float) -> tuple[Decision, float]:
+def _decide(rule: Rule, cost: int, empty_at: float, now: float) -> tuple[Decision, float]:
     """The decision, and when the bucket will be empty after it."""
-    after = max(empty_at, now) + rule.interval_ms
+    after = max(empty_at, now) + cost * rule.interval_ms
     ahead = after - now
     window = rule.burst * rule.interval_ms
     allowed = ahead <= window
@@ -114,9 +114,9 @@ class MemoryLimiter:
         self._until: OrderedDict[str, float] = OrderedDict()
         self._known: OrderedDict[str, float] = OrderedDict()
 
-    async def take(self, rule: Rule, key: str) -> Decision:
+    async def take(self, rule: Rule, key: str, cost: int = 1) -> Decision:
         now = self._environment.now_ms()
-        decision, after = _decide(rule, self._until.get(f"{rule.name}:{key}", 0), now)
+        decision, after = _decide(rule, cost, self._until.get(f"{rule.name}:{key}", 0), now)
         self._put(self._until, f"{rule.name}:{key}", after)
         return decision
 
@@ -146,7 +146,7 @@ class MemoryLimiter:
                 del store[oldest]
 
 
-# KEYS[1]; ARGV: interval and window in ms. Redis's own clock, so that all processes have one.
+# KEYS[1]; ARGV: what the attempt adds and the window, in ms. Redis's own clock, so that all processes have one.
 _TAKE: Final = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -182,13 +182,13 @@ class RedisLimiter:
             retry=Retry(NoBackoff(), 0),
         )
 
-    async def take(self, rule: Rule, key: str) -> Decision:
+    async def take(self, rule: Rule, key: str, cost: int = 1) -> Decision:
         window = rule.burst * rule.interval_ms
-        answer = await self._ask("EVAL", _TAKE, 1, _key(rule.name, key), rule.interval_ms, window)
+        answer = await self._ask("EVAL", _TAKE, 1, _key(rule.name, key), int(cost * rule.interval_ms), int(window))
         if answer is None:
-            return await self._alone.take(rule, key)
+            return await self._alone.take(rule, key, cost)
         # The script said how far ahead the bucket was; the decision follows as in memory.
-        return _decide(rule, float(answer[0]), 0)[0]
+        return _decide(rule, cost, float(answer[0]), 0)[0]
 
     async def give_back(self, rule: Rule, key: str) -> None:
         await self._alone.give_back(rule, key)
@@ -235,7 +235,7 @@ def _key(kind: str, key: str) -> str:
 class NoLimiter:
     """Limits nothing: for load tests on a loopback address (the settings see to that)."""
 
-    async def take(self, rule: Rule, key: str) -> Decision:
+    async def take(self, rule: Rule, key: str, cost: int = 1) -> Decision:
         return Decision(rule, allowed=True, remaining=rule.burst, reset_s=0, retry_after_s=0)
 
     async def give_back(self, rule: Rule, key: str) -> None:

@@ -40,6 +40,8 @@ BCRYPT_COST_MIN: Final = 4
 # Cheaper hashes are for tests on this machine alone.
 BCRYPT_COST_PUBLIC_MIN: Final = 10
 WORKERS_MAX: Final = 64
+# A million of anything a minute or a day is no limit any more.
+RATE_MAX: Final = 1_000_000
 
 
 class SettingsError(Exception):
@@ -59,6 +61,10 @@ class Settings:
     port: int = 8080
     workers: int = 1
     rate_limits: bool = True
+    # Of one account; see api/sync/throttle.py.
+    writes_per_minute: int = 600
+    upload_mib_per_day: int = 1_024
+    devices_per_day: int = 100
     public_url: str | None = None
     cors_origins: tuple[str, ...] = ()
     # Proxies whose X-Forwarded-For is believed. None is, by default.
@@ -79,6 +85,8 @@ class Settings:
             "bcrypt_cost",
             f"must be {BCRYPT_COST_MIN} to {BCRYPT_COST_MAX}",
         )
+        for name in ("writes_per_minute", "upload_mib_per_day", "devices_per_day"):
+            _require(1 <= getattr(self, name) <= RATE_MAX, name, f"must be 1 to {RATE_MAX}")
         url = _database_url(self.database_url)
         if url.get_backend_name() == "sqlite":
             _require(url.database not in (None, "", ":memory:"), "database_url", "must name a file for SQLite")
@@ -233,6 +241,9 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "port": _number,
     "workers": _number,
     "rate_limits": _switch,
+    "writes_per_minute": _number,
+    "upload_mib_per_day": _number,
+    "devices_per_day": _number,
     "public_url": _text,
     "cors_origins": _texts,
     "trusted_proxies": _texts,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy import and_, bindparam, func, insert, select, text, update
 
 from storage.database import Transaction
 from storage.prepared import Prepared
@@ -26,6 +26,21 @@ class DeviceRow(NamedTuple):
     revoked_at: int | None
 
 
+class Place(NamedTuple):
+    """Where a live device stands in a space. owes: it has to take a snapshot; None where it has no place yet."""
+
+    user: str
+    owes: bool | None
+
+
+class Counted(NamedTuple):
+    """A user's live devices; and those that are new since some time, revoked ones too, with when the first came."""
+
+    live: int
+    new: int
+    first_new_at: int | None
+
+
 _device = select(
     devices.c.id,
     devices.c.user_id,
@@ -40,13 +55,22 @@ _device = select(
 _by_id = _device.where(devices.c.id == bindparam("device"))
 _by_key = _device.where(devices.c.user_id == bindparam("user"), devices.c.key == bindparam("installation"))
 _of_user = _device.where(devices.c.user_id == bindparam("user")).order_by(devices.c.created_at, devices.c.id)
-_live = (
-    select(func.count())
-    .select_from(devices)
-    .where(devices.c.user_id == bindparam("user"), devices.c.revoked_at.is_(None))
-)
+_room = select(
+    func.count().filter(devices.c.revoked_at.is_(None)),
+    func.count().filter(devices.c.created_at > bindparam("since")),
+    func.min(devices.c.created_at).filter(devices.c.created_at > bindparam("since")),
+).where(devices.c.user_id == bindparam("user"))
 _seen = select(space_devices.c.device_id, space_devices.c.space_id, space_devices.c.seen).where(
     space_devices.c.user_id == bindparam("user")
+)
+_place = (
+    select(devices.c.user_id, space_devices.c.resync)
+    .select_from(devices)
+    .outerjoin(
+        space_devices,
+        and_(space_devices.c.device_id == devices.c.id, space_devices.c.space_id == bindparam("space")),
+    )
+    .where(devices.c.id == bindparam("device"), devices.c.revoked_at.is_(None))
 )
 _note_voter = text(
     """
@@ -92,9 +116,9 @@ async def list_devices(tx: Transaction, user: str) -> list[DeviceRow]:
     return [DeviceRow(*row) for row in await tx.execute(_of_user, {"user": user})]
 
 
-async def count_live_devices(tx: Transaction, user: str) -> int:
-    """How many devices of a user are not revoked."""
-    return int((await tx.execute(_live, {"user": user}))[0][0])
+async def count_devices(tx: Transaction, user: str, since_ms: int) -> Counted:
+    """How many devices a user has, and how many were new after `since_ms`: one statement, revoked ones unread."""
+    return Counted(*(await tx.execute(_room, {"user": user, "since": since_ms}))[0])
 
 
 async def add_device(tx: Transaction, device: DeviceRow) -> None:
@@ -144,6 +168,12 @@ async def seen_by_device(tx: Transaction, user: str) -> dict[str, dict[str, dict
     for device, space, vector in await tx.execute(_seen, {"user": user}):
         seen.setdefault(device, {})[space] = msgspec.json.decode(vector)
     return seen
+
+
+async def find_place(tx: Transaction, space: str, device: str) -> Place | None:
+    """A device's place in a space; None for a device that is unknown or was revoked."""
+    rows = await tx.execute(_place, {"space": space, "device": device})
+    return Place(rows[0][0], None if rows[0][1] is None else bool(rows[0][1])) if rows else None
 
 
 async def note_voter(tx: Transaction, *, space: str, device: str, user: str, now_ms: int, snapshot: bool) -> None:

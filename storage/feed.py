@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from msgspec import json
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, tuple_
 
 from storage.database import Transaction
 from storage.prepared import Prepared
@@ -66,31 +66,39 @@ FROM unnest(CAST(:ids AS text[])) AS w(id) CROSS JOIN collections AS c CROSS JOI
 FROM json_each(:ids) AS w CROSS JOIN collections AS c CROSS JOIN records AS r
 WHERE r.space_id = :space AND r.collection = c.name AND r.id = w.value""",
 )
-_SHOWN_KEYS = Prepared("SELECT collection, id, seq FROM records WHERE space_id = :space AND status = 0")
-_history = (
-    select(
-        changes.c.device_id,
-        changes.c.n,
-        changes.c.arrival,
-        changes.c.collection,
-        changes.c.record_id,
-        changes.c.op,
-        changes.c.hlc,
-        changes.c.clamped_hlc,
-        changes.c.grp,
-        changes.c.context,
-        changes.c.fields,
-        changes.c.verdict,
-        changes.c.received_at,
-        changes.c.user_id,
+_SHOWN_KEYS = Prepared(
+    "SELECT collection, id, seq FROM records WHERE space_id = :space AND seq > :after AND status < 2 AND status = 0 "
+    "ORDER BY seq LIMIT :limit"
+)
+_lines = select(
+    changes.c.device_id,
+    changes.c.n,
+    changes.c.arrival,
+    changes.c.collection,
+    changes.c.record_id,
+    changes.c.op,
+    changes.c.hlc,
+    changes.c.clamped_hlc,
+    changes.c.grp,
+    changes.c.context,
+    changes.c.fields,
+    changes.c.verdict,
+    changes.c.received_at,
+    changes.c.user_id,
+).where(
+    changes.c.space_id == bindparam("space"),
+    changes.c.collection == bindparam("in_collection"),
+    changes.c.record_id == bindparam("record"),
+    changes.c.collected.is_(False),
+)
+_history = _lines.order_by(changes.c.arrival, changes.c.n)
+_accepted = (
+    _lines.where(
+        changes.c.verdict.is_(None),
+        tuple_(changes.c.arrival, changes.c.n) < tuple_(bindparam("arrival"), bindparam("number")),
     )
-    .where(
-        changes.c.space_id == bindparam("space"),
-        changes.c.collection == bindparam("in_collection"),
-        changes.c.record_id == bindparam("record"),
-        changes.c.collected.is_(False),
-    )
-    .order_by(changes.c.arrival, changes.c.n)
+    .order_by(changes.c.arrival.desc(), changes.c.n.desc())
+    .limit(bindparam("most"))
 )
 
 
@@ -134,12 +142,22 @@ async def read_ids(tx: Transaction, space: str, ids: Collection[str]) -> list[St
     ]
 
 
-async def read_shown_keys(tx: Transaction, space: str) -> list[tuple[str, str, int]]:
-    """(collection, id, seq) of everything a space shows. O(records)."""
-    return [(row[0], row[1], row[2]) for row in await tx.execute(_SHOWN_KEYS, {"space": space})]
+async def read_shown_keys(tx: Transaction, space: str, after: int, limit: int) -> list[tuple[str, str, int]]:
+    """(collection, id, seq) of at most `limit` records that a space shows above seq `after`, in seq order."""
+    rows = await tx.execute(_SHOWN_KEYS, {"space": space, "after": after, "limit": limit})
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 async def read_history(tx: Transaction, space: str, collection: str, id: str) -> list[StoredChange]:
     """The ledger's lines of one record in the order in which the server took them, rejected ones included."""
     rows = await tx.execute(_history, {"space": space, "in_collection": collection, "record": id})
     return [StoredChange(*row) for row in rows]
+
+
+async def read_accepted(
+    tx: Transaction, space: str, key: tuple[str, str], before: tuple[int, int] | None, most: int
+) -> list[StoredChange]:
+    """At most `most` accepted changes of one record, newest first; with `before`, those older than (arrival, n)."""
+    arrival, n = before or (2**62, 0)
+    asked = {"space": space, "in_collection": key[0], "record": key[1], "arrival": arrival, "number": n, "most": most}
+    return [StoredChange(*row) for row in await tx.execute(_accepted, asked)]

@@ -7,7 +7,8 @@ hear of the end over the bus (sync/live.py).
 Invariants
     D1  The same user's same key answers the same device, however often and from however many requests at once.
     D2  Another user's device answers exactly as one that does not exist: UnknownDevice.
-    D3  A user has at most `devices_max` live devices: counted under the user's lock, so no parallel requests pass it.
+    D3  A user has at most `devices_max` live devices, and at most `new_per_day` new ones in a day: counted under the
+        user's lock, so no parallel requests pass it.
     D4  With a revoked device end the sessions that were used with it and with no other live device, in the same
         transaction; after the commit every process is told.
     D5  `note` costs nothing while it has nothing to write.
@@ -26,6 +27,7 @@ from storage.database import Database, Transaction
 from storage.devices import (
     DeviceRow,
     add_device,
+    count_devices,
     end_sessions_of_device,
     find_device,
     find_device_by_key,
@@ -41,7 +43,7 @@ from storage.spaces import list_spaces
 from sync.bus import Bus, user_topic
 from sync.caller import Caller
 from sync.environment import Environment
-from sync.errors import DeviceRevoked, TooManyDevices, Unauthenticated, UnknownDevice
+from sync.errors import DeviceRevoked, RateLimited, TooManyDevices, Unauthenticated, UnknownDevice
 from sync.limits import LIMITS, Limits
 
 _ID_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -52,6 +54,7 @@ _ID_TRIES: Final = 5
 NOTE_MS: Final = 300_000
 # Enough for every device that calls one process within NOTE_MS; past it the memory starts anew.
 REMEMBERED_MAX: Final = 100_000
+DAY_MS: Final = 86_400_000
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -74,6 +77,8 @@ class Devices:
     bus: Bus
     environment: Environment
     limits: Limits = LIMITS
+    # None: as many as they like.
+    new_per_day: int | None = None
     remembered_max: int = REMEMBERED_MAX
     # (session, device) → when it was last noted.
     _noted: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
@@ -84,6 +89,7 @@ class Devices:
         Raises:
             DeviceRevoked: this installation's device was revoked; it makes a new key and comes again.
             TooManyDevices: with the list, for the user to revoke one.
+            RateLimited: too many were new within a day. A key that is known is answered all the same.
         """
         for _ in range(_ID_TRIES):
             try:
@@ -105,7 +111,7 @@ class Devices:
             await touch_device(tx, id, now_ms, app_version=asked.app_version)
         else:
             id = self._new_id()
-            await self._check_room(tx, caller.user)
+            await self._check_room(tx, caller.user, now_ms)
             await add_device(
                 tx,
                 DeviceRow(
@@ -182,10 +188,17 @@ class Devices:
             letters.append(_ID_ALPHABET[place])
         return "".join(letters)
 
-    async def _check_room(self, tx: Transaction, user: str) -> None:
-        live = [device for device in await list_devices(tx, user) if device.revoked_at is None]
-        if len(live) >= self.limits.devices_max:
+    async def _check_room(self, tx: Transaction, user: str, now_ms: int) -> None:
+        counted = await count_devices(tx, user, now_ms - DAY_MS)
+        if counted.live >= self.limits.devices_max:
+            live = [device for device in await list_devices(tx, user) if device.revoked_at is None]
             raise TooManyDevices(details={"devices": [_shown(device) for device in live]})
+        if self.new_per_day is not None and counted.new >= self.new_per_day:
+            wait_ms = (counted.first_new_at or now_ms) + DAY_MS - now_ms
+            raise RateLimited(
+                f"At most {self.new_per_day} devices of an account may be new within a day; try again later.",
+                retry_after_s=max(1, -(-wait_ms // 1_000)),
+            )
 
     async def _tell(self, user: str, event: dict[str, Any]) -> None:
         await self.bus.publish(user_topic(user), _encode(event))

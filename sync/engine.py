@@ -6,6 +6,7 @@
     Votes     which devices hold tombstones sync/votes.py
     Devices   the installations of a user   sync/devices.py
     Spaces    who may be where              sync/spaces.py
+    Digests   whether two hold the same     sync/digest.py
 
 Everything that touches the outside (database, bus, reader of texts, clock, randomness) is an argument, so a test
 or a simulator builds the same engine over its own.
@@ -13,23 +14,21 @@ or a simulator builds the same engine over its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from storage.collections import SCHEMA, describe
 from storage.database import Database
-from sync import digest
 from sync.bus import Bus
 from sync.caller import Caller
 from sync.devices import Devices
+from sync.digest import Digests
 from sync.environment import Environment
 from sync.feed import Feed
 from sync.history import History
 from sync.limits import LIMITS, MIN_PROTOCOL, PROTOCOL, Limits
 from sync.messages import PushRequest
-from sync.planner import Plan
-from sync.push import Answer, ServerWrite, Writer
+from sync.push import Answer, Writer
 from sync.spaces import Spaces
 from sync.texts import TextReader
 from sync.votes import Votes
@@ -46,12 +45,15 @@ class Engine:
     texts: TextReader
     environment: Environment
     limits: Limits = LIMITS
+    # New devices of one account; None: as many as they like.
+    devices_per_day: int | None = None
     writer: Writer = field(init=False)
     feed: Feed = field(init=False)
     history: History = field(init=False)
     votes: Votes = field(init=False)
     devices: Devices = field(init=False)
     spaces: Spaces = field(init=False)
+    digests: Digests = field(init=False)
 
     def __post_init__(self) -> None:
         writer = Writer(self.database, self.texts, self.bus, self.environment, self.limits)
@@ -60,7 +62,9 @@ class Engine:
         object.__setattr__(self, "feed", Feed(self.database, self.limits))
         object.__setattr__(self, "history", History(self.database, writer, self.texts))
         object.__setattr__(self, "votes", Votes(self.database, self.environment))
-        object.__setattr__(self, "devices", Devices(self.database, self.bus, self.environment, self.limits))
+        devices = Devices(self.database, self.bus, self.environment, self.limits, self.devices_per_day)
+        object.__setattr__(self, "devices", devices)
+        object.__setattr__(self, "digests", Digests(self.database))
         object.__setattr__(self, "spaces", Spaces(self.database, self.bus, self.environment))
 
     def describe(self, server_time: str) -> dict[str, Any]:
@@ -80,10 +84,6 @@ class Engine:
         await self.devices.note(caller, request.device)
         return await self.writer.push(caller, space, request)
 
-    async def write_as_server(self, space: str, writes: Sequence[ServerWrite], *, user: str | None = None) -> Plan:
-        """Write records as the server's own device; see `Writer.write_as_server`."""
-        return await self.writer.write_as_server(space, writes, user=user)
-
     async def digest(self, caller: Caller, space: str, bucket: str | None) -> dict[str, Any]:
-        """The digest of what a space shows; see `sync.digest`."""
-        return await digest.digest(self.database, caller, space, bucket)
+        """The digest of what a space shows; see `Digests.of`."""
+        return await self.digests.of(caller, space, bucket)

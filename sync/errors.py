@@ -22,6 +22,7 @@
     ├── TooLarge                       413  split the batch
     ├── Invalid                        422  correct the named fields
     ├── ProtocolUnsupported            426  update the app
+    ├── RateLimited                    429  wait, push the same again
     └── Unavailable                    503  wait with jitter, push the same again
 
 The message is one sentence for a person; `code` is for programs and never changes its meaning.
@@ -165,6 +166,12 @@ class ProtocolUnsupported(SyncError):
     code = "protocol_unsupported"
     status = 426
     default = "This server speaks version 1 of the sync protocol; update the app."
+
+
+class RateLimited(SyncError):
+    code = "rate_limited"
+    status = 429
+    default = "This account asks for too much at once; wait before the next request."
 
 
 class Unavailable(SyncError):

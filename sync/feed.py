@@ -40,10 +40,6 @@ class Delta:
     # The whole version at `to_seq`; what of it moved is for the reader of deltas to work out.
     version: dict[str, int]
 
-    @property
-    def to_cursor(self) -> str:
-        return encode_mark(self.space, self.life, self.to_seq)
-
 
 @dataclass(frozen=True)
 class Feed:
@@ -131,14 +127,6 @@ class Feed:
             return None
         records = tuple(wire(seq, body) for seq, body in page.rows)
         return Delta(space, page.space.life, after, page.space.head, records, page.space.version)
-
-    async def position(self, space: str, cursor: str | None) -> int:
-        """The seq at which a subscriber with this cursor stands; None means from now on.
-
-        Raises as `pull`. For the hub, which checks membership by itself.
-        """
-        row = await self.space(space)
-        return decode_cursor(cursor, row) if cursor else row.head
 
     async def space(self, space: str) -> SpaceRow:
         """The space as it is now. Raises NotFound."""

@@ -9,7 +9,7 @@ Invariants
     L2  Whoever loses a space is unsubscribed before they are told.
     L3  A lost event costs at most RECHECK_S: sessions, devices, memberships and heads are then compared with the
         database, in a few statements for all sockets together.
-    L4  A push over the socket is the push of HTTP: the same decoding, the same engine, the same codes.
+    L4  A push over the socket is the push of HTTP: the same limits, the same decoding, the same engine, the same codes.
 """
 
 from __future__ import annotations
@@ -53,12 +53,15 @@ from sync.protocol import (
 from sync.roster import Roster
 from sync.signals import Signals
 from sync.tasks import end_tasks
+from sync.throttle import Throttle, Unthrottled
 
 log = logging.getLogger(__name__)
 
 # What a lost event or hint costs at most; a token that was revoked meanwhile reads no longer than that.
 RECHECK_S: Final = 30.0
 RECHECK_SOCKETS: Final = 200
+# Reading a frame of a mebibyte costs as much as many refusals: who does not wait as told is read that rarely.
+REFUSED_PAUSE_S: Final = 5.0
 # Greetings together: five thousand devices that come back after a restart wait in line, not in the database.
 OPENINGS_AT_ONCE: Final = 16
 
@@ -130,8 +133,17 @@ class Live:
     """The live side of one process. `start` it, `close` it; the driver opens a session for each socket."""
 
     def __init__(
-        self, *, bus: Bus, feed: DeltaFeed, pusher: Pusher, access: Access, environment: Environment, limits: Limits
+        self,
+        *,
+        bus: Bus,
+        feed: DeltaFeed,
+        pusher: Pusher,
+        access: Access,
+        environment: Environment,
+        limits: Limits,
+        throttle: Throttle | None = None,
     ) -> None:
+        self._throttle = throttle or Unthrottled()
         self._pusher = pusher
         self._access = access
         self._environment = environment
@@ -320,12 +332,26 @@ class Live:
 
     async def _push(self, session: Session, push: Push) -> None:
         assert session.caller is not None
+        await self._count(session, session.caller.user)
         request = read_push(push.body, self._limits)
+        await self._throttle.upload(session.caller.user, len(request.changes), push.size)
         answer = await self._pusher.push(session.caller, push.space, request)
         session.send({"type": "ack", "id": push.id, **answer.as_json()})
 
+    async def _count(self, session: Session, user: str) -> None:
+        """Count a push. A socket that does not wait as it was told is answered late, and read no further until then."""
+        try:
+            await self._throttle.write(user)
+        except SyncError:
+            if session.told_to_wait:
+                await asyncio.sleep(REFUSED_PAUSE_S)
+            session.told_to_wait = True
+            raise
+        session.told_to_wait = False
+
     async def _seen(self, session: Session, seen: Seen) -> None:
         assert session.caller is not None
+        await self._throttle.seen(session.caller.user)
         request = PushRequest(device=session.device, schema=1, seen=seen.version)
         await self._pusher.push(session.caller, seen.space, request)
 

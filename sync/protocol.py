@@ -97,11 +97,12 @@ class Hello(msgspec.Struct, frozen=True):
 
 
 class Push(msgspec.Struct, frozen=True):
-    """A batch; `body` is what HTTP would have carried, not looked at here."""
+    """A batch; `body` is what HTTP would have carried, not looked at here; `size` is that of the frame in bytes."""
 
     id: _Id
     space: _Text
     body: dict[str, Any] = {}
+    size: int = 0
 
 
 class Subscribe(msgspec.Struct, frozen=True):
@@ -202,6 +203,7 @@ class Session:
         "outgoing",
         "state",
         "subscriptions",
+        "told_to_wait",
         "wake",
     )
 
@@ -218,6 +220,8 @@ class Session:
         self.outgoing = Outgoing()
         # What the hub keeps for this socket, by space.
         self.subscriptions: dict[str, Any] = {}
+        # Its last push was too much for the account.
+        self.told_to_wait = False
         self._hello_by_ms = now.steady_ms + HELLO_MS
         self._ping_at_ms = now.steady_ms + PING_MS
         self._pinged = False
@@ -251,9 +255,9 @@ class Session:
         if name != "push" and len(data) > CONTROL_BYTES_MAX:
             self.close(CLOSE_TOO_BIG, f"A {name[:32]} has at most {CONTROL_BYTES_MAX} bytes.")
             return None
-        return self._accept(name, message, now)
+        return self._accept(name, message, len(data), now)
 
-    def _accept(self, name: str, message: dict[str, Any], now: Moment) -> Action | None:
+    def _accept(self, name: str, message: dict[str, Any], size: int, now: Moment) -> Action | None:
         if name != "push" and not self._within_rate(now):
             self.close(CLOSE_FLOOD, f"At most {CONTROLS_PER_S} messages a second.")
             return None
@@ -266,14 +270,18 @@ class Session:
             return None
         if name == "hello" and not self._speaks(message):
             return None
+        batch: dict[str, Any] = {}
+        if name == "push":
+            # What stands beside these two is the batch's own, whatever it is called.
+            batch = {key: value for key, value in message.items() if key not in ("type", "id", "space")}
+            message = {key: message[key] for key in ("id", "space") if key in message}
         try:
             action = msgspec.convert(message, MESSAGES[name])
         except msgspec.ValidationError as error:
-            self._refuse_shape(name, message, error)
+            self._refuse_shape(name, message, error, now)
             return None
         if isinstance(action, Push):
-            body = {key: value for key, value in message.items() if key not in ("type", "id", "space")}
-            action = msgspec.structs.replace(action, body=body)
+            action = msgspec.structs.replace(action, body=batch, size=size)
         if isinstance(action, Signal) and not self._may_signal(action, now):
             return None
         if isinstance(action, Hello):
@@ -303,9 +311,12 @@ class Session:
         else:
             self.close(CLOSE_MALFORMED, f"A {name[:32]} is not expected now.")
 
-    def _refuse_shape(self, name: str, message: dict[str, Any], error: msgspec.ValidationError) -> None:
+    def _refuse_shape(self, name: str, message: dict[str, Any], error: msgspec.ValidationError, now: Moment) -> None:
         id_ = _plain_id(message)
         if name == "push" and id_ is not None:
+            if not self._within_rate(now):
+                self.close(CLOSE_FLOOD, f"At most {CONTROLS_PER_S} messages a second.")
+                return
             # As over HTTP: the batch is refused by its number and nothing of it was applied.
             self.refuse(id_, "malformed", f"The push has the wrong shape: {error}")
         else:

@@ -146,8 +146,8 @@ class ProcessTextReader:
         if child.returncode is None:
             child.kill()
         await child.wait()
-        if child.stdin is not None:
-            child.stdin.close()
+        assert child.stdin is not None
+        child.stdin.close()
 
 
 async def _exchange(child: asyncio.subprocess.Process, question: ReadTexts | RewriteText) -> TextAnswer:

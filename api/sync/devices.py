@@ -10,11 +10,13 @@ from typing import Final
 
 from aiohttp import web
 
-from api.errors import InvalidFields
+from api.errors import InvalidFields, RateLimited
 from api.http import read_json, text_fields
+from api.rate_limits import Decision, Rule
 from api.sync.routes import json_object, sync_caller
 from conflict.clock import rfc3339
-from sync.devices import Devices, Registration
+from sync import errors
+from sync.devices import DAY_MS, Devices, Registration
 
 # Four short texts; the rest of a longer body is not worth reading.
 BODY_BYTES_MAX: Final = 16_384
@@ -48,12 +50,23 @@ async def _registration(request: web.Request) -> Registration:
     )
 
 
+def _limited(error: errors.RateLimited, per_day: int) -> RateLimited:
+    """With the headers of every other limit; which day it is, the database says and no bucket."""
+    wait_s = error.retry_after_s or 1
+    rule = Rule("new-devices", burst=per_day, interval_ms=DAY_MS / per_day)
+    decision = Decision(rule, allowed=False, remaining=0, reset_s=wait_s, retry_after_s=wait_s)
+    return RateLimited(error.message, retry_after_s=wait_s, headers=decision.headers())
+
+
 def routes(devices: Devices) -> list[web.RouteDef]:
     """The routes of the devices, each with its full path."""
 
     async def register(request: web.Request) -> web.Response:
         caller = sync_caller(request)
-        id, new = await devices.register(caller, await _registration(request))
+        try:
+            id, new = await devices.register(caller, await _registration(request))
+        except errors.RateLimited as error:
+            raise _limited(error, devices.new_per_day or 1) from None
         server_time = rfc3339(devices.environment.now_ms())
         return json_object({"device": id, "server_time": server_time}, status=201 if new else 200)
 

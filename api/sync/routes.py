@@ -19,6 +19,7 @@ from sync.errors import Malformed, NotFound, ProtocolUnsupported
 from sync.limits import PROTOCOL
 from sync.messages import decode_push
 from sync.strict_json import MalformedJson, strict_json
+from sync.throttle import Throttle
 
 _encode = msgspec.json.Encoder().encode
 
@@ -93,8 +94,8 @@ async def _body(request: web.Request, engine: Engine, type_: Any) -> Any:
         raise Malformed(f"The body is not what this endpoint takes: {error}") from None
 
 
-def routes(engine: Engine) -> list[web.RouteDef]:
-    """The routes of one engine, each with its full path."""
+def routes(engine: Engine, throttle: Throttle) -> list[web.RouteDef]:
+    """The routes of one engine, each with its full path. `throttle` is told what a push weighs."""
 
     async def describe(request: web.Request) -> web.Response:
         check_protocol(request)
@@ -102,7 +103,9 @@ def routes(engine: Engine) -> list[web.RouteDef]:
 
     async def push(request: web.Request) -> web.Response:
         caller = sync_caller(request)
-        batch = decode_push(await read_body(request, engine.limits.batch_bytes_max), engine.limits)
+        body = await read_body(request, engine.limits.batch_bytes_max)
+        batch = decode_push(body, engine.limits)
+        await throttle.upload(caller.user, len(batch.changes), len(body))
         answer = await engine.push(caller, _space(request), batch)
         return json_object(answer.as_json())
 
@@ -126,15 +129,16 @@ def routes(engine: Engine) -> list[web.RouteDef]:
 
     async def history(request: web.Request) -> web.Response:
         key = (_name(request.query.get("collection", "")), _name(request.query.get("id", "")))
-        return json_object(await engine.history.read(sync_caller(request), _space(request), key))
+        before = request.query.get("before")
+        return json_object(await engine.history.read(sync_caller(request), _space(request), key, before))
 
     async def restore(request: web.Request) -> web.Response:
         caller = sync_caller(request)
         wish: _Restore = await _body(request, engine, _Restore)
-        await engine.history.restore(
+        left_out = await engine.history.restore(
             caller, _space(request), (_name(wish.collection), _name(wish.id)), (wish.dot.device, wish.dot.n)
         )
-        return json_object({"restored": {"collection": wish.collection, "id": wish.id}})
+        return json_object({"restored": {"collection": wish.collection, "id": wish.id}, "left_out": left_out})
 
     async def rewind(request: web.Request) -> web.Response:
         caller = sync_caller(request)

@@ -66,6 +66,7 @@ def test_lists_and_switches_are_read(tmp_path: Path) -> None:
         ("PORT", "http"), ("PORT", "-1"), ("PORT", "65536"), ("PORT", "8080.5"), ("PORT", "٣"),
         ("WORKERS", "0"), ("WORKERS", "65"), ("WORKERS", "many"),
         ("RATE_LIMITS", "false"), ("RATE_LIMITS", "maybe"),
+        ("WRITES_PER_MINUTE", "0"), ("UPLOAD_MIB_PER_DAY", "0"), ("DEVICES_PER_DAY", "1000001"),
         ("PUBLIC_URL", "fit.example.com"), ("PUBLIC_URL", "https://fit.example.com/path"), ("PUBLIC_URL", "ftp://x"),
         ("CORS_ORIGINS", "*"), ("CORS_ORIGINS", "app.example.com"), ("CORS_ORIGINS", "https://a.example/x"),
         ("CORS_ORIGINS", "null"), ("CORS_ORIGINS", "https://a.example,https://[b"),

@@ -493,6 +493,17 @@ async def test_a_record_can_be_edited_in_a_group_and_restored_by_field(lite: Ser
         await phone.workouts.delete(ids[0])
 
 
+async def test_a_long_history_comes_whole(lite: Server, open_phone: OpenPhone) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    workout = await phone.workouts.create(title="0")
+    for turn in range(1, 250):
+        await phone.workouts.update(workout.id, title=str(turn))
+    await phone.sync()
+    history = await phone.history("workouts", workout.id)
+    assert [change["fields"]["title"] for change in history] == [str(turn) for turn in reversed(range(250))]
+
+
 async def test_history_needs_a_server_and_an_account(lite: Server, open_phone: OpenPhone) -> None:
     phone = await open_phone("phone", lite.url, background=False)
     with pytest.raises(NotFound):

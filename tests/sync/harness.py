@@ -125,6 +125,7 @@ class World:
         return world
 
     async def close(self) -> None:
+        await self.engine.votes.flush()
         await self.engine.texts.close()
 
     def uuid(self) -> str:

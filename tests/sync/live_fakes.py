@@ -12,12 +12,13 @@ from sync.bus import Bus, MemoryBus, space_topic
 from sync.caller import Caller
 from sync.cursors import encode_cursor
 from sync.environment import Environment
-from sync.errors import DeviceRevoked, NotFound, Unauthenticated, UnknownDevice
+from sync.errors import DeviceRevoked, NotFound, RateLimited, Unauthenticated, UnknownDevice
 from sync.limits import LIMITS
 from sync.live import Admitted, Live, Present, Sight
 from sync.messages import PushRequest
 from sync.outgoing import Kind
 from sync.protocol import Moment, Session
+from sync.throttle import Throttle, Unthrottled
 
 START_MS = 1_795_000_000_000
 
@@ -188,10 +189,28 @@ async def announce(bus: Bus, space: str, before: int, after: int) -> None:
     await bus.publish(space_topic(space), json.dumps({"from": before, "to": after}).encode())
 
 
+class Budget(Unthrottled):
+    """An account that may push as often as `left` says, and not once more."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    async def write(self, user: str) -> None:
+        if self.left == 0:
+            raise RateLimited(retry_after_s=1)
+        self.left -= 1
+
+
 class Process:
     """One process of the server, without sockets: the test reads and writes as the driver would."""
 
-    def __init__(self, store: Store, bus: Bus | None = None, clock: TestClock | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus | None = None,
+        clock: TestClock | None = None,
+        throttle: Throttle | None = None,
+    ) -> None:
         self.store = store
         self.bus = bus or MemoryBus()
         self.clock = clock or TestClock()
@@ -203,6 +222,7 @@ class Process:
             access=store,
             environment=Environment(self.clock.now_ms, self.clock.token_bytes),
             limits=LIMITS,
+            throttle=throttle,
         )
 
     def token(self, user: str, session: str = "s1", *, lives_s: int = 900) -> str:

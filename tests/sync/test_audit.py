@@ -20,7 +20,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from conflict import record as kernel
-from sync.audit import Audit
+from sync.audit import SPACES_PER_PAGE, Audit
 from sync.audit_rules import REMEDIES, Violation
 from sync.retention import DAY_MS, Retention
 from tests.sync.harness import START_MS, Device, World
@@ -284,6 +284,7 @@ BY_STATE: list[tuple[str, str, Callable[[kernel.RecordState], kernel.RecordState
     ("below_short", "exercise", lambda s: msgspec.structs.replace(s, below={})),
     ("state_broken", "set", lambda s: msgspec.structs.replace(s, own_puts={"device1": -1})),
     ("text_differs", "workout", lambda s: kernel.with_text(s, "notes", "light")),
+    ("text_differs", "workout", lambda s: kernel.with_text(s, "notes", "heavy", b"rubbish")),
     ("replay_differs", "set", lambda s: msgspec.structs.replace(s, own_puts={"device1": 2})),
     ("replay_differs", "gone", lambda s: msgspec.structs.replace(s, deletes={"device1": 4})),
     ("replay_differs", "workout", lambda s: msgspec.structs.replace(s, sets={})),
@@ -300,6 +301,35 @@ async def test_a_damaged_state_is_named(
     told = "exercise" if rule != "below_short" else "set"
     expected = damaged.names[told if record == "exercise" else record]
     assert [violation.record and violation.record.split("/")[1] for violation in found] == [expected]
+
+
+async def test_what_follows_a_broken_change_is_not_blamed_for_it(damaged: Damaged) -> None:
+    phone = damaged.phone
+    await phone.push(*[phone.put("sets", damaged.set, reps=reps) for reps in (9, 10)])
+    await damaged.run("UPDATE changes SET op = 'move' WHERE record_id = :set AND n = 3")
+    assert rules(await audit(damaged.world)) == {("change_unreadable", f"sets/{damaged.set}")}
+
+
+async def test_a_change_that_the_kernel_no_longer_takes_is_named(damaged: Damaged) -> None:
+    fields = msgspec.json.encode({"notes": {"yjs": base64.b64encode(b"rubbish").decode()}})
+    await damaged.run("UPDATE changes SET fields = :fields WHERE record_id = :workout", fields=fields)
+    (found,) = [v for v in await audit(damaged.world) if v.rule == "change_unreadable"]
+    assert found.record == f"workouts/{damaged.workout}"
+    assert "change 1 of device1" in found.what
+
+
+async def test_a_ledger_that_is_gone_as_a_whole_is_missed_by_every_record(damaged: Damaged) -> None:
+    await damaged.run("DELETE FROM changes")
+    missed = [v.record for v in await audit(damaged.world) if v.rule == "ledger_missing"]
+    assert len(missed) == 4
+
+
+async def test_damage_is_named_however_many_spaces_come_before(damaged: Damaged) -> None:
+    world = damaged.world
+    spaces = [await world.add_space(world.user, "shared") for _ in range(SPACES_PER_PAGE)]
+    for space in (spaces[0], spaces[-1]):
+        await damaged.run("UPDATE spaces SET records = 7 WHERE id = :other", other=space)
+    assert {v.space for v in await audit(world)} == {spaces[0], spaces[-1]}
 
 
 ORPHANS: list[tuple[str, str]] = [

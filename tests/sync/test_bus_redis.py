@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import pytest_asyncio
+from redis.asyncio import Redis as Client
 
 from sync import redis_bus
 from sync.bus import LOST
@@ -223,6 +224,29 @@ async def test_a_cancelled_publisher_disturbs_no_other(make: Make, redis_url: st
     await asyncio.gather(*tasks, return_exceptions=True)
     await until(lambda: len(real(there)) == 200)
     assert one.connected
+
+
+async def pings(client: Client) -> int:
+    """How many PINGs this Redis has had."""
+    return int((await client.info("commandstats"))["cmdstat_ping"]["calls"])
+
+
+async def test_a_bus_on_which_nothing_happens_stays_connected(
+    make: Make, redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its pings are answered, and an answer is something that was heard."""
+    monkeypatch.setattr(redis_bus, "PING_S", 0.01)
+    bus = await make(redis_url)
+    got = listen(bus, "t")
+    await until(lambda: bus.is_confirmed("t"))
+    client: Client = Client.from_url(redis_url)
+    before = await pings(client)
+    async with asyncio.timeout(20):
+        while await pings(client) < before + 5:
+            pass
+    await client.aclose()
+    assert bus.connected and got == [LOST]
+    assert "Redis is gone" not in caplog.text
 
 
 async def test_a_silent_link_is_pinged_and_given_up_when_it_stays_silent(

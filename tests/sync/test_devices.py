@@ -19,7 +19,7 @@ from sync.bus import user_topic
 from sync.caller import Caller
 from sync.devices import NOTE_MS, Devices, Registration
 from sync.environment import Environment
-from sync.errors import DeviceRevoked, TooManyDevices, Unauthenticated, UnknownDevice
+from sync.errors import DeviceRevoked, RateLimited, TooManyDevices, Unauthenticated, UnknownDevice
 from sync.limits import LIMITS
 from tests.sync.harness import START_MS, World
 
@@ -162,6 +162,49 @@ async def test_parallel_registrations_do_not_pass_the_limit_together(few: World)
     answers = await asyncio.gather(*(register(few, caller) for _ in range(8)), return_exceptions=True)
     assert sum(isinstance(answer, str) for answer in answers) == 3
     assert sum(isinstance(answer, TooManyDevices) for answer in answers) == 5
+
+
+@pytest_asyncio.fixture
+async def slow(world: World) -> World:
+    """A world in which a user may have three new devices a day."""
+    return replace(world, engine=replace(world.engine, devices_per_day=3))
+
+
+async def test_a_user_has_at_most_so_many_new_devices_a_day_revoked_ones_too(slow: World) -> None:
+    for _ in range(3):
+        caller = await sign_in(slow)
+        await slow.engine.devices.revoke(caller, await register(slow, caller))
+        slow.clock.ms += 3_600_000
+    with pytest.raises(RateLimited) as refused:
+        await register(slow, await sign_in(slow))
+    assert refused.value.retry_after_s == 21 * 3_600
+    slow.clock.ms += 21 * 3_600_000 - 1
+    with pytest.raises(RateLimited) as refused:
+        await register(slow, await sign_in(slow))
+    assert refused.value.retry_after_s == 1
+    slow.clock.ms += 1
+    assert await register(slow, await sign_in(slow))
+
+
+async def test_a_known_installation_is_answered_whatever_the_day_has_seen(slow: World) -> None:
+    caller = await sign_in(slow)
+    first = await register(slow, caller, PHONE.key)
+    for _ in range(2):
+        await register(slow, caller)
+    assert await register(slow, caller, PHONE.key) == first
+
+
+async def test_other_users_devices_are_not_new_ones_of_this_user(slow: World) -> None:
+    for _ in range(3):
+        await register(slow, await sign_in(slow))
+    assert await register(slow, await sign_in(slow, await slow.add_user()))
+
+
+async def test_parallel_registrations_do_not_pass_the_day_together(slow: World) -> None:
+    caller = await sign_in(slow)
+    answers = await asyncio.gather(*(register(slow, caller) for _ in range(8)), return_exceptions=True)
+    assert sum(isinstance(answer, str) for answer in answers) == 3
+    assert sum(isinstance(answer, RateLimited) for answer in answers) == 5
 
 
 # -- the list ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage import tables
+from sync import digest
 from sync.cursors import decode_before, decode_cursor, encode_cursor
 from sync.errors import BadCursor, Malformed, NotFound, Resync
 from sync.limits import Limits
@@ -153,6 +155,34 @@ async def test_the_digest_is_the_sum_that_the_protocol_defines(world: World) -> 
         await world.engine.digest(phone.caller, world.space, "zz")
 
 
+async def test_a_digest_is_worked_out_in_pages_however_many_records_there_are(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = await world.device()
+    await fill(world, phone, 20)
+    whole = await world.engine.digest(phone.caller, world.space, None)
+    name = next(iter(whole["buckets"]))
+    bucket = await world.engine.digest(phone.caller, world.space, name)
+    monkeypatch.setattr(digest, "KEYS_PER_PAGE", 6)
+    before = world.database.statements
+    assert await world.engine.digest(phone.caller, world.space, None) == whole
+    # The caller's place, and 6, 6, 6, 2 and no records.
+    assert world.database.statements - before == 6
+    assert await world.engine.digest(phone.caller, world.space, name) == bucket
+
+
+async def test_digests_asked_for_at_once_take_turns_and_pulls_do_not_wait_for_them(world: World) -> None:
+    phone = await world.device()
+    await fill(world, phone, 3)
+    whole = await world.engine.digest(phone.caller, world.space, None)
+    async with world.engine.digests._turn:
+        waiting = [asyncio.create_task(world.engine.digest(phone.caller, world.space, None)) for _ in range(20)]
+        # More than there are connections: none of them holds one.
+        assert len(await phone.pull()) == 3
+        assert not any(task.done() for task in waiting)
+    assert await asyncio.gather(*waiting) == [whole] * 20
+
+
 async def test_pulled_ids_come_whatever_the_cursor_and_unknown_ones_as_gone(world: World) -> None:
     phone = await world.device()
     ids = await fill(world, phone, 2)
@@ -193,4 +223,17 @@ async def test_a_delta_holds_everything_after_a_seq_or_is_too_much(database: Any
     assert (delta.from_seq, delta.to_seq, delta.version) == (1, 3, {phone.id: 3})
     await fill(world, phone, 1)
     assert await world.engine.feed.read_delta(world.space, 0) is None
+    await world.close()
+
+
+async def test_a_delta_of_too_many_bytes_is_too_much_and_so_is_one_of_no_space(database: Any) -> None:
+    world = await World.make(database, Limits(delta_bytes_max=500))
+    phone = await world.device()
+    await fill(world, phone, 1)
+    assert await world.engine.feed.read_delta(world.space, 0) is not None
+    await fill(world, phone, 5)
+    assert await world.engine.feed.read_delta(world.space, 0) is None
+    assert await world.engine.feed.read_delta(world.uuid(), 0) is None
+    with pytest.raises(NotFound):
+        await world.engine.feed.space(world.uuid())
     await world.close()

@@ -250,6 +250,18 @@ async def test_a_cursor_too_far_back_makes_the_space_behind(process: Process, st
     assert peer.types() == ["welcome", "behind"]
 
 
+async def test_what_a_device_missed_and_its_socket_has_no_room_for_makes_the_space_behind(
+    process: Process, store: Store
+) -> None:
+    cursor = cursor_of(store, "s")
+    store.write("s", "large", pad=OUTGOING_BYTES_MAX)
+    peer = await process.connect("ann", "phone", {"s": cursor})
+    assert peer.types() == ["welcome", "behind"]
+    await process.write("s", "small")
+    (delta,) = peer.read()
+    assert [record["id"] for record in delta["records"]] == ["small"]
+
+
 class BusyStore(Store):
     """While somebody resumes, others write faster than they can read."""
 

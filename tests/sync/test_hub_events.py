@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from sync import live
 from sync.bus import LOST, user_topic
 from sync.errors import Unavailable
 from sync.limits import LIMITS
 from sync.live import Live, Sight
 from sync.protocol import SPACES_MAX
 from sync.roster import REPLACE_RACE_MS, SOCKETS_PER_USER_MAX
-from tests.sync.live_fakes import Peer, Process, Store, TestClock, cursor_of, until
+from tests.sync.live_fakes import Budget, Peer, Process, Store, TestClock, cursor_of, until
 
 
 @pytest.fixture
@@ -219,6 +220,33 @@ async def test_a_push_that_has_to_wait_is_told_how_long(process: Process) -> Non
     peer = await process.connect("ann", "phone")
     await peer.say("push", id=1, space="s", **body("r1"))
     assert peer.read()[1]["details"] == {"retry_after_s": 3}
+
+
+async def test_a_socket_that_does_not_wait_as_told_is_read_no_further_for_a_while(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "REFUSED_PAUSE_S", 3_600.0)
+    budget = Budget(1)
+    process = Process(store, throttle=budget)
+    peer = await process.connect("ann", "phone")
+    for id_ in (1, 2):
+        await peer.say("push", id=id_, space="s", **body(f"r{id_}"))
+    assert [(m["type"], m["id"]) for m in peer.read()[1:]] == [("ack", 1), ("error", 2)]
+
+    # The driver reads on where this is done.
+    acting = asyncio.create_task(peer.say("push", id=3, space="s", **body("r3")))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not acting.done() and peer.read() == []
+    acting.cancel()
+    await asyncio.wait([acting])
+
+    # One that has waited is as good as ever, and the next refusal its first.
+    budget.left = 1
+    for id_ in (4, 5):
+        await peer.say("push", id=id_, space="s", **body(f"r{id_}"))
+    assert [(m["type"], m["id"]) for m in peer.read()] == [("ack", 4), ("error", 5)]
+    await process.close()
 
 
 async def test_a_failure_of_the_server_is_told_and_the_socket_goes_on(

@@ -100,9 +100,8 @@ def test_every_message_of_the_protocol_has_its_turn() -> None:
 def test_actions_carry_what_was_said() -> None:
     assert opening().device == "d1"
     session = opened()
-    assert session.receive(frame("push", **SAMPLES["push"]), NOW) == Push(
-        7, "s", {"device": "d1", "schema": 1, "changes": []}
-    )
+    pushed = frame("push", **SAMPLES["push"])
+    assert session.receive(pushed, NOW) == Push(7, "s", {"device": "d1", "schema": 1, "changes": []}, len(pushed))
     assert session.receive(frame("subscribe", space="s", cursor="c"), NOW) == Subscribe("s", "c")
     assert session.receive(frame("subscribe", space="s"), NOW) == Subscribe("s", None)
     assert session.receive(frame("unsubscribe", space="s"), NOW) == Unsubscribe("s")
@@ -111,6 +110,11 @@ def test_actions_carry_what_was_said() -> None:
     assert session.receive(frame("token", token="n"), NOW) == Token("n")
     hello = Session("x", NOW).receive(frame("hello", **SAMPLES["hello"], news=1), NOW)
     assert hello == Hello(1, 1, "t", "d1", {"s": None})
+
+
+def test_a_batch_may_carry_names_of_our_own() -> None:
+    pushed = frame("push", id=7, space="s", size="mine", body=1)
+    assert opened().receive(pushed, NOW) == Push(7, "s", {"size": "mine", "body": 1}, len(pushed))
 
 
 @pytest.mark.parametrize(
@@ -295,6 +299,16 @@ def test_a_flood_of_messages_closes_with_1008() -> None:
     assert session.closing is None
     session.receive(frame("unsubscribe", space="s"), NOW)
     session.receive(frame("unsubscribe", space="s"), NOW)
+    assert code(session) == 1008
+
+
+def test_pushes_of_the_wrong_shape_are_a_flood_like_any_other() -> None:
+    session = opened()
+    for _ in range(CONTROLS_BURST - 1):
+        session.receive(frame("push", id=1), NOW)
+    assert session.closing is None
+    session.receive(frame("push", id=1), NOW)
+    session.receive(frame("push", id=1), NOW)
     assert code(session) == 1008
 
 

@@ -58,6 +58,7 @@ async def test_it_goes_with_everything_below_when_every_voter_knows_it(world: Wo
 async def test_a_device_that_was_there_by_a_pull_alone_has_a_vote(world: World, retention: Retention) -> None:
     phone, laptop = await world.device(), await world.device()
     await world.engine.votes.note(laptop.caller, world.space)
+    await world.engine.votes.flush()
     await deleted_workout(world, phone)
     world.clock.ms += 31 * DAY_MS
     assert await retention.run() == 0
@@ -139,3 +140,7 @@ async def test_a_repeated_push_of_what_went_still_gets_its_answer(world: World, 
     await retention.run()
     phone.after = None
     assert (await phone.push(*phone.log)).acked == 3
+
+
+async def test_a_space_that_is_gone_has_nothing_to_let_go(world: World, retention: Retention) -> None:
+    assert await retention.collect(world.uuid()) == 0

@@ -7,13 +7,16 @@ import base64
 import io
 import os
 import random
+import resource
+import signal
+import sys
 
 import msgspec
 import pycrdt
 import pytest
 
 from sync import text_worker
-from sync.texts import LENGTH, BadText, ProcessTextReader, ReadTexts, RewriteText, TextAnswer
+from sync.texts import LENGTH, BadText, ProcessTextReader, ReadTexts, RewriteText, TextAnswer, TextTimeout
 from tests.sync.harness import World
 
 
@@ -70,6 +73,62 @@ async def test_a_cancelled_reading_leaves_no_answer_for_the_next() -> None:
         assert await texts_of(reader, document("mine")) == ["mine"]
     finally:
         await reader.close()
+
+
+async def test_what_cannot_be_read_is_refused_and_no_child_is_asked_for_nothing() -> None:
+    reader = ProcessTextReader()
+    try:
+        assert await reader.read([]) == []
+        assert reader._child is None
+        with pytest.raises(BadText):
+            await reader.read([document("fine"), b"rubbish"])
+        with pytest.raises(BadText):
+            await reader.rewrite(b"rubbish", "x")
+        assert reader.kills == 0
+        assert await texts_of(reader, document("fine")) == ["fine"]
+    finally:
+        await reader.close()
+
+
+async def test_a_child_that_ended_is_replaced() -> None:
+    """By itself before the question, and in the middle of one."""
+    reader = ProcessTextReader()
+    try:
+        await reader.read([document("started")])
+        first = reader._child
+        assert first is not None
+        first.kill()
+        await first.wait()
+        assert await texts_of(reader, document("second")) == ["second"]
+        second = reader._child
+        assert second is not None and second.pid != first.pid
+        second.send_signal(signal.SIGSTOP)
+        asking = asyncio.create_task(reader.read([document("lost")]))
+        await asyncio.sleep(0)
+        second.kill()
+        with pytest.raises(TextTimeout):
+            await asking
+        assert await texts_of(reader, document("third")) == ["third"]
+    finally:
+        await reader.close()
+
+
+async def test_the_child_ignores_an_interrupt_is_bounded_and_ends_with_its_input() -> None:
+    """Ctrl-C reaches the whole terminal; the parent closes the pipe, or is gone and with it the pipe."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sync.text_worker", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdin is not None and child.stdout is not None
+    for words in ("before", "after"):
+        question = msgspec.msgpack.encode(ReadTexts([document(words)]))
+        child.stdin.write(LENGTH.pack(len(question)) + question)
+        (length,) = LENGTH.unpack(await child.stdout.readexactly(LENGTH.size))
+        answer = msgspec.msgpack.decode(await child.stdout.readexactly(length), type=TextAnswer)
+        assert answer.texts == [words]
+        assert resource.prlimit(child.pid, resource.RLIMIT_AS)[0] == text_worker.MEMORY_BYTES_MAX
+        child.send_signal(signal.SIGINT)
+    child.stdin.close()
+    assert await child.wait() == 0
 
 
 async def test_mutated_updates_are_rejected_by_name_or_land_and_the_server_lives(world: World) -> None:

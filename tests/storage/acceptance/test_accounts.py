@@ -9,7 +9,7 @@ import pytest
 from storage import accounts, devices, sessions
 from storage.database import Database
 from storage.errors import Duplicate
-from tests.storage.world import NOW, add_device, add_home, add_user, opened, push, voter
+from tests.storage.world import NOW, add_device, add_home, add_space, add_user, opened, push, voter
 
 
 async def add_session(database: Database, session: str, user: str = "ann", *, token: str | None = None) -> None:
@@ -59,13 +59,13 @@ async def test_what_is_counted_of_a_locked_user_stays_as_it_was_counted(database
     async def register(number: int) -> None:
         async with database.write() as tx:
             assert await accounts.lock_user(tx, "ann") is not None
-            if await devices.count_live_devices(tx, "ann") < most:
+            if (await devices.count_devices(tx, "ann", NOW)).live < most:
                 row = devices.DeviceRow(f"d{number}", "ann", f"k{number}", "Phone", "test", "1", NOW, NOW, None)
                 await devices.add_device(tx, row)
 
     await asyncio.gather(*(register(number) for number in range(12)))
     async with database.write() as tx:
-        assert await devices.count_live_devices(tx, "ann") == most
+        assert (await devices.count_devices(tx, "ann", NOW)).live == most
         assert await accounts.lock_user(tx, "nobody") is None
 
 
@@ -197,7 +197,9 @@ async def test_a_revoked_device_is_listed_and_counted_no_more(database: Database
         await devices.revoke_device(tx, "ann", "phone", NOW)
         await devices.revoke_device(tx, "ann", "phone", NOW + 9)
         assert await devices.owner_of(tx, "phone") is None
-        assert await devices.count_live_devices(tx, "ann") == 1
+        assert await devices.count_devices(tx, "ann", NOW) == (1, 0, None)
+        # New within a while counts whatever became of it.
+        assert await devices.count_devices(tx, "ann", NOW - 1) == (1, 2, NOW)
         listed = await devices.list_devices(tx, "ann")
         assert [(each.id, each.revoked_at) for each in listed] == [("phone", NOW), ("watch", None)]
     found = await opened(database)
@@ -250,3 +252,17 @@ async def test_a_vote_is_noted_once_and_a_snapshot_pays_its_debt(database: Datab
     found = await opened(database, device="watch")
     assert found is not None
     assert found.voter == voter("watch")
+
+
+async def test_a_devices_place_in_a_space_is_told_with_its_owner_and_its_debt(database: Database) -> None:
+    await add_home(database)
+    await add_space(database, "gym", "ann", kind="shared")
+    await push(database, vote=voter(resync=True))
+    async with database.write() as tx:
+        assert await devices.find_place(tx, "home", "phone") == ("ann", True)
+        assert await devices.find_place(tx, "gym", "phone") == ("ann", None)
+        assert await devices.find_place(tx, "home", "nobody's") is None
+        await devices.note_voter(tx, space="home", device="phone", user="ann", now_ms=NOW, snapshot=True)
+        assert await devices.find_place(tx, "home", "phone") == ("ann", False)
+        await devices.revoke_device(tx, "ann", "phone", NOW)
+        assert await devices.find_place(tx, "home", "phone") is None

@@ -7,7 +7,7 @@ import pytest
 from storage.counts import count_devices, count_shown
 from storage.database import Database
 from storage.devices import revoke_device
-from storage.feed import read_after, read_down, read_history, read_ids, read_shown_keys
+from storage.feed import read_accepted, read_after, read_down, read_history, read_ids, read_shown_keys
 from storage.history import read_touched
 from tests.storage.world import NOW, add_device, add_home, add_space, change, push, record, voter
 
@@ -104,7 +104,7 @@ async def test_no_page_shows_a_record_of_another_space(home: Database) -> None:
         assert page is not None
         assert page.rows == [(1, b'{"of":"club"}')]
         assert [each.body for each in await read_ids(tx, "club", ["a", "b", "e"])] == [b'{"of":"club"}']
-        assert await read_shown_keys(tx, "club") == [("sets", "a", 1)]
+        assert await read_shown_keys(tx, "club", 0, 10) == [("sets", "a", 1)]
 
 
 async def test_records_are_found_by_id_in_any_collection_and_state(home: Database) -> None:
@@ -130,8 +130,9 @@ async def test_one_id_in_two_collections_is_two_records(home: Database) -> None:
 
 async def test_the_keys_of_a_digest_are_those_of_what_is_shown(home: Database) -> None:
     async with home.read() as tx:
-        keys = await read_shown_keys(tx, "home")
-    assert sorted(keys) == [("sets", "a", 1), ("sets", "f", 6), ("workouts", "e", 5)]
+        assert await read_shown_keys(tx, "home", 0, 10) == [("sets", "a", 1), ("workouts", "e", 5), ("sets", "f", 6)]
+        assert await read_shown_keys(tx, "home", 1, 1) == [("workouts", "e", 5)]
+        assert await read_shown_keys(tx, "home", 6, 10) == []
 
 
 async def test_what_is_shown_is_counted_by_collection(home: Database) -> None:
@@ -167,6 +168,11 @@ async def test_a_history_holds_one_records_lines_in_the_order_of_arrival(home: D
     await push(home, [], [change(9, "a", device="watch", arrival=3)], space="club")
     async with home.read() as tx:
         found = await read_history(tx, "home", "sets", "a")
+        accepted = [lines[2], lines[0], lines[3]]
+        assert await read_accepted(tx, "home", ("sets", "a"), None, 10) == accepted
+        assert await read_accepted(tx, "home", ("sets", "a"), None, 2) == accepted[:2]
+        assert await read_accepted(tx, "home", ("sets", "a"), (9, 3), 2) == accepted[1:]
+        assert await read_accepted(tx, "home", ("sets", "a"), (7, 1), 2) == []
     assert found == [lines[3], lines[0], lines[2], lines[4]]
 
 

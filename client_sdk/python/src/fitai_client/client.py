@@ -333,8 +333,13 @@ class Client(SpaceHandle):
             AccountError, ServerRefused, Unreachable.
         """
         query = {"collection": collection, "id": id}
-        body = await self._ask((space or self).number, "GET", "history", query=query)
-        return list(body["changes"])
+        changes: list[Mapping[str, Any]] = []
+        while True:
+            body = await self._ask((space or self).number, "GET", "history", query=query)
+            changes += body["changes"]
+            if body.get("before") is None:
+                return changes
+            query["before"] = body["before"]
 
     async def restore(
         self, collection: str, id: str, dot: Mapping[str, Any] | None = None, space: SpaceHandle | None = None

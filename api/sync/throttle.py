@@ -1,0 +1,87 @@
+"""What one account may write in a while, over HTTP and the socket together.
+
+Owns: the rules, what a batch weighs, and the wrapper that counts every writing route of the sync side.
+Refuses to know: the arithmetic (api/rate_limits.py), and how many devices may be new (sync/devices.py counts those
+where they stand, in the database).
+
+The limits are there for the other users of the server: honest devices, a first sync of many years among them, stay
+far below. A device that reaches one waits as told and loses nothing.
+
+Invariants
+    T1  A request is counted before its body is read, so a flood of large ones costs no reading.
+    T2  Nothing of Redis is on the way of a push: each process counts for itself.
+    T3  A batch that the protocol allows is never too heavy to be sent at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from aiohttp import web
+
+from api.errors import Handler, RateLimited
+from api.http import caller
+from api.rate_limits import Decision, Limiter, Rule
+from api.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MINUTE_MS: Final = 60_000
+DAY_MS: Final = 86_400_000
+# A script that logs set after set, each a push of its own, runs for minutes before it is slowed down.
+BURST_MINUTES: Final = 3
+# A space may hold a gigabyte, and a phone that comes online for the first time sends it in one go.
+BURST_DAYS: Final = 2
+KIB: Final = 1_024
+KIB_PER_MIB: Final = 1_024
+
+
+class AccountThrottle:
+    """The `Throttle` of one process."""
+
+    def __init__(self, limiter: Limiter, settings: Settings) -> None:
+        """`limiter` counts in this process (T2)."""
+        per_minute = settings.writes_per_minute
+        kib_per_day = settings.upload_mib_per_day * KIB_PER_MIB
+        self._limiter = limiter
+        self._write = Rule("writes", burst=BURST_MINUTES * per_minute, interval_ms=MINUTE_MS / per_minute)
+        self._upload = Rule("upload-kib", burst=BURST_DAYS * kib_per_day, interval_ms=DAY_MS / kib_per_day)
+        # Beside the writes: how often a device has something new to confirm is up to what others write.
+        self._seen = Rule("seen", burst=self._write.burst, interval_ms=self._write.interval_ms)
+
+    async def write(self, user: str) -> Decision:
+        return await self._take(self._write, user, 1)
+
+    async def upload(self, user: str, changes: int, size: int) -> None:
+        # The smallest change leaves a line in the ledger and a tombstone, which is about as much.
+        await self._take(self._upload, user, max(changes, -(-size // KIB)))
+
+    async def seen(self, user: str) -> None:
+        await self._take(self._seen, user, 1)
+
+    def guard(self, routes: Sequence[web.RouteDef]) -> list[web.RouteDef]:
+        """These routes, with those that write counted and told their limit."""
+        return [
+            route
+            if route.method == "GET"
+            else web.route(route.method, route.path, self._counted(route.handler), **route.kwargs)
+            for route in routes
+        ]
+
+    def _counted(self, handler: Handler) -> Handler:
+        async def counted(request: web.Request) -> web.StreamResponse:
+            decision = await self.write(caller(request).user)
+            response = await handler(request)
+            response.headers.update(decision.headers())
+            return response
+
+        return counted
+
+    async def _take(self, rule: Rule, user: str, cost: int) -> Decision:
+        decision = await self._limiter.take(rule, user, cost)
+        if not decision.allowed:
+            log.info("user %s has reached the limit %s", user, rule.name)
+            raise RateLimited(retry_after_s=decision.retry_after_s, headers=decision.headers())
+        return decision
