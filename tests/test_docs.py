@@ -75,9 +75,9 @@ def test_the_defaults_in_the_table_of_settings_are_true() -> None:
 
 
 def test_every_command_is_described() -> None:
-    described = {
-        name.split()[1] for row in tables(page("operations.md")) for name in named(row) if name[:6] == "fitai "
-    }
+    pages = (page("operations.md"), page("terminal.md"))
+    rows = [row for text in pages for row in tables(text)]
+    described = {name.split()[1] for row in rows for name in named(row) if name[:6] == "fitai "}
     assert described == COMMANDS.keys()
 
 

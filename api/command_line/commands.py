@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from api.command_line.device import COMMANDS as TERMINAL
 from api.command_line.terminal import degrade
 from api.spelling import nearest
 
@@ -23,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "db": ("api.command_line.db", "db", "Bring the database up to date (db upgrade)."),
     "check": ("api.command_line.check", "check", "Look for damage in everything that is stored."),
     "bench": ("api.command_line.bench", "bench", "Measure the server against the bare limit."),
+    **TERMINAL,
 }
 
 EXAMPLES: Final = """\b

@@ -1,0 +1,136 @@
+"""`fitai sign-up`, `sign-in` and `sign-out`.
+
+Owns: asking for a password, which is never an argument: it would stand in the shell's history and in everybody's
+list of processes.
+"""
+
+from __future__ import annotations
+
+import sys
+from urllib.parse import urlsplit
+
+import click
+
+from api.command_line.device.outcome import NotSignedIn, Refused, Usage
+from api.command_line.device.running import Result, on_device
+from api.command_line.device.syncing import say_synced, working
+from api.command_line.device.terminal import Terminal
+from fitai_client import AccountError, FitaiError, ServerRefused, Unreachable
+
+_PASSWORD = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  fitai sign-up you@example.com --name You --server https://fitai.example
+  fitai sign-up you@example.com --password-stdin < password.txt
+"""
+)
+@click.argument("email", required=False)
+@click.option("--name", help="How you are called; the part before the @ by default.")
+@_PASSWORD
+@on_device(sync="never")
+async def sign_up(terminal: Terminal, email: str | None, name: str | None, password_stdin: bool) -> Result:
+    """Make an account; everything that was logged before becomes its first push."""
+    _check(terminal)
+    email = _email(terminal, email)
+    password = _password(terminal, from_stdin=password_stdin, new=True)
+    async with working(terminal, "Making the account"):
+        await _enter(terminal, terminal.client.register(email, password, name or email.split("@")[0]))
+    return await _entered(terminal)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  fitai sign-in you@example.com --server https://fitai.example
+  pass show fitai | fitai sign-in you@example.com --password-stdin
+  fitai sign-in --profile partner      a second account on this machine
+"""
+)
+@click.argument("email", required=False)
+@_PASSWORD
+@on_device(sync="never")
+async def sign_in(terminal: Terminal, email: str | None, password_stdin: bool) -> Result:
+    """Sign in and fetch everything. The server's address is remembered."""
+    _check(terminal)
+    known = terminal.client.identity
+    email = _email(terminal, email or (known.email if known else None))
+    password = _password(terminal, from_stdin=password_stdin, new=False)
+    async with working(terminal, "Signing in"):
+        await _enter(terminal, terminal.client.sign_in(email, password))
+    return await _entered(terminal)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  fitai sign-out          the data stays on this device
+  fitai sign-out --force  even where something has not reached the server
+"""
+)
+@click.option("--force", is_flag=True, help="Sign out with unsent changes; they stay and go with the next sign-in.")
+@on_device(sync="never")
+async def sign_out(terminal: Terminal, force: bool) -> Result:
+    """End the session. What is on this device stays, and syncs again after the next sign-in."""
+    status = await terminal.client.status()
+    if not status.signed_in:
+        raise NotSignedIn("Nobody is signed in here.", code="not_signed_in")
+    if status.pending and not force and not terminal.offline:
+        await terminal.sync_within(10)
+    await terminal.client.sign_out(force=force)
+    terminal.screen.say(f"{status.account} is signed out; the log stays on this device.")
+    return {"account": status.account}
+
+
+def _check(terminal: Terminal) -> None:
+    if terminal.offline:
+        raise Usage("Signing in needs the server; leave --offline out.")
+    address = urlsplit(terminal.server)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise Usage(f"{terminal.server!r} is no address of a server: https://fitai.example is one.")
+    if address.scheme == "http" and address.hostname not in ("127.0.0.1", "::1", "localhost"):
+        click.echo(f"fitai: the password goes to {address.hostname} unencrypted; use https where you can.", err=True)
+
+
+def _email(terminal: Terminal, email: str | None) -> str:
+    if not email and not terminal.can_ask:
+        raise Usage("Say the address: fitai sign-in you@example.com")
+    return email or terminal.ask_for("E-mail")
+
+
+def _password(terminal: Terminal, *, from_stdin: bool, new: bool) -> str:
+    """From standard input, or asked for without echo; a new one twice."""
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+        if not password:
+            raise Usage("Standard input has no password.")
+        return password
+    if not terminal.can_ask:
+        raise Usage("There is no terminal to ask for the password on: use --password-stdin.")
+    return terminal.ask_for("Password", hide_input=True, confirmation_prompt=new)
+
+
+async def _enter(terminal: Terminal, entering: object) -> None:
+    """Wait for the sign-in. Where only the sync after it failed, that is said and the sign-in stands."""
+    try:
+        await entering  # type: ignore[misc]
+    except (Unreachable, ServerRefused, AccountError) as error:
+        if not (await terminal.client.status()).signed_in:
+            if isinstance(error, Unreachable):
+                raise Unreachable(f"{terminal.server} cannot be reached: {str(error).rstrip('.')}.") from None
+            raise
+        terminal.unfinished = str(error).rstrip(".")
+    except FitaiError as error:
+        raise Refused(str(error), code=error.code) from None
+
+
+async def _entered(terminal: Terminal) -> Result:
+    terminal.memory.server = terminal.server
+    terminal.memory.write()
+    identity = terminal.client.identity
+    who = identity.email if identity else ""
+    terminal.screen.say((f"{terminal.screen.signs.done} ", "good"), f"Signed in as {who} on {terminal.server}.")
+    await say_synced(terminal)
+    return {"account": who, "server": terminal.server}

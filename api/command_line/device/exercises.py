@@ -1,0 +1,144 @@
+"""Exercises by name: one's own, and those of the catalog with their aliases.
+
+Owns: which exercise a typed name means, and what to offer where that is unclear. Before the first sync the catalog is
+the one that ships with this program, whose ids are the same on every server.
+
+Invariants
+    E1  A name that could mean two exercises means none: the candidates are listed and nothing is logged.
+    E2  One's own exercise goes before the catalog's of the same name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from api.command_line.device.outcome import Refused
+from fitai_client import Client, NotFound
+from storage.catalog import load as shipped
+
+CANDIDATES_MAX: Final = 12
+# How alike two names must be for one to be offered for the other.
+_ALIKE: Final = 0.72
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """What the terminal knows of an exercise. `own`: made by this user, or by an import of theirs."""
+
+    id: str
+    name: str
+    values: Mapping[str, Any] = field(repr=False)
+    own: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.values.get("aliases", ()))
+
+    @property
+    def load_mode(self) -> str:
+        return str(self.values.get("load_mode") or "external")
+
+
+class UnclearName(Refused):
+    """No exercise, or more than one, goes by this name."""
+
+    code = "unclear_exercise"
+
+    def __init__(self, name: str, candidates: list[Exercise], hint: str = "") -> None:
+        says = "could be one of these" if candidates else "is no exercise that I know"
+        super().__init__(f"{name!r} {says}{':' if candidates else '.'}{hint}")
+        self.candidates = candidates
+
+
+class Exercises:
+    """Every exercise of a device, found by id or by name."""
+
+    def __init__(self, own: Iterable[Exercise], catalog: Iterable[Exercise], trained: Mapping[str, int]) -> None:
+        """trained: exercise id → how many sets of it were done; what is trained is offered first."""
+        self.trained = trained
+        # E2: the later one wins a name.
+        self.all = [*catalog, *own]
+        self.by_id = {each.id: each for each in self.all}
+        self._by_name = {plain(name): each for each in self.all for name in each.names}
+        self._by_words: dict[tuple[str, ...], dict[str, Exercise]] = {}
+        for each in self.all:
+            for name in each.names:
+                self._by_words.setdefault(words(name), {})[each.id] = each
+
+    def add(self, exercise: Exercise) -> None:
+        """Know one more, which was just made."""
+        self.by_id.setdefault(exercise.id, exercise)
+
+    def name(self, id: str) -> str:
+        """What to call an exercise; of one that is not on this device, the start of its id."""
+        found = self.by_id.get(id)
+        return found.name if found else f"Exercise {id[:8]}"
+
+    def names(self) -> dict[str, str]:
+        """Every name and alias → the exercise's id, for an import."""
+        return {name: each.id for each in self.all for name in each.names}
+
+    def find(self, text: str) -> Exercise:
+        """The exercise that `text` names: whole, by its words in any order, or by some of them if only one fits.
+
+        Raises:
+            UnclearName: none, or several.
+        """
+        found = self._by_name.get(plain(text)) or self._one(self._by_words.get(words(text), {}))
+        if found is None:
+            fitting = self._fitting(text)
+            trained = [each for each in fitting if self.trained.get(each.id)]
+            if len(fitting) != 1 and len(trained) != 1:
+                raise UnclearName(text, (fitting or self._alike(text))[:CANDIDATES_MAX])
+            found = fitting[0] if len(fitting) == 1 else trained[0]
+        return found
+
+    def _one(self, found: Mapping[str, Exercise]) -> Exercise | None:
+        own = [each for each in found.values() if each.own]
+        return own[0] if len(own) == 1 else next(iter(found.values())) if len(found) == 1 else None
+
+    def _fitting(self, text: str) -> list[Exercise]:
+        """Those with every typed word at the beginning of one of theirs; the trained and the short ones first."""
+        typed = words(text)
+        found = {
+            each.id: each
+            for each in self.all
+            if typed and any(all(any(w.startswith(t) for w in words(name)) for t in typed) for name in each.names)
+        }
+        return sorted(found.values(), key=lambda each: (-self.trained.get(each.id, 0), len(each.name), each.name))
+
+    def _alike(self, text: str) -> list[Exercise]:
+        close = difflib.get_close_matches(plain(text), self._by_name, CANDIDATES_MAX, _ALIKE)
+        return list({self._by_name[name].id: self._by_name[name] for name in close}.values())
+
+
+def plain(name: str) -> str:
+    """A name folded: lower case, no accents, single spaces, hyphens as spaces."""
+    apart = unicodedata.normalize("NFKD", name.casefold())
+    return " ".join(re.sub(r"[-_/]+", " ", "".join(c for c in apart if not unicodedata.combining(c))).split())
+
+
+def words(name: str) -> tuple[str, ...]:
+    """A name's words in alphabetical order: "Bench Press (Barbell)" and "Barbell Bench Press" are the same words."""
+    return tuple(sorted(re.findall(r"[^\W_]+", plain(name))))
+
+
+async def read_exercises(client: Client, trained: Mapping[str, int] | None = None) -> Exercises:
+    """Every exercise this device can name."""
+    own = [Exercise(each.id, str(each.get("name")), each.values, own=True) for each in await client.exercises.list()]
+    try:
+        catalog = await (await client.space("catalog")).exercises.list()
+    except NotFound:
+        catalog = []
+    known = [Exercise(each.id, str(each.get("name")), each.values) for each in catalog if not each.get("archived")]
+    return Exercises(own, known or shipped_exercises(), trained or {})
+
+
+def shipped_exercises() -> list[Exercise]:
+    """The catalog that comes with this program."""
+    return [Exercise(each.id, each.name, each.values()) for each in shipped()]

@@ -1,0 +1,59 @@
+"""`fitai export FILE`: everything this device holds, to keep, or to take to another app."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from api.command_line.device.exercises import read_exercises
+from api.command_line.device.outcome import Refused
+from api.command_line.device.running import Result, on_device
+from api.command_line.device.terminal import Terminal
+from fitai_client.importing import DIALECTS, write_csv
+
+COLLECTIONS = ("exercises", "workouts", "workout_exercises", "sets")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  fitai export mine.json              everything, unsent and refused changes too
+  fitai export mine.csv               the workouts, as Hevy writes them
+  fitai export mine.csv --as strong   as Strong writes them
+
+\b
+It works signed out, offline, and where the device was revoked.
+"""
+)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--as", "dialect", type=click.Choice([each.name for each in DIALECTS]), help="Whose CSV; hevy by default."
+)
+@click.option("--force", is_flag=True, help="Replace the file where there is one.")
+@on_device(sync="before")
+async def export(terminal: Terminal, file: Path, dialect: str | None, force: bool) -> Result:
+    """Write everything on this device to a file: JSON whole, or CSV for another app."""
+    as_csv = dialect is not None or file.suffix.lower() == ".csv"
+    if not force and await asyncio.to_thread(file.exists):
+        raise Refused(f"{file} is there already: name another file, or add --force.", code="file")
+    if as_csv:
+        records = [
+            (name, one.id, one.values) for name in COLLECTIONS for one in await terminal.client.collection(name).list()
+        ]
+        names = {each.id: each.name for each in (await read_exercises(terminal.client)).all}
+        await asyncio.to_thread(_replace, file, write_csv(records, dialect or "hevy", names=names))
+        number = sum(1 for name, _, _ in records if name == "sets")
+    else:
+        number = await terminal.client.export(file)
+    what = "sets" if as_csv else "records"
+    terminal.screen.say((f"{terminal.screen.signs.done} ", "good"), f"{number:,} {what} are in {file}.")
+    return {"file": str(file), what: number}
+
+
+def _replace(file: Path, data: bytes) -> None:
+    """Write beside the place, and move it there whole."""
+    partial = file.with_name(file.name + ".part")
+    partial.write_bytes(data)
+    partial.replace(file)

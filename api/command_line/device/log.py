@@ -1,0 +1,209 @@
+"""`fitai log`: sets, as they are typed.
+
+Owns: which workout and which exercise of it the sets go to. What is typed is grammar.py's, names are exercises.py's.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from api.command_line.device import clockwork
+from api.command_line.device.exercises import Exercise, UnclearName
+from api.command_line.device.grammar import BadSet, TypedSet, parse
+from api.command_line.device.named import EXERCISE
+from api.command_line.device.outcome import Refused, Usage
+from api.command_line.device.pictures import body, broken_records, heading, set_json
+from api.command_line.device.running import Result, on_device
+from api.command_line.device.terminal import Terminal
+from api.command_line.device.training import Block, Training, Workout, read_training
+from api.command_line.device.writes import Writes, position_after
+from fitai_client import Record
+
+APP = "fitai"
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog="""\b
+Examples:
+  fitai log "Bench Press" 100kgx5 100kgx5 102.5kgx3@8.5   weight x reps @ RPE
+  fitai log squat w:60kgx5 100kgx5x3       a warm-up, then 3 sets of 5
+  fitai log "pull up" x12 +10kgx5 -20kgx8  the body alone, with weight, with help
+  fitai log plank 60s 20kgx45s             for a time
+  fitai log run 5km/25:30                  a distance, and its time
+  fitai log 100kgx5                        the exercise of the last set again
+  fitai log deadlift 140kgx5 --date 2026-11-20 --title "Pull day"
+  fitai log "Log Lift" 60kgx3 --new        an exercise of your own
+
+\b
+w: warm-up, d: drop set, f: to failure, m: myo-reps. kg or lb; s, min, h or m:ss;
+m, km, mi, yd or ft. After --, a set may begin with a dash whatever follows.
+""",
+)
+@click.argument("exercise", type=EXERCISE)
+@click.argument("sets", nargs=-1, type=click.UNPROCESSED)
+@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Another day than today.")
+@click.option("--title", help="The workout's title.")
+@click.option("--note", help="A note for these sets.")
+@click.option("--bodyweight", help="Your weight on that day, like 80kg: pull-ups and dips count it.")
+@click.option("--new", is_flag=True, help="Make the exercise where there is none of this name.")
+@on_device()
+async def log(
+    terminal: Terminal,
+    exercise: str,
+    sets: tuple[str, ...],
+    day: datetime | None,
+    title: str | None,
+    note: str | None,
+    bodyweight: str | None,
+    new: bool,
+) -> Result:
+    """Log sets of an exercise.
+
+    They go to the live session, or to today's workout, which is made where there is none.
+    """
+    name, typed = _split(exercise, sets)
+    body_weight = _mass(bodyweight) if bodyweight else None
+    training = await read_training(terminal.client)
+    zone = clockwork.zone_name()
+    today = clockwork.today(zone)
+    wanted = day.date() if day else today
+    if wanted > today:
+        raise Refused(f"{wanted} is in the future.")
+    target = _target(training, wanted, live=day is None)
+    made = Writes(terminal.client.new_id)
+    lifted = _exercise(training, target, name, typed, made, new=new)
+    at = clockwork.now() if day is None else clockwork.noon(wanted, zone)
+    workout = _workout(target, made, title, body_weight, at, zone, wanted)
+    block, place = _block(target, made, workout, lifted)
+    ids = []
+    for one in typed:
+        place = position_after(place)
+        fields = {"workout_exercise": block, "position": place, "completed_at": at, **one.fields(lifted.load_mode)}
+        ids.append(made.create("sets", {**fields, "notes": note} if note else fields))
+    await terminal.client.write_group(made.group)
+    await terminal.send()
+    noun = "1 set" if len(ids) == 1 else f"{len(ids)} sets"
+    terminal.remember(f"log of {noun} of {lifted.name}", **made.undo)
+    return await _show(terminal, training, workout, lifted, ids)
+
+
+def _split(exercise: str, words: tuple[str, ...]) -> tuple[str | None, list[TypedSet]]:
+    """The exercise's name, or None where the first word is a set already, and the sets."""
+    name: str | None = exercise
+    try:
+        typed = parse(exercise)
+    except BadSet:
+        typed = []
+    else:
+        name = None
+    try:
+        typed += [one for word in words for one in parse(word)]
+    except BadSet as error:
+        raise Usage(str(error), code="bad_set") from None
+    if not typed:
+        raise Usage(f"Say what was done: fitai log {exercise!r} 100kgx5", code="bad_set")
+    return name, typed
+
+
+def _mass(text: str) -> dict[str, Any]:
+    try:
+        (one,) = parse(f"{text}x1")
+    except (BadSet, ValueError):
+        raise Usage(f"--bodyweight {text}: a weight like 80kg or 176lb.") from None
+    found = one.fields("external").get("weight")
+    if not isinstance(found, dict):
+        raise Usage(f"--bodyweight {text}: a weight like 80kg or 176lb.")
+    return found
+
+
+def _target(training: Training, day: date, *, live: bool) -> Workout | None:
+    """The live session; else the newest workout of the day that was logged here or on a phone, not imported."""
+    if live and (active := training.active()) is not None:
+        return active
+    own = [one for one in training.on(day) if (one.record.get("source") or {}).get("app") in (None, APP)]
+    return own[-1] if own else None
+
+
+def _exercise(
+    training: Training, target: Workout | None, name: str | None, typed: list[TypedSet], made: Writes, *, new: bool
+) -> Exercise:
+    """The exercise that is meant; with `new`, made where there is none."""
+    if name is None:
+        if target is None or not target.blocks:
+            raise Usage('Say the exercise: fitai log "Bench Press" 100kgx5', code="bad_set")
+        newest = max(target.blocks, key=lambda block: max((_done_at(one) for one in block.sets), default=""))
+        known = training.exercises.by_id.get(newest.exercise)
+        return known or Exercise(newest.exercise, training.exercises.name(newest.exercise), {})
+    try:
+        return training.exercises.find(name)
+    except UnclearName as error:
+        if not new:
+            hint = "" if error.candidates else f" Add --new to make {name!r} an exercise of your own."
+            raise UnclearName(name, error.candidates, hint) from None
+    if not 2 <= len(name.strip()) <= 100:
+        raise Refused(f"{name!r}: a name has 2 to 100 characters.")
+    first = typed[0]
+    mode = first.fields("none")["load_mode"]
+    fields = {"name": name.strip(), "category": "strength", "measure": first.measure, "load_mode": mode}
+    return Exercise(made.create("exercises", fields), name.strip(), fields, own=True)
+
+
+def _done_at(one: Record) -> str:
+    return str(one.get("completed_at") or "")
+
+
+def _workout(
+    target: Workout | None,
+    made: Writes,
+    title: str | None,
+    bodyweight: dict[str, Any] | None,
+    at: datetime,
+    zone: str,
+    day: date,
+) -> str:
+    """The id of the workout that the sets go to. One that is over is stretched to now."""
+    fields: dict[str, Any] = {name: value for name, value in (("title", title), ("bodyweight", bodyweight)) if value}
+    if target is None:
+        whole = {"status": "completed", "started_at": at, "timezone": zone, "local_date": day.isoformat()}
+        return made.create("workouts", {**whole, "ended_at": at, "source": {"app": APP}, **fields})
+    if target.ended is not None and target.ended < at and day == at.astimezone(ZoneInfo(zone)).date():
+        fields["ended_at"] = at
+    if fields:
+        made.change(target.record, fields)
+    return target.id
+
+
+def _block(target: Workout | None, made: Writes, workout: str, exercise: Exercise) -> tuple[str, str | None]:
+    """(the workout's exercise that the sets go below, the position of its last set)."""
+    blocks: list[Block] = target.blocks if target else []
+    for block in reversed(blocks):
+        if block.exercise == exercise.id:
+            return block.record.id, str(block.sets[-1].get("position")) if block.sets else None
+    last = str(blocks[-1].record.get("position")) if blocks else None
+    fields = {"workout": workout, "exercise": exercise.id, "position": position_after(last)}
+    return made.create("workout_exercises", fields), None
+
+
+async def _show(terminal: Terminal, training: Training, workout_id: str, exercise: Exercise, ids: list[str]) -> Result:
+    """The exercise as it stands now, and what was broken."""
+    training.exercises.add(exercise)
+    workout = await training.read_again(terminal.client, workout_id)
+    assert workout is not None
+    training.narrow([workout])
+    screen = terminal.screen
+    shown = Workout(workout.record, [block for block in workout.blocks if block.exercise == exercise.id])
+    screen.show(heading(workout, training, screen.signs))
+    screen.show(body(shown, training, screen.signs, screen.width))
+    new = Workout(workout.record, [Block(b.record, [s for s in b.sets if s.id in ids]) for b in shown.blocks])
+    for broken in broken_records(new, training, screen.signs):
+        screen.show(broken)
+    return {
+        "workout": workout_id,
+        "exercise": {"id": exercise.id, "name": exercise.name},
+        "sets": [set_json(one, training) for block in new.blocks for one in block.sets],
+    }

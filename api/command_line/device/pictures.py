@@ -1,0 +1,176 @@
+"""Workouts as they look: a heading, then a line of sets for each exercise.
+
+Owns: the arrangement and the colours of workouts, on screen and as JSON. Short texts are wording.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from api.command_line.device.screen import Flow, Signs, clean, line
+from api.command_line.device.training import Block, Training, Workout
+from api.command_line.device.wording import (
+    KINDS,
+    RECORDS,
+    at_words,
+    effort_words,
+    load_words,
+    record_value,
+    set_words,
+    span,
+    volume_words,
+)
+from fitai_client import Record
+
+
+def heading(workout: Workout, training: Training, signs: Signs) -> Text:
+    """The title, and the workout in figures."""
+    done = [one for one in workout.sets if one.get("completed_at")]
+    facts = []
+    seconds = duration_s(workout)
+    if workout.started:
+        zone = workout.record.get("timezone")
+        ended = f"{signs.to}{at_words(workout.ended, zone)}" if workout.ended and seconds and seconds >= 60 else ""
+        facts.append(at_words(workout.started, zone) + ended)
+    if seconds and seconds >= 60:
+        facts.append(span(seconds))
+    facts.append("1 set" if len(done) == 1 else f"{len(done)} sets")
+    if volume := training.volume(workout):
+        facts.append(volume_words(volume, training.units))
+    made = line((workout.title, "title"))
+    if workout.status in ("active", "paused"):
+        made.append(f"  {workout.status}", "live")
+    made.append("  " + f" {signs.dot} ".join(facts), "quiet")
+    broken = sum(1 for one in workout.sets if training.ledger.marks.get(one.id))
+    if broken:
+        made.append(f"  {signs.record} {broken} {'record' if broken == 1 else 'records'}", "record")
+    return made
+
+
+def duration_s(workout: Workout, now: datetime | None = None) -> float | None:
+    """How long it took, or takes until now."""
+    if workout.started is None:
+        return None
+    until = workout.ended
+    if until is None and workout.status in ("active", "paused"):
+        until = now or datetime.now(UTC)
+    return max((until - workout.started).total_seconds(), 0) if until else None
+
+
+def body(workout: Workout, training: Training, signs: Signs, width: int) -> Table:
+    """One row an exercise: its name, its sets. Those of a superset are joined by a letter in front."""
+    table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(16, min(34, width // 3)), style="name")
+    table.add_column(ratio=1 if width < 10_000 else None)
+    letters: dict[str, str] = {}
+    for block in workout.blocks:
+        group = block.record.get("superset")
+        letter = letters.setdefault(group, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[len(letters) % 26]) if group else ""
+        name = line("  ", (f"{letter} ", "quiet") if letter else "", training.exercises.name(block.exercise))
+        table.add_row(name, Flow(pieces(block.sets, training.ledger.marks, signs)))
+        if notes := block.record.text("notes").strip():
+            table.add_row("", line((notes, "quiet")))
+    return table
+
+
+def pieces(sets: Sequence[Record], marks: Mapping[str, Sequence[str]], signs: Signs) -> list[Text]:
+    """The sets of one exercise; neighbours with the same weight share it: "100 kg × 5, 5, 4"."""
+    made: list[Text] = []
+    before: tuple[Any, ...] | None = None
+    for one in sets:
+        load, kind = load_words(one.values, signs), str(one.get("kind") or "normal")
+        label = KINDS.get(kind, kind)
+        key = (load, label)
+        style = "warmup" if kind == "warmup" or not one.get("completed_at") else ""
+        text = Text()
+        if key == before and one.get("reps") is not None and not one.get("notes"):
+            made[-1].append(", ", style or "quiet")
+            text = made[-1]
+        else:
+            made.append(text)
+            if label:
+                text.append(f"{label} ", "quiet")
+            if load:
+                text.append(f"{load} ", style)
+            if load or one.get("reps") is not None:
+                text.append(f"{signs.times} ", "quiet")
+        text.append(effort_words(one.values, signs), style)
+        if kind == "failure":
+            text.append(" F", "quiet")
+        if marks.get(one.id):
+            text.append(f" {signs.record}", "record")
+        if one.conflicts:
+            text.append(" !", "warn")
+        if note := clean(str(one.get("notes") or "")):
+            text.append(f" ({note})", "quiet")
+        before = key
+    return made
+
+
+def broken_records(workout: Workout, training: Training, signs: Signs) -> list[Text]:
+    """A line for each record that this workout broke."""
+    lines = []
+    for block in workout.blocks:
+        for one in block.sets:
+            kinds = training.ledger.marks.get(one.id)
+            if kinds:
+                bests = training.ledger.of(block.exercise)
+                won = ", ".join(
+                    f"{RECORDS[kind]} {record_value(kind, bests[kind].value, training.units)}"
+                    for kind in kinds
+                    if bests[kind].lift.id == one.id
+                )
+                name = training.exercises.name(block.exercise)
+                said = line(("  " + signs.record + " ", "record"), (name, "name"), "  ", set_words(one.values, signs))
+                lines.append(said.append(f"  {won}" if won else "", "quiet"))
+    return lines
+
+
+# -- JSON --------------------------------------------------------------------------------------------------------
+
+
+def workout_json(workout: Workout, training: Training, *, whole: bool = True) -> dict[str, Any]:
+    """A workout for a program; `whole` with its exercises and sets."""
+    made: dict[str, Any] = {
+        "id": workout.id,
+        "title": workout.record.get("title"),
+        "status": workout.status,
+        "local_date": workout.day.isoformat() if workout.day else None,
+        "started_at": workout.record.get("started_at"),
+        "ended_at": workout.record.get("ended_at"),
+        "duration_s": duration_s(workout),
+        "sets": sum(1 for one in workout.sets if one.get("completed_at")),
+        "volume_kg": float(training.volume(workout)),
+        "records": sum(1 for one in workout.sets if training.ledger.marks.get(one.id)),
+    }
+    if whole:
+        made["rest_timer"] = workout.record.get("rest_timer")
+        made["exercises"] = [_block_json(block, training) for block in workout.blocks]
+    return made
+
+
+def _block_json(block: Block, training: Training) -> dict[str, Any]:
+    return {
+        "id": block.record.id,
+        "exercise": block.exercise,
+        "name": training.exercises.name(block.exercise),
+        "superset": block.record.get("superset"),
+        "notes": block.record.text("notes"),
+        "sets": [set_json(one, training) for one in block.sets],
+    }
+
+
+def set_json(one: Record, training: Training) -> dict[str, Any]:
+    """A set for a program: its fields by their names in the data model."""
+    names = ("kind", "load_mode", "weight", "reps", "duration_s", "distance", "rpe", "notes", "completed_at")
+    return {
+        "id": one.id,
+        **{name: one.get(name) for name in names},
+        "records": list(training.ledger.marks.get(one.id, ())),
+        "conflicts": sorted(one.conflicts),
+    }

@@ -1,0 +1,84 @@
+"""Where a device of the terminal lives, and what it remembers beside its database.
+
+Owns: the data folder, the files' modes (whoever else has an account on this machine reads none of it), and the small
+JSON file with the server's address and the journal of commands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from api.command_line.device.outcome import Usage
+
+SERVER: Final = "http://127.0.0.1:8080"
+_PROFILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def data_folder(environ: Mapping[str, str]) -> Path:
+    """The platform's folder for an app's data."""
+    if folder := environ.get("XDG_DATA_HOME"):
+        return Path(folder) / "fitai"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "fitai"
+    if sys.platform == "win32":
+        return Path(environ.get("APPDATA") or Path.home()) / "fitai"
+    return Path.home() / ".local" / "share" / "fitai"
+
+
+def device_file(environ: Mapping[str, str], device: str | None, profile: str | None) -> Path:
+    """The device's database: the file that is named, or that of the profile.
+
+    Raises:
+        Usage: the profile's name cannot be a file's.
+    """
+    if named := device or environ.get("FITAI_DEVICE"):
+        return Path(named).expanduser()
+    name = profile or environ.get("FITAI_PROFILE") or "default"
+    if not _PROFILE.fullmatch(name):
+        raise Usage(f"{name!r} is no name of a profile: letters, digits, dots and dashes, please.")
+    return data_folder(environ) / f"{name}.db"
+
+
+def make_private(path: Path) -> None:
+    """Make the file, its folder too, so that only this user reads it; SQLite gives its other files the same mode."""
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True, mode=0o700)
+    if path.exists():
+        if path.is_file() and path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+        return
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+
+
+@dataclass
+class Memory:
+    """What one device remembers between commands. `journal`: the commands that can be undone, oldest first."""
+
+    path: Path
+    server: str | None = None
+    journal: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, device: Path) -> Memory:
+        """The memory of a device; an empty one where there is none, or it cannot be read."""
+        path = device.with_name(device.name + ".json")
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            server, journal = kept.get("server"), kept.get("journal")
+        except (OSError, ValueError, AttributeError):
+            return cls(path)
+        return cls(path, server if isinstance(server, str) else None, journal if isinstance(journal, list) else [])
+
+    def write(self) -> None:
+        """Keep it, whole or as it was."""
+        partial = self.path.with_name(self.path.name + ".part")
+        with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump({"server": self.server, "journal": self.journal}, file, ensure_ascii=False)
+        partial.replace(self.path)

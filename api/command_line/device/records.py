@@ -1,0 +1,125 @@
+"""`fitai records [EXERCISE]`: personal records, worked out from the sets on this device."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import click
+from rich.text import Text
+
+from api.command_line.device.exercises import Exercise
+from api.command_line.device.figures import Best
+from api.command_line.device.named import EXERCISE
+from api.command_line.device.outcome import Refused
+from api.command_line.device.running import Result, on_device
+from api.command_line.device.screen import Flow, cut, line, plain_table
+from api.command_line.device.terminal import Terminal
+from api.command_line.device.training import Training, read_training
+from api.command_line.device.wording import RECORDS, day_words, mass, plain_number, record_value, set_words, short_day
+
+# What stands for an exercise in the overview: the first of these that it has.
+FIRST = ("max_weight", "least_assistance", "max_reps", "distance", "duration")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  fitai records              the bests of what you train most
+  fitai records --all        of everything
+  fitai records deadlift     every record of one exercise
+"""
+)
+@click.argument("exercise", required=False, type=EXERCISE)
+@click.option("--all", "everything", is_flag=True, help="Every exercise, not only the ones trained most.")
+@on_device(sync="before")
+async def records(terminal: Terminal, exercise: str | None, everything: bool) -> Result:
+    """Show personal records, worked out from the sets on this device.
+
+    Warm-ups never count, an estimated maximum comes from 1 to 12 reps, and bodyweight exercises count the body where
+    the workout says its weight.
+    """
+    training = await read_training(terminal.client)
+    if exercise:
+        return _records_of(terminal, training, training.exercises.find(exercise))
+    counts = training.exercises.trained
+    known = {which for which, _ in training.ledger.bests}
+    weighted = {which for which, kind in training.ledger.bests if kind == "max_weight"}
+    ranked = sorted(known, key=lambda one: (one not in weighted, -counts.get(one, 0), training.exercises.name(one)))
+    shown = ranked if everything else ranked[:20]
+    screen, now = terminal.screen, date.today()
+    if not shown:
+        raise Refused("No set is logged yet, so there is no record.", code="not_found")
+    table = plain_table()
+    table.add_column("exercise", ratio=1 if screen.is_terminal else None, style="name")
+    for name in ("heaviest", "est. 1RM", "best set", "on"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for which in shown:
+        bests = training.ledger.of(which)
+        first = next(bests[kind] for kind in (*FIRST, *bests) if kind in bests)
+        table.add_row(
+            cut(training.exercises.name(which)),
+            record_value(first.kind, first.value, training.units),
+            mass(bests["one_rep_max"].value, training.units) if "one_rep_max" in bests else "",
+            set_words(bests["set_volume"].lift.values, screen.signs) if "set_volume" in bests else "",
+            Text(short_day(training.day_of(first.lift.workout), now), "quiet"),
+        )
+    screen.show(table)
+    if len(ranked) > len(shown):
+        screen.say((f"{len(ranked) - len(shown)} more with --all; `fitai records NAME` shows one whole.", "quiet"))
+    return {"formula": training.formula, "exercises": [_exercise_json(which, training) for which in shown]}
+
+
+def _records_of(terminal: Terminal, training: Training, exercise: Exercise) -> Result:
+    bests = training.ledger.of(exercise.id)
+    if not bests:
+        raise Refused(f"{exercise.name} has no set that counts yet.", code="not_found")
+    screen, now = terminal.screen, date.today()
+    screen.say((exercise.name, "title"), (f"  1RM by {training.formula.replace('_', ' ')}", "quiet"))
+    table = plain_table(header=False)
+    table.add_column(no_wrap=True, style="quiet")
+    table.add_column(no_wrap=True, style="record", justify="right")
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, style="quiet")
+    for kind, words in RECORDS.items():
+        if (best := bests.get(kind)) is not None:
+            said = set_words(best.lift.values, screen.signs) if kind != "session_volume" else ""
+            table.add_row(words, record_value(kind, best.value, training.units), said, _day(best, training, now))
+    screen.show(table)
+    at_weight = training.ledger.at_weight.get(exercise.id, {})
+    if at_weight:
+        screen.blank()
+        screen.say(("Most reps at a weight", "title"))
+        repetitions = [
+            line(mass(kg, training.units), (f" {screen.signs.times} ", "quiet"), plain_number(float(best.value)))
+            for kg, best in sorted(at_weight.items(), reverse=True)
+        ]
+        screen.show(Flow(repetitions))
+    return {"formula": training.formula, **_exercise_json(exercise.id, training)}
+
+
+def _day(best: Best, training: Training, now: date) -> str:
+    return day_words(training.day_of(best.lift.workout), now)
+
+
+def _exercise_json(which: str, training: Training) -> dict[str, Any]:
+    bests = training.ledger.of(which)
+    return {
+        "exercise": {"id": which, "name": training.exercises.name(which)},
+        "records": {kind: _best_json(bests[kind], training) for kind in RECORDS if kind in bests},
+        "max_reps_at_weight": [
+            {"weight_kg": float(kg), "reps": float(best.value), "set": best.lift.id}
+            for kg, best in sorted(training.ledger.at_weight.get(which, {}).items())
+        ],
+    }
+
+
+def _best_json(best: Best, training: Training) -> dict[str, Any]:
+    day = training.day_of(best.lift.workout)
+    return {
+        "value": round(float(best.value), 4),
+        "previous": round(float(best.previous), 4) if best.previous is not None else None,
+        "set": best.lift.id,
+        "workout": best.lift.workout,
+        "local_date": day.isoformat() if day else None,
+    }

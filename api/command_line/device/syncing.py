@@ -1,0 +1,172 @@
+"""`fitai sync` and `fitai status`: what has gone, what waits, and why."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
+
+from api.command_line.device.outcome import NotSignedIn
+from api.command_line.device.running import Result, on_device
+from api.command_line.device.screen import plain_table
+from api.command_line.device.terminal import Terminal, say_pending
+from api.command_line.device.training import moment
+from api.command_line.device.wording import span
+from fitai_client import Status
+
+# How often the bar looks at what is still pending.
+LOOK_EVERY_S = 0.1
+
+
+@asynccontextmanager
+async def working(terminal: Terminal, words: str, *, bar: bool = True) -> AsyncIterator[None]:
+    """A bar of what is still to be sent, while the block runs; nothing where nobody looks. Without `bar`, a spinner."""
+    if not terminal.screen.is_terminal or terminal.as_json:
+        yield
+        return
+    columns: list[ProgressColumn] = [SpinnerColumn("line", style="quiet"), TextColumn("{task.description}")]
+    if bar:
+        columns += [BarColumn(40, "quiet", "good", "good", "quiet"), MofNCompleteColumn()]
+    with Progress(*columns, console=terminal.screen.console, transient=True) as progress:
+        first = (await terminal.client.status()).pending
+        task = progress.add_task(words, total=first or None)
+
+        async def look() -> None:
+            while True:
+                pending = (await terminal.client.status()).pending
+                if first:
+                    progress.update(task, completed=first - pending)
+                await asyncio.sleep(LOOK_EVERY_S)
+
+        looking = asyncio.create_task(look())
+        try:
+            yield
+        finally:
+            looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await looking
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  fitai sync                     send and fetch everything
+  fitai sync --confirm-deletes   yes, so many deletes are meant
+  fitai sync --withdraw-deletes  no: show the records again
+  fitai sync --json | jq .sync.pending
+"""
+)
+@click.option("--confirm-deletes", "deletes", flag_value="confirm", help="Answer yes where the server asks.")
+@click.option("--withdraw-deletes", "deletes", flag_value="withdraw", help="Answer no where the server asks.")
+@on_device(sync="never")
+async def sync(terminal: Terminal, deletes: str | None) -> Result:
+    """Send and fetch everything now, however long it takes. Ctrl+C stops it without loss."""
+    before = await terminal.client.status()
+    if not before.signed_in:
+        raise NotSignedIn(f"Nobody is signed in here{_waiting(before)}: run `fitai sign-in`.")
+    if deletes == "confirm":
+        await terminal.client.confirm_deletes()
+    elif deletes == "withdraw":
+        await terminal.client.withdraw_deletes()
+    async with working(terminal, "Syncing"):
+        await terminal.client.sync()
+    after = await say_synced(terminal)
+    return {"sent": max(before.pending - after.pending, 0)}
+
+
+async def say_synced(terminal: Terminal) -> Status:
+    """One line about where the device stands now."""
+    status = await terminal.client.status()
+    if status.pending or terminal.unfinished or status.inbox:
+        say_pending(terminal, status)
+        asked = next((s.paused for s in status.spaces if s.paused and s.paused["code"] == "mass_delete"), None)
+        if asked:
+            terminal.screen.say("  fitai sync --confirm-deletes   they are meant")
+            terminal.screen.say("  fitai sync --withdraw-deletes  they are not")
+    else:
+        workouts, sets = await terminal.client.workouts.count(), await terminal.client.sets.count()
+        terminal.screen.say(
+            (f"{terminal.screen.signs.done} ", "good"),
+            f"Everything is synced: {workouts:,} workouts, {sets:,} sets.",
+        )
+    return status
+
+
+def _waiting(status: Status) -> str:
+    return f", and {status.pending:,} changes wait" if status.pending else ""
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  fitai status
+  fitai status --json | jq .status.pending
+"""
+)
+@on_device(sync="never")
+async def status(terminal: Terminal) -> Result:
+    """Show the account, what waits to be sent, since when, and why."""
+    await terminal.finish_sending()
+    told = await terminal.client.status()
+    screen = terminal.screen
+    table = plain_table(header=False)
+    table.add_column(style="quiet", no_wrap=True)
+    table.add_column(overflow="fold")
+    who = told.account or "none yet: everything stays on this device"
+    table.add_row("account", who if told.signed_in or not told.account else f"{who}, signed out")
+    table.add_row("server", terminal.server + _reached(terminal, told))
+    table.add_row("device", f"{told.device or 'not known to a server yet'}  {terminal.device}")
+    table.add_row("log", await _counted(terminal))
+    table.add_row("waiting", _pending(told))
+    if told.why:
+        table.add_row("because", told.why)
+    if told.inbox:
+        table.add_row("refused", f"{told.inbox}: see `fitai inbox`")
+    conflicts = await terminal.client.conflicts()
+    if conflicts:
+        table.add_row("conflicts", f"{len(conflicts)}: see `fitai conflicts`")
+    if told.recovered:
+        table.add_row("recovered", f"{told.recovered} records that the server had lost are kept here")
+    quota = next((space.quota for space in told.spaces if space.kind == "personal"), None)
+    if quota:
+        table.add_row("quota", _quota(quota))
+    if abs(told.clock_offset_ms) > 2_000:
+        table.add_row("clock", f"the server's is {told.clock_offset_ms / 1000:+.1f} s off this one's")
+    screen.show(table)
+    return {
+        "status": asdict(told),
+        "server": terminal.server,
+        "device_file": str(terminal.device),
+        "conflicts": len(conflicts),
+    }
+
+
+def _reached(terminal: Terminal, told: Status) -> str:
+    if not told.signed_in or terminal.offline:
+        return ""
+    return ", reached" if not terminal.unfinished else ", not reached"
+
+
+async def _counted(terminal: Terminal) -> str:
+    client = terminal.client
+    return f"{await client.workouts.count():,} workouts, {await client.sets.count():,} sets"
+
+
+def _pending(told: Status) -> str:
+    if not told.pending:
+        return "nothing"
+    since = moment(told.pending_since)
+    ago = f", the oldest for {span((datetime.now(UTC) - since).total_seconds())}" if since else ""
+    return f"{told.pending:,} {'change' if told.pending == 1 else 'changes'}{ago}"
+
+
+def _quota(quota: Any) -> str:
+    used = f"{quota['records']:,} of {quota['records_max']:,} records"
+    return f"{used}, {quota['bytes'] / 1048576:.1f} of {quota['bytes_max'] / 1048576:,.0f} MiB"

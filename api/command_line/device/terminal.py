@@ -1,0 +1,142 @@
+"""The device that a command works with, and what a command may ask of the person at it.
+
+Owns: the bounded sync around a command, the questions, the journal, and the line about what waits.
+
+Invariants
+    V1  A command never waits long for a network: what the sync could not do in its time is said in one line and done by
+        a later one. What was written is safe before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.command_line.device import outcome
+from api.command_line.device.outcome import Stopped
+from api.command_line.device.place import Memory
+from api.command_line.device.screen import Screen
+from fitai_client import Client, FitaiError, Status
+
+# V1. What was written should get out; what is shown, or written on, may be a minute old.
+SYNC_BEFORE_S = {"before": 1.0, "around": 0.5}
+SYNC_AFTER_S = 3.0
+# Longer than a near server takes, shorter than a person notices.
+SEND_FIRST_S = 0.15
+JOURNAL_MAX = 50
+
+
+@dataclass
+class Terminal:
+    """What a command works with."""
+
+    client: Client
+    screen: Screen
+    memory: Memory
+    device: Path
+    server: str
+    as_json: bool
+    offline: bool
+    # Why the sync around this command did not finish; empty where it did, or was not to be.
+    unfinished: str = ""
+    _syncing: asyncio.Task[bool] | None = None
+
+    def ask(self, question: str, *, default: bool = False) -> bool:
+        """Ask the person at the terminal; where there is none, the answer is no."""
+        return bool(self._asking(lambda: click.confirm(question, default=default, err=True)))
+
+    def ask_for(self, prompt: str, **options: Any) -> str:
+        """Ask for a text. Raises Stopped at Ctrl+C or where the input ends."""
+        return str(self._asking(lambda: click.prompt(prompt, err=True, **options)))
+
+    @property
+    def can_ask(self) -> bool:
+        return not self.as_json and sys.stdin.isatty()
+
+    def _asking(self, ask: Callable[[], Any]) -> Any:
+        # The event loop's own handler would let the prompt go on.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return ask()
+        except (click.Abort, KeyboardInterrupt):
+            raise Stopped from None
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    async def sync_within(self, seconds: float) -> bool:
+        """Sync for at most so long. False, with `unfinished` saying why, where it did not finish."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.client.sync()
+        except TimeoutError:
+            self.unfinished = "the server is slow to answer; `fitai sync` takes its time"
+        except FitaiError as error:
+            self.unfinished = outcome.sentence(error).rstrip(".")
+        else:
+            self.unfinished = ""
+        return not self.unfinished
+
+    async def send(self) -> None:
+        """Begin the sync that follows a command now, before its answer is put together and printed.
+
+        Where the server is near, others have it when this returns.
+        """
+        if not self.offline and self._syncing is None and (await self.client.status()).signed_in:
+            self._syncing = asyncio.create_task(self.sync_within(SYNC_AFTER_S))
+            await asyncio.wait({self._syncing}, timeout=SEND_FIRST_S)
+
+    async def finish_sending(self) -> None:
+        """Sync as `send` does, and wait for its end."""
+        await self.send()
+        if self._syncing is not None:
+            await self._syncing
+
+    def remember(self, words: str, **undo: Any) -> None:
+        """Put a command into the journal, with what `fitai undo` needs: created, changed, or an import."""
+        entry = {"words": words, "at": datetime.now(UTC).isoformat(timespec="seconds"), **undo}
+        # Another command may have written its own meanwhile.
+        self.memory.journal = [*Memory.read(self.device).journal, entry][-JOURNAL_MAX:]
+        self.memory.write()
+
+
+def say_pending(terminal: Terminal, status: Status) -> None:
+    """One line where something waits, or could not be fetched; none where all is well."""
+    if status.inbox:
+        refused = "1 change was refused" if status.inbox == 1 else f"{status.inbox} changes were refused"
+        terminal.screen.say((f"{refused} by the server: see `fitai inbox`.", "warn"))
+    waits = f"{status.pending:,} {'change waits' if status.pending == 1 else 'changes wait'}"
+    if not status.signed_in:
+        if status.pending and status.account:
+            terminal.screen.say((f"{waits} here: the session has ended, run `fitai sign-in`.", "warn"))
+        elif status.pending:
+            terminal.screen.say((f"{waits} here for an account: `fitai sign-up` or `sign-in`.", "quiet"))
+    elif terminal.unfinished:
+        what = f"{waits} here" if status.pending else "This may not be the newest"
+        terminal.screen.say((f"{what}: {terminal.unfinished}.", "warn"))
+    elif status.pending:
+        terminal.screen.say((status.why if not terminal.offline else f"{waits} here for the next sync.", "quiet"))
+
+
+def sync_json(status: Status, terminal: Terminal) -> dict[str, Any]:
+    """The member `sync` of every JSON answer."""
+    return {
+        "signed_in": status.signed_in,
+        "account": status.account,
+        "pending": status.pending,
+        "inbox": status.inbox,
+        "why": terminal.unfinished or status.why,
+    }
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One object, on one line."""
+    click.echo(json.dumps(value, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf")))

@@ -1,0 +1,148 @@
+"""`fitai undo`: what the last commands did, taken back one by one; an import as a whole.
+
+Owns: which command is next. Invariants
+    U1  What somebody wrote since stays: a changed field keeps it, and a workout that others added to is not deleted.
+        What was not taken back is said.
+    U2  Undoing many workouts asks first, here and not by the server a second time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import click
+
+from api.command_line.device.outcome import Refused
+from api.command_line.device.running import Result, on_device
+from api.command_line.device.screen import clean, plain_table
+from api.command_line.device.terminal import Terminal
+from fitai_client import Write
+from fitai_client.imports import undo_import
+
+# The server asks about more deletes than this (protocol: mass_delete).
+ASK_ABOVE = 1
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  fitai undo              take back the last command; again, the one before
+  fitai undo --list       what can be taken back, and the imports
+  fitai undo --import 3f2a  an import, by the beginning of its id
+"""
+)
+@click.option("--list", "listing", is_flag=True, help="Only show what can be taken back.")
+@click.option("--import", "import_id", help="Take back this import, whenever it was made.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before an import goes.")
+@on_device()
+async def undo(terminal: Terminal, listing: bool, import_id: str | None, yes: bool) -> Result:
+    """Take back what the last command wrote on this device."""
+    imports = await _imports(terminal)
+    if listing:
+        return _list(terminal, imports)
+    if import_id is not None:
+        found = [one for one in imports if one.startswith(import_id.lower())]
+        if len(found) != 1:
+            raise Refused(f"{len(found)} imports begin with {import_id!r}: see `fitai undo --list`.", code="not_found")
+        return await _undo_import(terminal, found[0], f"import {found[0][:8]}", imports[found[0]], yes=yes)
+    if not terminal.memory.journal:
+        raise Refused("There is nothing to take back on this device.", code="nothing_to_undo")
+    entry = terminal.memory.journal[-1]
+    if "imported" in entry:
+        made = str(entry["imported"])
+        return await _undo_import(terminal, made, str(entry["words"]), imports.get(made, 0), yes=yes)
+    writes, kept = await _inverse(terminal, entry)
+    await terminal.client.write_group(writes) if writes else None
+    await terminal.send()
+    terminal.memory.journal.pop()
+    terminal.memory.write()
+    terminal.screen.say(f"Taken back: {entry['words']}.")
+    for collection, name in kept:
+        terminal.screen.say((f"  {name} ({collection}) was written since, and stays.", "warn"))
+    return {"undone": entry["words"], "writes": len(writes), "kept": [f"{c}.{n}" for c, n in kept]}
+
+
+async def _inverse(terminal: Terminal, entry: dict[str, Any]) -> tuple[list[Write], list[tuple[str, str]]]:
+    """The writes that take an entry back, and the fields that were changed since (U1)."""
+    client = terminal.client
+    writes: list[Write] = []
+    kept: list[tuple[str, str]] = []
+    gone: set[str] = set()
+    created = {id for _, id in entry.get("created", ())}
+    for collection, id in entry.get("created", ()):
+        record = await client.collection(collection).find(id)
+        if record is None:
+            continue
+        if await _others(terminal, collection, id) - created:
+            kept.append((collection, "something in it"))
+            continue
+        # What is below a record that goes, goes with it.
+        if not gone & set(record.above.values()):
+            writes.append(Write(collection, id, op="delete"))
+        gone.add(id)
+    for collection, id, before, after in entry.get("changed", ()):
+        record = await client.collection(collection).find(id)
+        if record is None:
+            continue
+        fields = {name: value for name, value in before.items() if record.get(name) == after[name]}
+        kept += [(collection, name) for name in before if name not in fields]
+        if fields:
+            writes.append(Write(collection, id, fields, must_exist=True))
+    return writes, kept
+
+
+async def _others(terminal: Terminal, collection: str, id: str) -> set[str]:
+    """What hangs on a record, whoever wrote it."""
+    client = terminal.client
+    if collection == "exercises":
+        return {one.id for one in await client.workout_exercises.list(exercise=id)}
+    if collection == "workouts":
+        blocks = await client.workout_exercises.list(workout=id)
+        return {one.id for one in [*blocks, *await client.sets.list(workout=id)]}
+    if collection == "workout_exercises":
+        return {one.id for one in await client.sets.list(workout_exercise=id)}
+    return set()
+
+
+async def _imports(terminal: Terminal) -> dict[str, int]:
+    """Every import that is on this device → how many workouts of it show."""
+    sources = [one.get("source") or {} for one in await terminal.client.workouts.list()]
+    return dict(Counter(str(source["import"]) for source in sources if source.get("import")))
+
+
+async def _undo_import(terminal: Terminal, id: str, words: str, count: int, *, yes: bool) -> Result:
+    if count > ASK_ABOVE and not yes:
+        if not terminal.can_ask:
+            raise Refused(f"{count:,} workouts would go: add --yes.", code="not_confirmed")
+        if not terminal.ask(f"Take back {count:,} workouts ({words})?"):
+            raise Refused("Nothing was taken back.", code="not_confirmed")
+    number = await undo_import(terminal.client, id)
+    await terminal.finish_sending()
+    if any(space.paused and space.paused["code"] == "mass_delete" for space in (await terminal.client.status()).spaces):
+        await terminal.client.confirm_deletes()  # U2
+        await terminal.sync_within(30)
+    terminal.memory.journal = [one for one in terminal.memory.journal if one.get("imported") != id]
+    terminal.memory.write()
+    terminal.screen.say(f"Taken back: {words}. {number:,} workouts are gone; exercises stay.")
+    return {"undone": words, "import": id, "workouts": number}
+
+
+def _list(terminal: Terminal, imports: dict[str, int]) -> Result:
+    screen = terminal.screen
+    if not terminal.memory.journal and not imports:
+        screen.say(("There is nothing to take back on this device.", "quiet"))
+    table = plain_table(header=False)
+    table.add_column(style="quiet", no_wrap=True)
+    table.add_column()
+    for entry in reversed(terminal.memory.journal):
+        at = datetime.fromisoformat(str(entry["at"])).astimezone()
+        table.add_row(f"{at:%d %b %H:%M}", clean(str(entry["words"])))
+    for id, count in imports.items():
+        table.add_row(id[:8], f"import of {count:,} workouts (undo --import {id[:8]})")
+    screen.show(table)
+    return {
+        "commands": [{"at": one.get("at"), "words": one["words"]} for one in reversed(terminal.memory.journal)],
+        "imports": [{"id": id, "workouts": count} for id, count in imports.items()],
+    }

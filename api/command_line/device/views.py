@@ -1,0 +1,158 @@
+"""`fitai today` and `fitai history [EXERCISE]`: the log, read."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from api.command_line.device.exercises import Exercise
+from api.command_line.device.named import EXERCISE
+from api.command_line.device.pictures import body, duration_s, heading, pieces, set_json, workout_json
+from api.command_line.device.running import Result, on_device
+from api.command_line.device.screen import Flow, cut, plain_table, sparkline
+from api.command_line.device.terminal import Terminal
+from api.command_line.device.training import Training, Workout, read_training
+from api.command_line.device.wording import day_words, mass, span, volume_words
+
+LIMIT = 10
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  fitai today                    what was trained today, records marked
+  fitai today --date 2026-11-20  on another day
+  fitai today --json             for a program
+"""
+)
+@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Another day.")
+@on_device(sync="before")
+async def today(terminal: Terminal, day: datetime | None) -> Result:
+    """Show today's training: every set by exercise, and the records among them."""
+    training = await read_training(terminal.client)
+    now = date.today()
+    wanted = day.date() if day else now
+    found = training.on(wanted)
+    training.narrow(found)
+    screen = terminal.screen
+    near = day_words(wanted, now) if wanted >= now - timedelta(days=1) else ""
+    whole = f"{wanted:%A} {wanted.day} {wanted:%B %Y}"
+    screen.say((near or whole, "title"), (f"  {whole}" if near else "", "quiet"))
+    if not found:
+        last = next((one for one in reversed(training.workouts) if one.day and one.day < wanted), None)
+        before = f" The last time was {day_words(last.day, now)}: {last.title}." if last else ""
+        screen.say((f"Nothing is logged.{before}", "quiet"))
+        if not last:
+            screen.say(("Log a set with `fitai log`, or bring your years along with `fitai import`.", "quiet"))
+    for workout in found:
+        screen.blank()
+        screen.show(heading(workout, training, screen.signs))
+        screen.show(body(workout, training, screen.signs, screen.width))
+    return {"date": wanted.isoformat(), "workouts": [workout_json(one, training) for one in found]}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  fitai history                   the last ten workouts
+  fitai history --limit 50        more of them
+  fitai history --sets --limit 3  with every set
+  fitai history bench             one exercise, session by session
+"""
+)
+@click.argument("exercise", required=False, type=EXERCISE)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=LIMIT, show_default=True, help="How many.")
+@click.option("--sets", "with_sets", is_flag=True, help="With every set.")
+@on_device(sync="before")
+async def history(terminal: Terminal, exercise: str | None, limit: int, with_sets: bool) -> Result:
+    """Look back: the newest workouts, or one exercise session by session."""
+    training = await read_training(terminal.client)
+    if exercise:
+        return _of_exercise(terminal, training, training.exercises.find(exercise), limit)
+    shown = training.workouts[-limit:][::-1]
+    training.narrow(shown)
+    screen, now = terminal.screen, date.today()
+    if not shown:
+        screen.say(("Nothing is logged yet.", "quiet"))
+    if with_sets:
+        for workout in shown:
+            screen.say((day_words(workout.day, now), "quiet"))
+            screen.show(heading(workout, training, screen.signs))
+            screen.show(body(workout, training, screen.signs, screen.width))
+            screen.blank()
+    elif shown:
+        screen.show(_overview(shown, training, terminal, now))
+    if shown and len(training.workouts) > len(shown):
+        left = len(training.workouts) - len(shown)
+        screen.say((f"{left:,} earlier ones; --limit shows more.", "quiet"))
+    return {
+        "total": len(training.workouts),
+        "workouts": [workout_json(one, training, whole=with_sets) for one in shown],
+    }
+
+
+def _overview(shown: list[Workout], training: Training, terminal: Terminal, now: date) -> Table:
+    table = plain_table()
+    table.add_column("", no_wrap=True)
+    table.add_column("workout", ratio=1 if terminal.screen.is_terminal else None)
+    for name in ("time", "sets", "volume", terminal.screen.signs.record):
+        table.add_column(name, justify="right", no_wrap=True)
+    for workout in shown:
+        seconds = duration_s(workout)
+        volume = training.volume(workout)
+        broken = sum(1 for one in workout.sets if training.ledger.marks.get(one.id))
+        title = cut((workout.title, "name"))
+        if workout.status == "active":
+            title.append("  active", "live")
+        table.add_row(
+            Text(day_words(workout.day, now), "quiet"),
+            title,
+            span(seconds) if seconds is not None else "",
+            f"{sum(1 for one in workout.sets if one.get('completed_at'))}",
+            volume_words(volume, training.units) if volume else "",
+            Text(str(broken) if broken else "", "record"),
+        )
+    return table
+
+
+def _of_exercise(terminal: Terminal, training: Training, exercise: Exercise, limit: int) -> Result:
+    """One exercise, session by session, newest first, with the estimated maximum of each."""
+    sessions = []
+    training.narrow(one for one in training.workouts if any(block.exercise == exercise.id for block in one.blocks))
+    for workout in training.workouts:
+        sets = [one for block in workout.blocks if block.exercise == exercise.id for one in block.sets]
+        if sets:
+            lifts = [one for one in training.lifts_of(workout) if one.exercise == exercise.id]
+            sessions.append((workout, sets, training.best_one_rep_max(lifts)))
+    shown = sessions[-limit:][::-1]
+    screen, now = terminal.screen, date.today()
+    maxima = [float(best) for _, _, best in sessions if best is not None]
+    spark = sparkline(maxima[-40:], screen.signs)
+    screen.say((exercise.name, "title"), (f"  {len(sessions)} sessions", "quiet"), (f"  {spark}", "name"))
+    if not shown:
+        screen.say(("Never logged.", "quiet"))
+    else:
+        table = plain_table()
+        table.add_column("", no_wrap=True, style="quiet")
+        table.add_column("sets", ratio=1 if screen.is_terminal else None)
+        table.add_column("est. 1RM" if maxima else "", justify="right", no_wrap=True)
+        for workout, sets, best in shown:
+            said = Flow(pieces(sets, training.ledger.marks, screen.signs))
+            table.add_row(day_words(workout.day, now), said, mass(best, training.units) if best else "")
+        screen.show(table)
+    return {
+        "exercise": {"id": exercise.id, "name": exercise.name},
+        "total": len(sessions),
+        "sessions": [
+            {
+                "workout": workout.id,
+                "local_date": workout.day.isoformat() if workout.day else None,
+                "one_rep_max_kg": round(float(best), 4) if best is not None else None,
+                "sets": [set_json(one, training) for one in sets],
+            }
+            for workout, sets, best in shown
+        ],
+    }

@@ -1,0 +1,235 @@
+"""`fitai watch`: the live session, or the newest workout, as it changes on any device.
+
+Owns: when to look again. On a terminal the picture is redrawn in place; into a pipe, and with --json, each change is a
+line of its own.
+
+What other devices write arrives by the socket. What another terminal of this very device writes does not pass through
+this process: the database's own counter tells that it moved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from api.command_line.device import clockwork
+from api.command_line.device.pictures import body, broken_records, heading, set_json
+from api.command_line.device.running import Result, on_device
+from api.command_line.device.screen import line
+from api.command_line.device.session import rest_ends
+from api.command_line.device.terminal import Terminal, print_json
+from api.command_line.device.training import Training, Workout, moment, read_training
+from api.command_line.device.wording import clock, day_words, set_words
+from api.command_line.device.writes import wire_time
+from fitai_client import Change, Record
+from fitai_client.core.database import LocalDatabase
+
+# How often another process of this device is looked for, and the clocks are redrawn.
+LOOK_EVERY_S = 0.25
+NEWS_MAX = 4
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  fitai watch                follow the session on your phone, until Ctrl+C
+  fitai watch --timing       and say how long each set took to get here
+  fitai watch | tee live.txt a line a change
+  fitai watch --json         an object a line, for a program
+"""
+)
+@click.option("--timing", is_flag=True, help="Say how old each set was when it was shown, in milliseconds.")
+@click.option("--for", "seconds", type=click.FloatRange(0), help="Stop after so many seconds.")
+@on_device(sync="before", background=True)
+async def watch(terminal: Terminal, timing: bool, seconds: float | None) -> Result:
+    """Follow the live session, or the newest workout, on whatever device it happens."""
+    view = _View(terminal, timing)
+    await view.read()
+    try:
+        async with asyncio.timeout(seconds), view.drawn():
+            async for changes in _changes(terminal):
+                await view.take(changes)
+    except TimeoutError:
+        pass
+    return None
+
+
+async def _changes(terminal: Terminal) -> AsyncIterator[list[Change]]:
+    """What changed, in one list what came at once; an empty one each LOOK_EVERY_S, to redraw the clocks."""
+    async with terminal.client.watch() as found:
+        while True:
+            changes: list[Change] = []
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    changes.append(await anext(found))
+            except TimeoutError:
+                pass
+            while found.waiting:
+                changes.append(await anext(found))
+            yield changes
+
+
+def _written_elsewhere(db: LocalDatabase) -> int:
+    """A number that moves with every commit of another process to this device's file."""
+    return int(db.conn.execute("PRAGMA data_version").fetchone()[0])
+
+
+class _View:
+    """What is shown: one workout, its rest, and the newest changes."""
+
+    def __init__(self, terminal: Terminal, timing: bool) -> None:
+        self._terminal = terminal
+        self._timing = timing
+        self._training: Training | None = None
+        self._workout: Workout | None = None
+        self._news: list[Text] = []
+        self._live: Live | None = None
+        # Every set that was there, so that showing another workout announces nothing.
+        self._known: set[str] | None = None
+        self._elsewhere: int | None = None
+        self._ends: datetime | None = None
+        self._connected = False
+
+    @asynccontextmanager
+    async def drawn(self) -> AsyncIterator[None]:
+        """Draw in place while the block runs, where there is a terminal; else say once what is shown."""
+        screen = self._terminal.screen
+        if self._terminal.as_json:
+            yield
+        elif not screen.is_terminal:
+            screen.show(await self._picture())
+            yield
+        else:
+            with Live(await self._picture(), console=screen.console, auto_refresh=False, transient=False) as live:
+                self._live = live
+                yield
+
+    async def read(self) -> None:
+        """Read the log, and choose what to show."""
+        self._training = await read_training(self._terminal.client)
+        self._elsewhere = await self._terminal.client.run(_written_elsewhere)
+        if self._known is None:
+            self._known = {one.id for workout in self._training.workouts for one in workout.sets}
+        await self._choose(self._training)
+
+    async def take(self, changes: list[Change]) -> None:
+        """Show what changed, and what another process of this device wrote."""
+        before, draw = self._sets(), bool(changes)
+        if self._training is None or await self._terminal.client.run(_written_elsewhere) != self._elsewhere:
+            await self.read()
+            draw = True
+        elif changes:
+            await self._take(self._training, changes)
+        now = self._sets()
+        for id, (one, name) in now.items():
+            old = before.get(id)
+            if old is not None and old[0].values != one.values:
+                await self._tell("changed", name, one)
+            elif self._known is not None and id not in self._known:
+                await self._tell("added", name, one)
+        self._known = (self._known or set()) | now.keys()
+        for id, (one, name) in before.items():
+            if id not in now and self._workout is not None and one.above.get("workouts") == self._workout.id:
+                await self._tell("deleted", name, one)
+        draw |= await self._tell_connection()
+        # A rest and a live session have a clock; anything else stands still.
+        running = self._ends is not None or (self._workout is not None and self._workout.status == "active")
+        if self._live is not None and (draw or running):
+            self._live.update(await self._picture(), refresh=True)
+
+    async def _take(self, training: Training, changes: list[Change]) -> None:
+        """Read anew only what changed, so that a set shows at once however long the log is."""
+        touched: set[str] = set()
+        for change in changes:
+            record = change.after or change.before
+            if record is None:
+                continue
+            if change.collection == "workouts":
+                touched.add(change.id)
+            elif change.collection in ("workout_exercises", "sets"):
+                touched.add(str(record.above.get("workouts")))
+            else:
+                return await self.read()
+        for id in touched:
+            await training.read_again(self._terminal.client, id)
+        return await self._choose(training)
+
+    async def _choose(self, training: Training) -> None:
+        """The live session, else the newest workout."""
+        workouts = training.workouts
+        self._workout = training.active() or (workouts[-1] if workouts else None)
+        training.narrow([self._workout] if self._workout else [])
+        self._ends = await rest_ends(self._terminal, self._workout.record) if self._workout else None
+
+    def _sets(self) -> dict[str, tuple[Record, str]]:
+        if self._workout is None or self._training is None:
+            return {}
+        name = self._training.exercises.name
+        return {one.id: (one, name(block.exercise)) for block in self._workout.blocks for one in block.sets}
+
+    async def _tell(self, what: str, name: str, one: Record) -> None:
+        """One change: a line in the list, in the pipe, or an object. `what`: added, changed or deleted."""
+        assert self._training is not None
+        screen, now = self._terminal.screen, await self._now()
+        done = moment(one.get("completed_at"))
+        age_ms = round((now - done).total_seconds() * 1000) if done and what == "added" else None
+        if self._terminal.as_json:
+            told = {
+                "event": f"set_{what}",
+                "exercise": name,
+                "set": set_json(one, self._training),
+                "at": wire_time(now),
+            }
+            print_json({**told, "age_ms": age_ms} if self._timing else told)
+            return
+        said = line(
+            (f"{now.astimezone():%H:%M:%S}  ", "quiet"), (name, "name"), "  ", set_words(one.values, screen.signs)
+        )
+        if what != "added":
+            said.append(f" {what}", "warn")
+        if self._training.ledger.marks.get(one.id):
+            said.append(f" {screen.signs.record}", "record")
+        if self._timing and age_ms is not None:
+            said.append(f"  {age_ms} ms after it was logged", "quiet")
+        if self._live is None:
+            screen.show(said)
+        self._news = [*self._news, said][-NEWS_MAX:]
+
+    async def _now(self) -> datetime:
+        found = moment(await self._terminal.client.server_now())
+        assert found is not None
+        return found
+
+    async def _tell_connection(self) -> bool:
+        """Look whether the socket is there; True where that is news."""
+        live = (await self._terminal.client.status()).live
+        moved = live != self._connected
+        if moved and self._terminal.as_json:
+            print_json({"event": "live" if live else "offline"})
+        self._connected = live
+        return moved
+
+    async def _picture(self) -> Group:
+        screen, training, workout = self._terminal.screen, self._training, self._workout
+        state = line(("live", "live")) if self._connected else line(("not connected; showing this device", "quiet"))
+        if workout is None or training is None:
+            return Group(line(("Nothing is logged yet. ", "quiet"), state))
+        parts: list[Any] = [
+            heading(workout, training, screen.signs),
+            body(workout, training, screen.signs, screen.width),
+        ]
+        parts += broken_records(workout, training, screen.signs)
+        if self._ends is not None and (left := (self._ends - await self._now()).total_seconds()) > 0:
+            parts.append(line(("  Rest ", "live"), (clock(left), "title")))
+        day = day_words(workout.day, clockwork.today(clockwork.zone_name()))
+        if self._live is not None or self._connected:
+            parts += ["", line((f"{day}  ", "quiet"), state, ("  Ctrl+C ends", "quiet")), *self._news]
+        return Group(*parts)

@@ -1,0 +1,142 @@
+"""Sets, figures, days and spans in words, the same in every command.
+
+Owns: short texts without colour. Numbers are shown as they were entered; figures that were worked out have one decimal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from api.command_line.device.figures import KG, exact
+from api.command_line.device.screen import Signs
+
+# In front of a set; a set to failure has an F behind it.
+KINDS: Final = {"normal": "", "failure": "", "warmup": "w", "back_off": "back-off", "rest_pause": "rest-pause"}
+
+RECORDS: Final = {
+    "max_weight": "heaviest",
+    "one_rep_max": "best 1RM",
+    "max_reps": "most reps",
+    "max_reps_at_weight": "most reps at a weight",
+    "set_volume": "best set",
+    "session_volume": "best session",
+    "duration": "longest",
+    "distance": "farthest",
+    "pace": "fastest",
+    "least_assistance": "least help",
+}
+
+
+def plain_number(value: Any) -> str:
+    """A JSON number as a person writes it: no exponent, no trailing zeros, thousands apart."""
+    number = exact(value)
+    whole = f"{float(number):,.4f}".rstrip("0").rstrip(".")
+    return whole or "0"
+
+
+def load_words(values: Mapping[str, Any], signs: Signs) -> str:
+    """What was moved in a set: "100 kg", "+10 kg", "-20 kg"; empty for the body alone."""
+    weight = values.get("weight")
+    if not weight or (not weight["value"] and values.get("load_mode") in ("bodyweight_plus", "none")):
+        return ""
+    sign = {"bodyweight_plus": "+", "assisted": "-"}.get(str(values.get("load_mode")), "")
+    text = plain_number(weight["value"])
+    return f"{sign if not text.startswith('-') else ''}{text} {weight['unit']}"
+
+
+def effort_words(values: Mapping[str, Any], signs: Signs) -> str:
+    """What was done with it: reps, a time, a distance, with the RPE."""
+    parts = []
+    if (reps := values.get("reps")) is not None:
+        parts.append(plain_number(reps))
+    if length := values.get("distance"):
+        parts.append(f"{plain_number(length['value'])} {length['unit']}")
+    if seconds := values.get("duration_s"):
+        parts.append(clock(float(seconds)) if seconds >= 60 else f"{plain_number(seconds)} s")
+    said = f" {signs.dot} ".join(parts) or "done"
+    # Some apps give every warm-up an RPE of 6.
+    rpe = values.get("rpe") if values.get("kind") != "warmup" else None
+    return f"{said} @{plain_number(rpe)}" if rpe is not None else said
+
+
+def set_words(values: Mapping[str, Any], signs: Signs) -> str:
+    """One set on its own: "100 kg × 5 @8", "× 12", "5 km · 25:30"."""
+    load, effort = load_words(values, signs), effort_words(values, signs)
+    if load:
+        return f"{load} {signs.times} {effort}"
+    return f"{signs.times} {effort}" if values.get("reps") is not None else effort
+
+
+def clock(seconds: float) -> str:
+    """1:30, 25:30, 1:02:03."""
+    total = round(seconds)
+    minutes, second = divmod(abs(total), 60)
+    hours, minute = divmod(minutes, 60)
+    text = f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+    return f"-{text}" if total < 0 else text
+
+
+def span(seconds: float) -> str:
+    """1 h 8 min, 43 min, 30 s."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{round(seconds)} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours and minutes else f"{hours} h" if hours else f"{minutes} min"
+
+
+def day_words(day: date | None, today: date) -> str:
+    """Today, Yesterday, Tue 25 Nov, 25 Nov 2025."""
+    if day is None:
+        return "no date"
+    if day == today:
+        return "Today"
+    if day == today - timedelta(days=1):
+        return "Yesterday"
+    short = f"{day:%a} {day.day} {day:%b}"
+    return short if day.year == today.year else f"{short} {day.year}"
+
+
+def short_day(day: date | None, today: date) -> str:
+    """Today, 25 Nov, 25 Nov 2025."""
+    if day is None or day == today:
+        return day_words(day, today)
+    return f"{day.day} {day:%b}" if day.year == today.year else f"{day.day} {day:%b %Y}"
+
+
+def at_words(moment: datetime | None, zone: str | None = None) -> str:
+    """The time of the day, by the clock of a zone; of this machine's, where none is given or it is not known here."""
+    try:
+        local = moment.astimezone(ZoneInfo(zone) if zone else None) if moment else None
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        local = moment.astimezone() if moment else None
+    return f"{local:%H:%M}" if local else ""
+
+
+def mass(value: Fraction, unit: str | None) -> str:
+    """Kilograms in the user's unit, one decimal at most."""
+    shown = value / KG["lb"] if unit == "lb" else value
+    text = f"{float(shown):,.1f}".removesuffix(".0")
+    return f"{text} {unit or 'kg'}"
+
+
+def volume_words(value: Fraction, unit: str | None) -> str:
+    """A volume, without decimals."""
+    return f"{float(value / KG['lb'] if unit == 'lb' else value):,.0f} {unit or 'kg'}"
+
+
+def record_value(kind: str, value: Fraction, unit: str | None) -> str:
+    """The value of a personal record, in words."""
+    if kind in ("max_weight", "one_rep_max", "set_volume", "session_volume", "least_assistance"):
+        return volume_words(value, unit) if kind.endswith("volume") else mass(value, unit)
+    if kind == "duration":
+        return clock(float(value))
+    if kind == "distance":
+        return f"{float(value) / 1000:,.2f} km" if value >= 1000 else f"{float(value):,.0f} m"
+    if kind == "pace":
+        return f"{clock(1000 / float(value))} /km"
+    return f"{plain_number(float(value))} reps"

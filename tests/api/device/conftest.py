@@ -1,0 +1,117 @@
+"""Devices of the terminal, each a file of its own, and a real server for those that need one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from api.command_line.commands import fitai
+
+PASSWORD = "a long enough phrase"
+Terminals = Callable[[str], "Terminal"]
+
+
+def environ(folder: Path) -> dict[str, str]:
+    """Nothing of the machine's own settings, and a time zone that is not UTC."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FITAI_")}
+    kept.pop("NO_COLOR", None)
+    return kept | {"XDG_DATA_HOME": str(folder), "TZ": "Europe/Berlin", "COLUMNS": "100"}
+
+
+@dataclass
+class Terminal:
+    """One device. `server` is told to every command until a sign-in remembers it."""
+
+    folder: Path
+    profile: str
+    server: str | None = None
+    flags: tuple[str, ...] = field(default=())
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "fitai" / f"{self.profile}.db"
+
+    def arguments(self, words: tuple[str, ...]) -> list[str]:
+        # Flags before a `--`, which ends them.
+        place = words.index("--") if "--" in words else len(words)
+        server = ["--server", self.server] if self.server else []
+        return [*words[:place], "--profile", self.profile, *server, *self.flags, *words[place:]]
+
+    def run(self, *words: str, stdin: str = "") -> Result:
+        """A command as a person runs it, into a pipe."""
+        return CliRunner().invoke(fitai, self.arguments(words), input=stdin, env=environ(self.folder))
+
+    def does(self, *words: str, stdin: str = "") -> str:
+        """What a command that succeeds says."""
+        done = self.run(*words, stdin=stdin)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    def json(self, *words: str, stdin: str = "", code: int = 0) -> Any:
+        """The one object that a command prints with --json."""
+        done = self.run(*words, "--json", stdin=stdin)
+        assert done.exit_code == code, done.output
+        answer = json.loads(done.stdout)
+        assert answer["ok"] is (code == 0)
+        return answer
+
+    def sign_up(self, email: str) -> None:
+        self.does("sign-up", email, "--password-stdin", stdin=PASSWORD + "\n")
+
+    def sign_in(self, email: str) -> None:
+        self.does("sign-in", email, "--password-stdin", stdin=PASSWORD + "\n")
+
+    def process(self, *words: str, **options: Any) -> subprocess.Popen[str]:
+        """A command as a process of its own."""
+        command = [sys.executable, "-m", "api.command_line.main", *self.arguments(words)]
+        return subprocess.Popen(command, env=environ(self.folder), text=True, **options)
+
+    def sets(self) -> list[tuple[str, dict[str, Any]]]:
+        """(exercise, set) of today, in order."""
+        workouts = self.json("today", "--offline")["workouts"]
+        return [(block["name"], one) for w in workouts for block in w["exercises"] for one in block["sets"]]
+
+
+def told(*words: str) -> str:
+    """What a command without a device says."""
+    done = CliRunner().invoke(fitai, words)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    """A device that nobody signed in on, with no server to be found."""
+    return Terminal(tmp_path, "phone", "http://127.0.0.1:9")
+
+
+@pytest.fixture(scope="module")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of its own, as a process; the file's tests share it, each with accounts of its own."""
+    folder = tmp_path_factory.mktemp("server")
+    command = [sys.executable, "-u", "-m", "api.command_line.main", "serve", "--port", "0", "--rate-limits", "off"]
+    settings = {"FITAI_BCRYPT_COST": "4", "FITAI_LOG_LEVEL": "error"}
+    database = ["--database-url", f"sqlite+aiosqlite:///{folder / 'server.db'}"]
+    running = subprocess.Popen(
+        [*command, *database], env=environ(folder) | settings, text=True, stdout=subprocess.PIPE, cwd=folder
+    )
+    with running:
+        assert running.stdout is not None
+        greeting = running.stdout.readline()
+        yield greeting.split(" on ")[1].split(" ")[0]
+        running.terminate()
+
+
+@pytest.fixture
+def terminals(tmp_path: Path, server_url: str) -> Terminals:
+    """Devices by name, that know the server."""
+    return lambda name: Terminal(tmp_path, name, server_url)

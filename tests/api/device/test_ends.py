@@ -1,0 +1,97 @@
+"""Every way a command can end: an exit code that scripts can use, one sentence, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.api.device.conftest import Terminal
+
+
+def refused(terminal: Terminal, code: int, *words: str) -> str:
+    """The one sentence with which a command ends."""
+    done = terminal.run(*words)
+    assert done.exit_code == code, done.output
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("fitai: ")]
+    assert "Traceback" not in done.output
+    return line
+
+
+def test_what_needs_an_account_says_so_with_3(terminal: Terminal) -> None:
+    assert "sign-in" in refused(terminal, 3, "sync")
+    assert terminal.json("sync", code=3)["code"] == "sign_in_needed"
+    assert refused(terminal, 3, "sign-out")
+
+
+def test_a_server_that_cannot_be_reached_is_3(terminal: Terminal) -> None:
+    done = terminal.run("sign-in", "you@example.com", "--password-stdin", stdin="secret words\n")
+    assert done.exit_code == 3
+    assert "http://127.0.0.1:9" in done.stderr and "secret" not in done.output
+
+
+def test_a_password_is_never_an_argument_and_never_asked_for_in_a_pipe(terminal: Terminal) -> None:
+    assert terminal.run("sign-in", "you@example.com", "--password", "secret").exit_code == 2
+    assert "--password-stdin" in refused(terminal, 2, "sign-in", "you@example.com")
+    assert "--offline" in refused(terminal, 2, "sign-in", "you@example.com", "--offline")
+
+
+def test_a_wrong_address_of_a_server_is_2(terminal: Terminal) -> None:
+    terminal.server = "fitai.example"
+    done = terminal.run("sign-in", "you@example.com", "--password-stdin", stdin="secret words\n")
+    assert done.exit_code == 2 and "https://" in done.stderr
+
+
+def test_a_damaged_database_is_4_and_left_as_it_is(terminal: Terminal) -> None:
+    terminal.file.parent.mkdir(parents=True)
+    terminal.file.write_bytes(b"no database " * 1000)
+    refused(terminal, 4, "today")
+    assert terminal.json("today", code=4)["ok"] is False
+    assert terminal.file.read_bytes() == b"no database " * 1000
+
+
+def test_a_name_of_a_profile_stays_in_its_folder(terminal: Terminal) -> None:
+    terminal.profile = "../elsewhere"
+    refused(terminal, 2, "today")
+
+
+def test_a_file_that_cannot_be_written_or_read_is_named(terminal: Terminal, tmp_path: Path) -> None:
+    assert "not there" in refused(terminal, 1, "export", str(tmp_path / "not there" / "mine.json"))
+    assert terminal.run("import", str(tmp_path / "missing.csv")).exit_code == 2
+    letter = tmp_path / "letter.csv"
+    letter.write_text("Dear diary,\ntoday I did nothing.\n", encoding="utf-8")
+    refused(terminal, 1, "import", str(letter), "--yes")
+
+
+def test_an_export_replaces_nothing_unasked(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    file.write_text("precious", encoding="utf-8")
+    refused(terminal, 1, "export", str(file))
+    assert file.read_text(encoding="utf-8") == "precious"
+    terminal.does("export", str(file), "--force")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_without_a_traceback_and_with_a_closed_database(
+    terminal: Terminal, number: signal.Signals, code: int
+) -> None:
+    terminal.does("log", "bench press", "100kgx5")
+    with terminal.process("watch", "--for", "60", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
+        assert watching.stdout is not None and watching.stderr is not None
+        watching.stdout.readline()
+        watching.send_signal(number)
+        assert "Traceback" not in watching.stderr.read()
+    assert watching.returncode == code
+    assert len(terminal.sets()) == 1
+
+
+def test_a_reader_that_has_had_enough_ends_it_quietly(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5x60")
+    with terminal.process("history", "--sets", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:
+        assert done.stdout is not None and done.stderr is not None
+        done.stdout.close()
+        assert done.stderr.read() == ""

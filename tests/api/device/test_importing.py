@@ -1,0 +1,100 @@
+"""`fitai import` and `export` on a real log, and its undo as a whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from api.command_line.demonstration.sample import SAMPLE
+from tests.api.device.conftest import Terminal, Terminals
+from tests.shared import shared
+
+YEARS = shared() / "data" / "hevy-2025-kg-supersets-rpe-MIT.csv"
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> str:
+    """A log of six workouts."""
+    file = tmp_path / "short.csv"
+    file.write_text(SAMPLE, encoding="utf-8")
+    return str(file)
+
+
+def test_a_preview_comes_first_and_without_a_yes_nothing_is_written(terminal: Terminal, short: str) -> None:
+    done = terminal.run("import", short)
+    assert done.exit_code == 1 and "--yes" in done.stderr
+    for word in ("Hevy", "6 workouts · 72 sets", "2 Nov 2026 – 13 Nov 2026", "as its header says", "Europe/Berlin"):
+        assert word in done.stdout
+    assert terminal.json("history")["total"] == 0
+    assert terminal.json("import", short, "--preview")["imported"] is False
+
+
+def test_the_same_file_twice_imports_once(terminal: Terminal, short: str) -> None:
+    first = terminal.json("import", short, "--yes")
+    again = terminal.json("import", short, "--yes")
+    assert first["written"] > 72 and again["written"] == 0
+    assert again["preview"]["workouts_known"] == 6
+    assert terminal.json("history")["total"] == 6
+
+
+def test_names_become_exercises_of_the_catalog(terminal: Terminal, short: str) -> None:
+    preview = terminal.json("import", short, "--yes")["preview"]
+    assert "Bench Press (Barbell)" in preview["matched"]
+    records = terminal.json("records", "bench press")
+    assert records["exercise"]["name"] == "Barbell Bench Press"
+    assert records["records"]["max_weight"]["value"] == 62.5
+
+
+def test_one_undo_takes_an_import_back_as_a_whole(terminal: Terminal, short: str) -> None:
+    terminal.does("log", "bench press", "100kgx5", "--date", "2020-01-01")
+    terminal.does("import", short, "--yes")
+    assert terminal.run("undo").exit_code == 1
+    assert terminal.json("undo", "--yes")["workouts"] == 6
+    assert terminal.json("history")["total"] == 1
+    terminal.does("undo")
+    assert terminal.json("history")["total"] == 0
+
+
+def test_an_import_is_taken_back_by_its_id_however_long_ago(terminal: Terminal, short: str) -> None:
+    made = terminal.json("import", short, "--yes")["import"]
+    terminal.does("log", "bench press", "100kgx5")
+    assert terminal.json("undo", "--list")["imports"] == [{"id": made, "workouts": 6}]
+    terminal.does("undo", "--import", made[:8], "--yes")
+    assert terminal.json("history")["total"] == 1
+    assert terminal.json("undo", "--import", made, "--yes", code=1)["code"] == "not_found"
+
+
+def test_lines_that_cannot_be_read_are_named_and_the_rest_lands(terminal: Terminal, tmp_path: Path) -> None:
+    torn = SAMPLE.splitlines()
+    torn[3] = '"torn'
+    file = tmp_path / "torn.csv"
+    file.write_text("\n".join(torn) + "\n", encoding="utf-8")
+    told = terminal.json("import", str(file), "--yes")
+    assert told["preview"]["errors"] and all(each["reason"] for each in told["preview"]["errors"])
+    assert told["written"] > 0
+    assert "cannot be read" in terminal.does("import", str(file), "--yes")
+
+
+def test_an_export_as_csv_is_the_file_that_was_imported(terminal: Terminal, short: str, tmp_path: Path) -> None:
+    terminal.does("import", short, "--yes")
+    mine = tmp_path / "mine.csv"
+    terminal.does("export", str(mine))
+    assert mine.read_text(encoding="utf-8") == SAMPLE
+    terminal.does("export", str(tmp_path / "mine.json"))
+    whole = json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))
+    assert whole["format"] == "fitai-export"
+
+
+def test_years_of_training_reach_the_other_terminal_and_go_again(terminals: Terminals) -> None:
+    phone, laptop = terminals("phone"), terminals("laptop")
+    phone.sign_up("years@example.com")
+    told = phone.json("import", str(YEARS), "--yes")
+    assert (told["written"] > 9_000, told["sync"]["pending"]) == (True, 0)
+    laptop.sign_in("years@example.com")
+    assert laptop.json("history")["total"] == 335
+    assert laptop.json("records") == {**phone.json("records"), "sync": laptop.json("records")["sync"]}
+    # The server asks about so many deletes; the question was answered here.
+    assert phone.json("undo", "--yes")["sync"]["pending"] == 0
+    assert laptop.json("history")["total"] == 0

@@ -1,0 +1,122 @@
+"""What is printed fits its reader: a person at any width, a pipe, a program, an old encoding."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from rich.text import Text
+
+from api.command_line.device import COMMANDS
+from api.command_line.device.screen import ASCII, UNICODE, Flow, Screen, clean, sparkline
+from api.command_line.device.wording import clock, plain_number, set_words, span
+from tests.api.device.conftest import Terminal, told
+
+
+def test_what_a_terminal_would_obey_is_not_printed() -> None:
+    assert clean("leg\x1b[2J day\x07\x9b\n\u202eyad") == "leg[2J day yad"
+    assert clean("Beinpresse 45° – ÄÖÜ 💪") == "Beinpresse 45° – ÄÖÜ 💪"
+
+
+def test_a_title_with_an_escape_sequence_reaches_no_terminal(terminal: Terminal) -> None:
+    terminal.does("start", "\x1b]0;owned\x07Push")
+    for words in (("today",), ("history",), ("done",)):
+        assert "\x1b" not in terminal.does(*words)
+
+
+def test_lines_end_between_sets() -> None:
+    stream = io.StringIO()
+    screen = Screen(file=stream)
+    screen.console.width = 20
+    screen.show(Flow([Text("100 kg × 5, 5"), Text("60 kg × 8"), Text("x")]))
+    assert [line.rstrip() for line in stream.getvalue().splitlines()] == ["100 kg × 5, 5", "60 kg × 8   x"]
+
+
+def test_sets_are_said_as_they_were_entered() -> None:
+    kg = {"value": 102.5, "unit": "kg"}
+    assert set_words({"weight": kg, "reps": 3, "rpe": 8.5, "load_mode": "external"}, UNICODE) == "102.5 kg × 3 @8.5"
+    assert set_words({"weight": kg, "reps": 3, "load_mode": "bodyweight_plus"}, UNICODE) == "+102.5 kg × 3"
+    assert set_words({"reps": 12, "load_mode": "bodyweight_plus"}, UNICODE) == "× 12"
+    assert set_words({"duration_s": 90, "load_mode": "none"}, ASCII) == "1:30"
+    run = {"distance": {"value": 5, "unit": "km"}, "duration_s": 1530}
+    assert set_words(run, UNICODE) == "5 km · 25:30"
+
+
+def test_numbers_and_times_are_short() -> None:
+    assert [plain_number(each) for each in (5, 5.0, 102.5, 0.0001, 12000)] == ["5", "5", "102.5", "0.0001", "12,000"]
+    assert [clock(each) for each in (5, 90, 3723)] == ["0:05", "1:30", "1:02:03"]
+    assert [span(each) for each in (20, 600, 3600, 4080)] == ["20 s", "10 min", "1 h", "1 h 8 min"]
+
+
+def test_a_sparkline_goes_from_the_lowest_to_the_highest() -> None:
+    assert sparkline([1, 2, 3], UNICODE) == "▁▅█"
+    assert sparkline([1, 2, 3], ASCII) == "" == sparkline([2, 2], UNICODE)
+
+
+def test_an_encoding_without_the_signs_gets_ascii(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    terminal.does("start", "Brust & Rücken")
+    with terminal.process("log", "bench press", "100kgx5", stdout=subprocess.PIPE) as done:
+        assert done.stdout is not None
+        said = done.stdout.read()
+    assert done.returncode == 0
+    assert "100 kg x 5" in said and said.isascii()
+    with terminal.process("today", "--json", stdout=subprocess.PIPE) as done:
+        assert done.stdout is not None
+        assert json.loads(done.stdout.read())["workouts"][0]["title"] == "Brust & Rücken"
+
+
+def test_no_colour_reaches_a_pipe(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5")
+    assert all("\x1b" not in terminal.does(command) for command in ("today", "history", "records", "status"))
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help_with_examples(name: str) -> None:
+    said = told(name, "--help")
+    assert "Examples:" in said and f"fitai {name}" in said
+
+
+def test_every_command_answers_with_one_object(terminal: Terminal, tmp_path: Path) -> None:
+    for words in (
+        ("log", "bench press", "100kgx5"),
+        ("start",),
+        ("rest", "90"),
+        ("done",),
+        ("today",),
+        ("history",),
+        ("history", "bench press"),
+        ("records",),
+        ("records", "bench press"),
+        ("status",),
+        ("conflicts",),
+        ("inbox",),
+        ("export", str(tmp_path / "mine.json")),
+        ("undo",),
+        ("undo", "--list"),
+    ):
+        answer = terminal.json(*words)
+        assert answer["sync"]["signed_in"] is False
+
+
+@pytest.mark.parametrize(
+    ("shell", "word"), [("bash", "complete -o"), ("zsh", "#compdef"), ("fish", "complete --no-files")]
+)
+def test_there_is_a_script_for_each_shell(shell: str, word: str) -> None:
+    script = told("completion", shell)
+    assert "_FITAI_COMPLETE" in script and word in script
+
+
+def test_exercises_are_completed_from_what_the_device_knows(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.does("log", "Stone Carry", "60kgx20m", "--new")
+    monkeypatch.setenv("_FITAI_COMPLETE", "fish_complete")
+    monkeypatch.setenv("COMP_WORDS", "fitai log --profile phone Stone")
+    monkeypatch.setenv("COMP_CWORD", "Stone")
+    with terminal.process(stdout=subprocess.PIPE) as done:
+        assert done.stdout is not None
+        assert "plain,Stone Carry" in done.stdout.read()

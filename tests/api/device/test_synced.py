@@ -1,0 +1,167 @@
+"""Two terminals on one account, over a real server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+from tests.api.device.conftest import PASSWORD, Terminal, Terminals
+
+
+def pair(terminals: Terminals, email: str) -> tuple[Terminal, Terminal]:
+    """A phone that made an account, and a laptop that signed in to it."""
+    phone, laptop = terminals("phone"), terminals("laptop")
+    phone.sign_up(email)
+    laptop.sign_in(email)
+    return phone, laptop
+
+
+def test_what_was_logged_before_the_account_becomes_its_first_push(terminals: Terminals) -> None:
+    phone, laptop = terminals("phone"), terminals("laptop")
+    phone.does("log", "bench press", "100kgx5", "--offline")
+    phone.sign_up("before@example.com")
+    laptop.sign_in("before@example.com")
+    assert len(laptop.sets()) == 1
+
+
+def test_the_server_is_remembered_after_a_sign_in(terminals: Terminals) -> None:
+    phone, laptop = pair(terminals, "remembered@example.com")
+    phone.server = laptop.server = None
+    phone.does("log", "bench press", "100kgx5")
+    assert len(laptop.json("today")["workouts"]) == 1
+
+
+def test_a_command_sends_and_fetches_by_itself_and_offline_does_neither(terminals: Terminals) -> None:
+    phone, laptop = pair(terminals, "itself@example.com")
+    told = phone.json("log", "bench press", "100kgx5", "--offline")
+    assert told["sync"]["pending"] > 0
+    assert laptop.json("today")["workouts"] == []
+    assert phone.json("log", "bench press", "100kgx5")["sync"]["pending"] == 0
+    assert laptop.json("today", "--offline")["workouts"] == []
+    assert laptop.json("today")["workouts"][0]["sets"] == 2
+
+
+def test_sets_go_to_the_session_that_another_device_began(terminals: Terminals) -> None:
+    phone, laptop = pair(terminals, "session@example.com")
+    phone.does("start", "Push day")
+    laptop.does("log", "bench press", "100kgx5")
+    assert phone.json("done")["sets"] == 1
+    assert laptop.json("done", code=1)["code"] == "no_session"
+
+
+def test_a_wrong_password_is_refused_and_names_no_password(terminals: Terminals) -> None:
+    phone = terminals("phone")
+    done = phone.run("sign-in", "nobody@example.com", "--password-stdin", stdin="not the one\n")
+    assert done.exit_code == 1 and "not the one" not in done.output
+    assert phone.json("status")["status"]["signed_in"] is False
+
+
+def test_signing_out_keeps_the_log_and_the_next_sign_in_sends_it(terminals: Terminals) -> None:
+    phone, laptop = pair(terminals, "out@example.com")
+    phone.does("log", "bench press", "100kgx5", "--offline")
+    assert phone.run("sign-out", "--offline").exit_code == 1
+    phone.does("sign-out", "--offline", "--force")
+    assert len(phone.sets()) == 1
+    phone.sign_in("out@example.com")
+    assert laptop.json("today")["workouts"][0]["sets"] == 1
+
+
+def test_a_second_account_needs_a_profile_of_its_own(terminals: Terminals) -> None:
+    phone, _ = pair(terminals, "first@example.com")
+    phone.does("sign-out")
+    done = phone.run("sign-in", "second@example.com", "--password-stdin", stdin=PASSWORD + "\n")
+    assert done.exit_code == 1 and "first@example.com" in done.stderr
+
+
+# -- conflicts and the inbox -------------------------------------------------------------------------------------
+
+
+def contested(terminals: Terminals, email: str) -> tuple[Terminal, Terminal]:
+    """Both have renamed one session without knowing of each other; the phone knows of it."""
+    phone, laptop = pair(terminals, email)
+    phone.does("start", "Push day")
+    laptop.does("sync")
+    phone.does("done", "--title", "Chest", "--offline")
+    laptop.does("done", "--title", "Arms", "--offline")
+    for device in (phone, laptop, phone):
+        device.does("sync")
+    return phone, laptop
+
+
+def titles(terminal: Terminal) -> list[dict[str, Any]]:
+    return [one for one in terminal.json("conflicts")["conflicts"] if one["field"] == "title"]
+
+
+def test_a_conflict_shows_every_value_and_is_settled_by_the_number_of_one(terminals: Terminals) -> None:
+    phone, laptop = contested(terminals, "number@example.com")
+    (one,) = titles(phone)
+    assert {each["value"] for each in one["values"]} == {"Chest", "Arms"}
+    lost = one["values"][1]["value"]
+    said = phone.does("conflicts")
+    assert "Chest" in said and "Arms" in said and one["name"] in said
+    phone.does("conflicts", "resolve", one["name"], "--keep", "2")
+    assert titles(phone) == []
+    assert laptop.json("today")["workouts"][0]["title"] == lost
+    assert titles(laptop) == []
+
+
+def test_a_conflict_is_settled_by_another_value_too(terminals: Terminals) -> None:
+    phone, laptop = contested(terminals, "value@example.com")
+    (one,) = titles(laptop)
+    laptop.does("conflicts", "resolve", one["name"], "--value", "Push day, heavy")
+    assert phone.json("today")["workouts"][0]["title"] == "Push day, heavy"
+
+
+def test_a_conflict_that_is_not_there_or_not_decided_changes_nothing(terminals: Terminals) -> None:
+    phone, _ = contested(terminals, "undecided@example.com")
+    (one,) = titles(phone)
+    assert phone.json("conflicts", "resolve", "ffffffff", "--keep", "1", code=1)["code"] == "not_found"
+    assert phone.json("conflicts", "resolve", one["name"], code=2)["code"] == "usage"
+    assert phone.run("conflicts", "resolve", one["name"], "--keep", "7").exit_code == 2
+    assert titles(phone) == [one]
+
+
+# -- watching ----------------------------------------------------------------------------------------------------
+
+
+# Ends by itself, so that an event that never comes fails a test and does not hold it.
+WATCH = ("watch", "--json", "--for", "60")
+
+
+def events(watching: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
+    assert watching.stdout is not None
+    for text in watching.stdout:
+        yield json.loads(text)
+
+
+def test_a_watch_sees_what_another_terminal_logs_changes_and_takes_back(terminals: Terminals) -> None:
+    phone, laptop = pair(terminals, "watch@example.com")
+    with laptop.process(*WATCH, "--timing", stdout=subprocess.PIPE) as watching:
+        seen = events(watching)
+        assert next(seen) == {"event": "live"}
+        phone.does("log", "bench press", "100kgx5")
+        added = next(seen)
+        assert (added["event"], added["exercise"]) == ("set_added", "Barbell Bench Press")
+        assert added["set"]["weight"] == {"value": 100, "unit": "kg"} and added["age_ms"] >= 0
+        phone.does("log", "bench press", "100kgx6")
+        assert next(seen)["set"]["reps"] == 6
+        phone.does("undo")
+        assert next(seen)["event"] == "set_deleted"
+        watching.terminate()
+
+
+def test_a_watch_sees_another_terminal_of_its_own_device(terminals: Terminals) -> None:
+    phone, _ = pair(terminals, "same@example.com")
+    with phone.process(*WATCH, stdout=subprocess.PIPE) as watching:
+        seen = events(watching)
+        assert next(seen) == {"event": "live"}
+        phone.does("log", "bench press", "100kgx5")
+        assert next(seen)["event"] == "set_added"
+        watching.terminate()
+
+
+def test_a_watch_without_a_network_shows_this_device(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5")
+    assert "100 kg × 5" in terminal.does("watch", "--for", "0")
