@@ -88,8 +88,6 @@ def _check(terminal: Terminal) -> None:
     if terminal.offline:
         raise Usage("Signing in needs the server; leave --offline out.")
     address = urlsplit(terminal.server)
-    if address.scheme not in ("http", "https") or not address.hostname:
-        raise Usage(f"{terminal.server!r} is no address of a server: https://fitai.example is one.")
     if address.scheme == "http" and address.hostname not in ("127.0.0.1", "::1", "localhost"):
         click.echo(f"fitai: the password goes to {address.hostname} unencrypted; use https where you can.", err=True)
 
@@ -118,8 +116,6 @@ async def _enter(terminal: Terminal, entering: object) -> None:
         await entering  # type: ignore[misc]
     except (Unreachable, ServerRefused, AccountError) as error:
         if not (await terminal.client.status()).signed_in:
-            if isinstance(error, Unreachable):
-                raise Unreachable(f"{terminal.server} cannot be reached: {str(error).rstrip('.')}.") from None
             raise
         terminal.unfinished = str(error).rstrip(".")
     except FitaiError as error:

@@ -19,6 +19,7 @@ from api.command_line.device.outcome import Refused
 from api.command_line.device.running import Result, on_device
 from api.command_line.device.syncing import working
 from api.command_line.device.terminal import Terminal
+from api.command_line.device.wording import counted
 from fitai_client.importing import Import, read
 from fitai_client.imports import import_csv
 
@@ -98,7 +99,8 @@ def _preview(terminal: Terminal, found: Import, name: str, timezone: str, known:
     if preview.first_date and preview.last_date:
         days = f"{_day(preview.first_date)} {screen.signs.to} {_day(preview.last_date)}"
         already = f", {known:,} of them here already" if known else ""
-        facts = [f"{preview.workouts:,} workouts{already}", f"{preview.sets:,} sets", f"{preview.exercises} exercises"]
+        facts = [counted(preview.workouts, "workout") + already, counted(preview.sets, "set")]
+        facts.append(counted(preview.exercises, "exercise"))
         screen.say("  ", dot.join([*facts, days]))
     sure = {"header": "as its header says", "column": "as its rows say", "given": "as you say"}
     how = sure.get(preview.weight_unit_from, f"a guess, {preview.weight_unit_sure:.0%} sure: --unit corrects it")

@@ -20,6 +20,7 @@ from api.command_line.device.pictures import body, broken_records, heading, set_
 from api.command_line.device.running import Result, on_device
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Block, Training, Workout, read_training
+from api.command_line.device.wording import counted
 from api.command_line.device.writes import Writes, position_after
 from fitai_client import Record
 
@@ -87,8 +88,7 @@ async def log(
         ids.append(made.create("sets", {**fields, "notes": note} if note else fields))
     await terminal.client.write_group(made.group)
     await terminal.send()
-    noun = "1 set" if len(ids) == 1 else f"{len(ids)} sets"
-    terminal.remember(f"log of {noun} of {lifted.name}", **made.undo)
+    terminal.remember(f"log of {counted(len(ids), 'set')} of {lifted.name}", **made.undo)
     return await _show(terminal, training, workout, lifted, ids)
 
 

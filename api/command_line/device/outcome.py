@@ -80,6 +80,10 @@ def sentence(error: BaseException) -> str:
         return f"{error.count} {noun} not reached the server: run `fitai sync` first, or add --force to leave anyway."
     if isinstance(error, AccountError) and error.code == "sign_in_needed":
         return "Nobody is signed in here: run `fitai sign-in`."
+    if isinstance(error, ServerRefused) and isinstance(error.details, list):
+        # By field, where the server has that.
+        said = [str(each.get("message")) for each in error.details if isinstance(each, dict) and each.get("message")]
+        return " ".join([str(error), *(f"{one.rstrip('.')}." for one in said if one.rstrip(".") not in str(error))])
     if isinstance(error, OSError) and not isinstance(error, FitaiError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}."

@@ -18,6 +18,7 @@ from api.command_line.device.wording import (
     KINDS,
     RECORDS,
     at_words,
+    counted,
     effort_words,
     load_words,
     record_value,
@@ -39,7 +40,7 @@ def heading(workout: Workout, training: Training, signs: Signs) -> Text:
         facts.append(at_words(workout.started, zone) + ended)
     if seconds and seconds >= 60:
         facts.append(span(seconds))
-    facts.append("1 set" if len(done) == 1 else f"{len(done)} sets")
+    facts.append(counted(len(done), "set"))
     if volume := training.volume(workout):
         facts.append(volume_words(volume, training.units))
     made = line((workout.title, "title"))
@@ -48,7 +49,7 @@ def heading(workout: Workout, training: Training, signs: Signs) -> Text:
     made.append("  " + f" {signs.dot} ".join(facts), "quiet")
     broken = sum(1 for one in workout.sets if training.ledger.marks.get(one.id))
     if broken:
-        made.append(f"  {signs.record} {broken} {'record' if broken == 1 else 'records'}", "record")
+        made.append(f"  {signs.record} {counted(broken, 'record')}", "record")
     return made
 
 

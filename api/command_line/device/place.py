@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from api.command_line.device.outcome import Usage
 
@@ -44,6 +45,22 @@ def device_file(environ: Mapping[str, str], device: str | None, profile: str | N
     if not _PROFILE.fullmatch(name):
         raise Usage(f"{name!r} is no name of a profile: letters, digits, dots and dashes, please.")
     return data_folder(environ) / f"{name}.db"
+
+
+def server_address(text: str) -> str:
+    """A server's address without a slash at its end.
+
+    Raises:
+        Usage: it is none.
+    """
+    try:
+        address = urlsplit(text)
+        known = address.scheme in ("http", "https") and bool(address.hostname) and (address.port or 1) > 0
+    except ValueError:
+        known = False
+    if not known:
+        raise Usage(f"{text!r} is no address of a server: https://fitai.example is one.")
+    return text.rstrip("/")
 
 
 def make_private(path: Path) -> None:

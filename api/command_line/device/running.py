@@ -22,7 +22,7 @@ import click
 
 from api.command_line.device import outcome
 from api.command_line.device.outcome import Stopped
-from api.command_line.device.place import SERVER, Memory, device_file, make_private
+from api.command_line.device.place import SERVER, Memory, device_file, make_private, server_address
 from api.command_line.device.screen import Screen, clean
 from api.command_line.device.terminal import SYNC_BEFORE_S, Terminal, print_json, say_pending, sync_json
 from fitai_client import Client
@@ -79,7 +79,7 @@ def on_device(*, sync: When = "around", background: bool = False) -> Callable[[C
                 path = device_file(os.environ, device, profile)
                 make_private(path)
                 memory = Memory.read(path)
-                address = (server or os.environ.get("FITAI_SERVER") or memory.server or SERVER).rstrip("/")
+                address = server_address(server or os.environ.get("FITAI_SERVER") or memory.server or SERVER)
                 name = f"{os.uname().nodename if hasattr(os, 'uname') else 'terminal'} terminal"
                 opened = await Client.open(path, server=address, name=name, background=background and not offline)
                 async with opened as client:

@@ -13,12 +13,12 @@ from typing import Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
 
-from api.command_line.device.outcome import NotSignedIn
+from api.command_line.device.outcome import NotSignedIn, Refused
 from api.command_line.device.running import Result, on_device
 from api.command_line.device.screen import plain_table
-from api.command_line.device.terminal import Terminal, say_pending
+from api.command_line.device.terminal import Terminal, paused, say_pending
 from api.command_line.device.training import moment
-from api.command_line.device.wording import span
+from api.command_line.device.wording import counted, span
 from fitai_client import Status
 
 # How often the bar looks at what is still pending.
@@ -63,20 +63,28 @@ Examples:
   fitai sync --json | jq .sync.pending
 """
 )
-@click.option("--confirm-deletes", "deletes", flag_value="confirm", help="Answer yes where the server asks.")
-@click.option("--withdraw-deletes", "deletes", flag_value="withdraw", help="Answer no where the server asks.")
+@click.option("--confirm-deletes", "answer", flag_value="confirm", help="Yes, where the server asks about deletes.")
+@click.option("--withdraw-deletes", "answer", flag_value="withdraw", help="No: show the records again.")
+@click.option("--withdraw-new", "answer", flag_value="new", help="Take back what the account has no room for.")
 @on_device(sync="never")
-async def sync(terminal: Terminal, deletes: str | None) -> Result:
+async def sync(terminal: Terminal, answer: str | None) -> Result:
     """Send and fetch everything now, however long it takes. Ctrl+C stops it without loss."""
     before = await terminal.client.status()
     if not before.signed_in:
         raise NotSignedIn(f"Nobody is signed in here{_waiting(before)}: run `fitai sign-in`.")
-    if deletes == "confirm":
+    held = paused(before)
+    if answer == "confirm":
         await terminal.client.confirm_deletes()
-    elif deletes == "withdraw":
+    elif answer == "withdraw":
         await terminal.client.withdraw_deletes()
+    elif answer == "new":
+        await terminal.client.withdraw_puts()
+    elif held is not None and held[0] not in ("mass_delete", "over_quota"):
+        await terminal.client.resume()
     async with working(terminal, "Syncing"):
         await terminal.client.sync()
+    if (held := paused(await terminal.client.status())) is not None:
+        raise Refused(held[1], code=held[0])
     after = await say_synced(terminal)
     return {"sent": max(before.pending - after.pending, 0)}
 
@@ -86,15 +94,11 @@ async def say_synced(terminal: Terminal) -> Status:
     status = await terminal.client.status()
     if status.pending or terminal.unfinished or status.inbox:
         say_pending(terminal, status)
-        asked = next((s.paused for s in status.spaces if s.paused and s.paused["code"] == "mass_delete"), None)
-        if asked:
-            terminal.screen.say("  fitai sync --confirm-deletes   they are meant")
-            terminal.screen.say("  fitai sync --withdraw-deletes  they are not")
     else:
         workouts, sets = await terminal.client.workouts.count(), await terminal.client.sets.count()
         terminal.screen.say(
             (f"{terminal.screen.signs.done} ", "good"),
-            f"Everything is synced: {workouts:,} workouts, {sets:,} sets.",
+            f"Everything is synced: {counted(workouts, 'workout')}, {counted(sets, 'set')}.",
         )
     return status
 
@@ -125,8 +129,8 @@ async def status(terminal: Terminal) -> Result:
     table.add_row("device", f"{told.device or 'not known to a server yet'}  {terminal.device}")
     table.add_row("log", await _counted(terminal))
     table.add_row("waiting", _pending(told))
-    if told.why:
-        table.add_row("because", told.why)
+    if why := held[1] if (held := paused(told)) else told.why:
+        table.add_row("because", why)
     if told.inbox:
         table.add_row("refused", f"{told.inbox}: see `fitai inbox`")
     conflicts = await terminal.client.conflicts()
@@ -156,7 +160,7 @@ def _reached(terminal: Terminal, told: Status) -> str:
 
 async def _counted(terminal: Terminal) -> str:
     client = terminal.client
-    return f"{await client.workouts.count():,} workouts, {await client.sets.count():,} sets"
+    return f"{counted(await client.workouts.count(), 'workout')}, {counted(await client.sets.count(), 'set')}"
 
 
 def _pending(told: Status) -> str:
@@ -164,7 +168,7 @@ def _pending(told: Status) -> str:
         return "nothing"
     since = moment(told.pending_since)
     ago = f", the oldest for {span((datetime.now(UTC) - since).total_seconds())}" if since else ""
-    return f"{told.pending:,} {'change' if told.pending == 1 else 'changes'}{ago}"
+    return f"{counted(told.pending, 'change')}{ago}"
 
 
 def _quota(quota: Any) -> str:

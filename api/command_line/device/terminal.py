@@ -108,17 +108,41 @@ class Terminal:
         self.memory.write()
 
 
+def paused(status: Status) -> tuple[str, str] | None:
+    """(code, sentence) of what holds the queue until the user decides; None where nothing does."""
+    held = next((space.paused for space in status.spaces if space.paused), None)
+    if held is None:
+        return None
+    told = {
+        "mass_delete": f"The server asks whether {_deletes(held.get('details'))} are meant: "
+        "`fitai sync --confirm-deletes`, or `--withdraw-deletes` shows them again.",
+        "over_quota": "The account has no room left: delete something, or `fitai sync --withdraw-new` takes back what "
+        "waits.",
+    }
+    code = str(held["code"])
+    return code, told.get(code, f"{str(held['message']).rstrip('.')}. `fitai sync` tries again.")
+
+
+def _deletes(details: Any) -> str:
+    if isinstance(details, dict) and "count" in details:
+        return f"{details['count']} deletes of {details.get('collection', 'records')}"
+    return "so many deletes"
+
+
 def say_pending(terminal: Terminal, status: Status) -> None:
     """One line where something waits, or could not be fetched; none where all is well."""
     if status.inbox:
         refused = "1 change was refused" if status.inbox == 1 else f"{status.inbox} changes were refused"
         terminal.screen.say((f"{refused} by the server: see `fitai inbox`.", "warn"))
     waits = f"{status.pending:,} {'change waits' if status.pending == 1 else 'changes wait'}"
+    held = paused(status)
     if not status.signed_in:
         if status.pending and status.account:
             terminal.screen.say((f"{waits} here: the session has ended, run `fitai sign-in`.", "warn"))
         elif status.pending:
             terminal.screen.say((f"{waits} here for an account: `fitai sign-up` or `sign-in`.", "quiet"))
+    elif held is not None:
+        terminal.screen.say((f"{waits} here. {held[1]}", "warn"))
     elif terminal.unfinished:
         what = f"{waits} here" if status.pending else "This may not be the newest"
         terminal.screen.say((f"{what}: {terminal.unfinished}.", "warn"))
@@ -133,7 +157,7 @@ def sync_json(status: Status, terminal: Terminal) -> dict[str, Any]:
         "account": status.account,
         "pending": status.pending,
         "inbox": status.inbox,
-        "why": terminal.unfinished or status.why,
+        "why": held[1] if (held := paused(status)) else terminal.unfinished or status.why,
     }
 
 

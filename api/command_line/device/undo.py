@@ -18,6 +18,7 @@ from api.command_line.device.outcome import Refused
 from api.command_line.device.running import Result, on_device
 from api.command_line.device.screen import clean, plain_table
 from api.command_line.device.terminal import Terminal
+from api.command_line.device.wording import counted
 from fitai_client import Write
 from fitai_client.imports import undo_import
 
@@ -115,8 +116,8 @@ async def _imports(terminal: Terminal) -> dict[str, int]:
 async def _undo_import(terminal: Terminal, id: str, words: str, count: int, *, yes: bool) -> Result:
     if count > ASK_ABOVE and not yes:
         if not terminal.can_ask:
-            raise Refused(f"{count:,} workouts would go: add --yes.", code="not_confirmed")
-        if not terminal.ask(f"Take back {count:,} workouts ({words})?"):
+            raise Refused(f"{counted(count, 'workout')} would go: add --yes.", code="not_confirmed")
+        if not terminal.ask(f"Take back {counted(count, 'workout')} ({words})?"):
             raise Refused("Nothing was taken back.", code="not_confirmed")
     number = await undo_import(terminal.client, id)
     await terminal.finish_sending()
@@ -125,7 +126,7 @@ async def _undo_import(terminal: Terminal, id: str, words: str, count: int, *, y
         await terminal.sync_within(30)
     terminal.memory.journal = [one for one in terminal.memory.journal if one.get("imported") != id]
     terminal.memory.write()
-    terminal.screen.say(f"Taken back: {words}. {number:,} workouts are gone; exercises stay.")
+    terminal.screen.say(f"Taken back: {words}. {counted(number, 'workout')} went; exercises stay.")
     return {"undone": words, "import": id, "workouts": number}
 
 
@@ -140,7 +141,7 @@ def _list(terminal: Terminal, imports: dict[str, int]) -> Result:
         at = datetime.fromisoformat(str(entry["at"])).astimezone()
         table.add_row(f"{at:%d %b %H:%M}", clean(str(entry["words"])))
     for id, count in imports.items():
-        table.add_row(id[:8], f"import of {count:,} workouts (undo --import {id[:8]})")
+        table.add_row(id[:8], f"import of {counted(count, 'workout')} (undo --import {id[:8]})")
     screen.show(table)
     return {
         "commands": [{"at": one.get("at"), "words": one["words"]} for one in reversed(terminal.memory.journal)],

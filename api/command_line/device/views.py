@@ -15,7 +15,7 @@ from api.command_line.device.running import Result, on_device
 from api.command_line.device.screen import Flow, cut, plain_table, sparkline
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Training, Workout, read_training
-from api.command_line.device.wording import day_words, mass, span, volume_words
+from api.command_line.device.wording import counted, day_words, mass, span, volume_words
 
 LIMIT = 10
 
@@ -131,7 +131,7 @@ def _of_exercise(terminal: Terminal, training: Training, exercise: Exercise, lim
     screen, now = terminal.screen, date.today()
     maxima = [float(best) for _, _, best in sessions if best is not None]
     spark = sparkline(maxima[-40:], screen.signs)
-    screen.say((exercise.name, "title"), (f"  {len(sessions)} sessions", "quiet"), (f"  {spark}", "name"))
+    screen.say((exercise.name, "title"), (f"  {counted(len(sessions), 'session')}", "quiet"), (f"  {spark}", "name"))
     if not shown:
         screen.say(("Never logged.", "quiet"))
     else:

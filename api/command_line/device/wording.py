@@ -31,6 +31,11 @@ RECORDS: Final = {
 }
 
 
+def counted(number: int, noun: str) -> str:
+    """1 set, 2 sets, 1,200 sets."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def plain_number(value: Any) -> str:
     """A JSON number as a person writes it: no exponent, no trailing zeros, thousands apart."""
     number = exact(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,13 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(terminal: Terminal) -> Non
         assert done.stdout is not None and done.stderr is not None
         done.stdout.close()
         assert done.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("module", "foreign"),
+    [("device.log", ("sqlalchemy", "api.app", "sync")), ("serve", ("fitai_client", "rich"))],
+)
+def test_a_device_loads_no_server_and_a_server_no_device(module: str, foreign: tuple[str, ...]) -> None:
+    told = "import sys, api.command_line.{}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", told.format(module)], capture_output=True, text=True, check=True)
+    assert set(loaded.stdout.split()) & set(foreign) == set()
