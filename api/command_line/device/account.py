@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from api.command_line.device.outcome import NotSignedIn, Refused, Usage
-from api.command_line.device.running import Result, on_device
+from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.syncing import say_synced, working
 from api.command_line.device.terminal import Terminal
 from fitai_client import AccountError, FitaiError, ServerRefused, Unreachable
@@ -21,11 +21,12 @@ _PASSWORD = click.option("--password-stdin", is_flag=True, help="Read the passwo
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai sign-up you@example.com --name You --server https://fitai.example
   fitai sign-up you@example.com --password-stdin < password.txt
-"""
+""",
 )
 @click.argument("email", required=False)
 @click.option("--name", help="How you are called; the part before the @ by default.")
@@ -42,12 +43,13 @@ async def sign_up(terminal: Terminal, email: str | None, name: str | None, passw
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai sign-in you@example.com --server https://fitai.example
   pass show fitai | fitai sign-in you@example.com --password-stdin
   fitai sign-in --profile partner      a second account on this machine
-"""
+""",
 )
 @click.argument("email", required=False)
 @_PASSWORD
@@ -64,11 +66,12 @@ async def sign_in(terminal: Terminal, email: str | None, password_stdin: bool) -
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai sign-out          the data stays on this device
   fitai sign-out --force  even where something has not reached the server
-"""
+""",
 )
 @click.option("--force", is_flag=True, help="Sign out with unsent changes; they stay and go with the next sign-in.")
 @on_device(sync="never")

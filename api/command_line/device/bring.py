@@ -16,7 +16,7 @@ import click
 from api.command_line.device import clockwork
 from api.command_line.device.exercises import read_exercises
 from api.command_line.device.outcome import Refused
-from api.command_line.device.running import Result, on_device
+from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.syncing import working
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.wording import counted
@@ -36,6 +36,7 @@ def _zone(_context: click.Context, _parameter: click.Parameter, name: str | None
 
 @click.command(
     "import",
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai import hevy.csv                            look at it, then decide

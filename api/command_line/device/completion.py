@@ -5,16 +5,19 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from api.command_line.device.running import JsonCommand
+
 SHELLS = ("bash", "zsh", "fish")
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   echo 'eval "$(fitai completion bash)"' >> ~/.bashrc
   echo 'eval "$(fitai completion zsh)"' >> ~/.zshrc
   fitai completion fish > ~/.config/fish/completions/fitai.fish
-"""
+""",
 )
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for a program.")

@@ -14,7 +14,7 @@ import click
 
 from api.command_line.device import clockwork
 from api.command_line.device.outcome import Refused, Usage
-from api.command_line.device.running import Result, on_device
+from api.command_line.device.running import JsonCommand, JsonGroup, Result, on_device
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Training, moment, read_training
 from api.command_line.device.wording import day_words, plain_number, set_words
@@ -36,6 +36,7 @@ class Contested:
 
 
 @click.group(
+    cls=JsonGroup,
     invoke_without_command=True,
     epilog="""\b
 Examples:
@@ -67,12 +68,13 @@ async def conflicts(terminal: Terminal) -> Result:
 
 
 @conflicts.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai conflicts resolve 7f3a            asks which value
   fitai conflicts resolve 7f3a --keep 1   what is shown now is right
   fitai conflicts resolve 7f3a --value '{"value": 102.5, "unit": "kg"}'
-"""
+""",
 )
 @click.argument("name")
 @click.option("--keep", type=click.IntRange(1), help="The number of a value in the list.")

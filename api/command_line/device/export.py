@@ -9,7 +9,7 @@ import click
 
 from api.command_line.device.exercises import read_exercises
 from api.command_line.device.outcome import Refused
-from api.command_line.device.running import Result, on_device
+from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
 from fitai_client.importing import DIALECTS, write_csv
 
@@ -17,6 +17,7 @@ COLLECTIONS = ("exercises", "workouts", "workout_exercises", "sets")
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai export mine.json              everything, unsent and refused changes too
@@ -25,7 +26,7 @@ Examples:
 
 \b
 It works signed out, offline, and where the device was revoked.
-"""
+""",
 )
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(

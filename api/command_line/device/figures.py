@@ -11,8 +11,10 @@ Invariants
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
@@ -115,6 +117,24 @@ def one_rep_max(load: Fraction, reps: Fraction, formula: str = "epley", rpe: Fra
     if reps == 1:
         return load
     return load * 36 / (37 - reps) if formula == "brzycki" else load * (1 + reps / 30)
+
+
+def week_of(day: date, first_weekday: int) -> date:
+    """The first day of the week that a day is in; weekdays count from 1, a Monday."""
+    return day - timedelta(days=(day.isoweekday() - first_weekday) % 7)
+
+
+def streak(days: Iterable[date], today: date, first_weekday: int, target: int) -> int:
+    """Consecutive weeks with `target` training days, up to the last one; this week counts once it has them."""
+    weeks = Counter(week_of(day, first_weekday) for day in set(days) if day <= today)
+    week = week_of(today, first_weekday)
+    if weeks[week] < target:
+        week -= timedelta(days=7)
+    length = 0
+    while weeks[week] >= target:
+        week -= timedelta(days=7)
+        length += 1
+    return length
 
 
 @dataclass(frozen=True, slots=True)

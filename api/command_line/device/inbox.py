@@ -11,12 +11,13 @@ import click
 
 from api.command_line.device.conflicts import value_words
 from api.command_line.device.outcome import Refused, Usage
-from api.command_line.device.running import Result, on_device
+from api.command_line.device.running import JsonCommand, JsonGroup, Result, on_device
 from api.command_line.device.terminal import Terminal
 from fitai_client import Refused as RefusedChange
 
 
 @click.group(
+    cls=JsonGroup,
     invoke_without_command=True,
     epilog="""\b
 Examples:
@@ -46,12 +47,13 @@ async def inbox(terminal: Terminal) -> Result:
 
 
 @inbox.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai inbox resend 3                  as it was
   fitai inbox resend 3 reps=12          with another value
   fitai inbox resend 3 'weight={"value": 100, "unit": "kg"}'
-"""
+""",
 )
 @click.argument("no", type=click.IntRange(1))
 @click.argument("fields", nargs=-1)
@@ -68,11 +70,12 @@ async def resend(terminal: Terminal, no: int, fields: tuple[str, ...]) -> Result
 
 
 @inbox.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai inbox discard 3
   fitai inbox discard 3 --yes
-"""
+""",
 )
 @click.argument("no", type=click.IntRange(1))
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -17,7 +17,7 @@ from api.command_line.device.grammar import BadSet, TypedSet, parse
 from api.command_line.device.named import EXERCISE
 from api.command_line.device.outcome import Refused, Usage
 from api.command_line.device.pictures import body, broken_records, heading, set_json
-from api.command_line.device.running import Result, on_device
+from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Block, Training, Workout, read_training
 from api.command_line.device.wording import counted
@@ -28,6 +28,7 @@ APP = "fitai"
 
 
 @click.command(
+    cls=JsonCommand,
     context_settings={"ignore_unknown_options": True},
     epilog="""\b
 Examples:
@@ -36,6 +37,7 @@ Examples:
   fitai log "pull up" x12 +10kgx5 -20kgx8  the body alone, with weight, with help
   fitai log plank 60s 20kgx45s             for a time
   fitai log run 5km/25:30                  a distance, and its time
+  fitai log bench press 100kgx5            a name needs no quotes
   fitai log 100kgx5                        the exercise of the last set again
   fitai log deadlift 140kgx5 --date 2026-11-20 --title "Pull day"
   fitai log "Log Lift" 60kgx3 --new        an exercise of your own
@@ -45,9 +47,8 @@ w: warm-up, d: drop set, f: to failure, m: myo-reps. kg or lb; s, min, h or m:ss
 m, km, mi, yd or ft. After --, a set may begin with a dash whatever follows.
 """,
 )
-@click.argument("exercise", type=EXERCISE)
-@click.argument("sets", nargs=-1, type=click.UNPROCESSED)
-@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Another day than today.")
+@click.argument("words", nargs=-1, required=True, type=EXERCISE, metavar="[EXERCISE] SETS...")
+@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="Another day than today.")
 @click.option("--title", help="The workout's title.")
 @click.option("--note", help="A note for these sets.")
 @click.option("--bodyweight", help="Your weight on that day, like 80kg: pull-ups and dips count it.")
@@ -55,8 +56,7 @@ m, km, mi, yd or ft. After --, a set may begin with a dash whatever follows.
 @on_device()
 async def log(
     terminal: Terminal,
-    exercise: str,
-    sets: tuple[str, ...],
+    words: tuple[str, ...],
     day: datetime | None,
     title: str | None,
     note: str | None,
@@ -67,7 +67,7 @@ async def log(
 
     They go to the live session, or to today's workout, which is made where there is none.
     """
-    name, typed = _split(exercise, sets)
+    name, typed = _split(words)
     body_weight = _mass(bodyweight) if bodyweight else None
     training = await read_training(terminal.client)
     zone = clockwork.zone_name()
@@ -92,22 +92,30 @@ async def log(
     return await _show(terminal, training, workout, lifted, ids)
 
 
-def _split(exercise: str, words: tuple[str, ...]) -> tuple[str | None, list[TypedSet]]:
-    """The exercise's name, or None where the first word is a set already, and the sets."""
-    name: str | None = exercise
+def _split(words: tuple[str, ...]) -> tuple[str | None, list[TypedSet]]:
+    """The exercise's name, None where the first word is a set already, and the sets.
+
+    The first word is a name unless it is a set; those behind it belong to the name while there is no digit in them.
+    """
+    name: list[str] = []
+    for word in words:
+        if any(char.isdigit() for char in word) and (name or _is_set(word)):
+            break
+        name.append(word)
     try:
-        typed = parse(exercise)
-    except BadSet:
-        typed = []
-    else:
-        name = None
-    try:
-        typed += [one for word in words for one in parse(word)]
+        typed = [one for word in words[len(name) :] for one in parse(word)]
     except BadSet as error:
         raise Usage(str(error), code="bad_set") from None
     if not typed:
-        raise Usage(f"Say what was done: fitai log {exercise!r} 100kgx5", code="bad_set")
-    return name, typed
+        raise Usage(f'Say what was done: fitai log "{" ".join(name)}" 100kgx5', code="bad_set")
+    return " ".join(name) or None, typed
+
+
+def _is_set(word: str) -> bool:
+    try:
+        return bool(parse(word))
+    except BadSet:
+        return False
 
 
 def _mass(text: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from api.command_line.device.exercises import Exercise
 from api.command_line.device.figures import Best
 from api.command_line.device.named import EXERCISE
 from api.command_line.device.outcome import Refused
-from api.command_line.device.running import Result, on_device
+from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.screen import Flow, cut, line, plain_table
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Training, read_training
@@ -23,17 +23,18 @@ FIRST = ("max_weight", "least_assistance", "max_reps", "distance", "duration")
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai records              the bests of what you train most
   fitai records --all        of everything
   fitai records deadlift     every record of one exercise
-"""
+""",
 )
-@click.argument("exercise", required=False, type=EXERCISE)
+@click.argument("exercise", nargs=-1, type=EXERCISE)
 @click.option("--all", "everything", is_flag=True, help="Every exercise, not only the ones trained most.")
 @on_device(sync="before")
-async def records(terminal: Terminal, exercise: str | None, everything: bool) -> Result:
+async def records(terminal: Terminal, exercise: tuple[str, ...], everything: bool) -> Result:
     """Show personal records, worked out from the sets on this device.
 
     Warm-ups never count, an estimated maximum comes from 1 to 12 reps, and bodyweight exercises count the body where
@@ -41,7 +42,7 @@ async def records(terminal: Terminal, exercise: str | None, everything: bool) ->
     """
     training = await read_training(terminal.client)
     if exercise:
-        return _records_of(terminal, training, training.exercises.find(exercise))
+        return _records_of(terminal, training, training.exercises.find(" ".join(exercise)))
     counts = training.exercises.trained
     known = {which for which, _ in training.ledger.bests}
     weighted = {which for which, kind in training.ledger.bests if kind == "max_weight"}

@@ -36,6 +36,30 @@ When = Literal["before", "around", "never"]
 Command = Callable[Concatenate[Terminal, P], Awaitable[Result]]
 
 
+class _Json(click.Command):
+    """A command whose wrong command line is told as JSON too, where that is asked for."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        as_json = "--json" in args
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            if not as_json:
+                raise
+            _fail(error.format_message(), "usage", outcome.USAGE, as_json=True)
+            raise
+
+
+class JsonCommand(_Json):
+    """See `_Json`."""
+
+
+class JsonGroup(_Json, click.Group):
+    """See `_Json`."""
+
+
 def common_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """The flags of every command that has a device."""
     for option in reversed(
@@ -97,6 +121,7 @@ def on_device(*, sync: When = "around", background: bool = False) -> Callable[[C
 
 async def _around(terminal: Terminal, when: When, work: Callable[[], Awaitable[Result]]) -> Result:
     may = not terminal.offline and when != "never" and (await terminal.client.status()).signed_in
+    terminal.may_sync = may if when != "never" else None
     if may:
         await terminal.sync_within(SYNC_BEFORE_S[when])
     result = await work()
@@ -153,6 +178,9 @@ def _fail(message: str, code: str, exit_code: int, as_json: bool, error: BaseExc
         told: dict[str, Any] = {"ok": False, "error": message, "code": code}
         print_json({**told, "candidates": candidates} if candidates else told)
     elif message:
+        if code == "stopped" and sys.stderr.isatty():
+            # The terminal has written ^C, or a question, on this line.
+            click.echo(err=True)
         click.echo(f"fitai: {clean(message)}", err=True)
         for name in candidates:
             click.echo(f"  {clean(name)}", err=True)

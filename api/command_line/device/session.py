@@ -13,7 +13,7 @@ from api.command_line.device.grammar import parse_seconds
 from api.command_line.device.log import APP
 from api.command_line.device.outcome import Refused, Usage
 from api.command_line.device.pictures import body, broken_records, heading, workout_json
-from api.command_line.device.running import Result, on_device
+from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Training, Workout, moment, read_preferences, read_training
 from api.command_line.device.wording import at_words, clock, plain_number
@@ -25,11 +25,12 @@ REST_MAX_S = 3_600
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai start              begin; `fitai log` adds to it from now on
   fitai start "Push day"   with a title
-"""
+""",
 )
 @click.argument("title", required=False)
 @on_device()
@@ -59,13 +60,14 @@ async def start(terminal: Terminal, title: str | None) -> Result:
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai rest 90        90 seconds, on every device
   fitai rest 2min -w   and count them down here, with a bell at the end
   fitai rest           what is left of the rest; begins one where none runs
   fitai rest --stop    enough
-"""
+""",
 )
 @click.argument("time", required=False)
 @click.option("-w", "--wait", is_flag=True, help="Count down here until it is over.")
@@ -101,12 +103,13 @@ async def rest(terminal: Terminal, time: str | None, wait: bool, stop: bool) -> 
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai done             the session is over; its records are shown
   fitai done --effort 8  how hard it was, from 1 to 10
   fitai done --discard   it was none: it leaves the log, and `fitai undo` brings it back
-"""
+""",
 )
 @click.option("--discard", is_flag=True, help="Throw the session away.")
 @click.option("--effort", type=click.FloatRange(1, 10), help="How hard it was, 1 to 10.")

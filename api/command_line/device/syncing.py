@@ -14,7 +14,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
 
 from api.command_line.device.outcome import NotSignedIn, Refused
-from api.command_line.device.running import Result, on_device
+from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.screen import plain_table
 from api.command_line.device.terminal import Terminal, paused, say_pending
 from api.command_line.device.training import moment
@@ -31,37 +31,37 @@ async def working(terminal: Terminal, words: str, *, bar: bool = True) -> AsyncI
     if not terminal.screen.is_terminal or terminal.as_json:
         yield
         return
+    first = (await terminal.client.status()).pending if bar else 0
     columns: list[ProgressColumn] = [SpinnerColumn("line", style="quiet"), TextColumn("{task.description}")]
-    if bar:
+    if first:
         columns += [BarColumn(40, "quiet", "good", "good", "quiet"), MofNCompleteColumn()]
     with Progress(*columns, console=terminal.screen.console, transient=True) as progress:
-        first = (await terminal.client.status()).pending
         task = progress.add_task(words, total=first or None)
 
         async def look() -> None:
             while True:
-                pending = (await terminal.client.status()).pending
-                if first:
-                    progress.update(task, completed=first - pending)
+                progress.update(task, completed=first - (await terminal.client.status()).pending)
                 await asyncio.sleep(LOOK_EVERY_S)
 
-        looking = asyncio.create_task(look())
+        looking = asyncio.create_task(look()) if first else None
         try:
             yield
         finally:
-            looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await looking
+            if looking is not None:
+                looking.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await looking
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai sync                     send and fetch everything
   fitai sync --confirm-deletes   yes, so many deletes are meant
   fitai sync --withdraw-deletes  no: show the records again
   fitai sync --json | jq .sync.pending
-"""
+""",
 )
 @click.option("--confirm-deletes", "answer", flag_value="confirm", help="Yes, where the server asks about deletes.")
 @click.option("--withdraw-deletes", "answer", flag_value="withdraw", help="No: show the records again.")
@@ -108,11 +108,12 @@ def _waiting(status: Status) -> str:
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai status
   fitai status --json | jq .status.pending
-"""
+""",
 )
 @on_device(sync="never")
 async def status(terminal: Terminal) -> Result:

@@ -48,6 +48,8 @@ class Terminal:
     offline: bool
     # Why the sync around this command did not finish; empty where it did, or was not to be.
     unfinished: str = ""
+    # Whether somebody is signed in, where that was asked already.
+    may_sync: bool | None = None
     _syncing: asyncio.Task[bool] | None = None
 
     def ask(self, question: str, *, default: bool = False) -> bool:
@@ -90,7 +92,9 @@ class Terminal:
 
         Where the server is near, others have it when this returns.
         """
-        if not self.offline and self._syncing is None and (await self.client.status()).signed_in:
+        if self.may_sync is None:
+            self.may_sync = not self.offline and (await self.client.status()).signed_in
+        if self.may_sync and self._syncing is None:
             self._syncing = asyncio.create_task(self.sync_within(SYNC_AFTER_S))
             await asyncio.wait({self._syncing}, timeout=SEND_FIRST_S)
 

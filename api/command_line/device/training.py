@@ -84,6 +84,7 @@ class Training:
     exercises: Exercises
     formula: str
     first_weekday: int
+    weekly_target: int | None
     units: str
     user: str | None
     _only: frozenset[str] | None = None
@@ -139,7 +140,7 @@ class Training:
         return sum((v for one in self.lifts_of(workout) if (v := one.volume) is not None), Fraction(0))
 
     def lifts_of(self, workout: Workout) -> list[Lift]:
-        only = Training([workout], self.exercises, self.formula, 1, self.units, self.user, _moved=self._moved)
+        only = Training([workout], self.exercises, self.formula, 1, None, self.units, self.user, _moved=self._moved)
         return list(only.lifts())
 
     def best_one_rep_max(self, lifts: Iterable[Lift]) -> Fraction | None:
@@ -202,6 +203,7 @@ async def read_training(client: Client) -> Training:
         await read_exercises(client, trained),
         formula=str(preferences.get("one_rep_max") or "epley"),
         first_weekday=int(preferences.get("first_weekday") or 1),
+        weekly_target=preferences.get("weekly_target"),
         units=_unit(preferences.get("units"), workouts),
         user=client.identity.user if client.identity else None,
     )

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from api.command_line.device.outcome import Refused
-from api.command_line.device.running import Result, on_device
+from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.screen import clean, plain_table
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.wording import counted
@@ -27,12 +27,13 @@ ASK_ABOVE = 1
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai undo              take back the last command; again, the one before
   fitai undo --list       what can be taken back, and the imports
   fitai undo --import 3f2a  an import, by the beginning of its id
-"""
+""",
 )
 @click.option("--list", "listing", is_flag=True, help="Only show what can be taken back.")
 @click.option("--import", "import_id", help="Take back this import, whenever it was made.")

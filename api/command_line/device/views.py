@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from fractions import Fraction
+from typing import Any
 
 import click
 from rich.table import Table
 from rich.text import Text
 
 from api.command_line.device.exercises import Exercise
+from api.command_line.device.figures import streak, week_of
 from api.command_line.device.named import EXERCISE
 from api.command_line.device.pictures import body, duration_s, heading, pieces, set_json, workout_json
-from api.command_line.device.running import Result, on_device
+from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.screen import Flow, cut, plain_table, sparkline
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Training, Workout, read_training
@@ -21,14 +24,15 @@ LIMIT = 10
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai today                    what was trained today, records marked
   fitai today --date 2026-11-20  on another day
   fitai today --json             for a program
-"""
+""",
 )
-@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), help="Another day.")
+@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="Another day.")
 @on_device(sync="before")
 async def today(terminal: Terminal, day: datetime | None) -> Result:
     """Show today's training: every set by exercise, and the records among them."""
@@ -51,27 +55,48 @@ async def today(terminal: Terminal, day: datetime | None) -> Result:
         screen.blank()
         screen.show(heading(workout, training, screen.signs))
         screen.show(body(workout, training, screen.signs, screen.width))
-    return {"date": wanted.isoformat(), "workouts": [workout_json(one, training) for one in found]}
+    week = _week(terminal, training, wanted)
+    return {"date": wanted.isoformat(), "workouts": [workout_json(one, training) for one in found], "week": week}
+
+
+def _week(terminal: Terminal, training: Training, day: date) -> dict[str, Any]:
+    """The week up to this day, and how many weeks in a row met the target, where there is one."""
+    first = week_of(day, training.first_weekday)
+    of_week = [one for one in training.workouts if one.day and first <= one.day <= day]
+    days, volume = len({one.day for one in of_week}), sum((training.volume(one) for one in of_week), Fraction(0))
+    target = training.weekly_target
+    row = (
+        streak((one.day for one in training.workouts if one.day), day, training.first_weekday, target)
+        if target
+        else None
+    )
+    if of_week:
+        said = [counted(days, "day") + (f" of {target}" if target else ""), volume_words(volume, training.units)]
+        said += [f"{counted(row, 'week')} in a row"] if row else []
+        terminal.screen.blank()
+        terminal.screen.say(("This week  " + f" {terminal.screen.signs.dot} ".join(said), "quiet"))
+    return {"days": days, "volume_kg": float(volume), "weekly_target": target, "streak": row}
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai history                   the last ten workouts
   fitai history --limit 50        more of them
   fitai history --sets --limit 3  with every set
-  fitai history bench             one exercise, session by session
-"""
+  fitai history leg extension     one exercise, session by session
+""",
 )
-@click.argument("exercise", required=False, type=EXERCISE)
+@click.argument("exercise", nargs=-1, type=EXERCISE)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=LIMIT, show_default=True, help="How many.")
 @click.option("--sets", "with_sets", is_flag=True, help="With every set.")
 @on_device(sync="before")
-async def history(terminal: Terminal, exercise: str | None, limit: int, with_sets: bool) -> Result:
+async def history(terminal: Terminal, exercise: tuple[str, ...], limit: int, with_sets: bool) -> Result:
     """Look back: the newest workouts, or one exercise session by session."""
     training = await read_training(terminal.client)
     if exercise:
-        return _of_exercise(terminal, training, training.exercises.find(exercise), limit)
+        return _of_exercise(terminal, training, training.exercises.find(" ".join(exercise)), limit)
     shown = training.workouts[-limit:][::-1]
     training.narrow(shown)
     screen, now = terminal.screen, date.today()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -22,7 +22,7 @@ from rich.text import Text
 
 from api.command_line.device import clockwork
 from api.command_line.device.pictures import body, broken_records, heading, set_json
-from api.command_line.device.running import Result, on_device
+from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.screen import line
 from api.command_line.device.session import rest_ends
 from api.command_line.device.terminal import Terminal, print_json
@@ -38,13 +38,14 @@ NEWS_MAX = 4
 
 
 @click.command(
+    cls=JsonCommand,
     epilog="""\b
 Examples:
   fitai watch                follow the session on your phone, until Ctrl+C
   fitai watch --timing       and say how long each set took to get here
   fitai watch | tee live.txt a line a change
   fitai watch --json         an object a line, for a program
-"""
+""",
 )
 @click.option("--timing", is_flag=True, help="Say how old each set was when it was shown, in milliseconds.")
 @click.option("--for", "seconds", type=click.FloatRange(0), help="Stop after so many seconds.")
@@ -77,6 +78,12 @@ async def _changes(terminal: Terminal) -> AsyncIterator[list[Change]]:
             yield changes
 
 
+def _moment(text: str) -> datetime:
+    found = moment(text)
+    assert found is not None
+    return found
+
+
 def _written_elsewhere(db: LocalDatabase) -> int:
     """A number that moves with every commit of another process to this device's file."""
     return int(db.conn.execute("PRAGMA data_version").fetchone()[0])
@@ -95,6 +102,8 @@ class _View:
         # Every set that was there, so that showing another workout announces nothing.
         self._known: set[str] | None = None
         self._elsewhere: int | None = None
+        # The server's clock minus this one's.
+        self._ahead = timedelta(0)
         self._ends: datetime | None = None
         self._connected = False
 
@@ -105,10 +114,10 @@ class _View:
         if self._terminal.as_json:
             yield
         elif not screen.is_terminal:
-            screen.show(await self._picture())
+            screen.show(self._picture())
             yield
         else:
-            with Live(await self._picture(), console=screen.console, auto_refresh=False, transient=False) as live:
+            with Live(self._picture(), console=screen.console, auto_refresh=False, transient=False) as live:
                 self._live = live
                 yield
 
@@ -116,6 +125,7 @@ class _View:
         """Read the log, and choose what to show."""
         self._training = await read_training(self._terminal.client)
         self._elsewhere = await self._terminal.client.run(_written_elsewhere)
+        self._ahead = _moment(await self._terminal.client.server_now()) - clockwork.now()
         if self._known is None:
             self._known = {one.id for workout in self._training.workouts for one in workout.sets}
         await self._choose(self._training)
@@ -123,27 +133,31 @@ class _View:
     async def take(self, changes: list[Change]) -> None:
         """Show what changed, and what another process of this device wrote."""
         before, draw = self._sets(), bool(changes)
-        if self._training is None or await self._terminal.client.run(_written_elsewhere) != self._elsewhere:
+        # What arrived is shown before anything is asked of the writing thread, which is busy with it.
+        if changes and self._training is not None:
+            await self._take(self._training, changes)
+        elif self._training is None or await self._terminal.client.run(_written_elsewhere) != self._elsewhere:
             await self.read()
             draw = True
-        elif changes:
-            await self._take(self._training, changes)
         now = self._sets()
         for id, (one, name) in now.items():
             old = before.get(id)
             if old is not None and old[0].values != one.values:
-                await self._tell("changed", name, one)
+                self._tell("changed", name, one)
             elif self._known is not None and id not in self._known:
-                await self._tell("added", name, one)
+                self._tell("added", name, one)
         self._known = (self._known or set()) | now.keys()
         for id, (one, name) in before.items():
             if id not in now and self._workout is not None and one.above.get("workouts") == self._workout.id:
-                await self._tell("deleted", name, one)
+                self._tell("deleted", name, one)
+        if self._live is not None and draw:
+            self._live.update(self._picture(), refresh=True)
+            draw = False
         draw |= await self._tell_connection()
         # A rest and a live session have a clock; anything else stands still.
         running = self._ends is not None or (self._workout is not None and self._workout.status == "active")
         if self._live is not None and (draw or running):
-            self._live.update(await self._picture(), refresh=True)
+            self._live.update(self._picture(), refresh=True)
 
     async def _take(self, training: Training, changes: list[Change]) -> None:
         """Read anew only what changed, so that a set shows at once however long the log is."""
@@ -175,10 +189,10 @@ class _View:
         name = self._training.exercises.name
         return {one.id: (one, name(block.exercise)) for block in self._workout.blocks for one in block.sets}
 
-    async def _tell(self, what: str, name: str, one: Record) -> None:
+    def _tell(self, what: str, name: str, one: Record) -> None:
         """One change: a line in the list, in the pipe, or an object. `what`: added, changed or deleted."""
         assert self._training is not None
-        screen, now = self._terminal.screen, await self._now()
+        screen, now = self._terminal.screen, self._now()
         done = moment(one.get("completed_at"))
         age_ms = round((now - done).total_seconds() * 1000) if done and what == "added" else None
         if self._terminal.as_json:
@@ -203,10 +217,9 @@ class _View:
             screen.show(said)
         self._news = [*self._news, said][-NEWS_MAX:]
 
-    async def _now(self) -> datetime:
-        found = moment(await self._terminal.client.server_now())
-        assert found is not None
-        return found
+    def _now(self) -> datetime:
+        """By the server's clock."""
+        return clockwork.now() + self._ahead
 
     async def _tell_connection(self) -> bool:
         """Look whether the socket is there; True where that is news."""
@@ -217,7 +230,7 @@ class _View:
         self._connected = live
         return moved
 
-    async def _picture(self) -> Group:
+    def _picture(self) -> Group:
         screen, training, workout = self._terminal.screen, self._training, self._workout
         state = line(("live", "live")) if self._connected else line(("not connected; showing this device", "quiet"))
         if workout is None or training is None:
@@ -227,7 +240,7 @@ class _View:
             body(workout, training, screen.signs, screen.width),
         ]
         parts += broken_records(workout, training, screen.signs)
-        if self._ends is not None and (left := (self._ends - await self._now()).total_seconds()) > 0:
+        if self._ends is not None and (left := (self._ends - self._now()).total_seconds()) > 0:
             parts.append(line(("  Rest ", "live"), (clock(left), "title")))
         day = day_words(workout.day, clockwork.today(clockwork.zone_name()))
         if self._live is not None or self._connected:

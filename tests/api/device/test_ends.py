@@ -40,6 +40,16 @@ def test_a_password_is_never_an_argument_and_never_asked_for_in_a_pipe(terminal:
     assert "--offline" in refused(terminal, 2, "sign-in", "you@example.com", "--offline")
 
 
+@pytest.mark.parametrize(
+    "words", [("log",), ("today", "--bogus"), ("conflicts", "resolve"), ("history", "--limit", "x")]
+)
+def test_a_wrong_command_line_is_2_and_told_as_json_where_that_is_asked_for(
+    terminal: Terminal, words: tuple[str, ...]
+) -> None:
+    assert terminal.json(*words, code=2)["code"] == "usage"
+    assert terminal.run(*words).exit_code == 2
+
+
 def test_a_wrong_address_of_a_server_is_2(terminal: Terminal) -> None:
     terminal.server = "fitai.example"
     done = terminal.run("sign-in", "you@example.com", "--password-stdin", stdin="secret words\n")

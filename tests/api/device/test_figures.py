@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from fractions import Fraction as F
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.command_line.device.figures import Lift, one_rep_max, records
+from api.command_line.device.figures import Lift, one_rep_max, records, streak, week_of
 
 DONE = "2026-11-25T10:00:00.000Z"
 
@@ -144,3 +145,31 @@ def test_the_order_in_which_sets_are_read_does_not_matter(lifts: list[Lift], ran
     assert (here.bests, here.at_weight, here.marks) == (there.bests, there.at_weight, there.marks)
     counting = [one.weight for one in lifts if one.counts and one.weight and one.reps]
     assert best(lifts, "max_weight") == max(counting, default=None)
+
+
+# -- weeks -----------------------------------------------------------------------------------------------------
+
+WEDNESDAY = date(2026, 11, 25)
+
+
+def test_a_week_begins_on_the_users_own_weekday() -> None:
+    assert week_of(WEDNESDAY, 1) == date(2026, 11, 23)
+    assert week_of(WEDNESDAY, 7) == date(2026, 11, 22)
+    assert week_of(WEDNESDAY, 3) == WEDNESDAY
+
+
+def test_a_streak_is_the_weeks_in_a_row_that_had_enough_days() -> None:
+    days = [WEDNESDAY - timedelta(days=7 * weeks + day) for weeks in (1, 2, 4) for day in (0, 1)]
+    assert streak(days, WEDNESDAY, 1, 2) == 2
+    assert streak(days, WEDNESDAY, 1, 3) == 0
+
+
+def test_a_week_that_is_not_over_breaks_no_streak_and_counts_once_it_has_its_days() -> None:
+    days = [WEDNESDAY - timedelta(days=7), WEDNESDAY - timedelta(days=14)]
+    assert streak(days, WEDNESDAY, 1, 1) == 2
+    assert streak([*days, WEDNESDAY, WEDNESDAY], WEDNESDAY, 1, 1) == 3
+    assert streak([*days, WEDNESDAY, WEDNESDAY], WEDNESDAY, 1, 2) == 0
+
+
+def test_a_day_of_the_future_is_in_no_streak() -> None:
+    assert streak([WEDNESDAY + timedelta(days=1)], WEDNESDAY, 1, 1) == 0

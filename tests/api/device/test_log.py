@@ -36,6 +36,12 @@ def test_an_alias_and_words_in_any_order_name_an_exercise(terminal: Terminal) ->
         assert terminal.json("log", name, "60kgx5")["exercise"]["name"] == "Barbell Bench Press"
 
 
+def test_a_name_needs_no_quotes(terminal: Terminal) -> None:
+    assert terminal.json("log", "flat", "bench", "press", "60kgx5")["exercise"]["name"] == "Barbell Bench Press"
+    assert terminal.json("history", "bench", "press")["total"] == 1
+    assert terminal.json("log", "bench", "press", "60x5", code=2)["code"] == "bad_set"
+
+
 def test_a_name_that_is_unclear_lists_candidates_and_logs_nothing(terminal: Terminal) -> None:
     told = terminal.json("log", "squat", "100kgx5", code=1)
     assert told["code"] == "unclear_exercise"
