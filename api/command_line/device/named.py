@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -25,14 +26,22 @@ class ExerciseName(click.ParamType[str]):
     name = "exercise"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        typed = incomplete.strip("'\"").casefold()
+        before = [str(word) for word in ctx.params.get(param.name or "") or ()]
+        if any(char.isdigit() for word in before for char in word):
+            return []
         try:
-            exercises = asyncio.run(_read(ctx.params.get("device"), ctx.params.get("profile")))
+            names = {each.name for each in asyncio.run(_read(ctx.params.get("device"), ctx.params.get("profile"))).all}
         except Exception:  # noqa: BLE001 - Tab must never fail, whatever the file is.
             return []
-        found = [each.name for each in exercises.all if typed in each.name.casefold()]
-        ranked = sorted(set(found), key=lambda name: (not name.casefold().startswith(typed), name))
-        return [CompletionItem(name) for name in ranked[:COMPLETIONS_MAX]]
+        return [CompletionItem(name) for name in completions(names, before, incomplete)[:COMPLETIONS_MAX]]
+
+
+def completions(names: Iterable[str], before: Sequence[str], incomplete: str) -> list[str]:
+    """What Tab may put in the place of the last word, where a name is typed without quotes: the rest of the name."""
+    typed = " ".join([*before, incomplete.strip("'\"")]).casefold()
+    begun = len(" ".join([*before, ""]))
+    fitting = [name for name in names if name.casefold().startswith(typed) or (not before and typed in name.casefold())]
+    return [name[begun:] for name in sorted(fitting, key=lambda name: (not name.casefold().startswith(typed), name))]
 
 
 EXERCISE = ExerciseName()

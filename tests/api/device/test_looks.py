@@ -11,6 +11,7 @@ import pytest
 from rich.text import Text
 
 from api.command_line.device import COMMANDS
+from api.command_line.device.named import completions
 from api.command_line.device.screen import ASCII, UNICODE, Flow, Screen, clean, sparkline
 from api.command_line.device.wording import clock, plain_number, set_words, span
 from tests.api.device.conftest import Terminal, told
@@ -120,3 +121,11 @@ def test_exercises_are_completed_from_what_the_device_knows(
     with terminal.process(stdout=subprocess.PIPE) as done:
         assert done.stdout is not None
         assert "plain,Stone Carry" in done.stdout.read()
+
+
+def test_the_rest_of_a_name_without_quotes_is_completed() -> None:
+    names = ["Barbell Bench Press", "Barbell Row", "Bench Dip"]
+    assert completions(names, (), "bench") == ["Bench Dip", "Barbell Bench Press"]
+    assert completions(names, ("barbell",), "") == ["Bench Press", "Row"]
+    assert completions(names, ("Barbell", "Bench"), "P") == ["Press"]
+    assert completions(names, ("Barbell",), "x") == []
