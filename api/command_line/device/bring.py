@@ -7,25 +7,36 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
 import click
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from api.command_line.device import clockwork
-from api.command_line.device.exercises import read_exercises
-from api.command_line.device.outcome import Refused
+from api.command_line.device.exercises import Exercises, read_exercises
+from api.command_line.device.outcome import Refused, Usage
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.syncing import working
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.wording import counted
-from fitai_client.importing import Import, read
-from fitai_client.imports import import_csv
+from fitai_client.imports import ImportPreview, import_csv, preview_csv
+from fitai_client.imports import Progress as Step
 
 # An import is worth waiting for; the rest of a slow sending goes with a later command.
 SEND_S = 120.0
 SHOWN_MAX = 5
+
+# Where the unit of the weights is known from.
+SURE = {
+    "header": "as its header says",
+    "column": "as its rows say",
+    "given": "as you say",
+    "remembered": "as you said before",
+}
 
 
 def _zone(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str:
@@ -42,6 +53,7 @@ Examples:
   fitai import hevy.csv                            look at it, then decide
   fitai import strong.csv --unit lb --yes          the log was kept in pounds
   fitai import log.csv --timezone America/New_York where its times were read
+  fitai import log.csv --match "Bankdrücken=Bench Press" --match "Dips=new"
   fitai import log.csv --preview --json            only look, for a program
 
 \b
@@ -52,23 +64,43 @@ The same file twice imports once, and what was edited since stays.
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--timezone", callback=_zone, help="The zone of the file's times; this machine's by default.")
 @click.option("--unit", type=click.Choice(["kg", "lb"]), help="The unit of its weights, where the file leaves it open.")
+@click.option(
+    "--match", "matches", multiple=True, metavar="NAME=EXERCISE", help="What a name means, or new; remembered."
+)
+@click.option("--keep-twins", is_flag=True, help="Import workouts that another app has brought here already.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--preview", "only_look", is_flag=True, help="Show what is in it and write nothing.")
 @on_device()
-async def bring(terminal: Terminal, file: Path, timezone: str, unit: str | None, yes: bool, only_look: bool) -> Result:
+async def bring(
+    terminal: Terminal,
+    file: Path,
+    timezone: str,
+    unit: str | None,
+    matches: tuple[str, ...],
+    keep_twins: bool,
+    yes: bool,
+    only_look: bool,
+) -> Result:
     """Import the export of another app: Hevy, Strong, FitNotes and others, found by their content.
 
     Shows what is in the file first: the dates, the units, which exercises are known, what is in doubt, and every line
     that cannot be read.
     """
     data = await asyncio.to_thread(sys.stdin.buffer.read if str(file) == "-" else file.read_bytes)
-    names = (await read_exercises(terminal.client)).names()
-    async with working(terminal, "Reading", bar=False):
-        found = read(data, timezone=timezone, unit=unit, names=names, now=clockwork.now())
-    here = {one.id for one in await terminal.client.workouts.list()}
-    known = len({one.id for group in found.groups for one in group if one.collection == "workouts"} & here)
-    _preview(terminal, found, file.name, timezone, known)
-    told = {"preview": _preview_json(found, timezone, known)}
+    exercises = await read_exercises(terminal.client)
+    given: dict[str, Any] = {
+        "timezone": timezone,
+        "unit": unit,
+        "keep_twins": keep_twins,
+        "choices": dict(_match(text, exercises) for text in matches),
+        # Before the first sync the catalog is the one that comes with this program.
+        "names": exercises.names(),
+        "now": clockwork.now(),
+    }
+    with _bar(terminal) as tell:
+        looked = await preview_csv(terminal.client, data, progress=tell, **given)
+    _show(terminal, looked, file.name, timezone)
+    told = {"preview": _json(looked, timezone)}
     if only_look:
         return {**told, "imported": False}
     if not yes:
@@ -76,35 +108,62 @@ async def bring(terminal: Terminal, file: Path, timezone: str, unit: str | None,
             raise Refused("Nothing was imported: add --yes, since there is nobody to ask.", code="not_confirmed")
         if not terminal.ask("Import it?", default=True):
             raise Refused("Nothing was imported.", code="not_confirmed")
-    async with working(terminal, "Writing", bar=False):
-        imported = await import_csv(terminal.client, data, timezone=timezone, unit=unit, names=names)
+    with _bar(terminal) as tell:
+        imported = await import_csv(terminal.client, data, progress=tell, **given)
     screen = terminal.screen
-    count = found.preview.workouts
     if imported.written:
-        terminal.remember(f"import of {file.name} ({count:,} workouts)", imported=found.id)
+        count = counted(looked.file.preview.workouts, "workout")
+        terminal.remember(f"import of {file.name} ({count})", imported=imported.file.id)
         also = f", {imported.known:,} were here already" if imported.known else ""
-        screen.say((f"{screen.signs.done} ", "good"), f"{imported.written:,} records are on this device{also}.")
+        screen.say((f"{screen.signs.done} ", "good"), f"{counted(imported.written, 'record')} on this device{also}.")
         screen.say(("`fitai undo` takes them back; `fitai records` shows what they hold.", "quiet"))
     else:
         screen.say((f"{screen.signs.done} ", "good"), "Everything in this file was here already.")
     if not terminal.offline and (await terminal.client.status()).signed_in:
         async with working(terminal, "Sending"):
             await terminal.sync_within(SEND_S)
-    return {**told, "imported": True, "import": found.id, "written": imported.written, "known": imported.known}
+    made = {"import": imported.file.id, "written": imported.written, "known": imported.known}
+    return {**told, "imported": True, **made}
 
 
-def _preview(terminal: Terminal, found: Import, name: str, timezone: str, known: int) -> None:
-    screen, preview = terminal.screen, found.preview
-    dot = f" {screen.signs.dot} "
+def _match(text: str, exercises: Exercises) -> tuple[str, str | None]:
+    """(name in the file, the exercise's id, or None for one of its own)."""
+    name, equals, meant = text.rpartition("=")
+    if not equals or not name.strip() or not meant.strip():
+        raise Usage(f'--match {text!r}: say "Name in the file=Exercise", or "Name in the file=new".')
+    return name.strip(), None if meant.strip().casefold() == "new" else exercises.find(meant).id
+
+
+@contextmanager
+def _bar(terminal: Terminal) -> Iterator[Callable[[Step], None] | None]:
+    """A bar of the steps of an import; nothing where nobody looks."""
+    if not terminal.screen.is_terminal or terminal.as_json:
+        yield None
+        return
+    columns = (
+        SpinnerColumn("line", style="quiet"),
+        TextColumn("{task.description}"),
+        BarColumn(40, "quiet", "good", "good", "quiet"),
+        TextColumn("{task.percentage:>3.0f} %", style="quiet"),
+    )
+    with Progress(*columns, console=terminal.screen.console, transient=True) as progress:
+        task = progress.add_task("Reading", total=None)
+        yield lambda step: progress.update(
+            task, description=step.stage.capitalize(), completed=step.done, total=step.total or None
+        )
+
+
+def _show(terminal: Terminal, looked: ImportPreview, name: str, timezone: str) -> None:
+    screen, found, preview = terminal.screen, looked.file, looked.file.preview
     screen.say((found.dialect.title, "title"), (f"  {name}", "quiet"))
+    facts = [counted(preview.workouts, "workout"), counted(preview.sets, "set")]
+    facts.append(counted(preview.exercises, "exercise"))
     if preview.first_date and preview.last_date:
-        days = f"{_day(preview.first_date)} {screen.signs.to} {_day(preview.last_date)}"
-        already = f", {known:,} of them here already" if known else ""
-        facts = [counted(preview.workouts, "workout") + already, counted(preview.sets, "set")]
-        facts.append(counted(preview.exercises, "exercise"))
-        screen.say("  ", dot.join([*facts, days]))
-    sure = {"header": "as its header says", "column": "as its rows say", "given": "as you say"}
-    how = sure.get(preview.weight_unit_from, f"a guess, {preview.weight_unit_sure:.0%} sure: --unit corrects it")
+        facts.append(f"{_day(preview.first_date)} {screen.signs.to} {_day(preview.last_date)}")
+    screen.say("  ", f" {screen.signs.dot} ".join(facts))
+    if looked.known:
+        screen.say(("  here     ", "quiet"), f"{looked.known:,} of its records already, {looked.new:,} are new")
+    how = SURE.get(preview.weight_unit_from, f"a guess, {preview.weight_unit_sure:.0%} sure: --unit corrects it")
     screen.say(("  weights  ", "quiet"), preview.weight_unit, (f"  {how}", "quiet"))
     if preview.looks_like:
         screen.say((f"  The weights are round numbers in {preview.looks_like}: --unit {preview.looks_like}?", "warn"))
@@ -113,10 +172,16 @@ def _preview(terminal: Terminal, found: Import, name: str, timezone: str, known:
         ("  names    ", "quiet"),
         f"{len(preview.matched)} known, {len(preview.unmatched)} new: those become exercises of yours",
     )
-    for title, items in (("new", preview.unmatched),):
-        if items:
-            more = f" and {len(items) - SHOWN_MAX} more" if len(items) > SHOWN_MAX else ""
-            screen.say((f"  {title:<8} ", "quiet"), (", ".join(items[:SHOWN_MAX]) + more, "quiet"))
+    for new in preview.unmatched[:SHOWN_MAX]:
+        like = [one.name for one in preview.candidates.get(new, ())]
+        hint = f"  like {', '.join(like)}: --match says so" if like else ""
+        screen.say(("  new      ", "quiet"), new, (hint, "quiet"))
+    if len(preview.unmatched) > SHOWN_MAX:
+        screen.say((f"           and {len(preview.unmatched) - SHOWN_MAX} more (--json lists them)", "quiet"))
+    if looked.twins:
+        verb = "begins" if len(looked.twins) == 1 else "begin"
+        told = f"  {counted(len(looked.twins), 'workout')} {verb} when one that is here begins, and stay out"
+        screen.say((f"{told}: --keep-twins imports them too", "warn"))
     for doubt in found.warnings[:SHOWN_MAX]:
         screen.say((f"  line {doubt.line}: ", "warn"), f"{doubt.field} {doubt.value!r} {doubt.reason}")
     if len(found.warnings) > SHOWN_MAX:
@@ -131,23 +196,26 @@ def _day(day: Any) -> str:
     return f"{day.day} {day:%b %Y}"
 
 
-def _preview_json(found: Import, timezone: str, known: int) -> dict[str, Any]:
-    preview = found.preview
+def _json(looked: ImportPreview, timezone: str) -> dict[str, Any]:
+    found, preview = looked.file, looked.file.preview
     return {
         "dialect": preview.dialect,
         "first_date": preview.first_date.isoformat() if preview.first_date else None,
         "last_date": preview.last_date.isoformat() if preview.last_date else None,
         "timezone": timezone,
         "workouts": preview.workouts,
-        "workouts_known": known,
         "sets": preview.sets,
         "exercises": preview.exercises,
+        "new": looked.new,
+        "known": looked.known,
+        "twins": [{"title": one.title, "started_at": one.started_at, "of": one.of} for one in looked.twins],
         "weight_unit": preview.weight_unit,
         "weight_unit_from": preview.weight_unit_from,
         "weight_unit_sure": preview.weight_unit_sure,
         "looks_like": preview.looks_like,
         "matched": dict(preview.matched),
         "unmatched": list(preview.unmatched),
+        "candidates": {name: [one.name for one in found] for name, found in preview.candidates.items()},
         "doubts": [
             {"line": one.line, "field": one.field, "value": one.value, "reason": one.reason} for one in found.warnings
         ],

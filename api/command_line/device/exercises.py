@@ -66,9 +66,11 @@ class Exercises:
         self.by_id = {each.id: each for each in self.all}
         self._by_name = {plain(name): each for each in self.all for name in each.names}
         self._by_words: dict[tuple[str, ...], dict[str, Exercise]] = {}
+        self._by_letters: dict[str, dict[str, Exercise]] = {}
         for each in self.all:
             for name in each.names:
                 self._by_words.setdefault(words(name), {})[each.id] = each
+                self._by_letters.setdefault(letters(name), {})[each.id] = each
 
     def add(self, exercise: Exercise) -> None:
         """Know one more, which was just made."""
@@ -81,7 +83,8 @@ class Exercises:
 
     def names(self) -> dict[str, str]:
         """Every name and alias → the exercise's id, for an import."""
-        return {name: each.id for each in self.all for name in each.names}
+        own = {plain(name) for each in self.all if each.own for name in each.names}
+        return {name: each.id for each in self.all for name in each.names if each.own or plain(name) not in own}
 
     def find(self, text: str) -> Exercise:
         """The exercise that `text` names: whole, by its words in any order, or by some of them if only one fits.
@@ -89,7 +92,11 @@ class Exercises:
         Raises:
             UnclearName: none, or several.
         """
-        found = self._by_name.get(plain(text)) or self._one(self._by_words.get(words(text), {}))
+        found = (
+            self._by_name.get(plain(text))
+            or self._one(self._by_words.get(words(text), {}))
+            or self._one(self._by_letters.get(letters(text), {}))
+        )
         if found is None:
             fitting = self._fitting(text)
             trained = [each for each in fitting if self.trained.get(each.id)]
@@ -126,6 +133,11 @@ def plain(name: str) -> str:
 def words(name: str) -> tuple[str, ...]:
     """A name's words in alphabetical order: "Bench Press (Barbell)" and "Barbell Bench Press" are the same words."""
     return tuple(sorted(re.findall(r"[^\W_]+", plain(name))))
+
+
+def letters(name: str) -> str:
+    """A name's letters in their order, without the s of a plural: "pullups" and "Pull-Up" are the same letters."""
+    return "".join(word.removesuffix("s") for word in re.findall(r"[^\W_]+", plain(name)))
 
 
 async def read_exercises(client: Client, trained: Mapping[str, int] | None = None) -> Exercises:

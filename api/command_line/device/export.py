@@ -7,13 +7,11 @@ from pathlib import Path
 
 import click
 
-from api.command_line.device.exercises import read_exercises
 from api.command_line.device.outcome import Refused
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
-from fitai_client.importing import DIALECTS, write_csv
-
-COLLECTIONS = ("exercises", "workouts", "workout_exercises", "sets")
+from fitai_client.csv_export import export_csv
+from fitai_client.importing import DIALECTS
 
 
 @click.command(
@@ -40,12 +38,8 @@ async def export(terminal: Terminal, file: Path, dialect: str | None, force: boo
     if not force and await asyncio.to_thread(file.exists):
         raise Refused(f"{file} is there already: name another file, or add --force.", code="file")
     if as_csv:
-        records = [
-            (name, one.id, one.values) for name in COLLECTIONS for one in await terminal.client.collection(name).list()
-        ]
-        names = {each.id: each.name for each in (await read_exercises(terminal.client)).all}
-        await asyncio.to_thread(_replace, file, write_csv(records, dialect or "hevy", names=names))
-        number = sum(1 for name, _, _ in records if name == "sets")
+        await asyncio.to_thread(_replace, file, await export_csv(terminal.client, dialect or "hevy"))
+        number = await terminal.client.sets.count()
     else:
         number = await terminal.client.export(file)
     what = "sets" if as_csv else "records"

@@ -26,12 +26,12 @@ LOOK_EVERY_S = 0.1
 
 
 @asynccontextmanager
-async def working(terminal: Terminal, words: str, *, bar: bool = True) -> AsyncIterator[None]:
-    """A bar of what is still to be sent, while the block runs; nothing where nobody looks. Without `bar`, a spinner."""
+async def working(terminal: Terminal, words: str) -> AsyncIterator[None]:
+    """A bar of what is still to be sent, while the block runs; nothing where nobody looks."""
     if not terminal.screen.is_terminal or terminal.as_json:
         yield
         return
-    first = (await terminal.client.status()).pending if bar else 0
+    first = (await terminal.client.status()).pending
     columns: list[ProgressColumn] = [SpinnerColumn("line", style="quiet"), TextColumn("{task.description}")]
     if first:
         columns += [BarColumn(40, "quiet", "good", "good", "quiet"), MofNCompleteColumn()]

@@ -8,7 +8,7 @@ Owns: which command is next. Invariants
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from api.command_line.device.screen import clean, plain_table
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.wording import counted
 from fitai_client import Write
-from fitai_client.imports import undo_import
+from fitai_client.imports import PastImport, past_imports, undo_import
 
 # The server asks about more deletes than this (protocol: mass_delete).
 ASK_ABOVE = 1
@@ -48,13 +48,14 @@ async def undo(terminal: Terminal, listing: bool, import_id: str | None, yes: bo
         found = [one for one in imports if one.startswith(import_id.lower())]
         if len(found) != 1:
             raise Refused(f"{len(found)} imports begin with {import_id!r}: see `fitai undo --list`.", code="not_found")
-        return await _undo_import(terminal, found[0], f"import {found[0][:8]}", imports[found[0]], yes=yes)
+        return await _undo_import(terminal, found[0], f"import {found[0][:8]}", imports[found[0]].workouts, yes=yes)
     if not terminal.memory.journal:
         raise Refused("There is nothing to take back on this device.", code="nothing_to_undo")
     entry = terminal.memory.journal[-1]
     if "imported" in entry:
         made = str(entry["imported"])
-        return await _undo_import(terminal, made, str(entry["words"]), imports.get(made, 0), yes=yes)
+        count = imports[made].workouts if made in imports else 0
+        return await _undo_import(terminal, made, str(entry["words"]), count, yes=yes)
     writes, kept = await _inverse(terminal, entry)
     await terminal.client.write_group(writes) if writes else None
     await terminal.send()
@@ -108,10 +109,9 @@ async def _others(terminal: Terminal, collection: str, id: str) -> set[str]:
     return set()
 
 
-async def _imports(terminal: Terminal) -> dict[str, int]:
-    """Every import that is on this device → how many workouts of it show."""
-    sources = [one.get("source") or {} for one in await terminal.client.workouts.list()]
-    return dict(Counter(str(source["import"]) for source in sources if source.get("import")))
+async def _imports(terminal: Terminal) -> dict[str, PastImport]:
+    """Every import that is on this device, by its id."""
+    return {one.id: one for one in await past_imports(terminal.client)}
 
 
 async def _undo_import(terminal: Terminal, id: str, words: str, count: int, *, yes: bool) -> Result:
@@ -127,11 +127,11 @@ async def _undo_import(terminal: Terminal, id: str, words: str, count: int, *, y
         await terminal.sync_within(30)
     terminal.memory.journal = [one for one in terminal.memory.journal if one.get("imported") != id]
     terminal.memory.write()
-    terminal.screen.say(f"Taken back: {words}. {counted(number, 'workout')} went; exercises stay.")
+    terminal.screen.say(f"Taken back: {words}. {counted(number, 'workout')} went, and what else it brought.")
     return {"undone": words, "import": id, "workouts": number}
 
 
-def _list(terminal: Terminal, imports: dict[str, int]) -> Result:
+def _list(terminal: Terminal, imports: dict[str, PastImport]) -> Result:
     screen = terminal.screen
     if not terminal.memory.journal and not imports:
         screen.say(("There is nothing to take back on this device.", "quiet"))
@@ -141,10 +141,11 @@ def _list(terminal: Terminal, imports: dict[str, int]) -> Result:
     for entry in reversed(terminal.memory.journal):
         at = datetime.fromisoformat(str(entry["at"])).astimezone()
         table.add_row(f"{at:%d %b %H:%M}", clean(str(entry["words"])))
-    for id, count in imports.items():
-        table.add_row(id[:8], f"import of {counted(count, 'workout')} (undo --import {id[:8]})")
+    for one in imports.values():
+        days = f"{one.first_date} to {one.last_date}"
+        table.add_row(f"--import {one.id[:8]}", f"{one.app.capitalize()}, {counted(one.workouts, 'workout')}, {days}")
     screen.show(table)
     return {
         "commands": [{"at": one.get("at"), "words": one["words"]} for one in reversed(terminal.memory.journal)],
-        "imports": [{"id": id, "workouts": count} for id, count in imports.items()],
+        "imports": [asdict(one) for one in imports.values()],
     }

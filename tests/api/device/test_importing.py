@@ -35,7 +35,7 @@ def test_the_same_file_twice_imports_once(terminal: Terminal, short: str) -> Non
     first = terminal.json("import", short, "--yes")
     again = terminal.json("import", short, "--yes")
     assert first["written"] > 72 and again["written"] == 0
-    assert again["preview"]["workouts_known"] == 6
+    assert (again["preview"]["known"], again["preview"]["new"]) == (first["written"], 0)
     assert terminal.json("history")["total"] == 6
 
 
@@ -45,6 +45,25 @@ def test_names_become_exercises_of_the_catalog(terminal: Terminal, short: str) -
     records = terminal.json("records", "bench press")
     assert records["exercise"]["name"] == "Barbell Bench Press"
     assert records["records"]["max_weight"]["value"] == 62.5
+
+
+def test_a_name_means_what_the_user_says_now_and_later(terminal: Terminal, short: str) -> None:
+    preview = terminal.json("import", short, "--preview", "--match", "Bench Press (Barbell)=floor press")["preview"]
+    floor = terminal.json("log", "floor press", "20kgx5", "--date", "2020-01-01")["exercise"]["id"]
+    assert preview["matched"]["Bench Press (Barbell)"] == floor
+    terminal.does("import", short, "--yes", "--match", "Bench Press (Barbell)=new")
+    assert "Bench Press (Barbell)" not in terminal.json("import", short, "--preview")["preview"]["matched"]
+    assert terminal.json("import", short, "--preview", "--match", "=x", code=2)["code"] == "usage"
+
+
+def test_a_workout_that_another_app_brought_stays_out_unless_it_is_wanted(terminal: Terminal, short: str) -> None:
+    terminal.does("import", short, "--yes")
+    twin = Path(short).with_name("twin.csv")
+    terminal.does("export", str(twin), "--as", "strong")
+    told = terminal.json("import", str(twin), "--yes")
+    assert (len(told["preview"]["twins"]), told["written"]) == (6, 0)
+    assert "--keep-twins" in terminal.does("import", str(twin), "--preview")
+    assert terminal.json("import", str(twin), "--preview", "--keep-twins")["preview"]["twins"] == []
 
 
 def test_one_undo_takes_an_import_back_as_a_whole(terminal: Terminal, short: str) -> None:
@@ -60,7 +79,8 @@ def test_one_undo_takes_an_import_back_as_a_whole(terminal: Terminal, short: str
 def test_an_import_is_taken_back_by_its_id_however_long_ago(terminal: Terminal, short: str) -> None:
     made = terminal.json("import", short, "--yes")["import"]
     terminal.does("log", "bench press", "100kgx5")
-    assert terminal.json("undo", "--list")["imports"] == [{"id": made, "workouts": 6}]
+    (listed,) = terminal.json("undo", "--list")["imports"]
+    assert (listed["id"], listed["app"], listed["workouts"]) == (made, "hevy", 6)
     terminal.does("undo", "--import", made[:8], "--yes")
     assert terminal.json("history")["total"] == 1
     assert terminal.json("undo", "--import", made, "--yes", code=1)["code"] == "not_found"
