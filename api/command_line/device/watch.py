@@ -21,7 +21,7 @@ from rich.live import Live
 from rich.text import Text
 
 from api.command_line.device import clockwork
-from api.command_line.device.pictures import body, broken_records, heading, set_json
+from api.command_line.device.pictures import body, broken_records, heading, set_json, workout_json
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.screen import line
 from api.command_line.device.session import rest_ends
@@ -112,6 +112,8 @@ class _View:
         """Draw in place while the block runs, where there is a terminal; else say once what is shown."""
         screen = self._terminal.screen
         if self._terminal.as_json:
+            shown = self._workout and self._training and workout_json(self._workout, self._training)
+            print_json({"event": "showing", "workout": shown})
             yield
         elif not screen.is_terminal:
             screen.show(self._picture())

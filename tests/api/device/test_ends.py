@@ -110,7 +110,10 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(terminal: Terminal) -> Non
 
 @pytest.mark.parametrize(
     ("module", "foreign"),
-    [("device.log", ("sqlalchemy", "api.app", "sync")), ("serve", ("fitai_client", "rich"))],
+    [
+        ("device.log", ("sqlalchemy", "api.app", "sync")),
+        ("serve", ("fitai_client", "api.command_line.device.terminal")),
+    ],
 )
 def test_a_device_loads_no_server_and_a_server_no_device(module: str, foreign: tuple[str, ...]) -> None:
     told = "import sys, api.command_line.{}; print(*sys.modules)"

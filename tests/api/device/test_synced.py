@@ -75,6 +75,18 @@ def test_a_second_account_needs_a_profile_of_its_own(terminals: Terminals) -> No
     assert done.exit_code == 1 and "first@example.com" in done.stderr
 
 
+def test_undo_leaves_what_another_device_wrote_since(terminals: Terminals) -> None:
+    phone, laptop = pair(terminals, "since@example.com")
+    phone.does("log", "bench press", "100kgx5", "--title", "Push")
+    phone.does("log", "bench press", "100kgx6", "--title", "Chest")
+    laptop.does("log", "deadlift", "140kgx5", "--title", "Pull")
+    # The title is the laptop's now, and the workout has a set of the laptop's.
+    assert "workouts.title" in phone.json("undo")["kept"]
+    phone.does("undo")
+    (workout,) = phone.json("today")["workouts"]
+    assert (workout["title"], workout["sets"]) == ("Pull", 1)
+
+
 # -- conflicts and the inbox -------------------------------------------------------------------------------------
 
 
@@ -140,7 +152,7 @@ def test_a_watch_sees_what_another_terminal_logs_changes_and_takes_back(terminal
     phone, laptop = pair(terminals, "watch@example.com")
     with laptop.process(*WATCH, "--timing", stdout=subprocess.PIPE) as watching:
         seen = events(watching)
-        assert next(seen) == {"event": "live"}
+        assert [next(seen)["event"], next(seen)["event"]] == ["showing", "live"]
         phone.does("log", "bench press", "100kgx5")
         added = next(seen)
         assert (added["event"], added["exercise"]) == ("set_added", "Barbell Bench Press")
@@ -152,12 +164,11 @@ def test_a_watch_sees_what_another_terminal_logs_changes_and_takes_back(terminal
         watching.terminate()
 
 
-def test_a_watch_sees_another_terminal_of_its_own_device(terminals: Terminals) -> None:
-    phone, _ = pair(terminals, "same@example.com")
-    with phone.process(*WATCH, stdout=subprocess.PIPE) as watching:
+def test_a_watch_sees_another_terminal_of_its_own_device_without_a_network(terminal: Terminal) -> None:
+    with terminal.process(*WATCH, stdout=subprocess.PIPE) as watching:
         seen = events(watching)
-        assert next(seen) == {"event": "live"}
-        phone.does("log", "bench press", "100kgx5")
+        assert next(seen) == {"event": "showing", "workout": None}
+        terminal.does("log", "bench press", "100kgx5")
         assert next(seen)["event"] == "set_added"
         watching.terminate()
 
