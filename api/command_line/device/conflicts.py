@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Training, moment, read_training
 from api.command_line.device.wording import day_words, plain_number, set_words
 from fitai_client import Record
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,10 @@ def value_words(value: Any) -> str:
         return str(value["text"])
     if isinstance(value, int | float) and not isinstance(value, bool):
         return plain_number(value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        at = moment(value) if _TIME.fullmatch(value) else None
+        return f"{at.astimezone():%d %b %Y %H:%M:%S}" if at else value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _json(one: Contested) -> dict[str, Any]:

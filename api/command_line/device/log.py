@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -174,13 +173,11 @@ def _workout(
     zone: str,
     day: date,
 ) -> str:
-    """The id of the workout that the sets go to. One that is over is stretched to now."""
+    """The id of the workout that the sets go to. When one without a session ended, nobody said."""
     fields: dict[str, Any] = {name: value for name, value in (("title", title), ("bodyweight", bodyweight)) if value}
     if target is None:
         whole = {"status": "completed", "started_at": at, "timezone": zone, "local_date": day.isoformat()}
-        return made.create("workouts", {**whole, "ended_at": at, "source": {"app": APP}, **fields})
-    if target.ended is not None and target.ended < at and day == at.astimezone(ZoneInfo(zone)).date():
-        fields["ended_at"] = at
+        return made.create("workouts", {**whole, "source": {"app": APP}, **fields})
     if fields:
         made.change(target.record, fields)
     return target.id

@@ -134,9 +134,9 @@ async def status(terminal: Terminal) -> Result:
         table.add_row("because", why)
     if told.inbox:
         table.add_row("refused", f"{told.inbox}: see `fitai inbox`")
-    conflicts = await terminal.client.conflicts()
+    conflicts = sum(len(record.conflicts) for record in await terminal.client.conflicts())
     if conflicts:
-        table.add_row("conflicts", f"{len(conflicts)}: see `fitai conflicts`")
+        table.add_row("conflicts", f"{conflicts}: see `fitai conflicts`")
     if told.recovered:
         table.add_row("recovered", f"{told.recovered} records that the server had lost are kept here")
     quota = next((space.quota for space in told.spaces if space.kind == "personal"), None)
@@ -149,7 +149,7 @@ async def status(terminal: Terminal) -> Result:
         "status": asdict(told),
         "server": terminal.server,
         "device_file": str(terminal.device),
-        "conflicts": len(conflicts),
+        "conflicts": conflicts,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,18 @@ from api.command_line.device.named import completions
 from api.command_line.device.screen import ASCII, UNICODE, Flow, Screen, clean, sparkline
 from api.command_line.device.wording import clock, plain_number, set_words, span
 from tests.api.device.conftest import Terminal, told
+from tests.test_docs import named, page, tables
+
+
+def documented() -> dict[str, set[str]]:
+    """Command → every member of its JSON that the documentation names."""
+    found = {
+        command: set(re.findall(r"`(\w+)`", " ".join(row[1:])))
+        for row in tables(page("terminal.md"))
+        for command in named(row)
+        if command in COMMANDS
+    }
+    return found | {"done": found["done"] | found["today"]}
 
 
 def test_what_a_terminal_would_obey_is_not_printed() -> None:
@@ -81,7 +94,7 @@ def test_every_command_has_help_with_examples(name: str) -> None:
     assert "Examples:" in said and f"fitai {name}" in said
 
 
-def test_every_command_answers_with_one_object(terminal: Terminal, tmp_path: Path) -> None:
+def test_every_command_answers_with_one_object_as_documented(terminal: Terminal, tmp_path: Path) -> None:
     for words in (
         ("log", "bench press", "100kgx5"),
         ("start",),
@@ -101,6 +114,7 @@ def test_every_command_answers_with_one_object(terminal: Terminal, tmp_path: Pat
     ):
         answer = terminal.json(*words)
         assert answer["sync"]["signed_in"] is False
+        assert answer.keys() - {"ok", "sync"} <= documented()[words[0]], words
 
 
 @pytest.mark.parametrize(
