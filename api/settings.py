@@ -253,8 +253,9 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
 
 # The variable that names the file.
 _CONFIG: Final = PREFIX + "CONFIG"
-# Read by the launcher of a Postgres for tests and measurements (tests/services/postgres.py), and no setting.
-_OF_OTHERS: Final = frozenset({PREFIX + "PG_BIN"})
+# No settings: read by the launcher of a Postgres for tests and measurements (tests/services/postgres.py), and by the
+# terminal as a device (api/command_line/device/).
+_OF_OTHERS: Final = frozenset(PREFIX + name for name in ("PG_BIN", "DEVICE", "PROFILE", "SERVER", "DEBUG"))
 
 
 @dataclass(frozen=True)

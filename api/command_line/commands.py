@@ -12,20 +12,20 @@ from typing import Final
 
 import click
 
-from api.command_line.device import COMMANDS as TERMINAL
+from api.command_line.device import COMMANDS as DEVICE
 from api.command_line.terminal import degrade
 from api.spelling import nearest
 
 # name → (module, attribute, what `fitai --help` says), in the order in which a newcomer meets them
-COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
+SERVER: Final[dict[str, tuple[str, str, str]]] = {
     "demo": ("api.command_line.demo", "demo", "See the whole product at work in one terminal."),
     "serve": ("api.command_line.serve", "serve", "Run the server."),
     "config": ("api.command_line.config", "config", "Show the settings in force, and where each came from."),
     "db": ("api.command_line.db", "db", "Bring the database up to date (db upgrade)."),
     "check": ("api.command_line.check", "check", "Look for damage in everything that is stored."),
     "bench": ("api.command_line.bench", "bench", "Measure the server against the bare limit."),
-    **TERMINAL,
 }
+COMMANDS: Final = {**SERVER, **DEVICE}
 
 EXAMPLES: Final = """\b
 Examples:
@@ -33,6 +33,8 @@ Examples:
   fitai serve                     a server on http://127.0.0.1:8080, data in fitai.db
   fitai serve --port 9000         on another port
   fitai config --json             what is in force, for a program
+  fitai import hevy.csv           your years of training, on this device
+  fitai log bench press 100kgx5   a set, with or without a network
 
 Every command has --help with examples of its own.
 """
@@ -62,8 +64,9 @@ class _Lazy(click.Group):
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, what) for name, (_, _, what) in COMMANDS.items()])
+        for title, commands in (("Commands", SERVER), ("Your own training log", DEVICE)):
+            with formatter.section(title):
+                formatter.write_dl([(name, what) for name, (_, _, what) in commands.items()])
 
 
 @click.command(

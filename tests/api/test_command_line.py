@@ -256,7 +256,7 @@ def test_fitai_alone_shows_every_command_and_is_no_failure(tmp_path: Path) -> No
     done = run(cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     listed = done.stdout[done.stdout.index("Commands:") : done.stdout.index("Examples:")]
-    assert [line.split()[0] for line in listed.splitlines()[1:] if line.strip()] == list(COMMANDS)
+    assert [line.split()[0] for line in listed.splitlines() if line.strip() and line[0] == " "] == list(COMMANDS)
 
 
 def test_an_unknown_command_is_refused_with_what_was_meant(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from api.command_line.device.outcome import NotSignedIn, Refused, Usage
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.syncing import say_synced, working
 from api.command_line.device.terminal import Terminal
+from api.command_line.terminal import say
 from fitai_client import AccountError, FitaiError, ServerRefused, Unreachable
 
 _PASSWORD = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
@@ -92,7 +93,7 @@ def _check(terminal: Terminal) -> None:
         raise Usage("Signing in needs the server; leave --offline out.")
     address = urlsplit(terminal.server)
     if address.scheme == "http" and address.hostname not in ("127.0.0.1", "::1", "localhost"):
-        click.echo(f"fitai: the password goes to {address.hostname} unencrypted; use https where you can.", err=True)
+        say(f"fitai: the password goes to {address.hostname} unencrypted; use https where you can.", err=True)
 
 
 def _email(terminal: Terminal, email: str | None) -> str:

@@ -25,6 +25,7 @@ from api.command_line.device.outcome import Stopped
 from api.command_line.device.place import SERVER, Memory, device_file, make_private, server_address
 from api.command_line.device.screen import Screen, clean
 from api.command_line.device.terminal import SYNC_BEFORE_S, Terminal, print_json, say_pending, sync_json
+from api.command_line.terminal import say
 from fitai_client import Client
 
 log = logging.getLogger(__name__)
@@ -181,9 +182,9 @@ def _fail(message: str, code: str, exit_code: int, as_json: bool, error: BaseExc
         if code == "stopped" and sys.stderr.isatty():
             # The terminal has written ^C, or a question, on this line.
             click.echo(err=True)
-        click.echo(f"fitai: {clean(message)}", err=True)
+        say(f"fitai: {clean(message)}", err=True)
         for name in candidates:
-            click.echo(f"  {clean(name)}", err=True)
+            say(f"  {clean(name)}", err=True)
     raise click.exceptions.Exit(exit_code)
 
 
