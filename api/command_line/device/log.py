@@ -20,7 +20,7 @@ from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Block, Training, Workout, read_training
 from api.command_line.device.wording import counted
-from api.command_line.device.writes import Writes, position_after
+from api.command_line.device.writes import NOTE_MAX, TITLE_MAX, Writes, position_after, within
 from fitai_client import Record
 
 APP = "fitai"
@@ -67,6 +67,7 @@ async def log(
     They go to the live session, or to today's workout, which is made where there is none.
     """
     name, typed = _split(words)
+    title, note = within(title, TITLE_MAX, "A title"), within(note, NOTE_MAX, "A note")
     body_weight = _mass(bodyweight) if bodyweight else None
     training = await read_training(terminal.client)
     zone = clockwork.zone_name()
@@ -85,9 +86,7 @@ async def log(
         place = position_after(place)
         fields = {"workout_exercise": block, "position": place, "completed_at": at, **one.fields(lifted.load_mode)}
         ids.append(made.create("sets", {**fields, "notes": note} if note else fields))
-    await terminal.client.write_group(made.group)
-    await terminal.send()
-    terminal.remember(f"log of {counted(len(ids), 'set')} of {lifted.name}", **made.undo)
+    await terminal.write(made, f"log of {counted(len(ids), 'set')} of {lifted.name}")
     return await _show(terminal, training, workout, lifted, ids)
 
 

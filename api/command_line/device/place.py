@@ -88,10 +88,11 @@ class Memory:
         path = device.with_name(device.name + ".json")
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            server, journal = kept.get("server"), kept.get("journal")
-        except (OSError, ValueError, AttributeError):
+            server, journal = kept.get("server"), list(kept.get("journal") or ())
+        except (OSError, ValueError, AttributeError, TypeError):
             return cls(path)
-        return cls(path, server if isinstance(server, str) else None, journal if isinstance(journal, list) else [])
+        entries = [one for one in journal if isinstance(one, dict) and {"words", "at"} <= one.keys()]
+        return cls(path, server if isinstance(server, str) else None, entries)
 
     def write(self) -> None:
         """Keep it, whole or as it was."""

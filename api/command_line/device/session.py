@@ -17,7 +17,7 @@ from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Training, Workout, moment, read_preferences, read_training
 from api.command_line.device.wording import at_words, clock, plain_number
-from api.command_line.device.writes import Writes
+from api.command_line.device.writes import TITLE_MAX, Writes, within
 from fitai_client import Record
 
 REST_S = 90
@@ -36,6 +36,7 @@ Examples:
 @on_device()
 async def start(terminal: Terminal, title: str | None) -> Result:
     """Begin a live session. Devices that `watch` show it at once."""
+    title = within(title, TITLE_MAX, "A title")
     training = await read_training(terminal.client)
     if (active := training.active()) is not None:
         raise Refused(
@@ -50,10 +51,8 @@ async def start(terminal: Terminal, title: str | None) -> Result:
         "local_date": clockwork.today(zone).isoformat(),
         "source": {"app": APP},
     }
-    id = made.create("workouts", {**fields, "title": title[:200]} if title else fields)
-    await terminal.client.write_group(made.group)
-    await terminal.send()
-    terminal.remember(f"start of {title or 'a workout'}", **made.undo)
+    id = made.create("workouts", {**fields, "title": title} if title else fields)
+    await terminal.write(made, f"start of {title or 'a workout'}")
     terminal.screen.say((title or "Workout", "title"), ("  active", "live"))
     terminal.screen.say(('Log with `fitai log "Bench Press" 100kgx5`, rest with `fitai rest 90`.', "quiet"))
     return {"workout": id, "title": title, "status": "active"}
@@ -117,17 +116,16 @@ Examples:
 @on_device()
 async def done(terminal: Terminal, discard: bool, effort: float | None, title: str | None) -> Result:
     """End the live session and show what it came to."""
+    title = within(title, TITLE_MAX, "A title")
     training = await read_training(terminal.client)
     workout = _active(training)
     made = Writes(terminal.client.new_id)
     fields: dict[str, Any] = {"status": "discarded" if discard else "completed", "ended_at": clockwork.now()}
     fields |= {"rest_timer": None} if workout.record.get("rest_timer") else {}
     fields |= {"perceived_effort": _whole(effort)} if effort is not None else {}
-    fields |= {"title": title[:200]} if title else {}
+    fields |= {"title": title} if title else {}
     made.change(workout.record, fields)
-    await terminal.client.write_group(made.group)
-    await terminal.send()
-    terminal.remember(f"{'discard' if discard else 'end'} of {workout.title}", **made.undo)
+    await terminal.write(made, f"{'discard' if discard else 'end'} of {workout.title}")
     if discard:
         terminal.screen.say(f"{workout.title} is thrown away; `fitai undo` brings it back.")
         return {"workout": workout.id, "status": "discarded"}
@@ -152,9 +150,7 @@ async def rest_ends(terminal: Terminal, workout: Record) -> datetime | None:
 async def _set_timer(terminal: Terminal, workout: Record, timer: dict[str, Any] | None, words: str) -> Record:
     made = Writes(terminal.client.new_id)
     made.change(workout, {"rest_timer": timer})
-    await terminal.client.write_group(made.group)
-    await terminal.send()
-    terminal.remember(words, **made.undo)
+    await terminal.write(made, words)
     return await terminal.client.workouts.get(workout.id)
 
 

@@ -25,6 +25,7 @@ from api.command_line.device import outcome
 from api.command_line.device.outcome import Stopped
 from api.command_line.device.place import Memory
 from api.command_line.device.screen import Screen
+from api.command_line.device.writes import Writes
 from fitai_client import Client, FitaiError, Status
 
 # V1. What was written should get out; what is shown, or written on, may be a minute old.
@@ -103,6 +104,12 @@ class Terminal:
         await self.send()
         if self._syncing is not None:
             await self._syncing
+
+    async def write(self, writes: Writes, words: str) -> None:
+        """Write a group, put it into the journal, and begin to send it."""
+        await self.client.write_group(writes.group)
+        self.remember(words, **writes.undo)
+        await self.send()
 
     def remember(self, words: str, **undo: Any) -> None:
         """Put a command into the journal, with what `fitai undo` needs: created, changed, or an import."""

@@ -10,7 +10,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from api.command_line.device.outcome import Refused
 from fitai_client import Record, Write
+
+# As the server keeps them (storage/collections.py).
+TITLE_MAX: Final = 200
+NOTE_MAX: Final = 2_000
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -41,6 +46,17 @@ class Writes:
     def undo(self) -> dict[str, Any]:
         """For the journal."""
         return {"created": self.created, "changed": self.changed}
+
+
+def within(text: str | None, limit: int, what: str) -> str | None:
+    """`text`, where the data model takes it.
+
+    Raises:
+        Refused: it is longer; nothing is cut off silently.
+    """
+    if text is not None and len(text) > limit:
+        raise Refused(f"{what} has at most {limit:,} characters, and this one {len(text):,}.", code="too_long")
+    return text
 
 
 def _plain(value: Any) -> Any:

@@ -157,3 +157,20 @@ def test_the_list_of_what_can_be_undone_changes_nothing(terminal: Terminal) -> N
     (command,) = terminal.json("undo", "--list")["commands"]
     assert command["words"] == "log of 1 set of Barbell Bench Press"
     assert len(terminal.sets()) == 1
+
+
+def test_a_text_that_is_too_long_is_refused_and_not_cut(terminal: Terminal) -> None:
+    assert terminal.json("start", "x" * 201, code=1)["code"] == "too_long"
+    assert terminal.json("log", "bench press", "60kgx5", "--note", "x" * 2_001, code=1)["code"] == "too_long"
+    assert terminal.json("history")["total"] == 0
+
+
+def test_a_journal_that_cannot_be_read_costs_the_undo_and_nothing_else(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5")
+    journal = terminal.file.with_name("phone.db.json")
+    for text in ("no json", "[]", '{"journal": [1, {}], "server": 3}', '{"journal": 7}'):
+        journal.write_text(text, encoding="utf-8")
+        assert terminal.json("undo", code=1)["code"] == "nothing_to_undo"
+    terminal.does("log", "bench press", "100kgx5")
+    terminal.does("undo")
+    assert len(terminal.sets()) == 1
