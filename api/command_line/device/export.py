@@ -10,6 +10,7 @@ import click
 from api.command_line.device.outcome import Refused
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
+from api.command_line.device.training import read_training
 from fitai_client.csv_export import export_csv
 from fitai_client.importing import DIALECTS
 
@@ -39,7 +40,7 @@ async def export(terminal: Terminal, file: Path, dialect: str | None, force: boo
         raise Refused(f"{file} is there already: name another file, or add --force.", code="file")
     if as_csv:
         await asyncio.to_thread(_replace, file, await export_csv(terminal.client, dialect or "hevy"))
-        number = await terminal.client.sets.count()
+        number = sum(1 for one in (await read_training(terminal.client)).sets if one.get("completed_at"))
     else:
         number = await terminal.client.export(file)
     what = "sets" if as_csv else "records"

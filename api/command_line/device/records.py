@@ -18,6 +18,7 @@ from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Training, read_training
 from api.command_line.device.wording import RECORDS, day_words, mass, plain_number, record_value, set_words, short_day
 
+FORMULAS = {"epley": "Epley", "brzycki": "Brzycki", "rpe_table": "the RPE table"}
 # What stands for an exercise in the overview: the first of these that it has.
 FIRST = ("max_weight", "least_assistance", "max_reps", "distance", "duration")
 
@@ -76,7 +77,8 @@ def _records_of(terminal: Terminal, training: Training, exercise: Exercise) -> R
     if not bests:
         raise Refused(f"{exercise.name} has no set that counts yet.", code="not_found")
     screen, now = terminal.screen, date.today()
-    screen.say((exercise.name, "title"), (f"  1RM by {training.formula.replace('_', ' ')}", "quiet"))
+    formula = f"  1RM by {FORMULAS.get(training.formula, training.formula)}" if "one_rep_max" in bests else ""
+    screen.say((exercise.name, "title"), (formula, "quiet"))
     table = plain_table(header=False)
     table.add_column(no_wrap=True, style="quiet")
     table.add_column(no_wrap=True, style="record", justify="right")

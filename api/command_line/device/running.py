@@ -37,7 +37,7 @@ When = Literal["before", "around", "never"]
 Command = Callable[Concatenate[Terminal, P], Awaitable[Result]]
 
 
-class _Json(click.Command):
+class JsonCommand(click.Command):
     """A command whose wrong command line is told as JSON too, where that is asked for."""
 
     def make_context(
@@ -53,12 +53,8 @@ class _Json(click.Command):
             raise
 
 
-class JsonCommand(_Json):
-    """See `_Json`."""
-
-
-class JsonGroup(_Json, click.Group):
-    """See `_Json`."""
+class JsonGroup(JsonCommand, click.Group):
+    """The same of a group."""
 
 
 def common_flags(command: Callable[..., Any]) -> Callable[..., Any]:

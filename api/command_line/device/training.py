@@ -93,6 +93,11 @@ class Training:
     _days: dict[str, date | None] | None = None
 
     @property
+    def sets(self) -> list[Record]:
+        """Every set, oldest workout first."""
+        return [one for workout in self.workouts for one in workout.sets]
+
+    @property
     def ledger(self) -> Ledger:
         """The records; worked out when they are first asked for."""
         if self._ledger is None:

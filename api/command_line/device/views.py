@@ -49,7 +49,7 @@ async def today(terminal: Terminal, day: datetime | None) -> Result:
         last = next((one for one in reversed(training.workouts) if one.day and one.day < wanted), None)
         before = f" The last time was {day_words(last.day, now)}: {last.title}." if last else ""
         screen.say((f"Nothing is logged.{before}", "quiet"))
-        if not last:
+        if not training.workouts:
             screen.say(("Log a set with `fitai log`, or bring your years along with `fitai import`.", "quiet"))
     for workout in found:
         screen.blank()

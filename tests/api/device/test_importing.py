@@ -100,7 +100,10 @@ def test_lines_that_cannot_be_read_are_named_and_the_rest_lands(terminal: Termin
 def test_an_export_as_csv_is_the_file_that_was_imported(terminal: Terminal, short: str, tmp_path: Path) -> None:
     terminal.does("import", short, "--yes")
     mine = tmp_path / "mine.csv"
-    terminal.does("export", str(mine))
+    terminal.does("start")
+    terminal.does("log", "bench press", "100kgx5")
+    terminal.does("done", "--discard")
+    assert terminal.json("export", str(mine))["sets"] == 72
     assert mine.read_text(encoding="utf-8") == SAMPLE
     terminal.does("export", str(tmp_path / "mine.json"))
     whole = json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))
