@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from api.command_line.commands import fitai
 
+ON_SCREEN = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 PASSWORD = "a long enough phrase"
 Terminals = Callable[[str], "Terminal"]
 
@@ -35,6 +36,7 @@ class Terminal:
     profile: str
     server: str | None = None
     flags: tuple[str, ...] = field(default=())
+    more: dict[str, str] = field(default_factory=dict)
 
     @property
     def file(self) -> Path:
@@ -70,10 +72,29 @@ class Terminal:
     def sign_in(self, email: str) -> None:
         self.does("sign-in", email, "--password-stdin", stdin=PASSWORD + "\n")
 
-    def process(self, *words: str, **options: Any) -> subprocess.Popen[str]:
-        """A command as a process of its own."""
-        command = [sys.executable, "-m", "api.command_line.main", *self.arguments(words)]
-        return subprocess.Popen(command, env=environ(self.folder), text=True, **options)
+    def process(self, *words: str, on_screen: bool = False, **options: Any) -> subprocess.Popen[str]:
+        """A command as a process of its own; `on_screen` with a terminal of its own between it and its pipes."""
+        screen = [sys.executable, "-c", ON_SCREEN] if on_screen else []
+        command = [*screen, sys.executable, "-m", "api.command_line.main", *self.arguments(words)]
+        return subprocess.Popen(command, env=environ(self.folder) | self.more, text=True, **options)
+
+    def seen(self, *words: str, typed: Sequence[tuple[str, str]] = ()) -> tuple[int, str]:
+        """(exit code, everything on the screen) of a command on a terminal of its own.
+
+        typed: (what to wait for on the screen, what to type then).
+        """
+        with self.process(*words, on_screen=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+            assert running.stdin is not None and running.stdout is not None
+            screen = ""
+            for prompt, answer in typed:
+                while prompt not in screen:
+                    char = running.stdout.read(1)
+                    assert char, screen
+                    screen += char
+                running.stdin.write(answer)
+                running.stdin.flush()
+            screen += running.stdout.read()
+        return running.returncode, screen
 
     def sets(self) -> list[tuple[str, dict[str, Any]]]:
         """(exercise, set) of today, in order."""

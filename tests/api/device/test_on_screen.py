@@ -1,0 +1,53 @@
+"""What only a person at a terminal gets: colours, a picture redrawn in place, questions."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from api.command_line.demonstration.sample import SAMPLE
+from tests.api.device.conftest import PASSWORD, Terminal, Terminals
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="terminals as POSIX has them")
+
+GREEN, HIDDEN, SHOWN = "\x1b[32m", "\x1b[?25l", "\x1b[?25h"
+
+
+def test_a_terminal_gets_colours_unless_it_wants_none(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal.does("log", "bench press", "100kgx5")
+    code, screen = terminal.seen("today")
+    assert code == 0 and GREEN in screen
+    terminal.more = {"NO_COLOR": "1"}
+    assert GREEN not in terminal.seen("today")[1]
+
+
+def test_a_watch_is_drawn_in_place_and_gives_the_cursor_back(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal.does("log", "bench press", "100kgx5")
+    code, screen = terminal.seen("watch", typed=[("100 kg", "\x03")])
+    assert code == 130
+    assert HIDDEN in screen and screen.rindex(SHOWN) > screen.rindex(HIDDEN)
+    assert "Traceback" not in screen
+
+
+def test_an_import_asks_and_no_is_an_answer(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "short.csv"
+    file.write_text(SAMPLE, encoding="utf-8")
+    assert terminal.seen("import", str(file), typed=[("Import it?", "n\n")])[0] == 1
+    assert terminal.seen("import", str(file), typed=[("Import it?", "\x03")])[0] == 130
+    assert terminal.json("history")["total"] == 0
+    assert terminal.seen("import", str(file), typed=[("Import it?", "y\n")])[0] == 0
+    assert terminal.json("history")["total"] == 6
+
+
+def test_a_password_is_asked_for_twice_and_never_shown(terminals: Terminals) -> None:
+    phone = terminals("phone")
+    typed = [("Password", PASSWORD + "\n"), ("Repeat", PASSWORD + "\n")]
+    code, screen = phone.seen("sign-up", "asked@example.com", typed=typed)
+    assert code == 0 and "Signed in as asked@example.com" in screen
+    assert PASSWORD not in screen
