@@ -170,7 +170,8 @@ def _show(terminal: Terminal, looked: ImportPreview, name: str, timezone: str) -
     screen.say(("  times    ", "quiet"), timezone, ("  --timezone changes it", "quiet"))
     screen.say(
         ("  names    ", "quiet"),
-        f"{len(preview.matched)} known, {len(preview.unmatched)} new: those become exercises of yours",
+        f"{len(preview.matched)} known, "
+        + (f"{len(preview.unmatched)} new: those become exercises of yours" if preview.unmatched else "none new"),
     )
     for new in preview.unmatched[:SHOWN_MAX]:
         like = [one.name for one in preview.candidates.get(new, ())]
