@@ -143,6 +143,7 @@ async def test_where_sqlite_gives_up_the_transaction_no_write_of_the_group_is_sa
             async with waiting(database, put(database, "a"), put(database, "b", lose), put(database, "c")) as tasks:
                 pass
         assert type(tasks[0].exception()) is StorageError
+        assert type(tasks[1].exception()) is KeyError
         assert tasks[2].exception() is None
         async with database.write() as tx:
             await tx.execute(insert(meta), {"key": "next", "value": "written"})
