@@ -1,11 +1,15 @@
-"""Counts over the records of one space, for the rare checks that need them."""
+"""Counts for the rare checks of a push that need them: over the records, and over the version, of one space."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from msgspec import json
 from sqlalchemy import bindparam, func, select
 
 from storage.database import Transaction
-from storage.tables import devices, records, space_devices
+from storage.prepared import Prepared
+from storage.tables import records
 
 _count_shown = (
     select(func.count())
@@ -24,19 +28,15 @@ async def count_shown(tx: Transaction, space: str, collection: str) -> int:
     return int(rows[0][0])
 
 
-_count_devices = (
-    select(func.count())
-    .select_from(space_devices)
-    .join(devices, devices.c.id == space_devices.c.device_id)
-    .where(
-        space_devices.c.space_id == bindparam("space"),
-        space_devices.c.user_id == bindparam("user"),
-        devices.c.revoked_at.is_(None),
-    )
+# Each id is one look-up by the key, however many devices the user has had.
+_COUNT_ENTERED = Prepared(
+    postgresql="SELECT count(*) FROM devices WHERE id = ANY(CAST(:devices AS text[])) AND user_id = :user",
+    sqlite="SELECT count(*) FROM json_each(:devices) AS w CROSS JOIN devices AS d ON d.id = w.value "
+    "WHERE d.user_id = :user",
 )
 
 
-async def count_devices(tx: Transaction, space: str, user: str) -> int:
-    """How many live devices of one user have a place in the space."""
-    rows = await tx.execute(_count_devices, {"space": space, "user": user})
-    return int(rows[0][0])
+async def count_entered(tx: Transaction, version: Collection[str], user: str) -> int:
+    """How many of the devices in a space's version are one user's, revoked ones too. O(devices of the version)."""
+    given = json.encode(list(version)).decode() if tx.dialect == "sqlite" else list(version)
+    return int((await tx.execute(_COUNT_ENTERED, {"devices": given, "user": user}))[0][0])

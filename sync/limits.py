@@ -30,6 +30,8 @@ class Limits:
     records_max: int = 1_000_000
     bytes_max: int = 1_073_741_824
     devices_max: int = 64
+    # In all the time of a shared space, revoked ones too: each stays in the version that every member reads.
+    member_devices_max: int = 256
     # More than this in one go is faster over HTTP, and would hold up a phone's socket.
     delta_records_max: int = 1_000
     delta_bytes_max: int = 1_048_576

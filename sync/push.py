@@ -27,7 +27,7 @@ from conflict import clock
 from conflict.vectors import cut, merged
 from storage import push as store
 from storage.collections import SCHEMA
-from storage.counts import count_devices, count_shown
+from storage.counts import count_entered, count_shown
 from storage.database import Database, Transaction
 from storage.errors import Busy
 from storage.push import Opened, SpaceRow, VoterRow
@@ -171,8 +171,8 @@ class Writer:
             if new:
                 _check_cursor(opened, request, acked)
             self._check_numbers(opened, request, acked, repeated)
-            if opened.voter is None and opened.space.kind == "shared":
-                await self._check_room_for_device(tx, caller, opened, request.device)
+            if new and opened.space.kind == "shared" and request.device not in opened.space.version:
+                await self._check_room_for_device(tx, caller, opened.space)
             planner = await self._plan(tx, opened, request, new, caller.user, now_ms, repeated.context)
             plan = planner.finish()
             if new:
@@ -301,10 +301,12 @@ class Writer:
         if request.changes and request.changes[0].n > acked + 1:
             raise Gap(details={"expected": acked + 1})
 
-    async def _check_room_for_device(self, tx: Transaction, caller: Caller, opened: Opened, device: str) -> None:
-        if await count_devices(tx, opened.space.id, caller.user) >= self.limits.devices_max:
+    async def _check_room_for_device(self, tx: Transaction, caller: Caller, space: SpaceRow) -> None:
+        # Every member reads the version with every pull, and its entries stay, whatever became of the devices.
+        if await count_entered(tx, space.version, caller.user) >= self.limits.member_devices_max:
             raise TooManyDevices(
-                f"Changes of one member come from at most {self.limits.devices_max} devices in a space; revoke one."
+                f"Changes of one member come from at most {self.limits.member_devices_max} devices in all the time of "
+                "a space; push from one that has written here."
             )
 
     async def _check_outcome(

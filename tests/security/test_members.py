@@ -69,6 +69,29 @@ async def test_a_viewer_moves_nothing(ann: Person, mallory: Person) -> None:
     assert await ann.pull(space) == before
 
 
+async def test_a_members_devices_cannot_swell_a_spaces_version(ann: Person, mallory: Person) -> None:
+    """Beyond the list: a viewer who registers and revokes in a loop; each new device spends a number, 256 at most."""
+    space = await ann.shared_with(mallory, role="viewer")
+    again = mallory.at("push", space)
+    answers = []
+    for number in range(300):
+        key = {"key": record_id(number), "name": "x"}
+        device = (await mallory.ask("POST", "/api/sync/devices", key)).json["device"]
+        body = {"device": device, "schema": 1, "after": None, "changes": [{"n": 1, "hlc": "0" * 16, "op": "void"}]}
+        answers.append(await mallory.ask("POST", again, body))
+        if number == 0:
+            first = body
+        else:
+            await mallory.ask("DELETE", f"/api/sync/devices/{device}")
+    assert [answer.status for answer in answers] == [200] * 256 + [409] * 44
+    assert answers[-1].code == "too_many_devices"
+    assert len((await ann.pull(space))["version"]) == 256
+    # What has its entry goes on, and so do the other members.
+    more = {**first, "after": {"n": 1, "hlc": "0" * 16}, "changes": [{"n": 2, "hlc": "0" * 16, "op": "void"}]}
+    assert (await mallory.ask("POST", again, more)).status == 200
+    assert (await ann.push(ann.put(WORKOUT, space=space, title="x"), space=space)).status == 200
+
+
 async def test_the_owner_who_leaves_is_not_the_last(server: Server, ann: Person, mallory: Person) -> None:
     """Beyond the list: two owners who leave at once leave one behind, who still can do everything."""
     space = await ann.shared_with(mallory, role="owner")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from storage.counts import count_devices, count_shown
+from storage.counts import count_entered, count_shown
 from storage.database import Database
 from storage.devices import revoke_device
 from storage.feed import read_accepted, read_after, read_down, read_history, read_ids, read_shown_keys
 from storage.history import read_touched
-from tests.storage.world import NOW, add_device, add_home, add_space, change, push, record, voter
+from tests.storage.world import NOW, add_device, add_home, add_space, change, push, record
 
 SHOWN, DELETED, HIDDEN, STUB = range(4)
 
@@ -142,17 +142,16 @@ async def test_what_is_shown_is_counted_by_collection(home: Database) -> None:
         assert await count_shown(tx, "home", "goals") == 0
 
 
-async def test_live_devices_are_counted_by_space_and_user(home: Database) -> None:
-    for device in ("watch", "lost"):
+async def test_the_devices_of_a_version_are_counted_by_user_revoked_ones_too(home: Database) -> None:
+    for device in ("watch", "lost", "elsewhere"):
         await add_device(home, device, "ann")
-    for device in ("phone", "watch", "lost"):
-        await push(home, vote=voter(device), device=device)
     async with home.write() as tx:
         await revoke_device(tx, "ann", "lost", NOW)
     async with home.read() as tx:
-        assert await count_devices(tx, "home", "ann") == 2
-        assert await count_devices(tx, "home", "bob") == 0
-        assert await count_devices(tx, "club", "ann") == 0
+        version = ["phone", "watch", "lost", "server-a1", "nobody's"]
+        assert await count_entered(tx, version, "ann") == 3
+        assert await count_entered(tx, version, "bob") == 0
+        assert await count_entered(tx, [], "ann") == 0
 
 
 async def test_a_history_holds_one_records_lines_in_the_order_of_arrival(home: Database) -> None:
