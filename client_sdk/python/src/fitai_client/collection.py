@@ -21,7 +21,7 @@ from .errors import InvalidWrite, NotFound
 from .watching import Watch
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .calls.base import Calls
 
 __all__ = ["CollectionHandle", "Edit", "SpaceHandle", "Transaction"]
 
@@ -61,7 +61,7 @@ class CollectionHandle:
     Writes raise InvalidWrite where no server would take them, and NotFound where the record does not show.
     """
 
-    def __init__(self, client: Client, space: int, name: str) -> None:
+    def __init__(self, client: Calls, space: int, name: str) -> None:
         self._client = client
         self._space = space
         self.name = name
@@ -174,7 +174,7 @@ class CollectionHandle:
 class SpaceHandle:
     """One space: its collections, and groups of writes."""
 
-    def __init__(self, client: Client, number: int) -> None:
+    def __init__(self, client: Calls, number: int) -> None:
         self._client = client
         self.number = number
         self.workouts = CollectionHandle(client, number, "workouts")

@@ -1,0 +1,121 @@
+"""What was disputed, refused, undone or lost: conflicts, the inbox, history, undo, recovery, export."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import export as exporting
+from ..collection import SpaceHandle
+from ..core import inbox, undo
+from ..core.inbox import Refused
+from ..core.reads import Record, read_conflicted
+from ..core.spaces import PERSONAL, all_spaces
+from .base import Calls
+
+__all__ = ["MendingCalls"]
+
+
+class MendingCalls(Calls):
+    """Nothing of the user's is dropped silently: here it is, and what can be done."""
+
+    async def conflicts(self, space: SpaceHandle | None = None) -> list[Record]:
+        """Every record with a conflict; `record.conflicts` has the losing values by field."""
+        number = (space or self).number
+        return await self.read(lambda conn: list(read_conflicted(conn, number)))
+
+    async def resolve(self, record: Record, field: str, value: Any, space: SpaceHandle | None = None) -> Record | None:
+        """Decide a conflict: `value` replaces the winner and every loser of the field."""
+        return await (space or self).collection(record.collection).update(record.id, **{field: value})
+
+    async def inbox(self) -> list[Refused]:
+        """The changes that were refused, with the reasons."""
+        return await self.read(inbox.read_inbox)
+
+    async def resend(self, entry: Refused | int, **fields: Any) -> None:
+        """Write a refused change anew, mended where fields are given."""
+        no = entry if isinstance(entry, int) else entry.no
+        await self._write_with(lambda tx: inbox.resend(tx, no, fields or None))
+
+    async def discard(self, entry: Refused | int) -> None:
+        """Drop a refused change for good."""
+        no = entry if isinstance(entry, int) else entry.no
+        await self._write_with(lambda tx: inbox.discard(tx, no))
+
+    async def history(self, collection: str, id: str, space: SpaceHandle | None = None) -> list[Mapping[str, Any]]:
+        """The changes of one record, newest first, as the server keeps them.
+
+        Raises:
+            AccountError, ServerRefused, Unreachable.
+        """
+        query = {"collection": collection, "id": id}
+        changes: list[Mapping[str, Any]] = []
+        while True:
+            body = await self._ask((space or self).number, "GET", "history", query=query)
+            changes += body["changes"]
+            if body.get("before") is None:
+                return changes
+            query["before"] = body["before"]
+
+    async def restore(
+        self, collection: str, id: str, dot: Mapping[str, Any] | None = None, space: SpaceHandle | None = None
+    ) -> None:
+        """Bring a record back: to its state just after the change `dot` (from `history`), or from deletion.
+
+        Raises:
+            NotFound: it is not deleted, or nothing is known of it any more.
+        """
+        number = (space or self).number
+        if dot is not None:
+            body = {"collection": collection, "id": id, "dot": {"device": dot["device"], "n": dot["n"]}}
+            await self._ask(number, "POST", "restore", body=body)
+            self._sync.wake(pull=True)
+            return
+        await self._write_with(lambda tx: undo.restore_deleted(tx, number, (collection, id)))
+
+    async def undo(self) -> int:
+        """Undo this device's last change of the personal space, or its last group; 0 where there is none.
+
+        Called again, it undoes the one before.
+        """
+
+        def write(tx: Any) -> int:
+            positions = undo.last_group(tx, PERSONAL, self._undone[-1] if self._undone else 1 << 62)
+            if not positions:
+                return 0
+            self._undone.append(min(positions))
+            return undo.undo_group(tx, PERSONAL, positions)
+
+        undone = self._undone
+        number = await self._write_with(write)
+        self._undone = undone
+        return number
+
+    async def recovered(self) -> list[tuple[str, str, Mapping[str, Any]]]:
+        """Records that the server lost and this device kept: (collection, id, values)."""
+
+        def read(conn: sqlite3.Connection) -> list[tuple[str, str, Mapping[str, Any]]]:
+            rows = conn.execute("SELECT collection, id, body FROM aside WHERE kind = 'recovered' ORDER BY id")
+            return [(row[0], row[1], json.loads(row[2])["values"]) for row in rows]
+
+        return await self.read(read)
+
+    async def rewrite_recovered(self) -> int:
+        """Write the recovered records again. How many there were."""
+
+        def write(tx: Any) -> int:
+            return sum(undo.rewrite_recovered(tx, found.no) for found in all_spaces(tx))
+
+        return await self._write_with(write)
+
+    async def export(self, path: str | os.PathLike[str]) -> int:
+        """Write everything this device holds to a JSON file; works signed out and revoked. Number of records.
+
+        Raises:
+            ExportFailed: the place cannot be written.
+        """
+        return await self.read(lambda conn: exporting.write_export(conn, Path(path)))
