@@ -24,6 +24,7 @@ from fitai_client import (
 )
 from fitai_client.core.database import LocalDatabase
 from fitai_client.core.spaces import PERSONAL, pause, space
+from fitai_client.core.writing import write_groups
 from tests.api.harness import PASSWORD, Server
 from tests.client_sdk.conftest import OpenPhone
 
@@ -46,6 +47,16 @@ async def a_set(phone: Client) -> tuple[str, str, str]:
         workout_exercise=exercise.id, position="a0", reps=8, weight={"value": 100, "unit": "kg"}
     )
     return workout.id, exercise.id, one.id
+
+
+async def unjudged(phone: Client, *group: Write) -> None:
+    """Log a group that this version would not let through, as a program of another version would."""
+
+    def write(db: LocalDatabase) -> None:
+        with db.write() as tx:
+            write_groups(tx, PERSONAL, [group])
+
+    await phone.run(write)
 
 
 async def test_a_week_without_an_account_is_the_first_push_and_shows_on_a_second_device(
@@ -129,12 +140,14 @@ async def test_a_refused_change_waits_in_the_inbox_and_can_be_mended(server: Ser
     phone, _ = await pair(server, open_phone)
     _, _, one = await a_set(phone)
     await phone.sync()
-    await phone.sets.update(one, reps=99_999)
-    await phone.sets.update(one, tempo="x" * 50)
+    await unjudged(phone, Write("sets", one, {"reps": 99_999}))
+    await unjudged(phone, Write("sets", one, {"tempo": "x" * 50}))
     status = await phone.sync()
     assert status.inbox == 2 and status.pending == 0
     reps, tempo = await phone.inbox()
     assert (reps.code, reps.field) == ("out_of_range", "reps") and (tempo.code, tempo.field) == ("too_long", "tempo")
+    with pytest.raises(InvalidWrite):
+        await phone.resend(reps, reps=99_998)
     await phone.resend(reps, reps=9)
     await phone.discard(tempo.no)
     await phone.sync()
@@ -146,12 +159,20 @@ async def test_a_transaction_is_taken_or_refused_as_one(server: Server, open_pho
     workout, exercise, one = await a_set(phone)
     async with phone.transaction():
         made = await phone.sets.create(workout_exercise=exercise, position="a1", reps=3)
-        assert await phone.workouts.update(workout, status="completed") is None
-        await phone.sets.update(one, reps=99_999)
+        assert await phone.workouts.update(workout, title="Pull day") is None
     assert (await phone.sets.get(made.id))["reps"] == 3
     await phone.sync()
+    other = phone.new_id()
+    await unjudged(
+        phone,
+        Write("sets", other, {"workout_exercise": exercise, "position": "a2"}),
+        Write("workouts", workout, {"status": "completed"}),
+        Write("sets", one, {"reps": 99_999}),
+    )
+    assert await phone.sets.find(other) is not None
+    await phone.sync()
     assert sorted(entry.code for entry in await phone.inbox()) == ["group", "group", "out_of_range"]
-    assert await phone.sets.find(made.id) is None
+    assert await phone.sets.find(other) is None and await phone.sets.find(made.id) is not None
     assert (await phone.workouts.get(workout)).get("status") is None
 
 
@@ -429,6 +450,9 @@ async def test_a_shared_space_is_followed_and_written_like_ones_own(server: Serv
     await bob.sync()
     assert [entry.code for entry in await bob.inbox()] == ["read_only"]
     assert (await theirs.workouts.get(workout.id))["title"] == "Together"
+    with pytest.raises(InvalidWrite) as told:
+        await theirs.workouts.update(workout.id, title="now known")
+    assert told.value.code == "read_only"
     await server.ask("DELETE", f"{members}/{bob.identity.user}", token=token_a)
     await bob.sync()
     assert {s.phase for s in await bob.spaces() if s.kind == "shared"} == {"gone"}

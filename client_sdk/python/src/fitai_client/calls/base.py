@@ -117,7 +117,7 @@ class Calls(SpaceHandle):
 
     async def write(self, space: int, groups: Sequence[Sequence[PutLike]]) -> int:
         """Log groups of writes in one local transaction, and see that they are sent."""
-        return await self._write_with(lambda tx: write_groups(tx, space, groups))
+        return await self._write_with(lambda tx: write_groups(tx, space, groups, judged=True))
 
     async def join_or_write(self, space: int, write: Write) -> None:
         """Add a write to the task's transaction, or make it now."""

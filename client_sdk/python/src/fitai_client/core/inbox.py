@@ -54,7 +54,7 @@ def resend(tx: Tx, no: int, fields: Mapping[str, Any] | None = None) -> None:
     if row is None:
         raise NotFound(f"The inbox has no entry {no}.")
     wanted = dict(fields) if fields is not None else json.loads(row[4]) if row[4] else {}
-    write_groups(tx, row[0], [[Write(row[2], row[3], wanted, row[1])]])
+    write_groups(tx, row[0], [[Write(row[2], row[3], wanted, row[1])]], judged=fields is not None)
     discard(tx, no)
 
 
