@@ -366,8 +366,14 @@ async def test_nothing_needs_a_server_and_status_says_that_it_is_missing(tmp_pat
     with pytest.raises(Unreachable):
         await phone.register(MAIL, PASSWORD, "Ann")
     await phone.wait_for("local")
-    with pytest.raises(WaitExpired):
+    with pytest.raises(WaitExpired) as waited:
         await phone.wait_for("server", timeout_s=0.05)
+    assert str(waited.value) == (
+        "The server has not confirmed everything within 0.05 s: 1 change waits for an account: sign in, and they go."
+    )
+    with pytest.raises(WaitExpired) as waited:
+        await phone.wait_for("seen", timeout_s=0.05)
+    assert str(waited.value).startswith("No other device has seen everything within 0.05 s: 1 change waits")
     with pytest.raises(InvalidWrite):
         await phone.wait_for("moon")
     assert await phone.workouts.count() == 1

@@ -369,3 +369,28 @@ def test_the_inbox_can_be_mended_resent_and_discarded(world: World) -> None:
     assert phone.inbox() == []
     world.settle()
     world.assert_settled()
+
+
+def test_status_tells_of_what_was_refused_while_nothing_waits(world: World) -> None:
+    phone, _, _, _, one = pair(world)
+    phone.put("sets", one, reps=10_001)
+    phone.sync()
+    assert phone.status().why == "1 change was refused: see inbox()."
+
+
+def test_status_tells_of_a_snapshot_that_is_not_complete_while_the_server_is_away(world: World) -> None:
+    _, other, _, _, _ = pair(world)
+    for n in range(5):
+        other.put("workouts", title=f"w{n}")
+    other.sync()
+    phone = world.phone()
+    while (request := phone.step()) is not None and request.kind != "snapshot":
+        pass
+    assert phone.status().why == "Your training has not all arrived yet (3 records so far): it is being fetched."
+    phone.step("lost")
+    why = phone.status().why
+    assert why.startswith("Your training has not all arrived yet (3 records so far): no network; the next try is in ")
+    phone.device.signed_in = False
+    assert "sign in again" in phone.status().why
+    world.settle()
+    assert phone.status().why == ""

@@ -58,8 +58,9 @@ class SyncCalls(Calls):
                         return
                     await moved
         except TimeoutError as error:
-            why = (await self.status()).why
-            raise WaitExpired(f"Not {stage} within {timeout_s:g} s. {why}".strip()) from error
+            waited = {"server": "The server has not confirmed", "seen": "No other device has seen"}[stage]
+            why = (await self.status()).why or "Nothing is known to be wrong; it may take a while longer."
+            raise WaitExpired(f"{waited} everything within {timeout_s:g} s: {why}") from error
 
     async def wait_live(self) -> None:
         """Wait until the server has welcomed this device's socket: from then on, what others write arrives at once."""
