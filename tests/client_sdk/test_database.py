@@ -14,9 +14,12 @@ import pytest
 from fitai_client.core.database import LocalDatabase
 from fitai_client.core.device import Device
 from fitai_client.core.environment import system
+from fitai_client.core.migrations import bring_up_to_date
+from fitai_client.core.schema import VERSION
 from fitai_client.core.spaces import PERSONAL
 from fitai_client.core.writing import Write, write_groups
 from fitai_client.errors import DatabaseError, InvalidWrite
+from storage.tables import metadata
 from tests.client_sdk.model_server import State
 from tests.client_sdk.test_rules_showing import pair
 from tests.client_sdk.world import World
@@ -143,6 +146,119 @@ def test_a_database_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError) as refused:
         LocalDatabase(path, system())
     assert refused.value.code == "newer_version"
+
+
+SCHEMA_1 = (Path(__file__).parent / "schema_1.sql").read_text(encoding="utf-8")
+
+
+def as_version_1(path: Path, to: Path, *, seq: bool) -> None:
+    """What a device's file of version 1 would be, with or without the column that came while it was version 1."""
+    conn = sqlite3.connect(to)
+    conn.executescript(SCHEMA_1)
+    if seq:
+        conn.execute("ALTER TABLE log ADD COLUMN seq INTEGER")
+    conn.execute("ATTACH ? AS now", (str(path),))
+    for (table,) in conn.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
+        if table != "sqlite_sequence":
+            columns = ", ".join(row[1] for row in conn.execute(f"PRAGMA main.table_info({table})"))
+            conn.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM now.{table}")
+    conn.execute("PRAGMA user_version = 1")
+    conn.commit()
+    conn.close()
+
+
+@pytest.mark.parametrize("seq", [False, True])
+def test_a_file_of_version_1_is_brought_up_to_date_and_goes_on(world: World, tmp_path: Path, seq: bool) -> None:
+    phone, other, workout, exercise, one = pair(world)
+    phone.put("sets", one, reps=50)
+    phone.delete("workout_exercises", exercise)
+    other.put("sets", one, tempo="slow")
+    other.sync()
+    shown = phone.shown()
+    phone.db.conn.close()
+    old = tmp_path / "old.db"
+    as_version_1(phone.path, old, seq=seq)
+    for suffix in ("", "-wal", "-shm"):
+        phone.path.with_name(phone.path.name + suffix).unlink(missing_ok=True)
+    old.rename(phone.path)
+
+    phone.open()
+
+    assert phone.shown() == shown and phone.status().pending == 2
+    conn = phone.db.conn
+    assert conn.execute("PRAGMA user_version").fetchone()[0] == VERSION
+    fresh = LocalDatabase(tmp_path / "fresh.db", system())
+    tables = "SELECT name FROM sqlite_master ORDER BY name"
+    assert conn.execute(tables).fetchall() == fresh.conn.execute(tables).fetchall()
+    for (table,) in fresh.conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        columns = f"SELECT name, type, dflt_value FROM pragma_table_info('{table}') ORDER BY name"
+        assert conn.execute(columns).fetchall() == fresh.conn.execute(columns).fetchall()
+    fresh.close()
+    world.settle()
+    world.assert_settled()
+    world.assert_nothing_lost()
+    assert workout in {key[1] for key in phone.shown()}
+
+
+def interrupted_migration(path: Path, at: int) -> None:
+    """Begin to migrate, and let the connection go in the middle of the transaction."""
+    conn = sqlite3.connect(path, isolation_level=None)
+    conn.execute("BEGIN IMMEDIATE")
+    count = 0
+
+    def stop(_: str) -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            conn.interrupt()
+
+    conn.set_trace_callback(stop)
+    with pytest.raises(sqlite3.OperationalError):
+        bring_up_to_date(conn, 1)
+    conn.close()
+
+
+def test_a_migration_that_is_killed_leaves_the_file_as_it_was(world: World, tmp_path: Path) -> None:
+    phone, _, _, _, _ = pair(world)
+    old = tmp_path / "old.db"
+    as_version_1(phone.path, old, seq=True)
+    killed = tmp_path / "killed.db"
+    for statement in range(2, 14, 3):
+        shutil.copyfile(old, killed)
+        interrupted_migration(killed, statement)
+        db = LocalDatabase(killed, system())
+        assert db.conn.execute("SELECT COUNT(*) FROM records").fetchone()[0] == 3
+        db.close()
+        for suffix in ("-wal", "-shm"):
+            killed.with_name(killed.name + suffix).unlink(missing_ok=True)
+
+
+def test_a_servers_database_is_no_device(tmp_path: Path) -> None:
+    path = tmp_path / "fitai.db"
+    conn = sqlite3.connect(path)
+    conn.executescript("CREATE TABLE alembic_version (v); CREATE TABLE users (id); CREATE TABLE records (id);")
+    conn.close()
+    before = path.read_bytes()
+    with pytest.raises(DatabaseError) as refused:
+        LocalDatabase(path, system())
+    assert refused.value.code == "foreign" and "FitAI server" in str(refused.value)
+    assert path.read_bytes() == before
+
+
+def test_the_servers_real_database_is_told_from_a_devices() -> None:
+    assert {"users", "records", "meta"} <= set(metadata.tables) and not set(metadata.tables) & {"log", "streams"}
+
+
+def test_another_programs_database_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "contacts.db"
+    conn = sqlite3.connect(path)
+    conn.executescript("CREATE TABLE people (name); PRAGMA user_version = 1;")
+    conn.close()
+    before = path.read_bytes()
+    with pytest.raises(DatabaseError) as refused:
+        LocalDatabase(path, system())
+    assert refused.value.code == "foreign"
+    assert path.read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:

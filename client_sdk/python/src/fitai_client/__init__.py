@@ -27,6 +27,7 @@ from .errors import (
     UnsentChanges,
     WaitExpired,
 )
+from .rescue import Rescued
 from .watching import Change, Watch
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "Record",
     "Refused",
     "Remove",
+    "Rescued",
     "ServerRefused",
     "SpaceHandle",
     "SpaceStatus",

@@ -22,6 +22,7 @@ from .core.ids import IdMaker
 from .core.spaces import PERSONAL
 from .live import Live
 from .loop import Loop
+from .rescue import Rescued, rescue
 from .transport import HttpTransport, server_address
 from .watching import Watchers
 
@@ -102,6 +103,17 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
             writer.shutdown(wait=False)
             raise
         return cls(db, device, server, writer, background)
+
+    @staticmethod
+    async def rescue(path: str | os.PathLike[str], to: str | os.PathLike[str]) -> Rescued:
+        """Write what can still be read of a damaged database to an export at `to`; the database is left as it is.
+
+        Then move it aside, open a new one, sign in, and `write_rescued(to)` writes what no server had.
+
+        Raises:
+            DatabaseError: nothing at all can be read of it.
+        """
+        return await asyncio.to_thread(rescue, Path(path), Path(to))
 
     async def __aenter__(self) -> Self:
         return self

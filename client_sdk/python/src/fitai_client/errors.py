@@ -126,7 +126,10 @@ class WaitExpired(FitaiError):
 
 
 class DatabaseError(FitaiError):
-    """The local database cannot be opened or written. Codes: corrupt, newer_version, full, locked."""
+    """The local database cannot be opened or written.
+
+    Codes: corrupt (see `Client.rescue`), foreign (another program's file), newer_version, full, locked, unusable.
+    """
 
     code = "corrupt"
 

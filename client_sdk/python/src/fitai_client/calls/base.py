@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from ..account import Account
 from ..collection import SpaceHandle, open_transaction
 from ..core.clock import rfc3339
-from ..core.database import Changed, LocalDatabase
+from ..core.database import Changed, LocalDatabase, border
 from ..core.device import Device
 from ..core.forms import Form
 from ..core.ids import IdMaker
@@ -112,8 +112,17 @@ class Calls(SpaceHandle):
         return await self._in_writer(lambda: function(self._db, *arguments))
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        """Call `function(connection)` in the reading thread."""
-        return await self._loop.run_in_executor(self._reader, function, self._read_conn)
+        """Call `function(connection)` in the reading thread.
+
+        Raises:
+            DatabaseError: the file cannot be read.
+        """
+
+        def read() -> T:
+            with border(self._db.path):
+                return function(self._read_conn)
+
+        return await self._loop.run_in_executor(self._reader, read)
 
     async def write(self, space: int, groups: Sequence[Sequence[PutLike]]) -> int:
         """Log groups of writes in one local transaction, and see that they are sent."""

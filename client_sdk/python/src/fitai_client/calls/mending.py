@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -15,6 +16,8 @@ from ..core import inbox, undo
 from ..core.inbox import Refused
 from ..core.reads import Record, read_conflicted
 from ..core.spaces import PERSONAL, all_spaces
+from ..core.writing import write_groups
+from ..rescue import unsent_of
 from .base import Calls
 
 __all__ = ["MendingCalls"]
@@ -119,3 +122,16 @@ class MendingCalls(Calls):
             ExportFailed: the place cannot be written.
         """
         return await self.read(lambda conn: exporting.write_export(conn, Path(path)))
+
+    async def write_rescued(self, path: str | os.PathLike[str]) -> int:
+        """Write the unsent changes of an export that `Client.rescue` made, as new changes. How many there were.
+
+        Sync first: then what the server has meanwhile is below them.
+
+        Raises:
+            InvalidWrite: the file is no export.
+        """
+        writes = await asyncio.to_thread(unsent_of, Path(path))
+        # Each on its own: what the server refuses of them holds back none of the others.
+        await self._write_with(lambda tx: write_groups(tx, PERSONAL, [[one] for one in writes]))
+        return len(writes)
