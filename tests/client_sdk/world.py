@@ -19,7 +19,8 @@ from fitai_client.core.device import Device
 from fitai_client.core.environment import Environment
 from fitai_client.core.ids import uuid7
 from fitai_client.core.inbox import Refused, read_inbox
-from fitai_client.core.reads import Query, Record, read_list, read_one
+from fitai_client.core.query import Query
+from fitai_client.core.reads import Record, read_list, read_one
 from fitai_client.core.records import recompute
 from fitai_client.core.requests import Answer, Request
 from fitai_client.core.spaces import PERSONAL, current_device, space

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from datetime import date, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from .collections import NIL_UUID, parent_of
 from .core.forms import Form, open_form
-from .core.reads import Query, Record, count, read_list, read_one
+from .core.query import Query, check_watchable
+from .core.reads import Record, count, read_list, read_one
 from .core.values import plain
 from .core.writing import PutLike, Write
 from .errors import InvalidWrite, NotFound
@@ -115,29 +115,35 @@ class CollectionHandle:
     ) -> list[Record]:
         """The records that match. A field of what is above works too: `phone.sets.list(workout=workout.id)`.
 
-        where: further conditions, such as ("started_at", ">=", monday). order: fields, "-started_at" for descending;
-        by age where none is given.
+        where: further conditions, such as ("started_at", ">=", monday), ("status", "in", ["active", "paused"]),
+        ("tags", "has", "legs") or ("weight.value", ">", 100). order: fields, "-started_at" for descending; by age where
+        none is given.
+
+        Raises:
+            InvalidWrite: a field or an operator that there is not.
+            DatabaseError: the file cannot be read.
         """
-        query = Query(
-            equals=_comparable(equals),
-            where=[(name, operator, _comparable({name: value})[name]) for name, operator, value in where],
-            order=[order] if isinstance(order, str) else list(order),
-            limit=limit,
-            offset=offset,
-        )
+        query = replace(_query(where, equals), order=[order] if isinstance(order, str) else list(order))
+        query = replace(query, limit=limit, offset=offset)
         return await self._client.read(lambda conn: read_list(conn, self._space, self.name, query))
 
     async def count(self, *, where: Sequence[tuple[str, str, Any]] = (), **equals: Any) -> int:
-        """How many records match."""
-        query = Query(
-            equals=_comparable(equals),
-            where=[(name, operator, _comparable({name: value})[name]) for name, operator, value in where],
-        )
+        """How many records match. Raises as `list`."""
+        query = _query(where, equals)
         return await self._client.read(lambda conn: count(conn, self._space, self.name, query))
 
-    def watch(self, **equals: Any) -> Watch:
-        """Every change of what the query shows, by this device or another, from this call on."""
-        return self._client.watchers.add(self._space, self.name, _comparable(equals))
+    def watch(self, *, where: Sequence[tuple[str, str, Any]] = (), **equals: Any) -> Watch:
+        """Every change of what the query shows, by this device or another, from this call on.
+
+        A record that begins to match comes with `before` None, one that ceases to with `after` None. `watch(id=…)` is
+        of one record.
+
+        Raises:
+            InvalidWrite: a condition that cannot be told from the record alone.
+        """
+        query = _query(where, equals)
+        check_watchable(self.name, query)
+        return self._client.watchers.add(self._space, self.name, query)
 
     @asynccontextmanager
     async def edit(self, id: str) -> AsyncIterator[Edit]:
@@ -196,6 +202,10 @@ class SpaceHandle:
         """A collection by its name."""
         return CollectionHandle(self._client, self.number, name)
 
+    def watch(self) -> Watch:
+        """Every change of every record of this space."""
+        return self._client.watchers.add(self.number, None, Query())
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Writes of the block become one group: shown together, sent together, taken or refused together.
@@ -252,9 +262,17 @@ def _preview(collection: str, name: str, value: Any) -> Any:
     return plain(value, f"{collection}.{name}")
 
 
-def _comparable(equals: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as the database has them, to compare with."""
-    return {
-        name: plain(value, name) if isinstance(value, datetime | date | UUID | dict | list) else value
-        for name, value in equals.items()
-    }
+def _query(where: Sequence[tuple[str, str, Any]], equals: Mapping[str, Any]) -> Query:
+    """The conditions with values as the database has them, to compare with."""
+    return Query(
+        equals={name: _comparable(name, value) for name, value in equals.items()},
+        where=[(name, operator, _comparable(name, value)) for name, operator, value in where],
+    )
+
+
+def _comparable(name: str, value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.id
+    if isinstance(value, set | frozenset):
+        value = sorted(value)
+    return plain(value, name)

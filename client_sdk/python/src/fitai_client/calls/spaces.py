@@ -6,9 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from ..collection import SpaceHandle
-from ..core.spaces import PERSONAL
 from ..errors import NotFound
-from ..watching import Watch
 from .base import Calls
 
 __all__ = ["SpaceCalls"]
@@ -31,10 +29,6 @@ class SpaceCalls(Calls):
             if id in (found.id, found.kind):
                 return SpaceHandle(self, found.no)
         raise NotFound(f"There is no space {id} on this device.")
-
-    def watch(self) -> Watch:
-        """Every change of every record of the personal space."""
-        return self.watchers.add(PERSONAL, None, {})
 
     async def signal(self, topic: str, body: Any, *, ttl_s: int = 0, space: SpaceHandle | None = None) -> bool:
         """Tell the space's other devices something that is stored nowhere. False where there is no socket now."""

@@ -44,9 +44,10 @@ def value_of(field: str, alias: str = "") -> str:
     return f"json_extract(COALESCE({row}shown, {row}body), '$.values.{field}')"
 
 
+# With the id at their end they give the order of age too, so that no plan prefers the primary key for it.
 INDEXES_DDL: Final = tuple(
     f"CREATE INDEX records_{collection}_{'_'.join(fields)} ON records"
-    f" (space, {', '.join(value_of(field) for field in fields)}) WHERE collection = '{collection}'"
+    f" (space, {', '.join(value_of(field) for field in fields)}, id) WHERE collection = '{collection}'"
     for collection, indexes in INDEXES.items()
     for fields in indexes
 )
