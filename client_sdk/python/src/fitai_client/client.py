@@ -49,7 +49,6 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
         self._read_conn = connect(db.path, read_only=True)
         self._loop = asyncio.get_running_loop()
         self._durable: asyncio.Task[None] | None = None
-        self._undone: list[int] = []
         self._closed = False
         self._forms = 0
         self._new_id = IdMaker(db.environment)

@@ -57,7 +57,6 @@ class Calls(SpaceHandle):
     _read_conn: sqlite3.Connection
     _new_id: IdMaker
     _durable: asyncio.Task[None] | None
-    _undone: list[int]
     _forms: int
     _closed: bool
 
@@ -155,7 +154,6 @@ class Calls(SpaceHandle):
                 return function(tx)
 
         result = await self.run(write)
-        self._undone = []
         self._sync.wake()
         if self._durable is None or self._durable.done():
             self._durable = asyncio.create_task(self._make_durable())

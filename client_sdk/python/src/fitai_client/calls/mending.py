@@ -80,23 +80,19 @@ class MendingCalls(Calls):
             return
         await self._write_with(lambda tx: undo.restore_deleted(tx, number, (collection, id)))
 
-    async def undo(self) -> int:
-        """Undo this device's last change of the personal space, or its last group; 0 where there is none.
+    async def undo(self, space: SpaceHandle | None = None) -> int:
+        """Undo this device's last change that is not undone yet, with its group. How many changes that took back.
 
-        Called again, it undoes the one before.
+        A field that shows another value meanwhile stays as it is. 0 where there is nothing to undo; the log reaches
+        back 30 days.
         """
+        number = (space or self).number
+        return await self._write_with(lambda tx: undo.undo(tx, number))
 
-        def write(tx: Any) -> int:
-            positions = undo.last_group(tx, PERSONAL, self._undone[-1] if self._undone else 1 << 62)
-            if not positions:
-                return 0
-            self._undone.append(min(positions))
-            return undo.undo_group(tx, PERSONAL, positions)
-
-        undone = self._undone
-        number = await self._write_with(write)
-        self._undone = undone
-        return number
+    async def redo(self, space: SpaceHandle | None = None) -> int:
+        """Bring back what was undone last; 0 where there is nothing, or something was written since."""
+        number = (space or self).number
+        return await self._write_with(lambda tx: undo.redo(tx, number))
 
     async def recovered(self) -> list[tuple[str, str, Mapping[str, Any]]]:
         """Records that the server lost and this device kept: (collection, id, values)."""

@@ -29,12 +29,23 @@ from .spaces import Space, context_for, current_device, save_stream, space, stre
 from .values import encode_field
 from .vectors import Vector, decode, encode, minimum
 
-__all__ = ["BATCH_BYTES_MAX", "BATCH_CHANGES_MAX", "CHANGE_BYTES_MAX", "PutLike", "Write", "write_groups"]
+__all__ = [
+    "BATCH_BYTES_MAX",
+    "BATCH_CHANGES_MAX",
+    "CHANGE_BYTES_MAX",
+    "WRITTEN_ANEW",
+    "PutLike",
+    "Write",
+    "write_groups",
+]
 
 # What the protocol allows; a kibibyte is left for the envelope of a batch, and vectors are counted with changes.
 BATCH_CHANGES_MAX = 1_000
 BATCH_BYTES_MAX = 1024 * 1024 - 16 * 1024
 CHANGE_BYTES_MAX = 64 * 1024
+
+# The mark of what a device writes of its own accord, because a server lost it: no user's doing, so nothing to undo.
+WRITTEN_ANEW = "anew"
 
 
 class PutLike(Protocol):
@@ -65,17 +76,20 @@ class Write:
     must_exist: bool = False
 
 
-def write_groups(tx: Tx, space_no: int, groups: Iterable[Sequence[PutLike]], *, judged: bool = False) -> int:
+def write_groups(
+    tx: Tx, space_no: int, groups: Iterable[Sequence[PutLike]], *, judged: bool = False, mark: str | None = None
+) -> int:
     """Log and show every write; the writes of a group stand or fall together. Returns how many were written.
 
     judged: hold each value against what the server takes (`judging.py`): for what a program writes of its own.
+    mark: what these writes are to `undo.py`, where they are not simply the user's.
 
     Raises:
         InvalidWrite: a write that no server would take; nothing of any group is written then, provided the caller
             lets the exception end the transaction.
         NotFound: a write with `must_exist` names a record that does not show.
     """
-    session = _Session(tx, space(tx, space_no), judged)
+    session = _Session(tx, space(tx, space_no), judged, mark)
     for group in groups:
         session.write(group)
     session.finish()
@@ -85,8 +99,9 @@ def write_groups(tx: Tx, space_no: int, groups: Iterable[Sequence[PutLike]], *, 
 class _Session:
     """Many writes in one transaction: what does not change between them is read once."""
 
-    def __init__(self, tx: Tx, found: Space, judged: bool) -> None:
+    def __init__(self, tx: Tx, found: Space, judged: bool, mark: str | None) -> None:
         self.tx = tx
+        self.mark = mark
         self.judged = judged
         self.space = found
         if found.phase == "gone":
@@ -166,7 +181,7 @@ class _Session:
         counting = op == "put" and counts(key[0], fields)
         tx.execute(
             "INSERT INTO log (space, device, n, hlc, context, life, op, collection, id, fields, grp, counts, seen,"
-            " before, seq, made_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " before, seq, made_at, mark) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 no,
                 self.device,
@@ -183,6 +198,7 @@ class _Session:
                 dumps(before) if before else None,
                 self._highest_seq() if op == "delete" else None,
                 self.now_ms,
+                self.mark,
             ),
         )
         if op == "delete":
