@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import digest, identity, leaving, pulling, pushing, recovery
+from . import digest, identity, inbox, leaving, pulling, pushing, recovery
 from .database import Tx
 from .requests import Request, check
 from .running import Running
@@ -28,6 +28,8 @@ def accepted(tx: Tx, running: Running, request: Request, body: dict[str, Any]) -
     elif request.kind == "spaces":
         running.want_spaces = False
         identity.spaces_answered(tx, body)
+    elif request.kind == "about":
+        inbox.schema_told(tx, int(body["schema"]))
     else:
         found = space(tx, request.space)
         if request.kind == "push":

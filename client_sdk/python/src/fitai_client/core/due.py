@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import digest, identity, leaving, pulling, pushing, recovery, vectors
+from . import digest, identity, inbox, leaving, pulling, pushing, recovery, vectors
 from .database import Tx
 from .requests import Request
 from .running import Running
@@ -41,6 +41,9 @@ def due(tx: Tx, running: Running, description: Mapping[str, str], now_ms: int) -
         request = _for_space(tx, running, found, description, now_ms)
         if request is not None:
             return request
+    if inbox.about_due(tx, running.about_at_ms):
+        running.about_at_ms = now_ms
+        return Request(kind="about", method="GET", path="/api/sync")
     return None
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..collections import COLLECTIONS, parent_of
-from . import pushing, vectors
+from . import pushing, rejecting, vectors
 from .database import Tx
 from .leaving import leave, leaving
 from .records import (
@@ -240,7 +240,7 @@ def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
             "UPDATE records SET body = NULL, status = 0, seq = NULL WHERE space = ? AND collection = ? AND id = ?",
             (found.no, *key),
         )
-    pushing.blank(tx, found, [(change[0], (change[1], change[2])) for change in changes])
+    rejecting.blank(tx, found, [(change[0], (change[1], change[2])) for change in changes])
     for key in bodies:
         recompute(tx, found.no, key)
     _log_as_groups(tx, found, [*group, *anew])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import identity, leaving, pulling, pushing, recovery
+from . import identity, leaving, pulling, pushing, recovery, rejecting
 from .database import Tx
 from .requests import Answer, Request
 from .running import BACKOFF_MAX_MS, Running
@@ -91,7 +91,7 @@ def _push_refused(
     elif code in ("malformed", "too_large") or status == 413:
         _split(tx, running, found, request, code, message)
     elif code == "read_only" and request.asked["first"] is not None:
-        pushing.refuse_all(tx, found, pushing.Verdict("read_only", message))
+        rejecting.refuse_all(tx, found, rejecting.Verdict("read_only", message))
         save(tx, found, role="viewer")
         if not _carried_writes(request):
             pause(tx, found, code, message)
@@ -115,14 +115,14 @@ def _split(tx: Tx, running: Running, found: Space, request: Request, code: str, 
         )
         running.batch_limit.pop(found.no, None)
         if rows:
-            pushing.void(tx, found, [row[0] for row in rows], pushing.Verdict(code, message))
+            rejecting.void(tx, found, [row[0] for row in rows], rejecting.Verdict(code, message))
         else:
             pause(tx, found, code, message)
 
 
 def _gone(tx: Tx, running: Running, found: Space, message: str) -> None:
     """The right to be here is gone: what is unsent goes to the inbox, what is shown stays to be read."""
-    pushing.refuse_all(tx, found, pushing.Verdict("not_found", message))
+    rejecting.refuse_all(tx, found, rejecting.Verdict("not_found", message))
     save(tx, found, phase="gone", pull=False, resync="")
     running.pull_at_ms.pop(found.no, None)
     running.staged.pop(found.no, None)

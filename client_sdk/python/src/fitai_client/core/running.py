@@ -30,6 +30,7 @@ class Running:
     forms: the contexts that open forms hold, by form (rule 20).
     staged: the pages of a pull that is on its way, with its first request, by space.
     checks: the comparison of digests that is on its way, by space.
+    about_at_ms: when the server was asked for its schema.
     """
 
     environment: Environment
@@ -46,6 +47,7 @@ class Running:
     failures: int = 0
     want_spaces: bool = True
     want_seen: bool = False
+    about_at_ms: int = 0
 
     def wait(self, code: str, message: str, seconds: float | None = None) -> None:
         """Say what is wrong, and wait: as long as told, or longer each time, with jitter, for many devices must not
