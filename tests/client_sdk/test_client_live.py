@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from fitai_client import Client
+from fitai_client.presence import TTL_S, Presence
 from tests.api.harness import PASSWORD, Server, until
 from tests.client_sdk.conftest import OpenPhone
 from tests.client_sdk.server import ServerProcess
@@ -73,6 +74,36 @@ async def test_signals_reach_the_other_device(lite: Server, open_phone: OpenPhon
     frame = await asyncio.wait_for(waiting, WAIT_S)
     assert frame["topic"] == "presence" and frame["body"] == {"resting": True}
     await frames.aclose()  # type: ignore[attr-defined]
+
+
+async def test_who_is_present_is_told_and_who_leaves_is_gone(lite: Server, open_phone: OpenPhone) -> None:
+    phone, tablet = await live_pair(lite.url, open_phone)
+    assert await tablet.others() == []
+    frames = tablet.signals()
+    waiting = asyncio.ensure_future(anext(frames))
+    await asyncio.sleep(0)
+    async with phone.present({"workout": "w"}):
+        await asyncio.wait_for(waiting, WAIT_S)
+        (there,) = await tablet.others()
+        assert there.body == {"workout": "w"} and there.device == (await phone.status()).device
+        assert await phone.others() == []
+        waiting = asyncio.ensure_future(anext(frames))
+        await asyncio.sleep(0)
+    await asyncio.wait_for(waiting, WAIT_S)
+    assert await tablet.others() == []
+    await frames.aclose()  # type: ignore[attr-defined]
+
+
+def test_a_device_that_falls_silent_is_forgotten() -> None:
+    now = 1_800_000_000_000
+    presence = Presence(lambda: now)
+    frame = {"topic": "presence", "space": "s", "device": "d", "user": "u", "body": {"a": 1}, "at": "t"}
+    presence.take(frame)
+    presence.take({**frame, "topic": "heart_rate", "device": "e"})
+    now += TTL_S * 1000 - 1
+    assert [one.device for one in presence.of("s")] == ["d"] and presence.of("other") == []
+    now += 1
+    assert presence.of("s") == []
 
 
 async def test_a_server_that_comes_back_is_found_again_and_gets_what_waited(

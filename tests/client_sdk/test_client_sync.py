@@ -358,6 +358,13 @@ async def test_a_rest_timer_shows_the_same_second_on_every_device(server: Server
     timer = (await tablet.workouts.get(workout))["rest_timer"]
     assert timer == (await phone.workouts.get(workout))["rest_timer"]
     assert timer["duration_s"] == 90 and timer["set"] == one
+    left = [await device.rest_left(workout) for device in (phone, tablet)]
+    assert all(seconds is not None and 60 < seconds <= 90 for seconds in left)
+    await tablet.stop_rest(await tablet.workouts.get(workout))
+    assert await tablet.rest_left(workout) is None
+    person = await phone.participants.create(workout=workout, athlete=phone.new_id())
+    await phone.rest_timer(person, duration_s=0)
+    assert await phone.rest_left(person) == 0
 
 
 async def test_nothing_needs_a_server_and_status_says_that_it_is_missing(tmp_path: Path, open_phone: OpenPhone) -> None:

@@ -6,6 +6,7 @@ Everything is written to a local database first and is visible at once; a server
 
 from __future__ import annotations
 
+from .accounts import Accounts, KnownAccount
 from .client import Client
 from .collection import CollectionHandle, Edit, SpaceHandle, Transaction
 from .core.environment import Environment, system
@@ -27,11 +28,13 @@ from .errors import (
     UnsentChanges,
     WaitExpired,
 )
+from .presence import Present
 from .rescue import Rescued
 from .watching import Change, Watch
 
 __all__ = [
     "AccountError",
+    "Accounts",
     "Add",
     "Change",
     "Client",
@@ -45,7 +48,9 @@ __all__ = [
     "Increment",
     "InvalidServer",
     "InvalidWrite",
+    "KnownAccount",
     "NotFound",
+    "Present",
     "Record",
     "Refused",
     "Remove",

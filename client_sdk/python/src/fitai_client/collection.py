@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .collections import NIL_UUID, parent_of
+from .core.clock import parse_time
 from .core.forms import Form, open_form
 from .core.query import Query, check_watchable
 from .core.reads import Record, count, read_list, read_one
@@ -234,12 +235,39 @@ class SpaceHandle:
         """Write many groups in one local transaction: an import. Returns the number of writes."""
         return await self._client.write(self.number, groups)
 
-    async def rest_timer(self, workout: str | Record, *, duration_s: float, set: str | None = None) -> Record | None:
-        """Start a rest of `duration_s` seconds in a workout; it runs to the same second on every device."""
+    async def rest_timer(self, who: str | Record, *, duration_s: float, set: str | None = None) -> Record | None:
+        """Start a rest of `duration_s` seconds; it runs to the same second on every device.
+
+        who: the workout, or its id; in a workout with participants, the participant's record.
+        """
         timer: dict[str, Any] = {"started_at": await self._client.server_now(), "duration_s": duration_s}
         if set is not None:
             timer["set"] = set
-        return await self.workouts.update(workout.id if isinstance(workout, Record) else workout, rest_timer=timer)
+        return await self._timed(who).update(_id(who), rest_timer=timer)
+
+    async def stop_rest(self, who: str | Record) -> Record | None:
+        """End the rest before its time."""
+        return await self._timed(who).update(_id(who), rest_timer=None)
+
+    async def rest_left(self, who: str | Record) -> float | None:
+        """How many seconds of the rest are left by the server's clock; 0 once it is over, None where none was started.
+
+        Raises:
+            NotFound: the workout or participant is not there.
+        """
+        timer = (await self._timed(who).get(_id(who))).get("rest_timer")
+        started_ms = parse_time(timer["started_at"]) if timer else None
+        now_ms = parse_time(await self._client.server_now())
+        if started_ms is None or now_ms is None:
+            return None
+        return max(float(timer["duration_s"]) - (now_ms - started_ms) / 1000, 0.0)
+
+    def _timed(self, who: str | Record) -> CollectionHandle:
+        return self.collection(who.collection) if isinstance(who, Record) else self.workouts
+
+
+def _id(who: str | Record) -> str:
+    return who.id if isinstance(who, Record) else who
 
 
 def open_transaction() -> Transaction | None:

@@ -127,6 +127,7 @@ class Loop:
         if request is None:
             return False
         try:
+            log.debug("%s leaves", request.kind)
             answer = await self._carry(request)
             await self._client.run(lambda db: self._device.answer(request, answer))
         except Unreachable as error:
@@ -134,8 +135,8 @@ class Loop:
             reason = str(error)
             await self._client.run(lambda db: self._device.failed(request, reason))
         else:
-            if answer.status not in (200, 201):
-                log.info("%s was answered %d", request.kind, answer.status)
+            good = answer.status in (200, 201)
+            log.log(logging.DEBUG if good else logging.INFO, "%s was answered %d", request.kind, answer.status)
         self.moved()
         return True
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from ..collection import SpaceHandle
 from ..errors import NotFound
+from ..presence import RENEW_S, TOPIC, TTL_S, Present
 from .base import Calls
 
 __all__ = ["SpaceCalls"]
@@ -37,3 +40,29 @@ class SpaceCalls(Calls):
     def signals(self) -> AsyncIterator[Mapping[str, Any]]:
         """Signals and events of the socket, as they come."""
         return self._live.frames()
+
+    @asynccontextmanager
+    async def present(self, body: Any, *, space: SpaceHandle | None = None) -> AsyncIterator[None]:
+        """Tell the space's other devices for the time of the block that this one is there, and what it does.
+
+        body: at most 4 KiB of JSON, such as {"workout": workout.id}. Nothing is told while there is no socket.
+        """
+
+        async def renew() -> None:
+            while True:
+                await self.signal(TOPIC, body, ttl_s=TTL_S, space=space)
+                await asyncio.sleep(RENEW_S)
+
+        await self._remote((space or self).number)
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewing
+            await self.signal(TOPIC, None, space=space)
+
+    async def others(self, *, space: SpaceHandle | None = None) -> list[Present]:
+        """The other devices that are present in a space now, as far as the socket told."""
+        return self._live.presence.of(await self._remote((space or self).number))
