@@ -39,8 +39,8 @@ def steps(*kinds: tuple[str, ...], size: int = 40) -> st.SearchStrategy[list[Ste
 class Player:
     """Plays a history."""
 
-    def __init__(self, folder: Path, *, page: int = 3) -> None:
-        self.world = World(folder, page=page)
+    def __init__(self, folder: Path, *, page: int = 3, engine: Path | None = None) -> None:
+        self.world = World(folder, page=page, engine=engine)
         self.phones = [self.world.phone(skew_ms=skew) for skew in (0, 40_000, -3_600_000)]
         self.tokens = 0
         self.backup = self.world.server.backup()
@@ -94,7 +94,7 @@ class Player:
         elif what == "tags":
             phone.put("workouts", workout, tags={"add": ["abc"[choice % 3]], "remove": ["bcd"[choice % 3]]})
         elif what == "rest":
-            phone.put("workouts", workout, rest_timer={"started_at": "x", "duration_s": n})
+            phone.put("workouts", workout, rest_timer={"started_at": "2026-11-23T10:00:00.000Z", "duration_s": n})
         elif what == "notes":
             phone.put("workouts", workout, notes=f"n{n}")
         elif what == "delete":
@@ -143,7 +143,7 @@ class Player:
         elif what == "revoke":
             with phone.db.write() as tx:
                 device = tx.one("SELECT id FROM devices WHERE state = 'current'")[0]
-            if device in server.state.devices:
+            if server.has_device(device):
                 server.revoke(device)
         elif what == "save_copy":
             path = self.world.folder / f"copy{number}.db"

@@ -112,6 +112,16 @@ class ModelServer:
         self.life += 1
         self.lives.append((self.life, self.state.head))
 
+    def has_device(self, device: str) -> bool:
+        return device in self.state.devices
+
+    def acked(self) -> dict[str, int]:
+        """How far this server has got of each device."""
+        return self.state.acked
+
+    def close(self) -> None:
+        """Nothing is open."""
+
     def revoke(self, device: str) -> None:
         self.state.devices[device]["revoked"] = True
 

@@ -12,7 +12,7 @@ import random
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fitai_client.core.database import LocalDatabase
 from fitai_client.core.device import Device
@@ -26,6 +26,7 @@ from fitai_client.core.requests import Answer, Request
 from fitai_client.core.spaces import PERSONAL, current_device, space
 from fitai_client.core.status import Status, read_status
 from fitai_client.core.writing import Write, write_groups
+from tests.client_sdk.engine_server import EngineServer
 from tests.client_sdk.model_server import Key, ModelServer
 
 COLLECTIONS = ("workouts", "workout_exercises", "sets")
@@ -33,13 +34,21 @@ START_MS = 1_800_000_000_000
 
 
 class World:
-    """One server, its clock and its randomness."""
+    """One server, its clock and its randomness: the model server, or with `engine` the product's own engine.
 
-    def __init__(self, folder: Path, seed: int = 0, *, page: int = 3) -> None:
+    engine: a migrated SQLite database, of which the engine gets a copy.
+    """
+
+    def __init__(self, folder: Path, seed: int = 0, *, page: int = 3, engine: Path | None = None) -> None:
         self.folder = folder
         self.random = random.Random(seed)
         self.now = START_MS
-        self.server = ModelServer(lambda: self.now, page=page)
+        # Tests that look into the server are of the model server alone; a history asks for what both have.
+        self.server: ModelServer = (
+            ModelServer(lambda: self.now, page=page)
+            if engine is None
+            else cast(ModelServer, EngineServer(engine, folder, lambda: self.now, seed, page=page))
+        )
         self.devices: list[Phone] = []
         # Every value that a user wrote: (key, field, token), and where it was replaced knowingly.
         self.written: set[tuple[Key, str, Any]] = set()
@@ -70,6 +79,7 @@ class World:
     def close(self) -> None:
         for phone in self.devices:
             phone.db.close()
+        self.server.close()
 
     def assert_settled(self) -> None:
         """Every device shows what the server shows, has nothing pending, and nothing was lost on the way."""
@@ -81,7 +91,7 @@ class World:
                 )
                 assert tx.one("SELECT COUNT(*) FROM log WHERE laid = 1")[0] == 0, f"{phone.path.name} still lays over"
                 assert tx.one("SELECT COUNT(*) FROM records WHERE status <> 1")[0] == 0
-                assert space(tx, PERSONAL).version == self.server.state.acked
+                assert space(tx, PERSONAL).version == self.server.acked()
             assert "bucket" not in phone.asked, f"the digest of {phone.path.name} differed"
             shown = phone.shown()
             assert shown.keys() == served.keys(), phone.path.name
