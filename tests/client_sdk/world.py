@@ -246,6 +246,7 @@ class Phone:
         self.world.tick()
         request = self.device.next_request()
         if request is None:
+            self.assert_armed()
             return None
         if fate == "lost":
             self.device.failed(request, "no network")
@@ -325,6 +326,12 @@ class Phone:
     def sync(self) -> None:
         self.heal()
         self.finish()
+
+    def assert_armed(self) -> None:
+        """L1: where nothing is due and a change waits, a person must decide, or a timer is armed."""
+        status = self.status()
+        held = all(space.paused or space.phase == "gone" or not space.pending for space in status.spaces)
+        assert held or not status.signed_in or self.device.next_wake_ms() is not None, status.why
 
     # -- what must hold at all times ---------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .accounts import Accounts, KnownAccount
 from .client import Client
-from .collection import CollectionHandle, Edit, SpaceHandle, Transaction
+from .collection import CollectionHandle, Edit, Transaction
 from .core.environment import Environment, system
 from .core.inbox import Refused
 from .core.reads import Conflict, Record
@@ -30,6 +30,7 @@ from .errors import (
 )
 from .presence import Present
 from .rescue import Rescued
+from .space import SpaceHandle
 from .watching import Change, Watch
 
 __all__ = [

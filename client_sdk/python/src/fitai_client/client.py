@@ -32,6 +32,8 @@ __all__ = ["Client"]
 class Client(AccountCalls, MendingCalls, SpaceCalls):
     """A training log on this machine that syncs. Its own collections are those of the personal space.
 
+    Beside what each call says, any of them raises DatabaseError where the local file cannot be read or written.
+
     >>> async def log_a_workout() -> None:
     ...     async with await Client.open("phone.db", server="http://127.0.0.1:8080") as phone:
     ...         workout = await phone.workouts.create(title="Push day")

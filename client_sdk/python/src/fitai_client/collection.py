@@ -1,30 +1,29 @@
-"""The face of one collection and of one space: what an app calls to log and to read.
+"""The face of one collection: what an app calls to log and to read.
 
 Owns: the shape of the calls. How a write is logged and what a record shows is core/'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .collections import NIL_UUID, parent_of
-from .core.clock import parse_time
 from .core.forms import Form, open_form
 from .core.query import Query, check_watchable
 from .core.reads import Record, count, read_list, read_one
 from .core.values import plain
-from .core.writing import PutLike, Write
+from .core.writing import Write
 from .errors import InvalidWrite, NotFound
 from .watching import Watch
 
 if TYPE_CHECKING:
     from .calls.base import Calls
 
-__all__ = ["CollectionHandle", "Edit", "SpaceHandle", "Transaction"]
+__all__ = ["CollectionHandle", "Edit", "Transaction", "id_of", "joining", "open_transaction"]
 
 
 class Transaction:
@@ -81,20 +80,32 @@ class CollectionHandle:
             return Record(self.name, key, {name: _preview(self.name, name, value) for name, value in fields.items()})
         return await self.get(key)
 
-    async def update(self, id: str, **fields: Any) -> Record | None:
-        """Write some fields of a record; returns what it shows then (None within a transaction)."""
-        await self._write(Write(self.name, str(id), fields, must_exist=True))
-        return None if _open_transaction.get() is not None else await self.get(str(id))
+    async def update(self, id: str | Record, **fields: Any) -> Record | None:
+        """Write some fields of a record; returns what it shows then (None within a transaction).
 
-    async def delete(self, id: str) -> None:
-        """Delete a record and what is below it. An edit that another device makes unseen brings it back."""
-        await self._write(Write(self.name, str(id), op="delete", must_exist=True))
+        A set takes its elements, or Add(…) or Remove(…); a text takes its new string; times are datetimes with a zone.
 
-    async def find(self, id: str) -> Record | None:
+        Raises:
+            InvalidWrite: the server would not take it; `field` says where.
+            NotFound: the record does not show.
+        """
+        await self._write(Write(self.name, id_of(id), fields, must_exist=True))
+        return None if _open_transaction.get() is not None else await self.get(id)
+
+    async def delete(self, id: str | Record) -> None:
+        """Delete a record and what is below it. An edit that another device makes unseen brings it back.
+
+        Raises:
+            NotFound: the record does not show.
+            InvalidWrite: this space may only be read.
+        """
+        await self._write(Write(self.name, id_of(id), op="delete", must_exist=True))
+
+    async def find(self, id: str | Record) -> Record | None:
         """The record as it shows, or None."""
-        return await self._client.read(lambda conn: read_one(conn, self._space, self.name, str(id)))
+        return await self._client.read(lambda conn: read_one(conn, self._space, self.name, id_of(id)))
 
-    async def get(self, id: str) -> Record:
+    async def get(self, id: str | Record) -> Record:
         """The record as it shows.
 
         Raises:
@@ -102,7 +113,7 @@ class CollectionHandle:
         """
         record = await self.find(id)
         if record is None:
-            raise NotFound(f"{self.name} {id} is not there.")
+            raise NotFound(f"{self.name} {id_of(id)} is not there.")
         return record
 
     async def list(
@@ -147,13 +158,14 @@ class CollectionHandle:
         return self._client.watchers.add(self._space, self.name, query)
 
     @asynccontextmanager
-    async def edit(self, id: str) -> AsyncIterator[Edit]:
+    async def edit(self, id: str | Record) -> AsyncIterator[Edit]:
         """Hold what is shown now as what the user saw, until the block ends; then save the fields that were assigned.
 
         Raises:
             NotFound: the record does not show.
+            InvalidWrite: when the block ends: a field that was assigned cannot be saved.
         """
-        form = await self._client.run(lambda db: _opened(db, self._space, self.name, str(id)))
+        form = await self._client.run(lambda db: _opened(db, self._space, self.name, id_of(id)))
         edit = Edit(form)
         async with self._client.holding(form):
             yield edit
@@ -178,96 +190,19 @@ class CollectionHandle:
         await self._client.join_or_write(self._space, write)
 
 
-class SpaceHandle:
-    """One space: its collections, and groups of writes."""
-
-    def __init__(self, client: Calls, number: int) -> None:
-        self._client = client
-        self.number = number
-        self.workouts = CollectionHandle(client, number, "workouts")
-        self.workout_exercises = CollectionHandle(client, number, "workout_exercises")
-        self.participants = CollectionHandle(client, number, "participants")
-        self.sets = CollectionHandle(client, number, "sets")
-        self.templates = CollectionHandle(client, number, "templates")
-        self.template_exercises = CollectionHandle(client, number, "template_exercises")
-        self.template_sets = CollectionHandle(client, number, "template_sets")
-        self.exercises = CollectionHandle(client, number, "exercises")
-        self.measurements = CollectionHandle(client, number, "measurements")
-        self.goals = CollectionHandle(client, number, "goals")
-        self.preferences = CollectionHandle(client, number, "preferences")
-        self.personal_records = CollectionHandle(client, number, "personal_records")
-        self.achievements = CollectionHandle(client, number, "achievements")
-        self.notifications = CollectionHandle(client, number, "notifications")
-
-    def collection(self, name: str) -> CollectionHandle:
-        """A collection by its name."""
-        return CollectionHandle(self._client, self.number, name)
-
-    def watch(self) -> Watch:
-        """Every change of every record of this space."""
-        return self._client.watchers.add(self.number, None, Query())
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """Writes of the block become one group: shown together, sent together, taken or refused together.
-
-        They are shown when the block ends; an exception in it writes nothing. Reads within the block do not see them.
-
-        Raises:
-            InvalidWrite: when the block ends: a write cannot be made, or the group is larger than a batch.
-        """
-        if _open_transaction.get() is not None:
-            raise InvalidWrite("A transaction is open already: groups do not nest.")
-        transaction = Transaction(self.number)
-        token = _open_transaction.set(transaction)
-        try:
-            yield transaction
-        finally:
-            _open_transaction.reset(token)
-        if transaction.writes:
-            await self._client.write(self.number, [transaction.writes])
-
-    async def write_group(self, group: Sequence[PutLike]) -> None:
-        """Write several records as one group."""
-        await self._client.write(self.number, [group])
-
-    async def write_groups(self, groups: Sequence[Sequence[PutLike]]) -> int:
-        """Write many groups in one local transaction: an import. Returns the number of writes."""
-        return await self._client.write(self.number, groups)
-
-    async def rest_timer(self, who: str | Record, *, duration_s: float, set: str | None = None) -> Record | None:
-        """Start a rest of `duration_s` seconds; it runs to the same second on every device.
-
-        who: the workout, or its id; in a workout with participants, the participant's record.
-        """
-        timer: dict[str, Any] = {"started_at": await self._client.server_now(), "duration_s": duration_s}
-        if set is not None:
-            timer["set"] = set
-        return await self._timed(who).update(_id(who), rest_timer=timer)
-
-    async def stop_rest(self, who: str | Record) -> Record | None:
-        """End the rest before its time."""
-        return await self._timed(who).update(_id(who), rest_timer=None)
-
-    async def rest_left(self, who: str | Record) -> float | None:
-        """How many seconds of the rest are left by the server's clock; 0 once it is over, None where none was started.
-
-        Raises:
-            NotFound: the workout or participant is not there.
-        """
-        timer = (await self._timed(who).get(_id(who))).get("rest_timer")
-        started_ms = parse_time(timer["started_at"]) if timer else None
-        now_ms = parse_time(await self._client.server_now())
-        if started_ms is None or now_ms is None:
-            return None
-        return max(float(timer["duration_s"]) - (now_ms - started_ms) / 1000, 0.0)
-
-    def _timed(self, who: str | Record) -> CollectionHandle:
-        return self.collection(who.collection) if isinstance(who, Record) else self.workouts
+def id_of(who: Any) -> str:
+    """An id as text; a record stands for its own."""
+    return who.id if isinstance(who, Record) else str(who)
 
 
-def _id(who: str | Record) -> str:
-    return who.id if isinstance(who, Record) else who
+@contextmanager
+def joining(transaction: Transaction) -> Iterator[None]:
+    """Let the writes of the running task join a transaction."""
+    token = _open_transaction.set(transaction)
+    try:
+        yield
+    finally:
+        _open_transaction.reset(token)
 
 
 def open_transaction() -> Transaction | None:

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from ..account import Account
-from ..collection import SpaceHandle, open_transaction
+from ..collection import open_transaction
 from ..core.clock import rfc3339
 from ..core.database import Changed, LocalDatabase, border
 from ..core.device import Device
@@ -29,6 +29,7 @@ from ..core.writing import PutLike, Write, write_groups
 from ..errors import AccountError, InvalidWrite, NotFound, ServerRefused
 from ..live import Live
 from ..loop import Loop
+from ..space import SpaceHandle
 from ..stages import clock_offset
 from ..transport import HttpTransport
 from ..watching import Watchers
@@ -101,9 +102,11 @@ class Calls(SpaceHandle):
     # -- for the other files of this package --------------------------------------------------------------------------
 
     def new_id(self) -> str:
+        """A new id for a record; ids sort in the order they were made."""
         return self._new_id()
 
     def random_bytes(self, number: int) -> bytes:
+        """That many unpredictable bytes."""
         return self._db.environment.random_bytes(number)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import export as exporting
-from ..collection import SpaceHandle
 from ..core import inbox, undo
 from ..core.inbox import Refused
 from ..core.reads import Record, read_conflicted
 from ..core.spaces import PERSONAL, all_spaces
 from ..core.writing import write_groups
 from ..rescue import unsent_of
+from ..space import SpaceHandle
 from .base import Calls
 
 __all__ = ["MendingCalls"]
@@ -32,7 +32,11 @@ class MendingCalls(Calls):
         return await self.read(lambda conn: list(read_conflicted(conn, number)))
 
     async def resolve(self, record: Record, field: str, value: Any, space: SpaceHandle | None = None) -> Record | None:
-        """Decide a conflict: `value` replaces the winner and every loser of the field."""
+        """Decide a conflict: `value` replaces the winner and every loser of the field.
+
+        Raises:
+            InvalidWrite, NotFound: as `update`.
+        """
         return await (space or self).collection(record.collection).update(record.id, **{field: value})
 
     async def inbox(self) -> list[Refused]:
@@ -40,12 +44,23 @@ class MendingCalls(Calls):
         return await self.read(inbox.read_inbox)
 
     async def resend(self, entry: Refused | int, **fields: Any) -> None:
-        """Write a refused change anew, mended where fields are given."""
+        """Write a refused change anew, mended where fields are given.
+
+        What only the server's schema stood against is sent again by itself once the schema has grown.
+
+        Raises:
+            NotFound: there is no such entry any more.
+            InvalidWrite: the mended change would be refused too; the entry stays.
+        """
         no = entry if isinstance(entry, int) else entry.no
         await self._write_with(lambda tx: inbox.resend(tx, no, fields or None))
 
     async def discard(self, entry: Refused | int) -> None:
-        """Drop a refused change for good."""
+        """Drop a refused change for good.
+
+        Raises:
+            NotFound: there is no such entry any more.
+        """
         no = entry if isinstance(entry, int) else entry.no
         await self._write_with(lambda tx: inbox.discard(tx, no))
 
@@ -116,6 +131,7 @@ class MendingCalls(Calls):
 
         Raises:
             ExportFailed: the place cannot be written.
+            DatabaseError: the database cannot be read; `Client.rescue` saves what is left of it.
         """
         return await self.read(lambda conn: exporting.write_export(conn, Path(path)))
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from ..collection import SpaceHandle
 from ..errors import NotFound
 from ..presence import RENEW_S, TOPIC, TTL_S, Present
+from ..space import SpaceHandle
 from .base import Calls
 
 __all__ = ["SpaceCalls"]
@@ -34,7 +34,11 @@ class SpaceCalls(Calls):
         raise NotFound(f"There is no space {id} on this device.")
 
     async def signal(self, topic: str, body: Any, *, ttl_s: int = 0, space: SpaceHandle | None = None) -> bool:
-        """Tell the space's other devices something that is stored nowhere. False where there is no socket now."""
+        """Tell the space's other devices something that is stored nowhere. False where there is no socket now.
+
+        Raises:
+            NotFound: the space is not known to the server yet.
+        """
         return await self._live.signal(await self._remote((space or self).number), topic, body, ttl_s)
 
     def signals(self) -> AsyncIterator[Mapping[str, Any]]:
@@ -46,6 +50,9 @@ class SpaceCalls(Calls):
         """Tell the space's other devices for the time of the block that this one is there, and what it does.
 
         body: at most 4 KiB of JSON, such as {"workout": workout.id}. Nothing is told while there is no socket.
+
+        Raises:
+            NotFound: the space is not known to the server yet.
         """
 
         async def renew() -> None:
@@ -64,5 +71,5 @@ class SpaceCalls(Calls):
             await self.signal(TOPIC, None, space=space)
 
     async def others(self, *, space: SpaceHandle | None = None) -> list[Present]:
-        """The other devices that are present in a space now, as far as the socket told."""
+        """The other devices that are present in a space now, as far as the socket told. Raises as `present`."""
         return self._live.presence.of(await self._remote((space or self).number))
