@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from pathlib import Path
+
+import pytest
 
 from fitai_client import Client
 from fitai_client.presence import TTL_S, Presence
@@ -63,6 +66,27 @@ async def test_wait_for_seen_ends_when_another_device_has_it(server: Server, ope
     await phone.wait_for("server", timeout_s=WAIT_S)
     await phone.wait_for("seen", timeout_s=WAIT_S)
     assert await tablet.workouts.count() == 1
+
+
+async def test_a_file_that_was_held_for_a_while_does_not_end_syncing(
+    lite: Server,
+    open_phone: OpenPhone,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("fitai_client.core.database.BUSY_TIMEOUT_S", 0.05)
+    phone = await open_phone("phone", lite.url)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    other = sqlite3.connect(tmp_path / "phone.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    phone._sync.wake(pull=True)
+    await until(lambda: "syncing stopped for now" in caplog.text)
+    other.execute("ROLLBACK")
+    other.close()
+    await phone.workouts.create(title="w")
+    await phone.wait_for("server", timeout_s=WAIT_S)
 
 
 async def test_signals_reach_the_other_device(lite: Server, open_phone: OpenPhone) -> None:

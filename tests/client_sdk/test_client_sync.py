@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -281,6 +282,39 @@ async def test_tokens_are_renewed_and_a_session_outlives_a_restart(lite: Server,
     again = await open_phone("phone", lite.url, background=False)
     await again.workouts.create(title="from a second process")
     assert (await again.sync()).pending == 0
+
+
+async def test_two_processes_of_one_device_spend_no_refresh_token_twice(lite: Server, open_phone: OpenPhone) -> None:
+    watching = await open_phone("phone", lite.url, background=False)
+    await watching.register(MAIL, PASSWORD, "Ann")
+    logging_ = await open_phone("phone", lite.url, background=False)
+    lite.clock.advance(seconds=3_600)
+    await logging_.workouts.create(title="a")
+    assert (await logging_.sync()).pending == 0
+    # Long after an answer could have been lost, the other one's tokens are spent.
+    lite.clock.advance(seconds=600)
+    await watching.workouts.create(title="b")
+    assert (await watching.sync()).pending == 0
+    lite.clock.advance(seconds=3_600)
+    assert (await logging_.sync()).pending == 0
+
+
+async def test_status_is_told_while_something_else_is_being_written(lite: Server, open_phone: OpenPhone) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.workouts.create(title="w")
+    begun, told = threading.Event(), threading.Event()
+
+    def write(db: LocalDatabase) -> bool:
+        with db.write() as tx:
+            tx.set_meta("x", "y")
+            begun.set()
+            return told.wait(20)
+
+    writing = asyncio.create_task(phone.run(write))
+    await asyncio.to_thread(begun.wait, 20)
+    assert (await phone.status()).pending == 1 and await phone.workouts.count() == 1
+    told.set()
+    assert await writing
 
 
 async def test_a_session_that_was_ended_elsewhere_asks_for_a_sign_in(lite: Server, open_phone: OpenPhone) -> None:

@@ -97,10 +97,10 @@ class Loop:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            if self._pull:
-                self._pull = False
-                await self._client.run(lambda db: self._device.wake(pull=True))
             try:
+                if self._pull:
+                    await self._client.run(lambda db: self._device.wake(pull=True))
+                    self._pull = False
                 async with self._lock:
                     while await self._step():
                         pass

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,14 +20,14 @@ from typing import Any, TypeVar
 from ..account import Account
 from ..collection import open_transaction
 from ..core.clock import rfc3339
-from ..core.database import Changed, LocalDatabase, border
+from ..core.database import Changed, LocalDatabase, border, looking
 from ..core.device import Device
 from ..core.forms import Form
 from ..core.ids import IdMaker
 from ..core.requests import Answer, Request, space_path
 from ..core.status import Status, read_status
 from ..core.writing import PutLike, Write, write_groups
-from ..errors import AccountError, InvalidWrite, NotFound, ServerRefused
+from ..errors import AccountError, DatabaseError, InvalidWrite, NotFound, ServerRefused
 from ..live import Live
 from ..loop import Loop
 from ..space import SpaceHandle
@@ -35,6 +36,8 @@ from ..transport import HttpTransport
 from ..watching import Watchers
 
 __all__ = ["Calls", "checked"]
+
+log = logging.getLogger("fitai_client")
 
 T = TypeVar("T")
 
@@ -81,8 +84,8 @@ class Calls(SpaceHandle):
         """What is pending, since when, and why it has not gone."""
         identity = self._account.identity
 
-        def read(db: LocalDatabase) -> Status:
-            with db.write() as tx:
+        def read(conn: sqlite3.Connection) -> Status:
+            with looking(conn, self._db.environment) as tx:
                 return read_status(
                     tx,
                     account=identity.email if identity else None,
@@ -92,7 +95,7 @@ class Calls(SpaceHandle):
                     wait_ms=self._device.next_wake_ms() or 0,
                 )
 
-        return await self.run(read)
+        return await self.read(read)
 
     async def server_now(self) -> str:
         """Now by the server's clock, as far as it is known, as the wire has times."""
@@ -164,7 +167,11 @@ class Calls(SpaceHandle):
 
     async def _make_durable(self) -> None:
         await asyncio.sleep(DURABLE_AFTER_S)
-        await self._in_writer(self._db.make_durable)
+        try:
+            await self._in_writer(self._db.make_durable)
+        except DatabaseError as error:
+            # The next write tries again, and so does closing.
+            log.warning("what was written is not safe from a power cut yet: %s", error)
 
     async def _in_writer(self, function: Callable[[], T]) -> T:
         return await self._loop.run_in_executor(self._writer, function)

@@ -26,7 +26,7 @@ from .migrations import bring_up_to_date
 from .reads import Record, read_one
 from .schema import APPLICATION_ID, VERSION
 
-__all__ = ["Changed", "LocalDatabase", "Tx", "border", "connect"]
+__all__ = ["Changed", "LocalDatabase", "Tx", "border", "connect", "looking"]
 
 # Another process of the same device (a second terminal) may hold the file for a page of a snapshot.
 BUSY_TIMEOUT_S = 10.0
@@ -201,6 +201,16 @@ class LocalDatabase:
                 f"{self.path} was written by a newer version of fitai_client: update this one.", code="newer_version"
             )
         return version
+
+
+@contextmanager
+def looking(conn: sqlite3.Connection, environment: Environment) -> Iterator[Tx]:
+    """One state of the database to read from, on a connection of its own: no writer is waited for."""
+    conn.execute("BEGIN")
+    try:
+        yield Tx(conn, environment, lambda space, collection: False)
+    finally:
+        conn.execute("COMMIT")
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
