@@ -20,13 +20,14 @@ Step = tuple[int, str, int]
 
 USE = (
     "workout", "exercise", "set", "title", "reps", "tempo", "superset", "status", "tags", "rest", "notes", "delete",
-    "delete_set", "group", "too_many_reps",
+    "delete_set", "group", "too_many_reps", "undo", "redo",
 )  # fmt: skip
 NETWORK = ("ok", "ok", "ok", "ok", "lost", "unheard", "twice", "late", "deliver_late", "sync", "delta", "delta", "pull")
 CRASH = ("restart",)
 RESTORE = ("server_backup", "server_restore")
 COPIES = ("save_copy", "go_back", "clone", "revoke")
 FORGET = ("forget", "sync", "sync")
+SCHEMA = ("newer_schema", "too_many_reps", "too_many_reps", "sync")
 
 
 def steps(*kinds: tuple[str, ...], size: int = 40) -> st.SearchStrategy[list[Step]]:
@@ -85,6 +86,10 @@ class Player:
 
         workout, exercise, one = pick("workouts"), pick("workout_exercises"), pick("sets")
         n = self.token()
+        if what in ("undo", "redo"):
+            if self._may_delete(phone):
+                phone.undo() if what == "undo" else phone.redo()
+            return
         if what == "workout" or workout is None:
             phone.put("workouts", title=f"t{n}", notes=f"n{n}")
         elif what == "title":
@@ -138,6 +143,9 @@ class Player:
             self.backup = server.backup()
         elif what == "server_restore":
             server.restore(self.backup)
+        elif what == "newer_schema":
+            server.schema += 1
+            self.world.tick(25 * 3600 * 1000)
         elif what == "forget":
             server.forget_tombstones()
         elif what == "revoke":

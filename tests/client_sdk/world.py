@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from fitai_client.core.database import LocalDatabase
+from fitai_client.core import undo
+from fitai_client.core.database import LocalDatabase, Tx
 from fitai_client.core.device import Device
 from fitai_client.core.environment import Environment
 from fitai_client.core.ids import uuid7
@@ -216,6 +218,34 @@ class Phone:
         with self.db.write() as tx:
             write_groups(tx, PERSONAL, groups)
         self.assert_consistent()
+
+    def undo(self) -> int:
+        return self._by_the_log(undo.undo)
+
+    def redo(self) -> int:
+        return self._by_the_log(undo.redo)
+
+    def _by_the_log(self, function: Callable[[Tx, int], int]) -> int:
+        """Let the user take something back: what shows otherwise afterwards was replaced knowingly."""
+        before = self.shown()
+        self.world.tick()
+        with self.db.write() as tx:
+            done = function(tx, PERSONAL)
+        after = self.shown()
+        for key, record in before.items():
+            now = after.get(key)
+            self._saw(
+                record,
+                [
+                    name
+                    for name in record.values
+                    if now is None
+                    or now.values.get(name) != record.values[name]
+                    or now.conflicts.get(name) != record.conflicts.get(name)
+                ],
+            )
+        self.assert_consistent()
+        return done
 
     def _note(self, one: Write) -> None:
         key = (one.collection, one.id)
