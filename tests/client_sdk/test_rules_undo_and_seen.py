@@ -198,6 +198,32 @@ def test_U1_undo_leaves_what_others_wrote_since_and_passes_over_what_is_gone(wor
     assert phone.inbox() == [] and value(phone, "workouts", workout, "status") == "active"
 
 
+def test_U1_undo_deletes_nothing_that_others_wrote_into(world: World) -> None:
+    phone, other, workout, exercise, _ = pair(world)
+    theirs = other.put("sets", workout_exercise=exercise, reps=5)
+    other.sync()
+    phone.sync()
+    # Its own set goes; the exercise and the workout have become the other's too.
+    assert undo(phone) == 1
+    assert undo(phone) == 0
+    phone.sync()
+    assert set(phone.shown()) == {("workouts", workout), ("workout_exercises", exercise), ("sets", theirs)}
+
+
+def test_a_delete_of_which_nothing_is_kept_does_not_stop_undo(world: World) -> None:
+    phone = ready(world)
+    workout = phone.put("workouts", title="a")
+    gone = phone.put("workouts", title="b")
+    phone.put("workouts", workout, title="c")
+    phone.delete("workouts", gone)
+    phone.sync()
+    with phone.db.write() as tx:
+        tx.execute("DELETE FROM aside")
+        tx.execute("UPDATE log SET laid = 0")
+        tx.execute("DELETE FROM records WHERE id = ?", (gone,))
+    assert undo(phone) == 1 and titles(phone, workout) == "a"
+
+
 def test_a_refused_change_is_not_there_to_be_undone(world: World) -> None:
     phone, _, _, _, one = pair(world)
     phone.put("sets", one, reps=3)

@@ -9,8 +9,8 @@ back as far as the log is kept:
     past, anew   neither: an action that is over, and what recovery wrote
 
 Invariants
-    U1  Undo takes back this device's own changes alone: a field that shows another value meanwhile stays as it is, and
-        a change of which nothing is left is passed over.
+    U1  Undo takes back this device's own changes alone: a field that shows another value meanwhile stays as it is, a
+        record that others wrote into is not deleted, and a change of which nothing is left is passed over.
     U2  Redo brings back what was undone last, as long as nothing else was written since.
 
 Rule of device.md kept here
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..collections import field_of, parent_of
@@ -123,9 +124,12 @@ def _take_back(tx: Tx, no: int, positions: Sequence[int], action: int) -> None:
         key = (collection, id)
         shows = read_one(tx.conn, no, *key) is not None
         if op == "delete" and not shows:
-            restore_deleted(tx, no, key, mark=f"restored {action}")
+            # Where nothing is kept of it any more, the next one is looked at.
+            with suppress(NotFound):
+                restore_deleted(tx, no, key, mark=f"restored {action}")
         elif op == "put" and shows and before is None and _first_of(tx, no, key) == pos:
-            writes.append(Write(*key, op="delete"))
+            if _is_own(tx, no, key):
+                writes.append(Write(*key, op="delete"))
         elif op == "put" and (inverse := _inverse(tx, no, key, fields, before)):
             writes.append(Write(*key, inverse))
     if writes:
@@ -148,7 +152,8 @@ def redo(tx: Tx, no: int) -> int:
     for _, op, collection, id, fields, before in reversed(wrote):
         key = (collection, id)
         if op == "delete" and read_one(tx.conn, no, *key) is None:
-            restore_deleted(tx, no, key, mark="past")
+            with suppress(NotFound):
+                restore_deleted(tx, no, key, mark="past")
         elif op == "put" and (inverse := _inverse(tx, no, key, fields, before)):
             writes.append(Write(*key, inverse))
     if writes:
@@ -198,6 +203,14 @@ def _inverse(tx: Tx, no: int, key: Key, written: str, replaced: str | None) -> d
         elif shown.get(name) == edit and (old is not None or _may_be_null(key[0], name)):
             inverse[name] = old
     return inverse
+
+
+def _is_own(tx: Tx, no: int, key: Key) -> bool:
+    """True where nobody else was the last to write the record or anything below it (U1)."""
+    own = {row[0] for row in tx.all("SELECT id FROM devices")}
+    rows = (read_row(tx, no, one) for one in (key, *descendants(tx, no, key)))
+    bodies = (json.loads(row.body) for row in rows if row is not None and row.body)
+    return all(body.get("updated_by") in own for body in bodies)
 
 
 def _may_be_null(collection: str, name: str) -> bool:
