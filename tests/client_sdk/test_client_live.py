@@ -68,6 +68,30 @@ async def test_wait_for_seen_ends_when_another_device_has_it(server: Server, ope
     assert await tablet.workouts.count() == 1
 
 
+async def test_two_processes_of_one_device_sync_at_once_without_loss_or_doubling(
+    server: Server, open_phone: OpenPhone
+) -> None:
+    watching = await open_phone("phone", server.url)
+    await watching.register(MAIL, PASSWORD, "Ann")
+    logging_ = await open_phone("phone", server.url)
+
+    async def log(client: Client, who: str) -> None:
+        for n in range(30):
+            await client.workouts.create(title=f"{who} {n}")
+
+    await asyncio.gather(log(watching, "watching"), log(logging_, "logging"))
+    for client in (watching, logging_):
+        await client.wait_for("server", timeout_s=WAIT_S)
+        assert await client.inbox() == []
+
+    tablet = await open_phone("tablet", server.url, background=False)
+    await tablet.sign_in(MAIL, PASSWORD)
+    titles = [record["title"] for record in await tablet.workouts.list()]
+    assert sorted(titles) == sorted(f"{who} {n}" for who in ("watching", "logging") for n in range(30))
+    token = (await server.login(MAIL)).data["access_token"]
+    assert len((await server.ask("GET", "/api/sync/devices", token=token)).json["devices"]) == 2
+
+
 async def test_a_file_that_was_held_for_a_while_does_not_end_syncing(
     lite: Server,
     open_phone: OpenPhone,
