@@ -90,6 +90,20 @@ async def test_an_undamaged_file_is_saved_whole(open_phone: OpenPhone, tmp_path:
     assert saved == json.loads((tmp_path / "export.json").read_bytes())
 
 
+async def test_what_a_killed_process_left_in_the_log_of_the_file_is_saved_too(
+    open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 20)
+    left = {suffix: tmp_path / f"left.db{suffix}" for suffix in ("", "-wal")}
+    for suffix, path in left.items():
+        shutil.copyfile(tmp_path / f"phone.db{suffix}", path)
+    before = {path: path.read_bytes() for path in left.values()}
+    rescued = await Client.rescue(left[""], tmp_path / "rescued.json")
+    assert (rescued.records, rescued.unreadable) == (20, 0)
+    assert {path: path.read_bytes() for path in left.values()} == before
+
+
 async def test_of_a_file_of_noise_nothing_is_saved(tmp_path: Path) -> None:
     noise = tmp_path / "noise.db"
     noise.write_bytes(b"\xa5" * 50_000)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .database import connect
 from .migrations import bring_up_to_date
 from .spaces import PERSONAL
 
@@ -33,7 +32,8 @@ def salvage(path: Path) -> tuple[sqlite3.Connection, int]:
     """
     saved = sqlite3.connect("", isolation_level=None)
     bring_up_to_date(saved, 0)
-    damaged = connect(path, read_only=True)
+    # mode=ro: closing must not copy the log of the last transactions into a file that is damaged.
+    damaged = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     # A flipped bit may be in a text: the row is judged by its JSON, not refused for a character.
     damaged.text_factory = lambda raw: raw.decode("utf-8", "replace")
     try:
