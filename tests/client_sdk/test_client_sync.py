@@ -26,7 +26,7 @@ from fitai_client import (
 from fitai_client.core.database import LocalDatabase
 from fitai_client.core.spaces import PERSONAL, pause, space
 from fitai_client.core.writing import write_groups
-from tests.api.harness import PASSWORD, Server
+from tests.api.harness import PASSWORD, Server, until
 from tests.client_sdk.conftest import OpenPhone
 
 MAIL = "ann@example.com"
@@ -418,6 +418,18 @@ async def test_nothing_needs_a_server_and_status_says_that_it_is_missing(tmp_pat
     with pytest.raises(InvalidWrite):
         await phone.wait_for("moon")
     assert await phone.workouts.count() == 1
+
+
+async def test_closing_ends_waiting(tmp_path: Path) -> None:
+    phone = await Client.open(tmp_path / "phone.db", server="http://127.0.0.1:9", background=False)
+    await phone.workouts.create(title="w")
+    waiting = asyncio.create_task(phone.wait_for("server", timeout_s=60))
+    # It has looked once, and waits for the next answer.
+    await until(lambda: bool(phone._sync._moved._callbacks))  # type: ignore[attr-defined]
+    await phone.close()
+    with pytest.raises(WaitExpired) as told:
+        await waiting
+    assert "closed" in str(told.value)
 
 
 async def test_a_server_that_goes_away_is_told_by_sync(sqlite_url: str, open_phone: OpenPhone) -> None:

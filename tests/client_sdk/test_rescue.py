@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,18 @@ async def test_of_a_file_of_noise_nothing_is_saved(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError) as told:
         await Client.rescue(noise, tmp_path / "rescued.json")
     assert told.value.code == "corrupt" and not (tmp_path / "rescued.json").exists()
+
+
+async def test_a_file_that_cannot_be_opened_says_so_and_leaves_nothing_running(tmp_path: Path) -> None:
+    noise = tmp_path / "noise.db"
+    noise.write_bytes(b"\xa5" * 50_000)
+    before = set(threading.enumerate())
+    with pytest.raises(DatabaseError) as told:
+        await Client.open(noise, server="http://127.0.0.1:9")
+    assert told.value.code == "corrupt" and "Client.rescue" in str(told.value)
+    for thread in [one for one in threading.enumerate() if one.name.startswith("fitai") and one not in before]:
+        await asyncio.to_thread(thread.join, 10)
+        assert not thread.is_alive()
 
 
 async def test_what_is_no_export_is_not_written(open_phone: OpenPhone, tmp_path: Path) -> None:

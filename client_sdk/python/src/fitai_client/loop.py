@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .account import Account
 from .core.device import Device
 from .core.requests import Answer, Request
-from .errors import AccountError, FitaiError, ServerRefused, Unreachable
+from .errors import AccountError, FitaiError, ServerRefused, Unreachable, WaitExpired
 
 if TYPE_CHECKING:
     from .client import Client
@@ -48,7 +48,10 @@ class Loop:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        self._moved.cancel()
+        if not self._moved.done():
+            self._moved.set_exception(WaitExpired("The client was closed before that."))
+            # Nobody need be waiting.
+            self._moved.exception()
 
     def wake(self, *, pull: bool = False) -> None:
         """Look for what is due, now. With `pull`, fetch too."""

@@ -34,7 +34,7 @@ class SyncCalls(Calls):
         stage: "local" (at once), "server" (acknowledged), "seen" (another device of this user has it).
 
         Raises:
-            WaitExpired: not in time; `status()` says why.
+            WaitExpired: not in time, and why; or the client was closed meanwhile.
         """
         if stage not in ("local", "server", "seen"):
             raise InvalidWrite(f"A stage is local, server or seen, not {stage!r}.")
