@@ -160,7 +160,7 @@ class EngineServer:
 
         def waits(key: Key) -> bool:
             status, above, _ = rows[key]
-            return status == STUB or (status == HIDDEN and above in rows and waits(above))
+            return status == STUB or (status == HIDDEN and (above not in rows or waits(above)))
 
         found = {}
         for key, (status, _, state) in rows.items():
