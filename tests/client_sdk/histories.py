@@ -20,13 +20,14 @@ Step = tuple[int, str, int]
 
 USE = (
     "workout", "exercise", "set", "title", "reps", "tempo", "superset", "status", "tags", "rest", "notes", "delete",
-    "delete_set", "group", "too_many_reps",
+    "delete_set", "group", "too_many_reps", "undo", "redo",
 )  # fmt: skip
 NETWORK = ("ok", "ok", "ok", "ok", "lost", "unheard", "twice", "late", "deliver_late", "sync", "delta", "delta", "pull")
 CRASH = ("restart",)
 RESTORE = ("server_backup", "server_restore")
 COPIES = ("save_copy", "go_back", "clone", "revoke")
 FORGET = ("forget", "sync", "sync")
+SCHEMA = ("newer_schema", "too_many_reps", "too_many_reps", "sync")
 
 
 def steps(*kinds: tuple[str, ...], size: int = 40) -> st.SearchStrategy[list[Step]]:
@@ -39,8 +40,8 @@ def steps(*kinds: tuple[str, ...], size: int = 40) -> st.SearchStrategy[list[Ste
 class Player:
     """Plays a history."""
 
-    def __init__(self, folder: Path, *, page: int = 3) -> None:
-        self.world = World(folder, page=page)
+    def __init__(self, folder: Path, *, page: int = 3, engine: Path | None = None) -> None:
+        self.world = World(folder, page=page, engine=engine)
         self.phones = [self.world.phone(skew_ms=skew) for skew in (0, 40_000, -3_600_000)]
         self.tokens = 0
         self.backup = self.world.server.backup()
@@ -85,6 +86,10 @@ class Player:
 
         workout, exercise, one = pick("workouts"), pick("workout_exercises"), pick("sets")
         n = self.token()
+        if what in ("undo", "redo"):
+            if self._may_delete(phone):
+                phone.undo() if what == "undo" else phone.redo()
+            return
         if what == "workout" or workout is None:
             phone.put("workouts", title=f"t{n}", notes=f"n{n}")
         elif what == "title":
@@ -94,7 +99,7 @@ class Player:
         elif what == "tags":
             phone.put("workouts", workout, tags={"add": ["abc"[choice % 3]], "remove": ["bcd"[choice % 3]]})
         elif what == "rest":
-            phone.put("workouts", workout, rest_timer={"started_at": "x", "duration_s": n})
+            phone.put("workouts", workout, rest_timer={"started_at": "2026-11-23T10:00:00.000Z", "duration_s": n})
         elif what == "notes":
             phone.put("workouts", workout, notes=f"n{n}")
         elif what == "delete":
@@ -138,12 +143,15 @@ class Player:
             self.backup = server.backup()
         elif what == "server_restore":
             server.restore(self.backup)
+        elif what == "newer_schema":
+            server.schema += 1
+            self.world.tick(25 * 3600 * 1000)
         elif what == "forget":
             server.forget_tombstones()
         elif what == "revoke":
             with phone.db.write() as tx:
                 device = tx.one("SELECT id FROM devices WHERE state = 'current'")[0]
-            if device in server.state.devices:
+            if server.has_device(device):
                 server.revoke(device)
         elif what == "save_copy":
             path = self.world.folder / f"copy{number}.db"

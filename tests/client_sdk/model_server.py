@@ -50,7 +50,7 @@ SCHEMA = {
 }
 TEXTS = {"workouts": {"notes"}, "workout_exercises": {"notes"}, "sets": set()}
 
-# The one limit this server judges: enough to have changes refused.
+# The one limit this server judges: enough to have changes refused. A newer schema has it wider.
 REPS_MAX = 10_000
 
 
@@ -95,6 +95,7 @@ class ModelServer:
         self.page = page
         self.state = State()
         self.life = 1
+        self.schema = 1
         # (life, head at which it began); cursors of the lives before are judged by them.
         self.lives: list[tuple[int, int]] = [(1, 0)]
         self.issued = 0
@@ -110,6 +111,16 @@ class ModelServer:
         self.state = copy.deepcopy(backup)
         self.life += 1
         self.lives.append((self.life, self.state.head))
+
+    def has_device(self, device: str) -> bool:
+        return device in self.state.devices
+
+    def acked(self) -> dict[str, int]:
+        """How far this server has got of each device."""
+        return self.state.acked
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def revoke(self, device: str) -> None:
         self.state.devices[device]["revoked"] = True
@@ -157,6 +168,8 @@ class ModelServer:
             return _answer(refusal.status, body)
 
     def _call(self, request: Request) -> Json:
+        if request.path == "/api/sync":
+            return {"protocol": 1, "schema": self.schema}
         if request.path == "/api/sync/devices":
             return self._register(json.loads(request.body or ""))
         if request.path == "/api/sync/spaces":
@@ -303,8 +316,9 @@ class ModelServer:
         if change["op"] != "put":
             return None
         reps = change["fields"].get("reps")
-        if reps is not None and reps > REPS_MAX:
-            return {"code": "out_of_range", "field": "reps", "message": f"reps must be 0 to {REPS_MAX}"}
+        most = REPS_MAX * self.schema
+        if reps is not None and reps > most:
+            return {"code": "out_of_range", "field": "reps", "message": f"reps must be 0 to {most}"}
         parent = SCHEMA[change["collection"]].parent
         if parent and parent[0] in change["fields"]:
             for entry in self.state.ledger.values():

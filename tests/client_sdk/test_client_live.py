@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from pathlib import Path
 
+import pytest
+
 from fitai_client import Client
+from fitai_client.presence import TTL_S, Presence
 from tests.api.harness import PASSWORD, Server, until
 from tests.client_sdk.conftest import OpenPhone
 from tests.client_sdk.server import ServerProcess
@@ -64,6 +68,53 @@ async def test_wait_for_seen_ends_when_another_device_has_it(server: Server, ope
     assert await tablet.workouts.count() == 1
 
 
+async def test_two_processes_of_one_device_sync_at_once_without_loss_or_doubling(
+    server: Server, open_phone: OpenPhone
+) -> None:
+    watching = await open_phone("phone", server.url)
+    await watching.register(MAIL, PASSWORD, "Ann")
+    logging_ = await open_phone("phone", server.url)
+
+    async def log(client: Client, who: str) -> None:
+        for n in range(30):
+            await client.workouts.create(title=f"{who} {n}")
+
+    await asyncio.gather(log(watching, "watching"), log(logging_, "logging"))
+    for client in (watching, logging_):
+        await client.wait_for("server", timeout_s=WAIT_S)
+        assert await client.inbox() == []
+
+    tablet = await open_phone("tablet", server.url, background=False)
+    await tablet.sign_in(MAIL, PASSWORD)
+    titles = [record["title"] for record in await tablet.workouts.list()]
+    assert sorted(titles) == sorted(f"{who} {n}" for who in ("watching", "logging") for n in range(30))
+    token = (await server.login(MAIL)).data["access_token"]
+    assert len((await server.ask("GET", "/api/sync/devices", token=token)).json["devices"]) == 2
+
+
+async def test_a_file_that_was_held_for_a_while_does_not_end_syncing(
+    lite: Server,
+    open_phone: OpenPhone,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("fitai_client.core.database.BUSY_TIMEOUT_S", 0.05)
+    phone = await open_phone("phone", lite.url)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    other = sqlite3.connect(tmp_path / "phone.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    # Whatever it is at when the file is taken, and again when it waits.
+    for times in (1, 2, 3):
+        phone._sync.wake(pull=True)
+        await until(lambda times=times: caplog.text.count("syncing stopped for now") >= times)  # type: ignore[misc]
+    other.execute("ROLLBACK")
+    other.close()
+    await phone.workouts.create(title="w")
+    await phone.wait_for("server", timeout_s=WAIT_S)
+
+
 async def test_signals_reach_the_other_device(lite: Server, open_phone: OpenPhone) -> None:
     phone, tablet = await live_pair(lite.url, open_phone)
     frames = tablet.signals()
@@ -73,6 +124,36 @@ async def test_signals_reach_the_other_device(lite: Server, open_phone: OpenPhon
     frame = await asyncio.wait_for(waiting, WAIT_S)
     assert frame["topic"] == "presence" and frame["body"] == {"resting": True}
     await frames.aclose()  # type: ignore[attr-defined]
+
+
+async def test_who_is_present_is_told_and_who_leaves_is_gone(lite: Server, open_phone: OpenPhone) -> None:
+    phone, tablet = await live_pair(lite.url, open_phone)
+    assert await tablet.others() == []
+    frames = tablet.signals()
+    waiting = asyncio.ensure_future(anext(frames))
+    await asyncio.sleep(0)
+    async with phone.present({"workout": "w"}):
+        await asyncio.wait_for(waiting, WAIT_S)
+        (there,) = await tablet.others()
+        assert there.body == {"workout": "w"} and there.device == (await phone.status()).device
+        assert await phone.others() == []
+        waiting = asyncio.ensure_future(anext(frames))
+        await asyncio.sleep(0)
+    await asyncio.wait_for(waiting, WAIT_S)
+    assert await tablet.others() == []
+    await frames.aclose()  # type: ignore[attr-defined]
+
+
+def test_a_device_that_falls_silent_is_forgotten() -> None:
+    now = 1_800_000_000_000
+    presence = Presence(lambda: now)
+    frame = {"topic": "presence", "space": "s", "device": "d", "user": "u", "body": {"a": 1}, "at": "t"}
+    presence.take(frame)
+    presence.take({**frame, "topic": "heart_rate", "device": "e"})
+    now += TTL_S * 1000 - 1
+    assert [one.device for one in presence.of("s")] == ["d"] and presence.of("other") == []
+    now += 1
+    assert presence.of("s") == []
 
 
 async def test_a_server_that_comes_back_is_found_again_and_gets_what_waited(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +25,8 @@ from fitai_client import (
 )
 from fitai_client.core.database import LocalDatabase
 from fitai_client.core.spaces import PERSONAL, pause, space
-from tests.api.harness import PASSWORD, Server
+from fitai_client.core.writing import write_groups
+from tests.api.harness import PASSWORD, Server, until
 from tests.client_sdk.conftest import OpenPhone
 
 MAIL = "ann@example.com"
@@ -46,6 +48,16 @@ async def a_set(phone: Client) -> tuple[str, str, str]:
         workout_exercise=exercise.id, position="a0", reps=8, weight={"value": 100, "unit": "kg"}
     )
     return workout.id, exercise.id, one.id
+
+
+async def unjudged(phone: Client, *group: Write) -> None:
+    """Log a group that this version would not let through, as a program of another version would."""
+
+    def write(db: LocalDatabase) -> None:
+        with db.write() as tx:
+            write_groups(tx, PERSONAL, [group])
+
+    await phone.run(write)
 
 
 async def test_a_week_without_an_account_is_the_first_push_and_shows_on_a_second_device(
@@ -129,12 +141,14 @@ async def test_a_refused_change_waits_in_the_inbox_and_can_be_mended(server: Ser
     phone, _ = await pair(server, open_phone)
     _, _, one = await a_set(phone)
     await phone.sync()
-    await phone.sets.update(one, reps=99_999)
-    await phone.sets.update(one, tempo="x" * 50)
+    await unjudged(phone, Write("sets", one, {"reps": 99_999}))
+    await unjudged(phone, Write("sets", one, {"tempo": "x" * 50}))
     status = await phone.sync()
     assert status.inbox == 2 and status.pending == 0
     reps, tempo = await phone.inbox()
     assert (reps.code, reps.field) == ("out_of_range", "reps") and (tempo.code, tempo.field) == ("too_long", "tempo")
+    with pytest.raises(InvalidWrite):
+        await phone.resend(reps, reps=99_998)
     await phone.resend(reps, reps=9)
     await phone.discard(tempo.no)
     await phone.sync()
@@ -146,12 +160,20 @@ async def test_a_transaction_is_taken_or_refused_as_one(server: Server, open_pho
     workout, exercise, one = await a_set(phone)
     async with phone.transaction():
         made = await phone.sets.create(workout_exercise=exercise, position="a1", reps=3)
-        assert await phone.workouts.update(workout, status="completed") is None
-        await phone.sets.update(one, reps=99_999)
+        assert await phone.workouts.update(workout, title="Pull day") is None
     assert (await phone.sets.get(made.id))["reps"] == 3
     await phone.sync()
+    other = phone.new_id()
+    await unjudged(
+        phone,
+        Write("sets", other, {"workout_exercise": exercise, "position": "a2"}),
+        Write("workouts", workout, {"status": "completed"}),
+        Write("sets", one, {"reps": 99_999}),
+    )
+    assert await phone.sets.find(other) is not None
+    await phone.sync()
     assert sorted(entry.code for entry in await phone.inbox()) == ["group", "group", "out_of_range"]
-    assert await phone.sets.find(made.id) is None
+    assert await phone.sets.find(other) is None and await phone.sets.find(made.id) is not None
     assert (await phone.workouts.get(workout)).get("status") is None
 
 
@@ -262,6 +284,39 @@ async def test_tokens_are_renewed_and_a_session_outlives_a_restart(lite: Server,
     assert (await again.sync()).pending == 0
 
 
+async def test_two_processes_of_one_device_spend_no_refresh_token_twice(lite: Server, open_phone: OpenPhone) -> None:
+    watching = await open_phone("phone", lite.url, background=False)
+    await watching.register(MAIL, PASSWORD, "Ann")
+    logging_ = await open_phone("phone", lite.url, background=False)
+    lite.clock.advance(seconds=3_600)
+    await logging_.workouts.create(title="a")
+    assert (await logging_.sync()).pending == 0
+    # Long after an answer could have been lost, the other one's tokens are spent.
+    lite.clock.advance(seconds=600)
+    await watching.workouts.create(title="b")
+    assert (await watching.sync()).pending == 0
+    lite.clock.advance(seconds=3_600)
+    assert (await logging_.sync()).pending == 0
+
+
+async def test_status_is_told_while_something_else_is_being_written(lite: Server, open_phone: OpenPhone) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.workouts.create(title="w")
+    begun, told = threading.Event(), threading.Event()
+
+    def write(db: LocalDatabase) -> bool:
+        with db.write() as tx:
+            tx.set_meta("x", "y")
+            begun.set()
+            return told.wait(20)
+
+    writing = asyncio.create_task(phone.run(write))
+    await asyncio.to_thread(begun.wait, 20)
+    assert (await phone.status()).pending == 1 and await phone.workouts.count() == 1
+    told.set()
+    assert await writing
+
+
 async def test_a_session_that_was_ended_elsewhere_asks_for_a_sign_in(lite: Server, open_phone: OpenPhone) -> None:
     phone = await open_phone("phone", lite.url, background=False)
     await phone.register(MAIL, PASSWORD, "Ann")
@@ -337,6 +392,13 @@ async def test_a_rest_timer_shows_the_same_second_on_every_device(server: Server
     timer = (await tablet.workouts.get(workout))["rest_timer"]
     assert timer == (await phone.workouts.get(workout))["rest_timer"]
     assert timer["duration_s"] == 90 and timer["set"] == one
+    left = [await device.rest_left(workout) for device in (phone, tablet)]
+    assert all(seconds is not None and 60 < seconds <= 90 for seconds in left)
+    await tablet.stop_rest(await tablet.workouts.get(workout))
+    assert await tablet.rest_left(workout) is None
+    person = await phone.participants.create(workout=workout, athlete=phone.new_id())
+    await phone.rest_timer(person, duration_s=0)
+    assert await phone.rest_left(person) == 0
 
 
 async def test_nothing_needs_a_server_and_status_says_that_it_is_missing(tmp_path: Path, open_phone: OpenPhone) -> None:
@@ -345,11 +407,29 @@ async def test_nothing_needs_a_server_and_status_says_that_it_is_missing(tmp_pat
     with pytest.raises(Unreachable):
         await phone.register(MAIL, PASSWORD, "Ann")
     await phone.wait_for("local")
-    with pytest.raises(WaitExpired):
+    with pytest.raises(WaitExpired) as waited:
         await phone.wait_for("server", timeout_s=0.05)
+    assert str(waited.value) == (
+        "The server has not confirmed everything within 0.05 s: 1 change waits for an account: sign in, and they go."
+    )
+    with pytest.raises(WaitExpired) as waited:
+        await phone.wait_for("seen", timeout_s=0.05)
+    assert str(waited.value).startswith("No other device has seen everything within 0.05 s: 1 change waits")
     with pytest.raises(InvalidWrite):
         await phone.wait_for("moon")
     assert await phone.workouts.count() == 1
+
+
+async def test_closing_ends_waiting(tmp_path: Path) -> None:
+    phone = await Client.open(tmp_path / "phone.db", server="http://127.0.0.1:9", background=False)
+    await phone.workouts.create(title="w")
+    waiting = asyncio.create_task(phone.wait_for("server", timeout_s=60))
+    # It has looked once, and waits for the next answer.
+    await until(lambda: bool(phone._sync._moved._callbacks))  # type: ignore[attr-defined]
+    await phone.close()
+    with pytest.raises(WaitExpired) as told:
+        await waiting
+    assert "closed" in str(told.value)
 
 
 async def test_a_server_that_goes_away_is_told_by_sync(sqlite_url: str, open_phone: OpenPhone) -> None:
@@ -429,6 +509,9 @@ async def test_a_shared_space_is_followed_and_written_like_ones_own(server: Serv
     await bob.sync()
     assert [entry.code for entry in await bob.inbox()] == ["read_only"]
     assert (await theirs.workouts.get(workout.id))["title"] == "Together"
+    with pytest.raises(InvalidWrite) as told:
+        await theirs.workouts.update(workout.id, title="now known")
+    assert told.value.code == "read_only"
     await server.ask("DELETE", f"{members}/{bob.identity.user}", token=token_a)
     await bob.sync()
     assert {s.phase for s in await bob.spaces() if s.kind == "shared"} == {"gone"}

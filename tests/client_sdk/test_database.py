@@ -1,12 +1,9 @@
-"""The local database: crashes at any statement, damage, versions, durability."""
+"""The local database: damage, versions, durability. (Crashes: test_crashes.py.)"""
 
 from __future__ import annotations
 
-import copy
 import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,109 +11,17 @@ import pytest
 from fitai_client.core.database import LocalDatabase
 from fitai_client.core.device import Device
 from fitai_client.core.environment import system
+from fitai_client.core.migrations import bring_up_to_date
+from fitai_client.core.schema import VERSION
 from fitai_client.core.spaces import PERSONAL
 from fitai_client.core.writing import Write, write_groups
 from fitai_client.errors import DatabaseError, InvalidWrite
-from tests.client_sdk.model_server import State
+from storage.tables import metadata
+from tests.client_sdk.schema_1 import as_version_1
 from tests.client_sdk.test_rules_showing import pair
 from tests.client_sdk.world import World
 
 DESCRIPTION = {"name": "p", "platform": "test", "app_version": "1"}
-
-
-def test_a_copy_taken_between_any_two_statements_goes_on_without_loss_or_doubling(world: World, tmp_path: Path) -> None:
-    phone, other, workout, exercise, one = pair(world)
-    copies: list[tuple[Path, State]] = []
-
-    def take(statement: str) -> None:
-        if "durable" in statement or statement.startswith(("PRAGMA", "SELECT")):
-            return
-        path = tmp_path / f"copy{len(copies)}.db"
-        for suffix in ("", "-wal"):
-            source = phone.path.with_name(phone.path.name + suffix)
-            if source.exists():
-                shutil.copyfile(source, f"{path}{suffix}")
-        copies.append((path, world.server.backup()))
-
-    other.put("sets", one, reps=70)
-    other.sync()
-    phone.db.conn.set_trace_callback(take)
-    with phone.db.write() as tx:
-        write_groups(
-            tx,
-            PERSONAL,
-            [[Write("sets", one, {"reps": 50}), Write("workouts", workout, {"title": "crash"})]],
-        )
-        write_groups(tx, PERSONAL, [[Write("workout_exercises", exercise, op="delete")]])
-    phone.device.wake(pull=True, spaces=True, seen=True)
-    while (request := phone.device.next_request()) is not None:
-        phone.device.answer(request, world.server.handle(request))
-    phone.db.conn.set_trace_callback(None)
-    assert len(copies) > 40
-
-    counts = set()
-    for path, state in copies[:: max(len(copies) // 25, 1)]:
-        folder = path.with_suffix("")
-        folder.mkdir()
-        for suffix in ("", "-wal"):
-            if Path(f"{path}{suffix}").exists():
-                shutil.copyfile(f"{path}{suffix}", folder / f"phone0.db{suffix}")
-        again = World(folder)
-        again.server.state = copy.deepcopy(state)
-        again.now = world.now
-        victim = again.phone()
-        victim.assert_consistent()
-        number = victim.db.conn.execute("SELECT COUNT(*) FROM log").fetchone()[0]
-        counts.add(number)
-        again.settle()
-        again.assert_settled()
-        dots = list(again.server.state.ledger)
-        assert len(dots) == len(set(dots))
-        titles = [e.sent for e in again.server.state.ledger.values() if e.sent.get("fields") == {"title": "crash"}]
-        assert len(titles) == (1 if number > 3 else 0)
-        again.close()
-    # Before the commit there is nothing of the writes, after it there is all of them.
-    assert counts == {3, 6}
-
-
-KILLED = """
-import os, sys
-from fitai_client.core.database import LocalDatabase
-from fitai_client.core.device import Device
-from fitai_client.core.environment import system
-from fitai_client.core.writing import Write, write_groups
-db = LocalDatabase(sys.argv[1], system())
-Device(db, {"name": "p", "platform": "t", "app_version": "1"})
-count = 0
-def trace(statement):
-    global count
-    count += 1
-    if count == int(sys.argv[2]):
-        os.kill(os.getpid(), 9)
-db.conn.set_trace_callback(trace)
-for n in range(3):
-    with db.write() as tx:
-        ids = [f"0193575e-0000-7000-8000-0000000000{n}{m}" for m in range(2)]
-        write_groups(tx, 1, [[Write("workouts", id, {"title": "w"}) for id in ids]])
-    print(n, flush=True)
-"""
-
-
-@pytest.mark.parametrize("at", [5, 14, 22, 30])
-def test_a_process_killed_at_a_statement_leaves_whole_groups(tmp_path: Path, at: int) -> None:
-    path = tmp_path / "killed.db"
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(path), str(at)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == -9, done.stderr
-    told = len(done.stdout.split())
-    db = LocalDatabase(path, system())
-    written = db.conn.execute("SELECT COUNT(*) FROM log").fetchone()[0]
-    shown = db.conn.execute("SELECT COUNT(*) FROM records").fetchone()[0]
-    last = db.conn.execute("SELECT COALESCE(MAX(last_n), 0) FROM streams").fetchone()[0]
-    # Whoever was told that a write is there finds it there; nothing is there by half.
-    assert written == shown == last and written % 2 == 0 and told * 2 <= written <= told * 2 + 2
-    db.close()
 
 
 def test_an_error_rolls_everything_back(world: World) -> None:
@@ -143,6 +48,100 @@ def test_a_database_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError) as refused:
         LocalDatabase(path, system())
     assert refused.value.code == "newer_version"
+
+
+@pytest.mark.parametrize("seq", [False, True])
+def test_a_file_of_version_1_is_brought_up_to_date_and_goes_on(world: World, tmp_path: Path, seq: bool) -> None:
+    phone, other, workout, exercise, one = pair(world)
+    phone.put("sets", one, reps=50)
+    phone.delete("workout_exercises", exercise)
+    other.put("sets", one, tempo="slow")
+    other.sync()
+    shown = phone.shown()
+    phone.db.conn.close()
+    old = tmp_path / "old.db"
+    as_version_1(phone.path, old, seq=seq)
+    for suffix in ("", "-wal", "-shm"):
+        phone.path.with_name(phone.path.name + suffix).unlink(missing_ok=True)
+    old.rename(phone.path)
+
+    phone.open()
+
+    assert phone.shown() == shown and phone.status().pending == 2
+    conn = phone.db.conn
+    assert conn.execute("PRAGMA user_version").fetchone()[0] == VERSION
+    fresh = LocalDatabase(tmp_path / "fresh.db", system())
+    tables = "SELECT name FROM sqlite_master ORDER BY name"
+    assert conn.execute(tables).fetchall() == fresh.conn.execute(tables).fetchall()
+    for (table,) in fresh.conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
+        columns = f"SELECT name, type, dflt_value FROM pragma_table_info('{table}') ORDER BY name"
+        assert conn.execute(columns).fetchall() == fresh.conn.execute(columns).fetchall()
+    fresh.close()
+    world.settle()
+    world.assert_settled()
+    world.assert_nothing_lost()
+    assert workout in {key[1] for key in phone.shown()}
+
+
+def interrupted_migration(path: Path, at: int) -> None:
+    """Begin to migrate, and let the connection go in the middle of the transaction."""
+    conn = sqlite3.connect(path, isolation_level=None)
+    conn.execute("BEGIN IMMEDIATE")
+    count = 0
+
+    def stop(_: str) -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            conn.interrupt()
+
+    conn.set_trace_callback(stop)
+    with pytest.raises(sqlite3.OperationalError):
+        bring_up_to_date(conn, 1)
+    conn.close()
+
+
+def test_a_migration_that_is_killed_leaves_the_file_as_it_was(world: World, tmp_path: Path) -> None:
+    phone, _, _, _, _ = pair(world)
+    old = tmp_path / "old.db"
+    as_version_1(phone.path, old, seq=True)
+    killed = tmp_path / "killed.db"
+    for statement in range(2, 14, 3):
+        shutil.copyfile(old, killed)
+        interrupted_migration(killed, statement)
+        db = LocalDatabase(killed, system())
+        assert db.conn.execute("SELECT COUNT(*) FROM records").fetchone()[0] == 3
+        db.close()
+        for suffix in ("-wal", "-shm"):
+            killed.with_name(killed.name + suffix).unlink(missing_ok=True)
+
+
+def test_a_servers_database_is_no_device(tmp_path: Path) -> None:
+    path = tmp_path / "fitai.db"
+    conn = sqlite3.connect(path)
+    conn.executescript("CREATE TABLE alembic_version (v); CREATE TABLE users (id); CREATE TABLE records (id);")
+    conn.close()
+    before = path.read_bytes()
+    with pytest.raises(DatabaseError) as refused:
+        LocalDatabase(path, system())
+    assert refused.value.code == "foreign" and "FitAI server" in str(refused.value)
+    assert path.read_bytes() == before
+
+
+def test_the_servers_real_database_is_told_from_a_devices() -> None:
+    assert {"users", "records", "meta"} <= set(metadata.tables) and not set(metadata.tables) & {"log", "streams"}
+
+
+def test_another_programs_database_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "contacts.db"
+    conn = sqlite3.connect(path)
+    conn.executescript("CREATE TABLE people (name); PRAGMA user_version = 1;")
+    conn.close()
+    before = path.read_bytes()
+    with pytest.raises(DatabaseError) as refused:
+        LocalDatabase(path, system())
+    assert refused.value.code == "foreign"
+    assert path.read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:

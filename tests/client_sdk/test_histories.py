@@ -17,6 +17,7 @@ from tests.client_sdk.histories import (
     FORGET,
     NETWORK,
     RESTORE,
+    SCHEMA,
     USE,
     WARM,
     Player,
@@ -52,6 +53,11 @@ def test_clones_old_copies_and_revoked_ids_lose_nothing(tmp_path: Path, history:
 
 @given(history=steps(USE, NETWORK, CRASH, FORGET, ("delete", "delete")))
 def test_forgotten_tombstones_do_not_come_back_and_edits_do(tmp_path: Path, history: list[Step]) -> None:
+    play(tmp_path, WARM + history)
+
+
+@given(history=steps(USE, NETWORK, CRASH, SCHEMA))
+def test_what_a_newer_schema_allows_is_sent_again_once(tmp_path: Path, history: list[Step]) -> None:
     play(tmp_path, WARM + history)
 
 

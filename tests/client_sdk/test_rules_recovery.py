@@ -264,10 +264,10 @@ def test_rule_17_a_question_that_is_wholly_matched_is_followed_by_the_next(world
         phone.put("workouts", title=f"t{n}")
     # Sent and taken, and none of the answers heard: first four changes, then all six.
     for limit in (2, 6):
-        phone.device._batch_limit[PERSONAL] = limit
+        phone.device.batch_limit[PERSONAL] = limit
         phone.step("unheard")
         phone.device.wake()
-    phone.device._batch_limit[PERSONAL] = 2
+    phone.device.batch_limit[PERSONAL] = 2
     world.server.revoke(phone.device_id())
     world.settle()
     world.assert_settled()

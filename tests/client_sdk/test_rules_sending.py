@@ -369,3 +369,105 @@ def test_the_inbox_can_be_mended_resent_and_discarded(world: World) -> None:
     assert phone.inbox() == []
     world.settle()
     world.assert_settled()
+
+
+def test_status_tells_of_what_was_refused_while_nothing_waits(world: World) -> None:
+    phone, _, _, _, one = pair(world)
+    phone.put("sets", one, reps=10_001)
+    phone.sync()
+    assert phone.status().why == "1 change was refused: see inbox()."
+
+
+def test_status_tells_of_a_snapshot_that_is_not_complete_while_the_server_is_away(world: World) -> None:
+    _, other, _, _, _ = pair(world)
+    for n in range(5):
+        other.put("workouts", title=f"w{n}")
+    other.sync()
+    phone = world.phone()
+    while (request := phone.step()) is not None and request.kind != "snapshot":
+        pass
+    assert phone.status().why == "Your training has not all arrived yet (3 records so far): it is being fetched."
+    phone.step("lost")
+    why = phone.status().why
+    assert why.startswith("Your training has not all arrived yet (3 records so far): no network; the next try is in ")
+    phone.device.signed_in = False
+    assert "sign in again" in phone.status().why
+    world.settle()
+    assert phone.status().why == ""
+
+
+def newer_schema(world: World, phone: Phone) -> None:
+    """The server is updated, and the device looks again the day after."""
+    world.server.schema = 2
+    world.tick(25 * 3600 * 1000)
+    phone.sync()
+
+
+def test_what_the_schema_did_not_allow_is_sent_again_once_it_does(world: World) -> None:
+    phone, other, workout, exercise, one = pair(world)
+    phone.put("sets", one, reps=10_001)
+    made = phone.new_id()
+    phone.write(
+        [
+            Write("sets", made, {"workout_exercise": exercise, "reps": 10_002}),
+            Write("workouts", workout, {"title": "grouped"}),
+        ]
+    )
+    phone.sync()
+    assert [entry.code for entry in phone.inbox()] == ["out_of_range", "out_of_range", "group"]
+    phone.restart()
+    phone.sync()
+    assert len(phone.inbox()) == 3
+
+    newer_schema(world, phone)
+
+    assert phone.inbox() == []
+    assert value(phone, "sets", one, "reps") == 10_001 and value(phone, "sets", made, "reps") == 10_002
+    assert value(phone, "workouts", workout, "title") == "grouped"
+    world.settle()
+    world.assert_settled()
+    assert value(other, "sets", made, "reps") == 10_002
+
+
+def test_what_another_wrote_meanwhile_is_not_replaced_but_a_conflict(world: World) -> None:
+    phone, other, _, _, one = pair(world)
+    phone.put("sets", one, reps=10_001)
+    phone.sync()
+    other.put("sets", one, reps=7)
+    other.sync()
+    phone.sync()
+    newer_schema(world, phone)
+    world.settle()
+    record = phone.get("sets", one)
+    assert record is not None
+    assert {record["reps"], record.conflicts["reps"][0].value} == {10_001, 7}
+
+
+def test_what_the_user_wrote_over_or_deleted_waits_for_a_decision(world: World) -> None:
+    phone, _, workout, _, one = pair(world)
+    phone.put("sets", one, reps=10_001)
+    phone.sync()
+    phone.put("sets", one, reps=12)
+    newer_schema(world, phone)
+    assert [entry.fields for entry in phone.inbox()] == [{"reps": 10_001}] and value(phone, "sets", one, "reps") == 12
+    world.server.schema = 1
+    other_set = phone.put("sets", workout_exercise=phone.list("workout_exercises")[0].id, reps=1)
+    phone.put("sets", other_set, reps=10_003)
+    phone.sync()
+    phone.delete("workouts", workout)
+    world.server.schema = 3
+    world.tick(25 * 3600 * 1000)
+    phone.sync()
+    assert len(phone.inbox()) == 2 and phone.shown() == {}
+
+
+def test_what_is_refused_again_stays_and_is_not_sent_each_day(world: World) -> None:
+    phone, _, _, _, one = pair(world)
+    phone.put("sets", one, reps=20_001)
+    phone.sync()
+    newer_schema(world, phone)
+    assert [entry.fields for entry in phone.inbox()] == [{"reps": 20_001}]
+    ledger = len(world.server.state.ledger)
+    world.tick(25 * 3600 * 1000)
+    phone.sync()
+    assert len(world.server.state.ledger) == ledger

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fitai_client.core import undo as undoing
 from fitai_client.core.spaces import PERSONAL, space
-from fitai_client.core.undo import last_group, restore_deleted, undo_group
+from fitai_client.core.undo import restore_deleted
 from fitai_client.core.writing import Write
 from fitai_client.errors import NotFound
 from tests.client_sdk.test_rules_sending import body, ready
@@ -18,9 +19,18 @@ def restore(phone: Phone, collection: str, id: str) -> int:
         return restore_deleted(tx, PERSONAL, (collection, id))
 
 
-def undo(phone: Phone, before_pos: int = 1 << 62) -> int:
+def undo(phone: Phone) -> int:
     with phone.db.write() as tx:
-        return undo_group(tx, PERSONAL, last_group(tx, PERSONAL, before_pos))
+        done = undoing.undo(tx, PERSONAL)
+    phone.assert_consistent()
+    return done
+
+
+def redo(phone: Phone) -> int:
+    with phone.db.write() as tx:
+        done = undoing.redo(tx, PERSONAL)
+    phone.assert_consistent()
+    return done
 
 
 def test_rule_19_undoing_a_delete_writes_the_record_and_all_below_as_one_group(world: World) -> None:
@@ -77,7 +87,7 @@ def test_rule_19_a_record_that_another_device_deleted_is_restored_from_what_was_
 def test_rule_19_a_delete_that_is_not_sent_yet_can_be_undone(world: World) -> None:
     phone, _, workout, _, one = pair(world)
     phone.delete("workouts", workout)
-    assert undo(phone) == 3
+    assert undo(phone) == 1
     assert value(phone, "sets", one, "reps") == 1
     world.settle()
     world.assert_settled()
@@ -117,6 +127,109 @@ def test_undo_of_a_group_undoes_all_of_it_and_a_create_by_a_delete(world: World)
 
 def test_undo_with_nothing_to_undo_does_nothing(world: World) -> None:
     assert undo(world.phone()) == 0
+
+
+def titles(phone: Phone, workout: str) -> str | None:
+    record = phone.get("workouts", workout)
+    return record["title"] if record is not None else None
+
+
+def test_redo_brings_back_what_undo_took_one_by_one(world: World) -> None:
+    phone = ready(world)
+    workout = phone.put("workouts", title="a")
+    phone.put("workouts", workout, title="b", notes="words")
+    phone.put("workouts", workout, title="c", tags=["x"])
+    seen = []
+    for step in (undo, undo, undo, undo, redo, redo, redo, redo, undo, redo, undo):
+        step(phone)
+        # What stands does not depend on the process, which may end at any time.
+        phone.restart()
+        phone.sync()
+        seen.append(titles(phone, workout))
+    assert seen == ["b", "a", None, None, "a", "b", "c", "c", "b", "c", "b"]
+    record = phone.get("workouts", workout)
+    assert record is not None and record.text("notes") == "words" and record["tags"] == []
+    world.settle()
+    world.assert_settled()
+
+
+def test_a_delete_is_undone_redone_and_undone_again(world: World) -> None:
+    phone, other, workout, exercise, one = pair(world)
+    phone.sync()
+    phone.delete("workouts", workout)
+    there = []
+    for step in (undo, redo, undo, redo, undo):
+        assert step(phone) == 1
+        phone.sync()
+        there.append(phone.get("sets", one) is not None)
+    assert there == [True, False, True, False, True]
+    world.settle()
+    world.assert_settled()
+    assert other.get("workout_exercises", exercise) is not None
+
+
+def test_a_write_ends_what_can_be_redone(world: World) -> None:
+    phone = ready(world)
+    workout = phone.put("workouts", title="a")
+    phone.put("workouts", workout, title="b")
+    undo(phone)
+    phone.put("workouts", workout, title="c")
+    assert redo(phone) == 0 and titles(phone, workout) == "c"
+    assert undo(phone) == 1 and titles(phone, workout) == "a"
+    assert undo(phone) == 1 and titles(phone, workout) is None
+
+
+def test_U1_undo_leaves_what_others_wrote_since_and_passes_over_what_is_gone(world: World) -> None:
+    phone, other, workout, _, one = pair(world)
+    phone.put("sets", one, tempo="slow")
+    phone.put("sets", one, reps=5)
+    phone.sync()
+    other.sync()
+    other.put("sets", one, reps=6)
+    other.sync()
+    phone.sync()
+    assert undo(phone) == 1
+    assert value(phone, "sets", one, "reps") == 6 and value(phone, "sets", one, "tempo") is None
+    # What was never there before cannot be taken away from a register that takes no null.
+    phone.put("workouts", workout, status="active")
+    phone.sync()
+    undo(phone)
+    phone.sync()
+    assert phone.inbox() == [] and value(phone, "workouts", workout, "status") == "active"
+
+
+def test_U1_undo_deletes_nothing_that_others_wrote_into(world: World) -> None:
+    phone, other, workout, exercise, _ = pair(world)
+    theirs = other.put("sets", workout_exercise=exercise, reps=5)
+    other.sync()
+    phone.sync()
+    # Its own set goes; the exercise and the workout have become the other's too.
+    assert undo(phone) == 1
+    assert undo(phone) == 0
+    phone.sync()
+    assert set(phone.shown()) == {("workouts", workout), ("workout_exercises", exercise), ("sets", theirs)}
+
+
+def test_a_delete_of_which_nothing_is_kept_does_not_stop_undo(world: World) -> None:
+    phone = ready(world)
+    workout = phone.put("workouts", title="a")
+    gone = phone.put("workouts", title="b")
+    phone.put("workouts", workout, title="c")
+    phone.delete("workouts", gone)
+    phone.sync()
+    with phone.db.write() as tx:
+        tx.execute("DELETE FROM aside")
+        tx.execute("UPDATE log SET laid = 0")
+        tx.execute("DELETE FROM records WHERE id = ?", (gone,))
+    assert undo(phone) == 1 and titles(phone, workout) == "a"
+
+
+def test_a_refused_change_is_not_there_to_be_undone(world: World) -> None:
+    phone, _, _, _, one = pair(world)
+    phone.put("sets", one, reps=3)
+    phone.put("sets", one, reps=10_001)
+    phone.sync()
+    assert undo(phone) == 1 and value(phone, "sets", one, "reps") == 1
 
 
 def seen_sent(world: World, phone: Phone) -> dict[str, int]:

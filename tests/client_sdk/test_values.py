@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fitai_client.collections import CHILDREN, COLLECTIONS, chain
 from fitai_client.core import text, vectors
 from fitai_client.core.clock import hlc_ms, parse_time, rfc3339, tick
 from fitai_client.core.environment import Environment, system
@@ -185,19 +184,3 @@ def test_counters_add_up() -> None:
     shown = start({"values": {"n": 1}, "updated_by": "d"})
     shown["values"]["n"] = 2
     assert start({"values": {"n": 1}})["values"] == {"n": 1}
-
-
-def test_the_declared_collections_are_the_servers() -> None:
-    """The two sides share no code: this is what keeps the two tables one."""
-    from storage import collections as server
-
-    declared = server.COLLECTIONS
-    assert declared.keys() == COLLECTIONS.keys()
-    for name, spec in declared.items():
-        mine = COLLECTIONS[name]
-        assert {f: (s.kind, s.passing) for f, s in spec.fields.items()} == {
-            f: (s.kind, s.passing) for f, s in mine.fields.items()
-        }, name
-        assert spec.rules.parent == mine.parent and spec.server_only == mine.read_only
-    assert chain("sets") == (("workout_exercise", "workout_exercises"), ("workout", "workouts"))
-    assert set(CHILDREN["workouts"]) == {"workout_exercises", "participants"}

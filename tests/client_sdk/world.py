@@ -10,21 +10,25 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from fitai_client.core.database import LocalDatabase
+from fitai_client.core import undo
+from fitai_client.core.database import LocalDatabase, Tx
 from fitai_client.core.device import Device
 from fitai_client.core.environment import Environment
 from fitai_client.core.ids import uuid7
 from fitai_client.core.inbox import Refused, read_inbox
-from fitai_client.core.reads import Query, Record, read_list, read_one
+from fitai_client.core.query import Query
+from fitai_client.core.reads import Record, read_list, read_one
 from fitai_client.core.records import recompute
 from fitai_client.core.requests import Answer, Request
 from fitai_client.core.spaces import PERSONAL, current_device, space
 from fitai_client.core.status import Status, read_status
 from fitai_client.core.writing import Write, write_groups
+from tests.client_sdk.engine_server import EngineServer
 from tests.client_sdk.model_server import Key, ModelServer
 
 COLLECTIONS = ("workouts", "workout_exercises", "sets")
@@ -32,13 +36,21 @@ START_MS = 1_800_000_000_000
 
 
 class World:
-    """One server, its clock and its randomness."""
+    """One server, its clock and its randomness: the model server, or with `engine` the product's own engine.
 
-    def __init__(self, folder: Path, seed: int = 0, *, page: int = 3) -> None:
+    engine: a migrated SQLite database, of which the engine gets a copy.
+    """
+
+    def __init__(self, folder: Path, seed: int = 0, *, page: int = 3, engine: Path | None = None) -> None:
         self.folder = folder
         self.random = random.Random(seed)
         self.now = START_MS
-        self.server = ModelServer(lambda: self.now, page=page)
+        # Tests that look into the server are of the model server alone; a history asks for what both have.
+        self.server: ModelServer = (
+            ModelServer(lambda: self.now, page=page)
+            if engine is None
+            else cast(ModelServer, EngineServer(engine, folder, lambda: self.now, seed, page=page))
+        )
         self.devices: list[Phone] = []
         # Every value that a user wrote: (key, field, token), and where it was replaced knowingly.
         self.written: set[tuple[Key, str, Any]] = set()
@@ -69,6 +81,7 @@ class World:
     def close(self) -> None:
         for phone in self.devices:
             phone.db.close()
+        self.server.close()
 
     def assert_settled(self) -> None:
         """Every device shows what the server shows, has nothing pending, and nothing was lost on the way."""
@@ -80,7 +93,7 @@ class World:
                 )
                 assert tx.one("SELECT COUNT(*) FROM log WHERE laid = 1")[0] == 0, f"{phone.path.name} still lays over"
                 assert tx.one("SELECT COUNT(*) FROM records WHERE status <> 1")[0] == 0
-                assert space(tx, PERSONAL).version == self.server.state.acked
+                assert space(tx, PERSONAL).version == self.server.acked()
             assert "bucket" not in phone.asked, f"the digest of {phone.path.name} differed"
             shown = phone.shown()
             assert shown.keys() == served.keys(), phone.path.name
@@ -206,6 +219,34 @@ class Phone:
             write_groups(tx, PERSONAL, groups)
         self.assert_consistent()
 
+    def undo(self) -> int:
+        return self._by_the_log(undo.undo)
+
+    def redo(self) -> int:
+        return self._by_the_log(undo.redo)
+
+    def _by_the_log(self, function: Callable[[Tx, int], int]) -> int:
+        """Let the user take something back: what shows otherwise afterwards was replaced knowingly."""
+        before = self.shown()
+        self.world.tick()
+        with self.db.write() as tx:
+            done = function(tx, PERSONAL)
+        after = self.shown()
+        for key, record in before.items():
+            now = after.get(key)
+            self._saw(
+                record,
+                [
+                    name
+                    for name in record.values
+                    if now is None
+                    or now.values.get(name) != record.values[name]
+                    or now.conflicts.get(name) != record.conflicts.get(name)
+                ],
+            )
+        self.assert_consistent()
+        return done
+
     def _note(self, one: Write) -> None:
         key = (one.collection, one.id)
         if one.op == "delete":
@@ -235,6 +276,7 @@ class Phone:
         self.world.tick()
         request = self.device.next_request()
         if request is None:
+            self.assert_armed()
             return None
         if fate == "lost":
             self.device.failed(request, "no network")
@@ -314,6 +356,12 @@ class Phone:
     def sync(self) -> None:
         self.heal()
         self.finish()
+
+    def assert_armed(self) -> None:
+        """L1: where nothing is due and a change waits, a person must decide, or a timer is armed."""
+        status = self.status()
+        held = all(space.paused or space.phase == "gone" or not space.pending for space in status.spaces)
+        assert held or not status.signed_in or self.device.next_wake_ms() is not None, status.why
 
     # -- what must hold at all times ---------------------------------------------------------------------------------
 

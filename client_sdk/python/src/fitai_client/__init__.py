@@ -6,8 +6,9 @@ Everything is written to a local database first and is visible at once; a server
 
 from __future__ import annotations
 
+from .accounts import Accounts, KnownAccount
 from .client import Client
-from .collection import CollectionHandle, Edit, SpaceHandle, Transaction
+from .collection import CollectionHandle, Edit, Transaction
 from .core.environment import Environment, system
 from .core.inbox import Refused
 from .core.reads import Conflict, Record
@@ -27,10 +28,14 @@ from .errors import (
     UnsentChanges,
     WaitExpired,
 )
+from .presence import Present
+from .rescue import Rescued
+from .space import SpaceHandle
 from .watching import Change, Watch
 
 __all__ = [
     "AccountError",
+    "Accounts",
     "Add",
     "Change",
     "Client",
@@ -44,10 +49,13 @@ __all__ = [
     "Increment",
     "InvalidServer",
     "InvalidWrite",
+    "KnownAccount",
     "NotFound",
+    "Present",
     "Record",
     "Refused",
     "Remove",
+    "Rescued",
     "ServerRefused",
     "SpaceHandle",
     "SpaceStatus",

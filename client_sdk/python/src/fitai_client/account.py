@@ -95,11 +95,11 @@ class Account:
             Unreachable, ServerRefused: a renewal is due and cannot be had now.
         """
         async with self._lock:
-            if self._tokens is None:
-                return None
-            now_ms = self._db.environment.now_ms()
-            access: str = self._tokens["access"]
-            if access != spent and now_ms < self._tokens["ends_ms"] - RENEW_BEFORE_MS:
+            if (access := self._good(spent)) is not None:
+                return access
+            # Another process of this device may have renewed them: one that is spent twice ends the session.
+            self._tokens = await self._run(self._stored)
+            if self._tokens is None or (access := self._good(spent)) is not None:
                 return access
             answer = await self._transport.send(
                 Request(
@@ -111,6 +111,19 @@ class Account:
                 return None
             await self._keep(_data(answer))
             return str(self._tokens["access"])
+
+    def _good(self, spent: str | None) -> str | None:
+        """The access token, where it is not `spent` and does not end soon."""
+        if self._tokens is None or self._tokens["access"] == spent:
+            return None
+        ends_soon = self._db.environment.now_ms() >= self._tokens["ends_ms"] - RENEW_BEFORE_MS
+        return None if ends_soon else str(self._tokens["access"])
+
+    def _stored(self) -> dict[str, Any] | None:
+        with self._db.write() as tx:
+            tokens = tx.meta("tokens")
+        found: dict[str, Any] | None = json.loads(tokens) if tokens else None
+        return found
 
     @property
     def token_ends_ms(self) -> int:

@@ -1,29 +1,29 @@
-"""The face of one collection and of one space: what an app calls to log and to read.
+"""The face of one collection: what an app calls to log and to read.
 
 Owns: the shape of the calls. How a write is logged and what a record shows is core/'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from datetime import date, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from .collections import NIL_UUID, parent_of
 from .core.forms import Form, open_form
-from .core.reads import Query, Record, count, read_list, read_one
+from .core.query import Query, check_watchable
+from .core.reads import Record, count, read_list, read_one
 from .core.values import plain
-from .core.writing import PutLike, Write
+from .core.writing import Write
 from .errors import InvalidWrite, NotFound
 from .watching import Watch
 
 if TYPE_CHECKING:
-    from .client import Client
+    from .calls.base import Calls
 
-__all__ = ["CollectionHandle", "Edit", "SpaceHandle", "Transaction"]
+__all__ = ["CollectionHandle", "Edit", "Transaction", "id_of", "joining", "open_transaction"]
 
 
 class Transaction:
@@ -61,7 +61,7 @@ class CollectionHandle:
     Writes raise InvalidWrite where no server would take them, and NotFound where the record does not show.
     """
 
-    def __init__(self, client: Client, space: int, name: str) -> None:
+    def __init__(self, client: Calls, space: int, name: str) -> None:
         self._client = client
         self._space = space
         self.name = name
@@ -80,20 +80,32 @@ class CollectionHandle:
             return Record(self.name, key, {name: _preview(self.name, name, value) for name, value in fields.items()})
         return await self.get(key)
 
-    async def update(self, id: str, **fields: Any) -> Record | None:
-        """Write some fields of a record; returns what it shows then (None within a transaction)."""
-        await self._write(Write(self.name, str(id), fields, must_exist=True))
-        return None if _open_transaction.get() is not None else await self.get(str(id))
+    async def update(self, id: str | Record, **fields: Any) -> Record | None:
+        """Write some fields of a record; returns what it shows then (None within a transaction).
 
-    async def delete(self, id: str) -> None:
-        """Delete a record and what is below it. An edit that another device makes unseen brings it back."""
-        await self._write(Write(self.name, str(id), op="delete", must_exist=True))
+        A set takes its elements, or Add(…) or Remove(…); a text takes its new string; times are datetimes with a zone.
 
-    async def find(self, id: str) -> Record | None:
+        Raises:
+            InvalidWrite: the server would not take it; `field` says where.
+            NotFound: the record does not show.
+        """
+        await self._write(Write(self.name, id_of(id), fields, must_exist=True))
+        return None if _open_transaction.get() is not None else await self.get(id)
+
+    async def delete(self, id: str | Record) -> None:
+        """Delete a record and what is below it. An edit that another device makes unseen brings it back.
+
+        Raises:
+            NotFound: the record does not show.
+            InvalidWrite: this space may only be read.
+        """
+        await self._write(Write(self.name, id_of(id), op="delete", must_exist=True))
+
+    async def find(self, id: str | Record) -> Record | None:
         """The record as it shows, or None."""
-        return await self._client.read(lambda conn: read_one(conn, self._space, self.name, str(id)))
+        return await self._client.read(lambda conn: read_one(conn, self._space, self.name, id_of(id)))
 
-    async def get(self, id: str) -> Record:
+    async def get(self, id: str | Record) -> Record:
         """The record as it shows.
 
         Raises:
@@ -101,7 +113,7 @@ class CollectionHandle:
         """
         record = await self.find(id)
         if record is None:
-            raise NotFound(f"{self.name} {id} is not there.")
+            raise NotFound(f"{self.name} {id_of(id)} is not there.")
         return record
 
     async def list(
@@ -115,38 +127,45 @@ class CollectionHandle:
     ) -> list[Record]:
         """The records that match. A field of what is above works too: `phone.sets.list(workout=workout.id)`.
 
-        where: further conditions, such as ("started_at", ">=", monday). order: fields, "-started_at" for descending;
-        by age where none is given.
+        where: further conditions, such as ("started_at", ">=", monday), ("status", "in", ["active", "paused"]),
+        ("tags", "has", "legs") or ("weight.value", ">", 100). order: fields, "-started_at" for descending; by age where
+        none is given.
+
+        Raises:
+            InvalidWrite: a field or an operator that there is not.
+            DatabaseError: the file cannot be read.
         """
-        query = Query(
-            equals=_comparable(equals),
-            where=[(name, operator, _comparable({name: value})[name]) for name, operator, value in where],
-            order=[order] if isinstance(order, str) else list(order),
-            limit=limit,
-            offset=offset,
-        )
+        query = replace(_query(where, equals), order=[order] if isinstance(order, str) else list(order))
+        query = replace(query, limit=limit, offset=offset)
         return await self._client.read(lambda conn: read_list(conn, self._space, self.name, query))
 
     async def count(self, *, where: Sequence[tuple[str, str, Any]] = (), **equals: Any) -> int:
-        """How many records match."""
-        query = Query(
-            equals=_comparable(equals),
-            where=[(name, operator, _comparable({name: value})[name]) for name, operator, value in where],
-        )
+        """How many records match. Raises as `list`."""
+        query = _query(where, equals)
         return await self._client.read(lambda conn: count(conn, self._space, self.name, query))
 
-    def watch(self, **equals: Any) -> Watch:
-        """Every change of what the query shows, by this device or another, from this call on."""
-        return self._client.watchers.add(self._space, self.name, _comparable(equals))
+    def watch(self, *, where: Sequence[tuple[str, str, Any]] = (), **equals: Any) -> Watch:
+        """Every change of what the query shows, by this device or another, from this call on.
+
+        A record that begins to match comes with `before` None, one that ceases to with `after` None. `watch(id=…)` is
+        of one record.
+
+        Raises:
+            InvalidWrite: a condition that cannot be told from the record alone.
+        """
+        query = _query(where, equals)
+        check_watchable(self.name, query)
+        return self._client.watchers.add(self._space, self.name, query)
 
     @asynccontextmanager
-    async def edit(self, id: str) -> AsyncIterator[Edit]:
+    async def edit(self, id: str | Record) -> AsyncIterator[Edit]:
         """Hold what is shown now as what the user saw, until the block ends; then save the fields that were assigned.
 
         Raises:
             NotFound: the record does not show.
+            InvalidWrite: when the block ends: a field that was assigned cannot be saved.
         """
-        form = await self._client.run(lambda db: _opened(db, self._space, self.name, str(id)))
+        form = await self._client.run(lambda db: _opened(db, self._space, self.name, id_of(id)))
         edit = Edit(form)
         async with self._client.holding(form):
             yield edit
@@ -171,65 +190,19 @@ class CollectionHandle:
         await self._client.join_or_write(self._space, write)
 
 
-class SpaceHandle:
-    """One space: its collections, and groups of writes."""
+def id_of(who: Any) -> str:
+    """An id as text; a record stands for its own."""
+    return who.id if isinstance(who, Record) else str(who)
 
-    def __init__(self, client: Client, number: int) -> None:
-        self._client = client
-        self.number = number
-        self.workouts = CollectionHandle(client, number, "workouts")
-        self.workout_exercises = CollectionHandle(client, number, "workout_exercises")
-        self.participants = CollectionHandle(client, number, "participants")
-        self.sets = CollectionHandle(client, number, "sets")
-        self.templates = CollectionHandle(client, number, "templates")
-        self.template_exercises = CollectionHandle(client, number, "template_exercises")
-        self.template_sets = CollectionHandle(client, number, "template_sets")
-        self.exercises = CollectionHandle(client, number, "exercises")
-        self.measurements = CollectionHandle(client, number, "measurements")
-        self.goals = CollectionHandle(client, number, "goals")
-        self.preferences = CollectionHandle(client, number, "preferences")
-        self.personal_records = CollectionHandle(client, number, "personal_records")
-        self.achievements = CollectionHandle(client, number, "achievements")
-        self.notifications = CollectionHandle(client, number, "notifications")
 
-    def collection(self, name: str) -> CollectionHandle:
-        """A collection by its name."""
-        return CollectionHandle(self._client, self.number, name)
-
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Transaction]:
-        """Writes of the block become one group: shown together, sent together, taken or refused together.
-
-        They are shown when the block ends; an exception in it writes nothing. Reads within the block do not see them.
-
-        Raises:
-            InvalidWrite: when the block ends: a write cannot be made, or the group is larger than a batch.
-        """
-        if _open_transaction.get() is not None:
-            raise InvalidWrite("A transaction is open already: groups do not nest.")
-        transaction = Transaction(self.number)
-        token = _open_transaction.set(transaction)
-        try:
-            yield transaction
-        finally:
-            _open_transaction.reset(token)
-        if transaction.writes:
-            await self._client.write(self.number, [transaction.writes])
-
-    async def write_group(self, group: Sequence[PutLike]) -> None:
-        """Write several records as one group."""
-        await self._client.write(self.number, [group])
-
-    async def write_groups(self, groups: Sequence[Sequence[PutLike]]) -> int:
-        """Write many groups in one local transaction: an import. Returns the number of writes."""
-        return await self._client.write(self.number, groups)
-
-    async def rest_timer(self, workout: str | Record, *, duration_s: float, set: str | None = None) -> Record | None:
-        """Start a rest of `duration_s` seconds in a workout; it runs to the same second on every device."""
-        timer: dict[str, Any] = {"started_at": await self._client.server_now(), "duration_s": duration_s}
-        if set is not None:
-            timer["set"] = set
-        return await self.workouts.update(workout.id if isinstance(workout, Record) else workout, rest_timer=timer)
+@contextmanager
+def joining(transaction: Transaction) -> Iterator[None]:
+    """Let the writes of the running task join a transaction."""
+    token = _open_transaction.set(transaction)
+    try:
+        yield
+    finally:
+        _open_transaction.reset(token)
 
 
 def open_transaction() -> Transaction | None:
@@ -252,9 +225,17 @@ def _preview(collection: str, name: str, value: Any) -> Any:
     return plain(value, f"{collection}.{name}")
 
 
-def _comparable(equals: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as the database has them, to compare with."""
-    return {
-        name: plain(value, name) if isinstance(value, datetime | date | UUID | dict | list) else value
-        for name, value in equals.items()
-    }
+def _query(where: Sequence[tuple[str, str, Any]], equals: Mapping[str, Any]) -> Query:
+    """The conditions with values as the database has them, to compare with."""
+    return Query(
+        equals={name: _comparable(name, value) for name, value in equals.items()},
+        where=[(name, operator, _comparable(name, value)) for name, operator, value in where],
+    )
+
+
+def _comparable(name: str, value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.id
+    if isinstance(value, set | frozenset):
+        value = sorted(value)
+    return plain(value, name)

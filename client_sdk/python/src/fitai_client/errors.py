@@ -53,12 +53,17 @@ class FitaiError(Exception):
 
 
 class InvalidWrite(FitaiError):
-    """A write that no server would take, refused before it was logged.
+    """A write that no server would take, refused before it was logged. `field` is the field at fault, where it is one.
 
-    Codes: unknown_collection, unknown_field, read_only, bad_id, bad_value, too_long, group_too_large.
+    Codes: unknown_collection, unknown_field, read_only, bad_id, bad_value, wrong_type, out_of_range, too_long,
+    bad_text, immutable, record_full, group_too_large.
     """
 
     code = "bad_value"
+
+    def __init__(self, message: str, *, code: str | None = None, field: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.field = field
 
 
 class NotFound(FitaiError):
@@ -121,7 +126,10 @@ class WaitExpired(FitaiError):
 
 
 class DatabaseError(FitaiError):
-    """The local database cannot be opened or written. Codes: corrupt, newer_version, full, locked."""
+    """The local database cannot be opened or written.
+
+    Codes: corrupt (see `Client.rescue`), foreign (another program's file), newer_version, full, locked, unusable.
+    """
 
     code = "corrupt"
 

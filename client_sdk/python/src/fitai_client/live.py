@@ -23,6 +23,7 @@ from .core.device import Device
 from .core.spaces import all_spaces, current_device, save, space
 from .errors import FitaiError
 from .loop import Loop
+from .presence import Presence
 from .transport import PROTOCOL, LiveConnection
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Live:
         self._seen: dict[str, dict[str, dict[str, int]]] = {}
         self._readers: list[asyncio.Queue[Mapping[str, Any]]] = []
         self._connected = asyncio.Event()
+        self.presence = Presence(device.environment.now_ms)
         if device.signed_in:
             self._may.set()
 
@@ -177,6 +179,7 @@ class Live:
     async def _take(self, connection: LiveConnection, frame: Mapping[str, Any]) -> None:
         kind = frame.get("type")
         if kind == "welcome":
+            log.info("the socket follows %d spaces", len(self._numbers))
             self._device.live = set(self._numbers.values())
             self._connected.set()
             # What happened between the hello's cursors and now comes as deltas; one pull makes sure.
@@ -200,6 +203,7 @@ class Live:
             versions[str(frame.get("device"))] = dict(frame.get("version") or {})
             self._loop.moved()
         elif kind in ("signal", "event"):
+            self.presence.take(frame)
             self._publish(frame)
         elif kind == "error":
             log.info("the socket answered %s", frame.get("code"))
@@ -241,6 +245,7 @@ class Live:
 
     async def _lost(self) -> None:
         self._connected.clear()
+        self.presence.forget()
         if self._device.live:
             self._device.live.clear()
             self._loop.wake(pull=True)

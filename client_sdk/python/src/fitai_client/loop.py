@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .account import Account
 from .core.device import Device
 from .core.requests import Answer, Request
-from .errors import AccountError, FitaiError, ServerRefused, Unreachable
+from .errors import AccountError, FitaiError, ServerRefused, Unreachable, WaitExpired
 
 if TYPE_CHECKING:
     from .client import Client
@@ -48,7 +48,10 @@ class Loop:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        self._moved.cancel()
+        if not self._moved.done():
+            self._moved.set_exception(WaitExpired("The client was closed before that."))
+            # Nobody need be waiting.
+            self._moved.exception()
 
     def wake(self, *, pull: bool = False) -> None:
         """Look for what is due, now. With `pull`, fetch too."""
@@ -97,10 +100,10 @@ class Loop:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            if self._pull:
-                self._pull = False
-                await self._client.run(lambda db: self._device.wake(pull=True))
             try:
+                if self._pull:
+                    await self._client.run(lambda db: self._device.wake(pull=True))
+                    self._pull = False
                 async with self._lock:
                     while await self._step():
                         pass
@@ -127,6 +130,7 @@ class Loop:
         if request is None:
             return False
         try:
+            log.debug("%s leaves", request.kind)
             answer = await self._carry(request)
             await self._client.run(lambda db: self._device.answer(request, answer))
         except Unreachable as error:
@@ -134,8 +138,8 @@ class Loop:
             reason = str(error)
             await self._client.run(lambda db: self._device.failed(request, reason))
         else:
-            if answer.status not in (200, 201):
-                log.info("%s was answered %d", request.kind, answer.status)
+            good = answer.status in (200, 201)
+            log.log(logging.DEBUG if good else logging.INFO, "%s was answered %d", request.kind, answer.status)
         self.moved()
         return True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from .core.database import LocalDatabase
-from .core.pushing import Verdict, void, with_groups
+from .core.rejecting import Verdict, void, with_groups
 from .core.spaces import all_spaces, streams
 
 __all__ = ["clock_offset", "held_upto", "last_written", "numbers_by_space", "withdraw"]

@@ -7,15 +7,14 @@ of one record that wait are joined into one, with the first `before` and the las
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from .collections import chain
 from .core.database import Changed
+from .core.query import Query, matches
 from .core.reads import Record
 
-__all__ = ["Change", "Watch", "Watchers", "matches"]
+__all__ = ["Change", "Watch", "Watchers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +27,13 @@ class Change:
     after: Record | None
 
 
-def matches(record: Record, equals: Mapping[str, Any]) -> bool:
-    """True where the record's fields, or the ids of what is above it, are as asked."""
-    for name, value in equals.items():
-        if name == "id":
-            found: Any = record.id
-        elif name in record.values:
-            found = record.values[name]
-        else:
-            # A set's workout: the field is its exercise's, which names the record two levels above.
-            found = next((record.above.get(above) for field, above in chain(record.collection) if field == name), None)
-        if found != value:
-            return False
-    return True
-
-
 class Watch:
     """An asynchronous iterator of `Change`. Close it, or leave it as a context manager, when you are done."""
 
-    def __init__(
-        self, space: int, collection: str | None, equals: Mapping[str, Any], forget: Callable[[Watch], None]
-    ) -> None:
+    def __init__(self, space: int, collection: str | None, query: Query, forget: Callable[[Watch], None]) -> None:
         self.space = space
         self.collection = collection
-        self._equals = dict(equals)
+        self._query = query
         self._forget = forget
         self._waiting: dict[tuple[str, str], tuple[Record | None, Record | None]] = {}
         self._ready = asyncio.Event()
@@ -67,8 +49,8 @@ class Watch:
         space, collection, id, before, after = change
         if space != self.space or self.collection not in (None, collection):
             return
-        before = before if before is not None and matches(before, self._equals) else None
-        after = after if after is not None and matches(after, self._equals) else None
+        before = before if before is not None and matches(before, self._query) else None
+        after = after if after is not None and matches(after, self._query) else None
         waiting = self._waiting.pop((collection, id), None)
         if waiting is not None:
             before = waiting[0]
@@ -109,8 +91,8 @@ class Watchers:
         self._open: list[Watch] = []
         self._watched: frozenset[tuple[int, str | None]] = frozenset()
 
-    def add(self, space: int, collection: str | None, equals: Mapping[str, Any]) -> Watch:
-        watch = Watch(space, collection, equals, self._remove)
+    def add(self, space: int, collection: str | None, query: Query) -> Watch:
+        watch = Watch(space, collection, query, self._remove)
         self._open.append(watch)
         self._count()
         return watch

@@ -8,7 +8,7 @@ Invariants
         FULL, which makes every earlier one durable too. Others are NORMAL: a process that is killed loses
         nothing, and a power cut at most the writes since the last durable one (`make_durable`), none of which
         any server has heard of, so no number is ever used twice for two different changes.
-    D3  A file of a newer version of this package is not touched.
+    D3  A file of a newer version of this package, of a server or of another program is not touched.
 """
 
 from __future__ import annotations
@@ -22,15 +22,19 @@ from typing import Any
 
 from ..errors import DatabaseError
 from .environment import Environment
+from .migrations import bring_up_to_date
 from .reads import Record, read_one
-from .schema import DDL, VERSION
+from .schema import APPLICATION_ID, VERSION
 
-__all__ = ["Changed", "LocalDatabase", "Tx"]
+__all__ = ["Changed", "LocalDatabase", "Tx", "border", "connect", "looking"]
 
 # Another process of the same device (a second terminal) may hold the file for a page of a snapshot.
 BUSY_TIMEOUT_S = 10.0
 # 16 MiB of pages in memory: the indexes of 100,000 records.
 _CACHE_KIB = 16 * 1024
+
+# What tells a server's database: its migrations, and tables that no device has.
+_SERVERS_TABLES = frozenset({"alembic_version", "users"})
 
 Place = tuple[int, str, str]
 Changed = tuple[int, str, str, Record | None, Record | None]
@@ -111,7 +115,7 @@ class LocalDatabase:
         self._tx: Tx | None = None
         self.watched: Callable[[int, str], bool] = lambda space, collection: False
         self.on_change: Callable[[list[Changed]], None] = lambda changes: None
-        with _border(self.path):
+        with border(self.path):
             self.conn = connect(self.path)
             try:
                 self._prepare()
@@ -126,7 +130,7 @@ class LocalDatabase:
             yield self._tx
             return
         durable = durable or self._sync_each
-        with _border(self.path):
+        with border(self.path):
             self.conn.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self.conn.execute("BEGIN IMMEDIATE")
             self._tx = Tx(self.conn, self.environment, self.watched)
@@ -152,27 +156,61 @@ class LocalDatabase:
                 tx.set_meta("durable_at", str(self.environment.now_ms()))
 
     def close(self) -> None:
-        with _border(self.path):
+        with border(self.path):
             self.make_durable()
             self.conn.close()
 
     def _prepare(self) -> None:
-        version = self.conn.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
-            raise DatabaseError(
-                f"{self.path} was written by a newer version of fitai_client: update this one.", code="newer_version"
-            )
+        version = self._version()
         self.conn.execute("PRAGMA journal_mode = WAL")
         if version == VERSION:
             return
         self.conn.execute("PRAGMA synchronous = FULL")
         self.conn.execute("BEGIN IMMEDIATE")
-        # Another process may have made the tables while this one waited.
-        if self.conn.execute("PRAGMA user_version").fetchone()[0] == 0:
-            for statement in DDL.split(";"):
-                self.conn.execute(statement)
-            self.conn.execute(f"PRAGMA user_version = {VERSION}")
-        self.conn.execute("COMMIT")
+        try:
+            # Another process may have made the tables while this one waited.
+            version = self._version()
+            if version < VERSION:
+                bring_up_to_date(self.conn, version)
+            self.conn.execute("COMMIT")
+        except BaseException:
+            if self.conn.in_transaction:
+                self.conn.execute("ROLLBACK")
+            raise
+
+    def _version(self) -> int:
+        """The version of the file's tables; 0 where it is empty.
+
+        Raises:
+            DatabaseError: it is another program's, or of a newer version of this one; it was not touched.
+        """
+        version: int = self.conn.execute("PRAGMA user_version").fetchone()[0]
+        if self.conn.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            tables = {row[0] for row in self.conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if tables & _SERVERS_TABLES:
+                raise DatabaseError(
+                    f"{self.path} is the database of a FitAI server: a device needs a file of its own.", code="foreign"
+                )
+            # The files of version 1 bear no mark.
+            if tables and not {"meta", "spaces", "log", "records"} <= tables:
+                raise DatabaseError(
+                    f"{self.path} is the database of another program: choose another file.", code="foreign"
+                )
+        if version > VERSION:
+            raise DatabaseError(
+                f"{self.path} was written by a newer version of fitai_client: update this one.", code="newer_version"
+            )
+        return version
+
+
+@contextmanager
+def looking(conn: sqlite3.Connection, environment: Environment) -> Iterator[Tx]:
+    """One state of the database to read from, on a connection of its own: no writer is waited for."""
+    conn.execute("BEGIN")
+    try:
+        yield Tx(conn, environment, lambda space, collection: False)
+    finally:
+        conn.execute("COMMIT")
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -186,16 +224,22 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 @contextmanager
-def _border(path: Path) -> Iterator[None]:
-    """sqlite3's exceptions become ours."""
+def border(path: Path) -> Iterator[None]:
+    """sqlite3's exceptions become ours; those that tell of a mistake in this package stay what they are."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        text = str(error)
-        if "locked" in text:
-            raise DatabaseError(f"{path} is in use by another process: try again.", code="locked") from error
-        if "full" in text:
-            raise DatabaseError(f"The disk is full: {path} was left as it was.", code="full") from error
-        raise DatabaseError(f"{path} cannot be used: {text}.", code="unusable") from error
     except sqlite3.DatabaseError as error:
-        raise DatabaseError(f"{path} is damaged or is no database: {error}.", code="corrupt") from error
+        # The extended codes keep the plain one in their lowest byte.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise DatabaseError(f"{path} is in use by another process: try again.", code="locked") from error
+        if code == sqlite3.SQLITE_FULL:
+            raise DatabaseError(f"The disk is full: {path} was left as it was.", code="full") from error
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise DatabaseError(
+                f"{path} is damaged or is no database ({error}): Client.rescue(path, to) saves what can still be read.",
+                code="corrupt",
+            ) from error
+        if isinstance(error, sqlite3.OperationalError):
+            raise DatabaseError(f"{path} cannot be used: {error}.", code="unusable") from error
+        raise

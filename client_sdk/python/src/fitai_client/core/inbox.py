@@ -1,4 +1,9 @@
-"""The inbox: changes that were refused, kept with the reason until somebody mends or discards them (rule 10)."""
+"""The inbox: changes that were refused, kept with the reason until somebody mends or discards them (rule 10).
+
+What was refused because the server's schema did not allow it yet is sent again by itself once the schema has grown:
+as it was, in its old context, so that what was written meanwhile becomes a conflict and is not replaced. What this
+device wrote over since, or what is deleted now, stays for a person to decide.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..collections import COLLECTIONS
 from ..errors import NotFound
 from .database import Tx
-from .writing import Write, write_groups
+from .reads import read_one
+from .vectors import decode
+from .writing import WRITTEN_ANEW, Write, write_groups
 
-__all__ = ["Refused", "discard", "read_inbox", "resend"]
+__all__ = ["Refused", "about_due", "discard", "read_inbox", "resend", "schema_told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ def resend(tx: Tx, no: int, fields: Mapping[str, Any] | None = None) -> None:
     if row is None:
         raise NotFound(f"The inbox has no entry {no}.")
     wanted = dict(fields) if fields is not None else json.loads(row[4]) if row[4] else {}
-    write_groups(tx, row[0], [[Write(row[2], row[3], wanted, row[1])]])
+    write_groups(tx, row[0], [[Write(row[2], row[3], wanted, row[1])]], judged=fields is not None)
     discard(tx, no)
 
 
@@ -66,3 +74,64 @@ def discard(tx: Tx, no: int) -> None:
     """
     if not tx.execute("DELETE FROM inbox WHERE no = ?", (no,)):
         raise NotFound(f"The inbox has no entry {no}.")
+
+
+# What a newer schema may allow: new collections and fields, more words, wider limits.
+SCHEMA_CODES = ("unknown_collection", "unknown_field", "wrong_type", "out_of_range", "too_long")
+_WAITS = f"code IN ({', '.join(repr(code) for code in SCHEMA_CODES)})"
+# How often to ask whether the schema has grown, while something waits for it.
+ASK_EVERY_MS = 24 * 3600 * 1000
+
+
+def about_due(tx: Tx, asked_at_ms: int) -> bool:
+    """True where a change waits for the server's schema, and this process has not asked for it today."""
+    if asked_at_ms and tx.environment.now_ms() - asked_at_ms < ASK_EVERY_MS:
+        return False
+    return tx.one(f"SELECT 1 FROM inbox WHERE {_WAITS} AND cause IS NOT NULL LIMIT 1") is not None
+
+
+def schema_told(tx: Tx, schema: int) -> int:
+    """Take the server's schema, and send again what it may allow now. How many changes that were."""
+    tx.set_meta("server_schema", str(schema))
+    # Nobody knows what the schema was when these were refused: from now on its growth is seen.
+    tx.execute(f"UPDATE inbox SET schema = ? WHERE schema = 0 AND {_WAITS}", (schema,))
+    causes = tx.all(f"SELECT DISTINCT space, cause FROM inbox WHERE {_WAITS} AND schema < ? ORDER BY cause", (schema,))
+    tx.execute(f"UPDATE inbox SET schema = ? WHERE {_WAITS}", (schema,))
+    return sum(_send_again(tx, space, cause) for space, cause in causes if cause is not None)
+
+
+def _send_again(tx: Tx, space: int, cause: int) -> int:
+    rows = tx.all(
+        "SELECT no, op, collection, id, fields, context FROM inbox WHERE space = ? AND cause = ? ORDER BY no",
+        (space, cause),
+    )
+    writes = [
+        Write(collection, id, json.loads(fields or "{}"), op, context=decode(context or "{}"))
+        for _, op, collection, id, fields, context in rows
+    ]
+    made = {(one.collection, one.id) for one in writes}
+    if not all(_still_stands(tx, space, one, cause, made) for one in writes):
+        return 0
+    write_groups(tx, space, [writes], mark=WRITTEN_ANEW)
+    tx.execute("DELETE FROM inbox WHERE space = ? AND cause = ?", (space, cause))
+    return len(writes)
+
+
+def _still_stands(tx: Tx, space: int, one: Write, cause: int, made: set[tuple[str, str]]) -> bool:
+    declared = COLLECTIONS.get(one.collection)
+    if declared is None or declared.read_only or not one.fields.keys() <= declared.fields.keys():
+        return False
+    later = tx.all(
+        "SELECT fields FROM log WHERE space = ? AND collection = ? AND id = ? AND pos > ? AND op = 'put'"
+        " AND verdict IS NULL",
+        (space, one.collection, one.id, cause),
+    )
+    if any(one.fields.keys() & json.loads(row[0]).keys() for row in later):
+        return False
+    row = tx.one("SELECT 1 FROM records WHERE space = ? AND collection = ? AND id = ?", (space, one.collection, one.id))
+    if row is not None:
+        return read_one(tx.conn, space, one.collection, one.id) is not None
+    if declared.parent is None:
+        return True
+    above = (declared.parent[1], one.fields.get(declared.parent[0]))
+    return above in made or (isinstance(above[1], str) and read_one(tx.conn, space, above[0], above[1]) is not None)

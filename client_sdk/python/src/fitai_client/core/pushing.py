@@ -4,8 +4,6 @@ Rules of device.md kept here
     8   "Sent" is recorded, durably, before the request leaves.
     9   An answer speaks for the changes of its request alone: answered is what lies at or below both `acked` and
         the request's last n. Only such an answer moves `after`.
-    10  What is refused goes to the inbox with its reason, and with it the later puts of the same record, and of
-        records below, that were never sent; of a group, all.
 """
 
 from __future__ import annotations
@@ -18,35 +16,15 @@ from ..collections import SCHEMA
 from . import vectors
 from .clock import rfc3339
 from .database import Tx
-from .records import Laid, descendants, unlay
+from .records import unlay
+from .rejecting import GROUP_MESSAGE, Verdict, groups_of, reject
 from .requests import Request, space_path
 from .spaces import Space, Stream, save, save_stream, stream
 from .writing import BATCH_BYTES_MAX, BATCH_CHANGES_MAX
 
-__all__ = [
-    "Verdict",
-    "answered",
-    "build",
-    "enqueue_inbox",
-    "judge",
-    "refuse_all",
-    "send",
-    "still_asks",
-    "unanswered",
-    "void",
-]
+__all__ = ["answered", "build", "judge", "send", "still_asks", "unanswered"]
 
 LOCAL, SENT, ANSWERED = 0, 1, 2
-
-GROUP_MESSAGE = "Another change of its group was refused."
-
-
-class Verdict(NamedTuple):
-    """Why a change was refused."""
-
-    code: str
-    message: str
-    field: str | None = None
 
 
 class Line(NamedTuple):
@@ -219,7 +197,7 @@ def judge(tx: Tx, found: Space, request: Request, upto: int, rejected: Iterable[
         for item in rejected
         if first <= int(item["n"]) <= upto
     }
-    for grp in _groups_of(tx, found.no, one.device, verdicts):
+    for grp in groups_of(tx, found.no, one.device, verdicts):
         for n in grp:
             verdicts.setdefault(n, Verdict("group", GROUP_MESSAGE))
     tx.execute(
@@ -228,7 +206,7 @@ def judge(tx: Tx, found: Space, request: Request, upto: int, rejected: Iterable[
     )
     hlc = tx.one("SELECT hlc FROM log WHERE space = ? AND device = ? AND n = ?", (found.no, one.device, upto))[0]
     save_stream(tx, one, after_n=upto, after_hlc=hlc)
-    _refuse(tx, found, one.device, verdicts)
+    reject(tx, found, one.device, verdicts)
     merged = [
         (pos, (collection, id))
         for pos, n, collection, id, snap in tx.all(
@@ -240,123 +218,3 @@ def judge(tx: Tx, found: Space, request: Request, upto: int, rejected: Iterable[
         if found.knows(snap, one.device, n)
     ]
     unlay(tx, found.no, merged, merged=True)
-
-
-def _groups_of(tx: Tx, space: int, device: str, verdicts: dict[int, Verdict]) -> list[list[int]]:
-    groups: dict[int, list[int]] = {}
-    for n in verdicts:
-        row = tx.one("SELECT grp FROM log WHERE space = ? AND device = ? AND n = ?", (space, device, n))
-        if row and row[0] is not None and row[0] not in groups:
-            groups[row[0]] = [
-                line[0]
-                for line in tx.all(
-                    "SELECT n FROM log WHERE space = ? AND device = ? AND grp = ? AND op <> 'void'",
-                    (space, device, row[0]),
-                )
-            ]
-    return list(groups.values())
-
-
-def _refuse(tx: Tx, found: Space, device: str, verdicts: dict[int, Verdict]) -> None:
-    """Rule 10, for changes that the server has spent: inbox them, and what depends on them and never left."""
-    done: list[Laid] = []
-    for n, verdict in sorted(verdicts.items()):
-        row = tx.one(
-            "SELECT pos, op, collection, id, fields, verdict FROM log WHERE space = ? AND device = ? AND n = ?",
-            (found.no, device, n),
-        )
-        if row is None or row[1] == "void" or row[5] is not None:
-            continue
-        enqueue_inbox(tx, found.no, device, n, row[1:5], verdict)
-        tx.execute("UPDATE log SET verdict = ? WHERE pos = ?", (json.dumps(verdict._asdict()), row[0]))
-        done.append((row[0], (row[2], row[3])))
-    if not done:
-        return
-    dependent = _never_sent_behind(tx, found.no, done)
-    unlay(tx, found.no, done, merged=False)
-    void(tx, found, dependent, Verdict("depends", "It builds on a change that was refused."))
-
-
-def _never_sent_behind(tx: Tx, space: int, refused: list[Laid]) -> list[int]:
-    """The positions of the later, never sent puts of these records and of what is below, groups whole."""
-    found: set[int] = set()
-    for pos, key in refused:
-        for one in (key, *descendants(tx, space, key)):
-            found.update(
-                row[0]
-                for row in tx.all(
-                    "SELECT pos FROM log WHERE space = ? AND collection = ? AND id = ? AND laid = 1 AND state = 0"
-                    " AND op = 'put' AND pos > ?",
-                    (space, *one, pos),
-                )
-            )
-    return with_groups(tx, space, found)
-
-
-def with_groups(tx: Tx, space: int, positions: Iterable[int]) -> list[int]:
-    """These positions and every other one of their groups, in order."""
-    found = set(positions)
-    for pos in list(found):
-        row = tx.one("SELECT device, grp FROM log WHERE pos = ?", (pos,))
-        if row[1] is not None:
-            found.update(
-                line[0]
-                for line in tx.all(
-                    "SELECT pos FROM log WHERE space = ? AND device = ? AND grp = ? AND state < 2", (space, *row)
-                )
-            )
-    return sorted(found)
-
-
-def void(tx: Tx, found: Space, positions: Sequence[int], verdict: Verdict) -> None:
-    """Put voids into the place of changes that are not to be sent (again), and the changes into the inbox.
-
-    Their numbers and hlcs stay; a void of a change that the server holds after all is skipped by it.
-    """
-    done: list[Laid] = []
-    for pos in positions:
-        row = tx.one("SELECT op, collection, id, fields, device, n FROM log WHERE pos = ?", (pos,))
-        if row[0] == "void":
-            continue
-        enqueue_inbox(tx, found.no, row[4], row[5], row[:4], verdict)
-        done.append((pos, (row[1], row[2])))
-    blank(tx, found, done)
-
-
-def blank(tx: Tx, found: Space, done: Sequence[Laid]) -> None:
-    """Turn changes into voids, without a word in the inbox."""
-    for pos, _ in done:
-        tx.execute("UPDATE log SET op = 'void', fields = NULL, grp = NULL, seen = NULL WHERE pos = ?", (pos,))
-    unlay(tx, found.no, done, merged=False)
-
-
-def refuse_all(tx: Tx, found: Space, verdict: Verdict) -> None:
-    """The right to write here is gone: the whole queue leaves the overlay and goes to the inbox."""
-    void(
-        tx,
-        found,
-        [row[0] for row in tx.all("SELECT pos FROM log WHERE space = ? AND state < 2 ORDER BY pos", (found.no,))],
-        verdict,
-    )
-
-
-def enqueue_inbox(tx: Tx, space: int, device: str, n: int, change: Sequence[Any], verdict: Verdict) -> None:
-    """Keep a refused change, (op, collection, id, fields), where the user can see and mend it."""
-    op, collection, id, fields = change
-    tx.execute(
-        "INSERT INTO inbox (space, device, n, op, collection, id, fields, code, field, message, at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            space,
-            device,
-            n,
-            op,
-            collection,
-            id,
-            fields,
-            verdict.code,
-            verdict.field,
-            verdict.message,
-            tx.environment.now_ms(),
-        ),
-    )

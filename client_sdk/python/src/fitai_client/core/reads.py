@@ -4,23 +4,24 @@ Plain functions over a connection, so that they run beside the writer on a conne
 never blocked by it. A record is shown where it is there and everything above it is (rule 6); that is looked up
 with each read, so nothing has to be kept in step.
 
-Costs: one record is one lookup by key for it and for each level above; a query by parent is an index range.
+Costs: one record is one lookup by key for it and for each level above; a query by parent, or by a field that has an
+index (`schema.py`), is an index range.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from ..collections import COLLECTIONS, chain
-from ..errors import InvalidWrite
+from .clock import parse_time
+from .query import Query, column, condition
 
 __all__ = ["Conflict", "Query", "Record", "count", "read_conflicted", "read_list", "read_one"]
-
-_OPERATORS = {"=", "!=", "<", "<=", ">", ">="}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +65,10 @@ class Record:
         value = self.values.get(name)
         return value.get("text", "") if isinstance(value, dict) else ""
 
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """Which records of a collection, and in which order.
-
-    equals: field → value; `id`, and the fields of the records above (a set's `workout`), work too.
-    where: further conditions (field, one of = != < <= > >=, value). order: fields, `-` in front for descending.
-    """
-
-    equals: Mapping[str, Any] = field(default_factory=dict)
-    where: Sequence[tuple[str, str, Any]] = ()
-    order: Sequence[str] = ()
-    limit: int | None = None
-    offset: int = 0
+    def time(self, name: str) -> datetime | None:
+        """The moment of a time field, in UTC; None where there is none."""
+        ms = parse_time(self.values.get(name) or "")
+        return datetime.fromtimestamp(ms / 1000, UTC) if ms is not None else None
 
 
 def read_one(conn: sqlite3.Connection, space: int, collection: str, id: str) -> Record | None:
@@ -110,8 +101,7 @@ def read_list(conn: sqlite3.Connection, space: int, collection: str, query: Quer
     """
     columns, sources, conditions, parameters = _select(space, collection, query)
     ascending = [
-        f"{_column(collection, name.removeprefix('-'))}{' DESC' if name.startswith('-') else ''}"
-        for name in query.order
+        f"{column(collection, name.removeprefix('-'))}{' DESC' if name.startswith('-') else ''}" for name in query.order
     ]
     sql = f"SELECT {columns} FROM {sources} WHERE {conditions} ORDER BY {', '.join([*ascending, 'r.id'])}"
     if query.limit is not None or query.offset:
@@ -141,46 +131,31 @@ def read_conflicted(conn: sqlite3.Connection, space: int) -> Iterator[Record]:
 
 
 def _select(space: int, collection: str, query: Query) -> tuple[str, str, str, list[Any]]:
-    columns = ["r.id", "r.seq", "COALESCE(r.shown, r.body)"]
-    sources = "records r"
-    conditions = ["r.space = ?", "r.collection = ?", "r.alive"]
-    parameters: list[Any] = [space, collection]
-    below = "r"
-    for level, (_, name) in enumerate(chain(collection), 1):
-        above = f"p{level}"
-        sources += (
-            f" JOIN records {above} ON {above}.space = r.space AND {above}.collection = '{name}'"
-            f" AND {above}.id = {below}.parent AND {above}.alive"
-        )
-        columns.append(f"{above}.id")
-        below = above
-    for name, operator, value in [*((n, "=", v) for n, v in query.equals.items()), *query.where]:
-        if operator not in _OPERATORS:
-            raise InvalidWrite(f"A condition is one of {' '.join(sorted(_OPERATORS))}, not {operator!r}.")
-        column = _column(collection, name)
-        if value is None:
-            conditions.append(f"{column} IS {'NOT ' if operator == '!=' else ''}NULL")
-        else:
-            conditions.append(f"{column} {operator} ?")
-            parameters.append(json.dumps(value, separators=(",", ":")) if isinstance(value, dict | list) else value)
+    """The columns, sources, conditions and parameters of a query: `r` is the record, `p1` what is above it, and so on.
+
+    Where a condition is on something above, the records are looked up from there: few exercises are of one workout, and
+    their sets are found by them.
+    """
+    above = [name for _, name in chain(collection)]
+    names = {f"p{level}": name for level, name in enumerate(above, 1)}
+    # An index of one collection's field is used only where the collection is named, not asked for.
+    known = collection in COLLECTIONS
+    conditions = [f"r.collection = '{collection}'" if known else "r.collection = ?"]
+    parameters: list[Any] = [] if known else [collection]
+    conditions += [f"{alias}.collection = '{name}'" for alias, name in names.items()]
+    conditions += [f"{alias}.space = {space:d} AND {alias}.alive" for alias in ("r", *names)]
+    conditions += [f"{alias}.id = {below}.parent" for below, alias in zip(("r", *names), names, strict=False)]
+    lead = 0
+    for name, operator, value in query.conditions():
+        sql, more = condition(collection, name, operator, value)
+        lead = max([lead, *(level for level in range(1, len(above) + 1) if f"p{level}." in sql)])
+        conditions.append(sql)
+        parameters += more
+    aliases = ["r", *names]
+    order = [*reversed(aliases[: lead + 1]), *aliases[lead + 1 :]]
+    sources = " CROSS JOIN ".join(f"records {alias}" for alias in order)
+    columns = ["r.id", "r.seq", "COALESCE(r.shown, r.body)", *(f"{alias}.id" for alias in names)]
     return ", ".join(columns), sources, " AND ".join(conditions), parameters
-
-
-def _column(collection: str, name: str) -> str:
-    """The SQL of a field of a record or of what is above it; names come from the declaration, never from outside."""
-    if name == "id":
-        return "r.id"
-    for level, here in enumerate([collection, *(above for _, above in chain(collection))]):
-        alias = f"p{level}" if level else "r"
-        declared = COLLECTIONS.get(here)
-        if declared is None:
-            break
-        if declared.parent and declared.parent[0] == name:
-            return f"{alias}.parent"
-        if name in declared.fields:
-            part = ".text" if declared.fields[name].kind == "text" else ""
-            return f"json_extract(COALESCE({alias}.shown, {alias}.body), '$.values.{name}{part}')"
-    raise InvalidWrite(f"{collection} has no field {name!r} to ask for.", code="unknown_field")
 
 
 def _record(collection: str, id: str, seq: int | None, text: str, above: dict[str, str]) -> Record:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..collections import COLLECTIONS, parent_of
-from . import pushing, vectors
+from . import pushing, rejecting, vectors
 from .database import Tx
 from .leaving import leave, leaving
 from .records import (
@@ -37,7 +37,7 @@ from .records import (
 from .requests import Request, space_path
 from .spaces import Space, Stream, current_device, restart_snapshot, save, save_stream, streams
 from .whole import whole_writes
-from .writing import BATCH_BYTES_MAX, BATCH_CHANGES_MAX, Write, write_groups
+from .writing import BATCH_BYTES_MAX, BATCH_CHANGES_MAX, WRITTEN_ANEW, Write, write_groups
 
 __all__ = [
     "begin_resync",
@@ -240,7 +240,7 @@ def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
             "UPDATE records SET body = NULL, status = 0, seq = NULL WHERE space = ? AND collection = ? AND id = ?",
             (found.no, *key),
         )
-    pushing.blank(tx, found, [(change[0], (change[1], change[2])) for change in changes])
+    rejecting.blank(tx, found, [(change[0], (change[1], change[2])) for change in changes])
     for key in bodies:
         recompute(tx, found.no, key)
     _log_as_groups(tx, found, [*group, *anew])
@@ -253,12 +253,12 @@ def _log_as_groups(tx: Tx, found: Space, writes: Sequence[Write]) -> None:
     for one in writes:
         weight = len(dumps(one.fields).encode()) + 400
         if part and (len(part) >= BATCH_CHANGES_MAX or size + weight > BATCH_BYTES_MAX):
-            write_groups(tx, found.no, [part])
+            write_groups(tx, found.no, [part], mark=WRITTEN_ANEW)
             part, size = [], 0
         part.append(one)
         size += weight
     if part:
-        write_groups(tx, found.no, [part])
+        write_groups(tx, found.no, [part], mark=WRITTEN_ANEW)
 
 
 def _unsent(tx: Tx, space: int, keys: Iterable[Key]) -> list[Any]:

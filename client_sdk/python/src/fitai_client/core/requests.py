@@ -15,7 +15,7 @@ from ..errors import Unreachable
 
 __all__ = ["Answer", "Kind", "Request", "check", "space_path"]
 
-Kind = Literal["register", "spaces", "push", "pull", "snapshot", "ids", "digest", "bucket", "repair"]
+Kind = Literal["about", "register", "spaces", "push", "pull", "snapshot", "ids", "digest", "bucket", "repair"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Answer:
 
 # What each answer must have for the device to act on it.
 _PROMISED: Mapping[str, Mapping[str, type]] = {
+    "about": {"schema": int},
     "register": {"device": str},
     "spaces": {"spaces": list},
     "push": {"acked": int},

@@ -15,10 +15,42 @@ personal space is number 1 before anyone knows its id.
 
 from __future__ import annotations
 
-__all__ = ["DDL", "VERSION"]
+from collections.abc import Mapping
+from typing import Final
 
-# Raised with every change of the tables; `database.py` refuses a file from the future.
-VERSION = 1
+__all__ = ["APPLICATION_ID", "DDL", "INDEXES", "INDEXES_DDL", "VERSION", "value_of"]
+
+# Raised with every change of the tables: `database.py` refuses a file from the future, and `migrations.py` brings one
+# of before up to date.
+VERSION: Final = 2
+
+# By this a file says in its header that it is a device's ("fita").
+APPLICATION_ID: Final = 0x66697461
+
+# The fields that apps ask for in thousands of records, by collection; other conditions read the collection's rows.
+INDEXES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "workouts": (("started_at",),),
+    "workout_exercises": (("exercise",),),
+    "sets": (("completed_at",),),
+    "exercises": (("name",),),
+    "measurements": (("kind", "at"),),
+    "personal_records": (("exercise",),),
+}
+
+
+def value_of(field: str, alias: str = "") -> str:
+    """The SQL of a field's value as it shows. An index is used only where its expression is spelled the same."""
+    row = f"{alias}." if alias else ""
+    return f"json_extract(COALESCE({row}shown, {row}body), '$.values.{field}')"
+
+
+# With the id at their end they give the order of age too, so that no plan prefers the primary key for it.
+INDEXES_DDL: Final = tuple(
+    f"CREATE INDEX records_{collection}_{'_'.join(fields)} ON records"
+    f" (space, {', '.join(value_of(field) for field in fields)}, id) WHERE collection = '{collection}'"
+    for collection, indexes in INDEXES.items()
+    for fields in indexes
+)
 
 DDL = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -91,7 +123,8 @@ CREATE TABLE log (
     laid INTEGER NOT NULL DEFAULT 1,
     verdict TEXT,
     made_at INTEGER NOT NULL,
-    answered_at INTEGER
+    answered_at INTEGER,
+    mark TEXT
 );
 CREATE UNIQUE INDEX log_dot ON log (space, device, n);
 CREATE INDEX log_unanswered ON log (space, device, n) WHERE state < 2;
@@ -141,7 +174,10 @@ CREATE TABLE inbox (
     code TEXT NOT NULL,
     field TEXT,
     message TEXT NOT NULL,
-    at INTEGER NOT NULL
+    at INTEGER NOT NULL,
+    cause INTEGER,
+    context TEXT,
+    schema INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE TABLE missing (

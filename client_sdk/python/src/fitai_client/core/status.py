@@ -41,8 +41,12 @@ class SpaceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole device. `why` is a sentence, empty where nothing waits. `clock_offset_ms`: the server's clock minus
-    this device's. `recovered`: records that the server lost and this device kept aside."""
+    """The whole device.
+
+    why: sentences that say what waits, what has not arrived and what was refused; empty where all is well.
+    clock_offset_ms: the server's clock minus this device's. recovered: records that the server lost and this device
+    kept aside.
+    """
 
     account: str | None
     device: str | None
@@ -84,6 +88,15 @@ def read_status(
         )
     pending = sum(line.pending for line in lines)
     sinces = [line.pending_since for line in lines if line.pending_since]
+    refused = tx.one("SELECT COUNT(*) FROM inbox")[0]
+    recovered = tx.one("SELECT COUNT(*) FROM aside WHERE kind = 'recovered'")[0]
+    held_up = _held_up(problem, wait_ms) if signed_in else "sign in again to go on"
+    sentences = (
+        _pending_sentence(tx, lines, pending, signed_in, account, held_up),
+        _incomplete_sentence(tx, lines, account, held_up),
+        f"{_counted(refused, 'change was', 'changes were')} refused: see inbox()." if refused else "",
+        f"{_counted(recovered, 'record', 'records')} that the server lost: see recovered()." if recovered else "",
+    )
     return Status(
         account=account,
         device=current_device(tx) or None,
@@ -91,36 +104,54 @@ def read_status(
         live=live,
         pending=pending,
         pending_since=min(sinces) if sinces else None,
-        why=_why(tx, lines, pending, signed_in, account, problem, wait_ms),
-        inbox=tx.one("SELECT COUNT(*) FROM inbox")[0],
-        recovered=tx.one("SELECT COUNT(*) FROM aside WHERE kind = 'recovered'")[0],
+        why=" ".join(sentence for sentence in sentences if sentence),
+        inbox=refused,
+        recovered=recovered,
         clock_offset_ms=int(tx.meta("clock_offset_ms") or 0),
         spaces=tuple(lines),
     )
 
 
-def _why(
-    tx: Tx,
-    lines: list[SpaceStatus],
-    pending: int,
-    signed_in: bool,
-    account: str | None,
-    problem: Mapping[str, str] | None,
-    wait_ms: int,
+def _held_up(problem: Mapping[str, str] | None, wait_ms: int) -> str:
+    """What keeps this device from the server now, without its full stop; empty where nothing does."""
+    if problem is None:
+        return ""
+    again = f"; the next try is in {max(wait_ms // 1000, 1)} s" if wait_ms > 0 else ""
+    return f"{problem['message'].rstrip('.')}{again}"
+
+
+def _pending_sentence(
+    tx: Tx, lines: list[SpaceStatus], pending: int, signed_in: bool, account: str | None, held_up: str
 ) -> str:
     paused = next((line.paused for line in lines if line.paused), None)
     if not pending and not paused:
         return ""
-    changes = f"{pending} {'change waits' if pending == 1 else 'changes wait'}"
+    changes = _counted(pending, "change waits", "changes wait")
     if paused:
-        reason = _REASONS.get(paused["code"], paused["message"])
+        reason = _REASONS.get(paused["code"], paused["message"].rstrip("."))
         return f"{changes}: {reason} ({paused['code']}, since {rfc3339(paused['since'])})."
     if not signed_in:
         return f"{changes} for {'a new sign-in' if account else 'an account'}: sign in, and they go."
-    if problem is not None:
-        again = f"; the next try is in {max(wait_ms // 1000, 1)} s" if wait_ms > 0 else ""
-        return f"{changes}: {problem['message'].rstrip('.')}{again}."
+    if held_up:
+        return f"{changes}: {held_up}."
     if any(line.resyncing for line in lines):
         return f"{changes} until this device has caught up with the server."
     unsent = tx.one("SELECT COUNT(*) FROM log WHERE state = ?", (LOCAL,))[0]
     return f"{changes}: {'being sent' if unsent < pending else 'about to be sent'}."
+
+
+def _incomplete_sentence(tx: Tx, lines: list[SpaceStatus], account: str | None, held_up: str) -> str:
+    """Whether what the server has is all here. Before there is an account there is nothing to come."""
+    coming = [line for line in lines if line.phase in ("new", "snapshot", "settling") and line.state == "member"]
+    if account is None or not coming:
+        return ""
+    here = sum(
+        tx.one("SELECT COUNT(*) FROM records WHERE space = ? AND seq IS NOT NULL", (line.no,))[0] for line in coming
+    )
+    what = "The exercise library has" if {line.kind for line in coming} == {"catalog"} else "Your training has"
+    arrived = f"{what} not all arrived yet ({_counted(here, 'record', 'records')} so far)"
+    return f"{arrived}: {held_up}." if held_up else f"{arrived}: it is being fetched."
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"

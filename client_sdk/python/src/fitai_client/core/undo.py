@@ -1,4 +1,17 @@
-"""Undo: of one's own last change, and of a delete.
+"""Undo and redo: of one's own changes, and of a delete.
+
+The log itself is the list of what can be undone, by the `mark` of each change, so it outlives the process and reaches
+back as far as the log is kept:
+
+    none         the user's own: can be undone
+    undone N     was undone by the action N, the place in the log where that began to write: can be redone
+    undo N       what that action wrote; `restored N` where it wrote a deleted record whole
+    past, anew   neither: an action that is over, and what recovery wrote
+
+Invariants
+    U1  Undo takes back this device's own changes alone: a field that shows another value meanwhile stays as it is, a
+        record that others wrote into is not deleted, and a change of which nothing is left is passed over.
+    U2  Redo brings back what was undone last, as long as nothing else was written since.
 
 Rule of device.md kept here
     19  Undoing a delete writes every field of the record, of deleted ones above it and of all that is shown again
@@ -10,6 +23,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from ..collections import field_of, parent_of
@@ -18,12 +32,14 @@ from .database import Tx
 from .reads import read_one
 from .records import Key, descendants, read_row
 from .whole import whole_writes
-from .writing import Write, write_groups
+from .writing import WRITTEN_ANEW, Write, write_groups
 
-__all__ = ["last_group", "restore_deleted", "rewrite_recovered", "undo_group"]
+__all__ = ["redo", "restore_deleted", "rewrite_recovered", "undo"]
 
 
-def restore_deleted(tx: Tx, no: int, key: Key, values: Mapping[str, Any] | None = None) -> int:
+def restore_deleted(
+    tx: Tx, no: int, key: Key, values: Mapping[str, Any] | None = None, *, mark: str | None = None
+) -> int:
     """Write a deleted record back, with what is above and below it (rule 19). How many records were written.
 
     values: the record's fields, where the device kept none (from `history`).
@@ -52,7 +68,7 @@ def restore_deleted(tx: Tx, no: int, key: Key, values: Mapping[str, Any] | None 
         bodies.setdefault(below, body)
     writes = [one for k, body in bodies.items() for one in whole_writes(tx, no, k, body, counters=False)]
     for start in range(0, len(writes), _GROUP):
-        write_groups(tx, no, [writes[start : start + _GROUP]])
+        write_groups(tx, no, [writes[start : start + _GROUP]], mark=mark)
     return len(bodies)
 
 
@@ -66,65 +82,141 @@ def rewrite_recovered(tx: Tx, no: int) -> int:
     depth = {row[0]: len(_levels(row[0])) for row in rows}
     for collection, id, body in sorted(rows, key=lambda row: (depth[row[0]], row[1])):
         if read_one(tx.conn, no, collection, id) is None:
-            write_groups(tx, no, [whole_writes(tx, no, (collection, id), json.loads(body))])
+            write_groups(tx, no, [whole_writes(tx, no, (collection, id), json.loads(body))], mark=WRITTEN_ANEW)
     tx.execute("DELETE FROM aside WHERE space = ? AND kind = 'recovered'", (no,))
     return len(rows)
 
 
-def last_group(tx: Tx, no: int, before_pos: int) -> list[int]:
-    """The positions of the newest change of this device before `before_pos`, with all of its group."""
+def undo(tx: Tx, no: int) -> int:
+    """Undo the newest change that can be, with its group. How many changes that took back; 0 if there is none."""
+    while positions := _newest(tx, no):
+        action = _last_pos(tx) + 1
+        _take_back(tx, no, positions, action)
+        done = _last_pos(tx) >= action
+        _mark(tx, positions, f"undone {action}" if done else "past")
+        if done:
+            return len(positions)
+    return 0
+
+
+def _newest(tx: Tx, no: int) -> list[int]:
     row = tx.one(
-        "SELECT pos, device, grp FROM log WHERE space = ? AND pos < ? AND op <> 'void' AND verdict IS NULL"
+        "SELECT pos, device, grp FROM log WHERE space = ? AND op <> 'void' AND verdict IS NULL AND mark IS NULL"
         " ORDER BY pos DESC LIMIT 1",
-        (no, before_pos),
+        (no,),
     )
-    if row is None:
-        return []
-    if row[2] is None:
-        return [row[0]]
-    lines = tx.all("SELECT pos FROM log WHERE space = ? AND device = ? AND grp = ? ORDER BY pos", (no, row[1], row[2]))
-    return [line[0] for line in lines]
+    if row is None or row[2] is None:
+        return [row[0]] if row else []
+    rows = tx.all("SELECT pos FROM log WHERE space = ? AND device = ? AND grp = ? ORDER BY pos", (no, row[1], row[2]))
+    return [line[0] for line in rows]
 
 
-def undo_group(tx: Tx, no: int, positions: Sequence[int]) -> int:
-    """Write what these changes replaced, newest first, as one group. How many writes that took.
+def _take_back(tx: Tx, no: int, positions: Sequence[int], action: int) -> None:
+    """Write what these changes replaced, newest first.
 
     A create is undone by a delete, a delete as rule 19 has it, a field by its value of before.
     """
     writes: list[Write] = []
-    restored = 0
-    for pos in sorted(positions, reverse=True):
-        op, collection, id, fields, before, made_new = tx.one(
-            "SELECT op, collection, id, fields, before, before IS NULL FROM log WHERE pos = ?", (pos,)
+    for pos in reversed(positions):
+        op, collection, id, fields, before = tx.one(
+            "SELECT op, collection, id, fields, before FROM log WHERE pos = ?", (pos,)
         )
-        if op == "delete":
-            restored += restore_deleted(tx, no, (collection, id))
-        elif made_new and _first_of(tx, no, (collection, id)) == pos:
-            writes.append(Write(collection, id, op="delete"))
-        else:
-            old = json.loads(before) if before else {}
-            writes.append(Write(collection, id, _inverse(collection, json.loads(fields), old)))
+        key = (collection, id)
+        shows = read_one(tx.conn, no, *key) is not None
+        if op == "delete" and not shows:
+            # Where nothing is kept of it any more, the next one is looked at.
+            with suppress(NotFound):
+                restore_deleted(tx, no, key, mark=f"restored {action}")
+        elif op == "put" and shows and before is None and _first_of(tx, no, key) == pos:
+            if _is_own(tx, no, key):
+                writes.append(Write(*key, op="delete"))
+        elif op == "put" and (inverse := _inverse(tx, no, key, fields, before)):
+            writes.append(Write(*key, inverse))
     if writes:
-        write_groups(tx, no, [writes])
-    return len(writes) + restored
+        write_groups(tx, no, [writes], mark=f"undo {action}")
 
 
-def _inverse(collection: str, fields: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+def redo(tx: Tx, no: int) -> int:
+    """Bring back what was undone last (U2). How many changes that took; 0 if there is nothing to redo."""
+    rows = tx.all("SELECT DISTINCT mark FROM log WHERE space = ? AND mark GLOB 'undone *'", (no,))
+    action = max((int(row[0].split()[1]) for row in rows), default=0)
+    own = "SELECT 1 FROM log WHERE space = ? AND pos >= ? AND mark IS NULL AND op <> 'void' LIMIT 1"
+    if not action or tx.one(own, (no, action)) is not None:
+        return 0
+    writes: list[Write] = []
+    undone = _marked(tx, no, f"undone {action}")
+    for _, op, collection, id, _, _ in undone:
+        if op == "delete" and read_one(tx.conn, no, collection, id) is not None:
+            writes.append(Write(collection, id, op="delete"))
+    wrote = _marked(tx, no, f"undo {action}")
+    for _, op, collection, id, fields, before in reversed(wrote):
+        key = (collection, id)
+        if op == "delete" and read_one(tx.conn, no, *key) is None:
+            with suppress(NotFound):
+                restore_deleted(tx, no, key, mark="past")
+        elif op == "put" and (inverse := _inverse(tx, no, key, fields, before)):
+            writes.append(Write(*key, inverse))
+    if writes:
+        write_groups(tx, no, [writes], mark="past")
+    _mark(tx, [row[0] for row in wrote], "past")
+    # They are the user's own again: the next undo finds them.
+    _mark(tx, [row[0] for row in undone], None)
+    return len(undone)
+
+
+def _marked(tx: Tx, no: int, mark: str) -> list[Any]:
+    return tx.all(
+        "SELECT pos, op, collection, id, fields, before FROM log"
+        " WHERE space = ? AND mark = ? AND op <> 'void' AND verdict IS NULL ORDER BY pos",
+        (no, mark),
+    )
+
+
+def _mark(tx: Tx, positions: Sequence[int], mark: str | None) -> None:
+    tx.executemany("UPDATE log SET mark = ? WHERE pos = ?", [(mark, pos) for pos in positions])
+
+
+def _last_pos(tx: Tx) -> int:
+    pos: int = tx.one("SELECT COALESCE(MAX(pos), 0) FROM log")[0]
+    return pos
+
+
+def _inverse(tx: Tx, no: int, key: Key, written: str, replaced: str | None) -> dict[str, Any]:
+    """What brings the fields back that a put wrote, where they still show it (U1)."""
+    fields: dict[str, Any] = json.loads(written)
+    before: dict[str, Any] = json.loads(replaced) if replaced else {}
+    row = read_row(tx, no, key)
+    shown = json.loads((row.shown or row.body or "{}") if row else "{}").get("values") or {}
     inverse: dict[str, Any] = {}
     for name, edit in fields.items():
-        kind = field_of(collection, name).kind
+        kind = field_of(key[0], name).kind
         old = before.get(name)
         if kind == "set":
             there = set(old or ())
             added, removed = set(edit.get("add", ())) - there, set(edit.get("remove", ())) & there
-            inverse[name] = {"add": sorted(removed), "remove": sorted(added)}
+            if added or removed:
+                inverse[name] = {"add": sorted(removed), "remove": sorted(added)}
         elif kind == "counter":
             inverse[name] = {"inc": -edit["inc"]}
         elif kind == "text":
             inverse[name] = old["text"] if isinstance(old, dict) else ""
-        else:
+        elif shown.get(name) == edit and (old is not None or _may_be_null(key[0], name)):
             inverse[name] = old
     return inverse
+
+
+def _is_own(tx: Tx, no: int, key: Key) -> bool:
+    """True where nobody else was the last to write the record or anything below it (U1)."""
+    own = {row[0] for row in tx.all("SELECT id FROM devices")}
+    rows = (read_row(tx, no, one) for one in (key, *descendants(tx, no, key)))
+    bodies = (json.loads(row.body) for row in rows if row is not None and row.body)
+    return all(body.get("updated_by") in own for body in bodies)
+
+
+def _may_be_null(collection: str, name: str) -> bool:
+    """A register that takes no null stays as it is once it was written: no server would take its absence."""
+    declared = field_of(collection, name).declared
+    return declared is None or bool(declared.get("nullable", False))
 
 
 def _first_of(tx: Tx, no: int, key: Key) -> int | None:

@@ -116,12 +116,15 @@ def _set_edit(value: Any, shown: Any, where: str) -> dict[str, list[Any]]:
     if isinstance(value, Mapping):
         if not value.keys() <= {"add", "remove"}:
             raise InvalidWrite(f'{where}: an edit of a set is {{"add": […], "remove": […]}}.')
+        if not all(isinstance(items, list | tuple | set | frozenset) for items in value.values()):
+            raise InvalidWrite(f"{where}: what is added and removed are lists.", code="wrong_type")
         return {name: [plain(element, where) for element in items] for name, items in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         wanted = [plain(element, where) for element in value]
         there = shown if isinstance(shown, list) else []
-        edit = {"add": sorted(element for element in wanted if element not in there)}
-        if gone := sorted(element for element in there if element not in wanted):
+        # Elements of several kinds have no order; the declaration allows one kind alone.
+        edit = {"add": sorted((element for element in wanted if element not in there), key=str)}
+        if gone := sorted((element for element in there if element not in wanted), key=str):
             edit["remove"] = gone
         return edit
     raise InvalidWrite(f"{where}: a set takes a list of its elements, Add(…) or Remove(…).")

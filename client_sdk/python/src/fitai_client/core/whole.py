@@ -15,8 +15,8 @@ from typing import Any
 from ..collections import COLLECTIONS, field_of
 from . import text
 from .database import Tx
-from .pushing import Verdict, enqueue_inbox
 from .records import Key, dumps
+from .rejecting import Verdict, enqueue_inbox
 from .spaces import current_device
 from .vectors import Vector
 from .writing import CHANGE_BYTES_MAX, Write

@@ -22,18 +22,30 @@ from . import text
 from .clock import JUMP_MAX, tick
 from .database import Tx
 from .ids import is_uuid
+from .judging import judge_field, judge_id
 from .overlay import LaidPut, counts, lay_over, seen_values, start
 from .records import NONE, SHOWN, Key, ancestors, descendants, dumps, read_row, recompute, revive_above, touch_tree
 from .spaces import Space, context_for, current_device, save_stream, space, stream
 from .values import encode_field
 from .vectors import Vector, decode, encode, minimum
 
-__all__ = ["BATCH_BYTES_MAX", "BATCH_CHANGES_MAX", "CHANGE_BYTES_MAX", "PutLike", "Write", "write_groups"]
+__all__ = [
+    "BATCH_BYTES_MAX",
+    "BATCH_CHANGES_MAX",
+    "CHANGE_BYTES_MAX",
+    "WRITTEN_ANEW",
+    "PutLike",
+    "Write",
+    "write_groups",
+]
 
 # What the protocol allows; a kibibyte is left for the envelope of a batch, and vectors are counted with changes.
 BATCH_CHANGES_MAX = 1_000
 BATCH_BYTES_MAX = 1024 * 1024 - 16 * 1024
 CHANGE_BYTES_MAX = 64 * 1024
+
+# The mark of what a device writes of its own accord, because a server lost it: no user's doing, so nothing to undo.
+WRITTEN_ANEW = "anew"
 
 
 class PutLike(Protocol):
@@ -64,15 +76,20 @@ class Write:
     must_exist: bool = False
 
 
-def write_groups(tx: Tx, space_no: int, groups: Iterable[Sequence[PutLike]]) -> int:
+def write_groups(
+    tx: Tx, space_no: int, groups: Iterable[Sequence[PutLike]], *, judged: bool = False, mark: str | None = None
+) -> int:
     """Log and show every write; the writes of a group stand or fall together. Returns how many were written.
+
+    judged: hold each value against what the server takes (`judging.py`): for what a program writes of its own.
+    mark: what these writes are to `undo.py`, where they are not simply the user's.
 
     Raises:
         InvalidWrite: a write that no server would take; nothing of any group is written then, provided the caller
             lets the exception end the transaction.
         NotFound: a write with `must_exist` names a record that does not show.
     """
-    session = _Session(tx, space(tx, space_no))
+    session = _Session(tx, space(tx, space_no), judged, mark)
     for group in groups:
         session.write(group)
     session.finish()
@@ -82,11 +99,15 @@ def write_groups(tx: Tx, space_no: int, groups: Iterable[Sequence[PutLike]]) -> 
 class _Session:
     """Many writes in one transaction: what does not change between them is read once."""
 
-    def __init__(self, tx: Tx, found: Space) -> None:
+    def __init__(self, tx: Tx, found: Space, judged: bool, mark: str | None) -> None:
         self.tx = tx
+        self.mark = mark
+        self.judged = judged
         self.space = found
         if found.phase == "gone":
             raise NotFound("This space is no longer open to this account.")
+        if judged and found.role == "viewer":
+            raise InvalidWrite(f"{found.name or 'This space'} may be read, and not written.", code="read_only")
         self.device = current_device(tx)
         self.stream = stream(tx, found.no, self.device)
         self.n = self.stream.last_n
@@ -127,6 +148,8 @@ class _Session:
         op = getattr(one, "op", "put")
         key = (one.collection, one.id)
         _check_key(key)
+        if self.judged:
+            judge_id(*key)
         row = read_row(tx, no, key)
         if getattr(one, "must_exist", False) and not self._shows(key):
             raise NotFound(f"{key[0]} {key[1]} is not there.")
@@ -158,7 +181,7 @@ class _Session:
         counting = op == "put" and counts(key[0], fields)
         tx.execute(
             "INSERT INTO log (space, device, n, hlc, context, life, op, collection, id, fields, grp, counts, seen,"
-            " before, seq, made_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " before, seq, made_at, mark) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 no,
                 self.device,
@@ -175,6 +198,7 @@ class _Session:
                 dumps(before) if before else None,
                 self._highest_seq() if op == "delete" else None,
                 self.now_ms,
+                self.mark,
             ),
         )
         if op == "delete":
@@ -263,10 +287,16 @@ class _Session:
         result = {}
         for name, value in fields.items():
             if name not in declared.fields:
-                raise InvalidWrite(f"{key[0]} has no field {name!r}.", code="unknown_field")
+                raise InvalidWrite(f"{key[0]} has no field {name!r}.", code="unknown_field", field=name)
             where = f"{key[0]}.{name}"
             present = shown["values"].get(name)
-            edit = encode_field(field_of(key[0], name).kind, value, present, where, self.tx.environment)
+            try:
+                edit = encode_field(field_of(key[0], name).kind, value, present, where, self.tx.environment)
+                if self.judged:
+                    judge_field(key[0], name, edit, present)
+            except InvalidWrite as refused:
+                refused.field = name
+                raise
             if declared.fields[name].kind == "text" and self._text_was_refused(key, name):
                 edit = {"yjs": text.whole(text.laid_over(present, edit["yjs"]))}
             result[name] = edit

@@ -1,0 +1,1 @@
+"""The calls of a `Client`, by what they are for. Each file is a part of that one class; none is used alone."""

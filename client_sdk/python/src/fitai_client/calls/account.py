@@ -1,0 +1,74 @@
+"""Signing up, in and out, and leaving nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from ..account import Identity
+from ..core.status import Status
+from ..errors import UnsentChanges
+from .sync import SyncCalls
+
+__all__ = ["AccountCalls"]
+
+
+class AccountCalls(SyncCalls):
+    """Whose database this is."""
+
+    @property
+    def identity(self) -> Identity | None:
+        """Whose database this is; None before the first sign-in."""
+        return self._account.identity
+
+    async def register(self, email: str, password: str, name: str) -> Status:
+        """Make an account for this database and sync: everything that was logged before becomes the first push.
+
+        Raises:
+            AccountError, ServerRefused, Unreachable.
+        """
+        await self._account.register(email, password, name)
+        return await self._signed_in()
+
+    async def sign_in(self, email: str, password: str) -> Status:
+        """Sign in and sync. Raises as `register`."""
+        await self._account.sign_in(email, password)
+        return await self._signed_in()
+
+    async def sign_out(self, *, force: bool = False) -> None:
+        """End the session. The data stays, and what is unsent goes with the next sign-in of the same account.
+
+        Raises:
+            UnsentChanges: some changes are on this device alone; `force` signs out all the same.
+        """
+        if not force:
+            await self._check_sent()
+        self._device.signed_in = False
+        await self._live.drop()
+        await self._account.sign_out()
+
+    async def wipe(self, *, force: bool = False) -> None:
+        """Close the client and delete its database.
+
+        Raises:
+            UnsentChanges: some changes are on this device alone; `force` deletes them too.
+        """
+        if not force:
+            await self._check_sent()
+        await self.close()
+        await asyncio.to_thread(_delete, self._db.path)
+
+    async def _signed_in(self) -> Status:
+        self._device.signed_in = True
+        self._live.resume()
+        return await self.sync()
+
+    async def _check_sent(self) -> None:
+        pending = (await self.status()).pending
+        if pending:
+            raise UnsentChanges(pending)
+
+
+def _delete(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)

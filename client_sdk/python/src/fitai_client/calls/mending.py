@@ -1,0 +1,149 @@
+"""What was disputed, refused, undone or lost: conflicts, the inbox, history, undo, recovery, export."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import export as exporting
+from ..core import inbox, undo
+from ..core.inbox import Refused
+from ..core.reads import Record, read_conflicted
+from ..core.spaces import PERSONAL, all_spaces
+from ..core.writing import write_groups
+from ..rescue import unsent_of
+from ..space import SpaceHandle
+from .base import Calls
+
+__all__ = ["MendingCalls"]
+
+
+class MendingCalls(Calls):
+    """Nothing of the user's is dropped silently: here it is, and what can be done."""
+
+    async def conflicts(self, space: SpaceHandle | None = None) -> list[Record]:
+        """Every record with a conflict; `record.conflicts` has the losing values by field."""
+        number = (space or self).number
+        return await self.read(lambda conn: list(read_conflicted(conn, number)))
+
+    async def resolve(self, record: Record, field: str, value: Any, space: SpaceHandle | None = None) -> Record | None:
+        """Decide a conflict: `value` replaces the winner and every loser of the field.
+
+        Raises:
+            InvalidWrite, NotFound: as `update`.
+        """
+        return await (space or self).collection(record.collection).update(record.id, **{field: value})
+
+    async def inbox(self) -> list[Refused]:
+        """The changes that were refused, with the reasons."""
+        return await self.read(inbox.read_inbox)
+
+    async def resend(self, entry: Refused | int, **fields: Any) -> None:
+        """Write a refused change anew, mended where fields are given.
+
+        What only the server's schema stood against is sent again by itself once the schema has grown.
+
+        Raises:
+            NotFound: there is no such entry any more.
+            InvalidWrite: the mended change would be refused too; the entry stays.
+        """
+        no = entry if isinstance(entry, int) else entry.no
+        await self._write_with(lambda tx: inbox.resend(tx, no, fields or None))
+
+    async def discard(self, entry: Refused | int) -> None:
+        """Drop a refused change for good.
+
+        Raises:
+            NotFound: there is no such entry any more.
+        """
+        no = entry if isinstance(entry, int) else entry.no
+        await self._write_with(lambda tx: inbox.discard(tx, no))
+
+    async def history(self, collection: str, id: str, space: SpaceHandle | None = None) -> list[Mapping[str, Any]]:
+        """The changes of one record, newest first, as the server keeps them.
+
+        Raises:
+            AccountError, ServerRefused, Unreachable.
+        """
+        query = {"collection": collection, "id": id}
+        changes: list[Mapping[str, Any]] = []
+        while True:
+            body = await self._ask((space or self).number, "GET", "history", query=query)
+            changes += body["changes"]
+            if body.get("before") is None:
+                return changes
+            query["before"] = body["before"]
+
+    async def restore(
+        self, collection: str, id: str, dot: Mapping[str, Any] | None = None, space: SpaceHandle | None = None
+    ) -> None:
+        """Bring a record back: to its state just after the change `dot` (from `history`), or from deletion.
+
+        Raises:
+            NotFound: it is not deleted, or nothing is known of it any more.
+        """
+        number = (space or self).number
+        if dot is not None:
+            body = {"collection": collection, "id": id, "dot": {"device": dot["device"], "n": dot["n"]}}
+            await self._ask(number, "POST", "restore", body=body)
+            self._sync.wake(pull=True)
+            return
+        await self._write_with(lambda tx: undo.restore_deleted(tx, number, (collection, id)))
+
+    async def undo(self, space: SpaceHandle | None = None) -> int:
+        """Undo this device's last change that is not undone yet, with its group. How many changes that took back.
+
+        A field that shows another value meanwhile stays as it is. 0 where there is nothing to undo; the log reaches
+        back 30 days.
+        """
+        number = (space or self).number
+        return await self._write_with(lambda tx: undo.undo(tx, number))
+
+    async def redo(self, space: SpaceHandle | None = None) -> int:
+        """Bring back what was undone last; 0 where there is nothing, or something was written since."""
+        number = (space or self).number
+        return await self._write_with(lambda tx: undo.redo(tx, number))
+
+    async def recovered(self) -> list[tuple[str, str, Mapping[str, Any]]]:
+        """Records that the server lost and this device kept: (collection, id, values)."""
+
+        def read(conn: sqlite3.Connection) -> list[tuple[str, str, Mapping[str, Any]]]:
+            rows = conn.execute("SELECT collection, id, body FROM aside WHERE kind = 'recovered' ORDER BY id")
+            return [(row[0], row[1], json.loads(row[2])["values"]) for row in rows]
+
+        return await self.read(read)
+
+    async def rewrite_recovered(self) -> int:
+        """Write the recovered records again. How many there were."""
+
+        def write(tx: Any) -> int:
+            return sum(undo.rewrite_recovered(tx, found.no) for found in all_spaces(tx))
+
+        return await self._write_with(write)
+
+    async def export(self, path: str | os.PathLike[str]) -> int:
+        """Write everything this device holds to a JSON file; works signed out and revoked. Number of records.
+
+        Raises:
+            ExportFailed: the place cannot be written.
+            DatabaseError: the database cannot be read; `Client.rescue` saves what is left of it.
+        """
+        return await self.read(lambda conn: exporting.write_export(conn, Path(path)))
+
+    async def write_rescued(self, path: str | os.PathLike[str]) -> int:
+        """Write the unsent changes of an export that `Client.rescue` made, as new changes. How many there were.
+
+        Sync first: then what the server has meanwhile is below them.
+
+        Raises:
+            InvalidWrite: the file is no export.
+        """
+        writes = await asyncio.to_thread(unsent_of, Path(path))
+        # Each on its own: what the server refuses of them holds back none of the others.
+        await self._write_with(lambda tx: write_groups(tx, PERSONAL, [[one] for one in writes]))
+        return len(writes)

@@ -1,0 +1,103 @@
+"""Syncing now, waiting for a stage, and deciding what the server asks."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from ..core.requests import Request
+from ..core.spaces import all_spaces, save
+from ..core.status import Status
+from ..errors import FitaiError, InvalidWrite, WaitExpired
+from ..stages import held_upto, last_written, numbers_by_space, withdraw
+from .base import Calls, checked
+
+__all__ = ["SyncCalls"]
+
+
+class SyncCalls(Calls):
+    """How what is written here gets to the others."""
+
+    async def sync(self) -> Status:
+        """Send and fetch everything now, and return when nothing more is to be done.
+
+        Raises:
+            AccountError: nobody is signed in. Unreachable, ServerRefused: it could not be finished.
+        """
+        await self._sync.run_now()
+        return await self.status()
+
+    async def wait_for(self, stage: str, *, timeout_s: float = 30.0) -> None:
+        """Wait until everything written so far has reached a stage.
+
+        stage: "local" (at once), "server" (acknowledged), "seen" (another device of this user has it).
+
+        Raises:
+            WaitExpired: not in time, and why; or the client was closed meanwhile.
+        """
+        if stage not in ("local", "server", "seen"):
+            raise InvalidWrite(f"A stage is local, server or seen, not {stage!r}.")
+        if stage == "local":
+            return
+        wanted = await self.run(last_written)
+        if stage == "seen":
+            await self._learn_seen()
+
+        async def reached() -> bool:
+            held = await self.run(held_upto)
+            if any(held.get(space, pos) < pos for space, pos in wanted.items()):
+                return False
+            return stage == "server" or self._live.seen_by_another(await self.run(numbers_by_space, list(wanted)))
+
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    moved = self._sync.progress()
+                    if await reached():
+                        return
+                    await moved
+        except TimeoutError as error:
+            waited = {"server": "The server has not confirmed", "seen": "No other device has seen"}[stage]
+            why = (await self.status()).why or "Nothing is known to be wrong; it may take a while longer."
+            raise WaitExpired(f"{waited} everything within {timeout_s:g} s: {why}") from error
+
+    async def wait_live(self) -> None:
+        """Wait until the server has welcomed this device's socket: from then on, what others write arrives at once."""
+        await self._live.wait_connected()
+
+    async def confirm_deletes(self) -> None:
+        """Answer yes to the server's question whether so many deletes are meant (status: mass_delete)."""
+        await self._decide({"mass_delete"}, confirm_deletes=True)
+
+    async def withdraw_deletes(self) -> None:
+        """Answer no: the unsent deletes go to the inbox, and the records show again."""
+        await self.run(withdraw, "delete")
+        await self._decide({"mass_delete"})
+
+    async def withdraw_puts(self) -> None:
+        """Take back what the account has no room for (status: over_quota): the unsent puts go to the inbox."""
+        await self.run(withdraw, "put")
+        await self._decide({"over_quota"})
+
+    async def resume(self) -> None:
+        """Try again what was paused, after whatever held it is mended."""
+        await self._decide(None)
+
+    async def _learn_seen(self) -> None:
+        """How far the other devices were before this one listened."""
+        mine = (await self.status()).device
+        with suppress(FitaiError):
+            token = await self._account.token()
+            answer = await self.transport.send(Request("spaces", "GET", "/api/sync/devices", device=mine), token)
+            for line in checked(answer)["devices"]:
+                if line["device"] != mine:
+                    self._live.learn_seen(line["device"], line.get("seen") or {})
+
+    async def _decide(self, codes: set[str] | None, **changes: Any) -> None:
+        def write(tx: Any) -> None:
+            for found in all_spaces(tx):
+                if found.paused is not None and (codes is None or found.paused["code"] in codes):
+                    save(tx, found, paused=None, **changes)
+
+        await self._write_with(write)

@@ -1,0 +1,70 @@
+"""What the running process knows of a device beside its database.
+
+Losing all of it costs a question asked twice, and nothing else: what is due is worked out from the database
+(`due.py`), and what an answer changes is written there (`answers.py`, `refusals.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import digest, vectors
+from .environment import Environment
+from .requests import Request
+
+__all__ = ["BACKOFF_MAX_MS", "Running"]
+
+# First and longest wait after an error, doubled each time.
+BACKOFF_MIN_MS, BACKOFF_MAX_MS = 500, 60_000
+# How much is added at random to a wait that the server named.
+_SPREAD_MS = 500
+
+
+@dataclass
+class Running:
+    """signed_in: whether there is an account to speak for; the caller's to set.
+    live: spaces whose deltas arrive by a socket now; the caller's to keep.
+    hurry: fetch after each push without waiting for the socket; the caller's to set while somebody waits.
+    problem: {"code", "message"} of what keeps the device from the server now.
+    forms: the contexts that open forms hold, by form (rule 20).
+    staged: the pages of a pull that is on its way, with its first request, by space.
+    checks: the comparison of digests that is on its way, by space.
+    about_at_ms: when the server was asked for its schema.
+    """
+
+    environment: Environment
+    signed_in: bool = False
+    live: set[int] = field(default_factory=set)
+    hurry: bool = False
+    problem: dict[str, str] | None = None
+    forms: dict[int, tuple[int, vectors.Vector]] = field(default_factory=dict)
+    staged: dict[int, tuple[Request, list[dict[str, Any]]]] = field(default_factory=dict)
+    checks: dict[int, digest.Check] = field(default_factory=dict)
+    pull_at_ms: dict[int, int] = field(default_factory=dict)
+    batch_limit: dict[int, int] = field(default_factory=dict)
+    not_before_ms: int = 0
+    failures: int = 0
+    want_spaces: bool = True
+    want_seen: bool = False
+    about_at_ms: int = 0
+
+    def wait(self, code: str, message: str, seconds: float | None = None) -> None:
+        """Say what is wrong, and wait: as long as told, or longer each time, with jitter, for many devices must not
+        come back at once."""
+        environment = self.environment
+        drawn = int.from_bytes(environment.random_bytes(4), "big")
+        self.failures = min(self.failures + 1, 16)
+        if seconds is None:
+            ceiling = min(BACKOFF_MIN_MS << (self.failures - 1), BACKOFF_MAX_MS)
+            wait_ms = ceiling // 2 + drawn % (ceiling // 2)
+        else:
+            wait_ms = int(seconds * 1000) + drawn % _SPREAD_MS
+        self.not_before_ms = environment.now_ms() + min(wait_ms, BACKOFF_MAX_MS)
+        self.problem = {"code": code, "message": message}
+
+    def heard(self) -> None:
+        """The server answered as it should: nothing is wrong any more."""
+        self.failures = 0
+        self.not_before_ms = 0
+        self.problem = None

@@ -1,0 +1,109 @@
+"""Random histories of three devices against the product's own engine: the same driver, another server.
+
+A few of each kind by default; FITAI_ENGINE_HISTORIES says how many, for a night.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from fitai_client.core.writing import Write
+from tests.client_sdk.histories import (
+    COPIES,
+    CRASH,
+    FORGET,
+    NETWORK,
+    RESTORE,
+    USE,
+    WARM,
+    Player,
+    Step,
+    folder_for,
+    steps,
+)
+from tests.client_sdk.test_histories import FOUND
+from tests.client_sdk.world import World
+
+few = settings(max_examples=int(os.environ.get("FITAI_ENGINE_HISTORIES", "5")))
+
+
+def play(folder: Path, template: Path, history: list[Step]) -> None:
+    player = Player(folder_for(folder), engine=template)
+    try:
+        player.play(history)
+        player.end()
+    finally:
+        player.world.close()
+
+
+@few
+@given(history=steps(USE, NETWORK, CRASH))
+def test_lost_late_and_repeated_answers_and_crashes_lose_nothing(
+    tmp_path: Path, sqlite_template: Path, history: list[Step]
+) -> None:
+    play(tmp_path, sqlite_template, history)
+
+
+@few
+@given(history=steps(USE, NETWORK, CRASH, RESTORE))
+def test_a_restored_server_gets_everything_back(tmp_path: Path, sqlite_template: Path, history: list[Step]) -> None:
+    play(tmp_path, sqlite_template, WARM + history)
+
+
+@few
+@given(history=steps(USE, NETWORK, CRASH, COPIES))
+def test_clones_old_copies_and_revoked_ids_lose_nothing(
+    tmp_path: Path, sqlite_template: Path, history: list[Step]
+) -> None:
+    play(tmp_path, sqlite_template, WARM + history)
+
+
+@few
+@given(history=steps(USE, NETWORK, CRASH, FORGET, ("delete", "delete")))
+def test_forgotten_tombstones_do_not_come_back_and_edits_do(
+    tmp_path: Path, sqlite_template: Path, history: list[Step]
+) -> None:
+    play(tmp_path, sqlite_template, WARM + history)
+
+
+def test_months_away_with_thousands_of_changes_lose_nothing_and_revive_only_what_was_edited(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    world = World(tmp_path, engine=sqlite_template, page=1_000)
+    phone, other = world.phone(), world.phone()
+    kept, deleted, edited = (phone.put("workouts", title=f"t{n}") for n in range(3))
+    for phone_ in (phone, other):
+        phone_.sync()
+    for workout in (deleted, edited):
+        other.delete("workouts", workout)
+    other.sync()
+    world.server.forget_tombstones()
+
+    groups = []
+    for n in range(400):
+        exercise = phone.new_id()
+        below = {"workout_exercise": exercise}
+        groups.append(
+            [
+                Write("workout_exercises", exercise, {"workout": kept, "superset": f"s{n}"}),
+                *(Write("sets", phone.new_id(), {**below, "reps": 10 * n + m, "tempo": f"p{n}.{m}"}) for m in range(3)),
+            ]
+        )
+    phone.write(*groups)
+    phone.put("workouts", edited, title="edited while away")
+    world.settle()
+
+    world.assert_settled()
+    world.assert_nothing_lost()
+    assert {id for name, id in world.server.visible() if name == "workouts"} == {kept, edited}
+    assert phone.asked.count("push") >= 2 and "snapshot" in phone.asked
+    world.close()
+
+
+@pytest.mark.parametrize("what", FOUND)
+def test_histories_that_once_failed(tmp_path: Path, sqlite_template: Path, what: str) -> None:
+    play(tmp_path, sqlite_template, FOUND[what])

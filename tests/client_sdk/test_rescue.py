@@ -1,0 +1,133 @@
+"""A damaged database: recognised, left as it is, and what is left of it brought into a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fitai_client import Client, DatabaseError, InvalidWrite
+from tests.api.harness import PASSWORD, Server
+from tests.client_sdk.conftest import OpenPhone
+
+MAIL = "ann@example.com"
+
+
+async def filled(phone: Client, number: int = 300) -> None:
+    for n in range(number):
+        await phone.workouts.create(title=f"w{n}", notes="words " * 20)
+
+
+PAGE = 4096
+# What stands in a row of each table, and of no other.
+MARKS = {"records": rb'"values":\{("notes":\{[^{}]*\},)?"title":"w20"', "log": rb'(?<!"values":)\{"title":"w20"'}
+
+
+def damage(path: Path, to: Path, table: str) -> None:
+    """A copy of the file in which one page of a table is overwritten."""
+    conn = sqlite3.connect(path)
+    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert conn.execute("PRAGMA page_size").fetchone()[0] == PAGE
+    conn.close()
+    shutil.copyfile(path, to)
+    found = re.search(MARKS[table], to.read_bytes())
+    assert found is not None
+    with to.open("r+b") as file:
+        file.seek(found.start() // PAGE * PAGE)
+        file.write(b"\xa5" * PAGE)
+
+
+async def test_damage_is_told_with_the_way_out(open_phone: OpenPhone, tmp_path: Path) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone)
+    damaged = tmp_path / "damaged.db"
+    damage(tmp_path / "phone.db", damaged, "records")
+    broken = await open_phone("damaged", "http://127.0.0.1:9", background=False)
+    with pytest.raises(DatabaseError) as told:
+        await broken.workouts.list()
+    assert told.value.code == "corrupt" and "Client.rescue" in str(told.value)
+
+
+@pytest.mark.parametrize("table", ["records", "log"])
+async def test_what_can_be_read_is_saved_and_goes_on_in_a_new_database(
+    lite: Server, open_phone: OpenPhone, tmp_path: Path, table: str
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await filled(phone, 250)
+    await phone.sync()
+    for n in range(150):
+        await phone.workouts.create(title=f"unsent {n}")
+    damaged = tmp_path / "damaged.db"
+    damage(tmp_path / "phone.db", damaged, table)
+    before = damaged.read_bytes()
+
+    rescued = await Client.rescue(damaged, tmp_path / "rescued.json")
+
+    assert damaged.read_bytes() == before
+    assert rescued.unreadable > 0 and rescued.records > 300 and rescued.unsent > 100
+    fresh = await open_phone("fresh", lite.url, background=False)
+    await fresh.sign_in(MAIL, PASSWORD)
+    assert await fresh.write_rescued(tmp_path / "rescued.json") == rescued.unsent
+    await fresh.sync()
+    titles = [record["title"] for record in await fresh.workouts.list()]
+    assert len([t for t in titles if t.startswith("unsent")]) == rescued.unsent
+    assert len([t for t in titles if t.startswith("w")]) == 250
+
+
+async def test_an_undamaged_file_is_saved_whole(open_phone: OpenPhone, tmp_path: Path) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 20)
+    rescued = await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
+    assert (rescued.records, rescued.unsent, rescued.refused, rescued.unreadable) == (20, 20, 0, 0)
+    await phone.export(tmp_path / "export.json")
+    saved: dict[str, Any] = json.loads((tmp_path / "rescued.json").read_bytes())
+    assert saved == json.loads((tmp_path / "export.json").read_bytes())
+
+
+async def test_what_a_killed_process_left_in_the_log_of_the_file_is_saved_too(
+    open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 20)
+    left = {suffix: tmp_path / f"left.db{suffix}" for suffix in ("", "-wal")}
+    for suffix, path in left.items():
+        shutil.copyfile(tmp_path / f"phone.db{suffix}", path)
+    before = {path: path.read_bytes() for path in left.values()}
+    rescued = await Client.rescue(left[""], tmp_path / "rescued.json")
+    assert (rescued.records, rescued.unreadable) == (20, 0)
+    assert {path: path.read_bytes() for path in left.values()} == before
+
+
+async def test_of_a_file_of_noise_nothing_is_saved(tmp_path: Path) -> None:
+    noise = tmp_path / "noise.db"
+    noise.write_bytes(b"\xa5" * 50_000)
+    with pytest.raises(DatabaseError) as told:
+        await Client.rescue(noise, tmp_path / "rescued.json")
+    assert told.value.code == "corrupt" and not (tmp_path / "rescued.json").exists()
+
+
+async def test_a_file_that_cannot_be_opened_says_so_and_leaves_nothing_running(tmp_path: Path) -> None:
+    noise = tmp_path / "noise.db"
+    noise.write_bytes(b"\xa5" * 50_000)
+    before = set(threading.enumerate())
+    with pytest.raises(DatabaseError) as told:
+        await Client.open(noise, server="http://127.0.0.1:9")
+    assert told.value.code == "corrupt" and "Client.rescue" in str(told.value)
+    for thread in [one for one in threading.enumerate() if one.name.startswith("fitai") and one not in before]:
+        await asyncio.to_thread(thread.join, 10)
+        assert not thread.is_alive()
+
+
+async def test_what_is_no_export_is_not_written(open_phone: OpenPhone, tmp_path: Path) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    (tmp_path / "list.json").write_text("[1, 2]", encoding="utf-8")
+    with pytest.raises(InvalidWrite):
+        await phone.write_rescued(tmp_path / "list.json")
