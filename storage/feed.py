@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from msgspec import json
 from sqlalchemy import bindparam, select, tuple_
@@ -28,23 +28,48 @@ class Page:
 _SPACE = ", ".join(f"s.{column.name}" for column in SPACE_COLUMNS)
 _N_SPACE = len(SPACE_COLUMNS)
 
-# The space in one row and each record in another: one statement, so one state, and the space's version is sent once
-# however many records the page has.
-_PAGE = """
-SELECT {space}, CAST(NULL AS bigint), CAST(NULL AS {bytes}) FROM spaces AS s WHERE s.id = :space
-UNION ALL SELECT {nulls}, r.seq, r.body FROM (
-    SELECT seq, body FROM records WHERE space_id = :space AND {where} ORDER BY seq {order} LIMIT :limit
-) AS r"""
-
-
+# Where a page ends: the last seq of at most :limit records, read up to and with the first one that makes their bodies
+# more than :enough bytes, but two at least, so that the caller sees that there is more. Bodies are not read for it.
 # status < 2: shown or deleted, in the words of the index ix_records_feed.
-def _page_statement(where: str, order: str) -> Prepared:
-    parts = {"space": _SPACE, "nulls": ", ".join(["NULL"] * _N_SPACE), "where": where, "order": order}
-    return Prepared(postgresql=_PAGE.format(bytes="bytea", **parts), sqlite=_PAGE.format(bytes="blob", **parts))
+_END = """
+SELECT {last}(seq) FROM (
+    SELECT seq, sum(size) OVER w - size AS before, row_number() OVER w AS place FROM (
+        SELECT seq, length(body) AS size FROM records
+        WHERE space_id = :space AND {where} ORDER BY seq {order} LIMIT :limit
+    ) AS sizes WINDOW w AS (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING)
+) AS totals WHERE before <= :enough OR place <= 2"""
+_ROWS = """
+SELECT seq, body FROM records
+WHERE space_id = :space AND {where} AND seq {within} ({end}) ORDER BY seq {order} LIMIT :limit"""
+
+# Postgres: the space in one row and each record in another. One statement, so one state, and the space's version is
+# sent once however many records the page has.
+_PAGE_POSTGRES = """
+SELECT {space}, CAST(NULL AS bigint), CAST(NULL AS bytea) FROM spaces AS s WHERE s.id = :space
+UNION ALL SELECT {nulls}, r.seq, r.body FROM ({rows}) AS r"""
+# SQLite: everything in one row, since at each the driver lets go of the interpreter's lock and asks for it again.
+# Bodies are JSON, in which no control character stands as it is; both lists come from the same pass, in one order.
+_PAGE_SQLITE = """
+SELECT {space}, r.seqs, r.bodies FROM spaces AS s CROSS JOIN (
+    SELECT group_concat(seq, ',') AS seqs, CAST(group_concat(CAST(body AS TEXT), char(31)) AS BLOB) AS bodies
+    FROM ({rows})
+) AS r WHERE s.id = :space"""
+_BETWEEN = b"\x1f"
 
 
-_AFTER = _page_statement("seq > :after AND status < 2", "ASC")
-_DOWN = _page_statement("seq <= :ceiling AND seq < :below AND status < 2 AND status = 0", "DESC")
+def _page_statement(where: str, *, newest_first: bool = False) -> Prepared:
+    order, last, within = ("DESC", "min", ">=") if newest_first else ("ASC", "max", "<=")
+    end = _END.format(where=where, order=order, last=last)
+    parts = {
+        "space": _SPACE,
+        "nulls": ", ".join(["NULL"] * _N_SPACE),
+        "rows": _ROWS.format(where=where, order=order, within=within, end=end),
+    }
+    return Prepared(postgresql=_PAGE_POSTGRES.format(**parts), sqlite=_PAGE_SQLITE.format(**parts))
+
+
+_AFTER = _page_statement("seq > :after AND status < 2")
+_DOWN = _page_statement("seq <= :ceiling AND seq < :below AND status < 2 AND status = 0", newest_first=True)
 
 # An id is looked up in each collection that the space has, by the primary key: first the collections, each by one step
 # to the next in the index, then one look-up for each pair.
@@ -102,18 +127,27 @@ _accepted = (
 )
 
 
-async def read_after(tx: Transaction, space: str, seq: int, limit: int) -> Page | None:
-    """At most `limit` records above `seq`, tombstones included, in seq order; None where there is no such space."""
-    page = _page(await tx.execute(_AFTER, {"space": space, "after": seq, "limit": limit}))
+# More bytes than a space may hold.
+_ALL: Final = 2**62
+
+
+async def read_after(tx: Transaction, space: str, seq: int, limit: int, *, enough: int = _ALL) -> Page | None:
+    """Records above `seq`, tombstones included, in seq order: at most `limit`, and no further than `enough` bytes of
+    bodies, which the last one may pass; two at least where there are as many. None where there is no such space."""
+    asked = {"space": space, "after": seq, "limit": limit, "enough": enough}
+    page = _page(tx, await tx.execute(_AFTER, asked))
     if page is not None:
-        # They come in this order already, though SQL does not promise it of a UNION: sorting finds nothing to do.
+        # They come in this order already, though SQL does not promise it here: sorting finds nothing to do.
         page.rows.sort(key=_seq)
     return page
 
 
-async def read_down(tx: Transaction, space: str, ceiling: int, below: int, limit: int) -> Page | None:
-    """At most `limit` shown records not above `ceiling` and below `below`, newest first; None as `read_after`."""
-    page = _page(await tx.execute(_DOWN, {"space": space, "ceiling": ceiling, "below": below, "limit": limit}))
+async def read_down(
+    tx: Transaction, space: str, ceiling: int, below: int, limit: int, *, enough: int = _ALL
+) -> Page | None:
+    """Shown records not above `ceiling` and below `below`, newest first; the rest as `read_after`."""
+    asked = {"space": space, "ceiling": ceiling, "below": below, "limit": limit, "enough": enough}
+    page = _page(tx, await tx.execute(_DOWN, asked))
     if page is not None:
         page.rows.sort(key=_seq, reverse=True)
     return page
@@ -122,11 +156,16 @@ async def read_down(tx: Transaction, space: str, ceiling: int, below: int, limit
 _seq = itemgetter(0)
 
 
-def _page(rows: Sequence[Any]) -> Page | None:
+def _page(tx: Transaction, rows: Sequence[Any]) -> Page | None:
     head = next((row for row in rows if row[0] is not None), None)
     if head is None:
         return None
-    return Page(space_row(head), [(row[_N_SPACE], row[_N_SPACE + 1]) for row in rows if row[0] is None])
+    if tx.dialect == "postgresql":
+        return Page(space_row(head), [(row[_N_SPACE], row[_N_SPACE + 1]) for row in rows if row[0] is None])
+    seqs, bodies = head[_N_SPACE], head[_N_SPACE + 1]
+    if seqs is None:
+        return Page(space_row(head), [])
+    return Page(space_row(head), list(zip(map(int, seqs.split(",")), bodies.split(_BETWEEN), strict=True)))
 
 
 async def read_ids(tx: Transaction, space: str, ids: Collection[str]) -> list[StoredRecord]:

@@ -59,7 +59,7 @@ class Feed:
         async with self.database.read() as tx:
             row = await self._visible(tx, caller, space)
             after = decode_cursor(cursor, row) if cursor else 0
-            page = await store.read_after(tx, space, after, limit + 1)
+            page = await store.read_after(tx, space, after, limit + 1, enough=self.limits.page_bytes_max)
         assert page is not None
         if cursor:
             # The floor may have risen, or a life begun, between the two statements.
@@ -99,7 +99,7 @@ class Feed:
         async with self.database.read(snapshot=before is None) as tx:
             row = await self._visible(tx, caller, space)
             ceiling, below = decode_before(before, row) if before else (row.head, row.head + 1)
-            page = await store.read_down(tx, space, ceiling, below, limit + 1)
+            page = await store.read_down(tx, space, ceiling, below, limit + 1, enough=self.limits.page_bytes_max)
         assert page is not None
         if before:
             decode_before(before, page.space)
@@ -120,7 +120,9 @@ class Feed:
         For the hub, which checks membership by itself.
         """
         async with self.database.read() as tx:
-            page = await store.read_after(tx, space, after, self.limits.delta_records_max + 1)
+            page = await store.read_after(
+                tx, space, after, self.limits.delta_records_max + 1, enough=self.limits.delta_bytes_max
+            )
         if page is None or len(page.rows) > self.limits.delta_records_max:
             return None
         if sum(len(body) for _, body in page.rows) > self.limits.delta_bytes_max:

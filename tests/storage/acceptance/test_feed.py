@@ -91,6 +91,34 @@ async def test_an_empty_page_carries_its_space_too(home: Database) -> None:
     assert (page.rows, page.space.head) == ([], 6)
 
 
+async def test_a_page_reads_no_further_than_enough_bytes_and_always_shows_that_there_is_more(
+    database: Database,
+) -> None:
+    await add_home(database)
+    sizes = [10, 300, 20, 20, 400, 10, 10]
+    rows = [record(f"{n}", n, body=b'"' + b"x" * (size - 2) + b'"') for n, size in enumerate(sizes, 1)]
+    await push(database, rows)
+
+    def expected(order: list[int], limit: int, enough: int) -> list[int]:
+        taken: list[int] = []
+        for seq in order[:limit]:
+            if len(taken) >= 2 and sum(sizes[each - 1] for each in taken) > enough:
+                break
+            taken.append(seq)
+        return taken
+
+    ascending = list(range(1, len(sizes) + 1))
+    for enough in (0, 9, 10, 309, 310, 349, 350, 750, 10_000):
+        for limit in (1, 2, 3, 7, 8):
+            async with database.read() as tx:
+                up = await read_after(tx, "home", 0, limit, enough=enough)
+                below = await read_down(tx, "home", 9, 9, limit, enough=enough)
+            assert up is not None and below is not None
+            assert [seq for seq, _ in up.rows] == expected(ascending, limit, enough)
+            assert [seq for seq, _ in below.rows] == expected(ascending[::-1], limit, enough)
+            assert all(len(body) == sizes[seq - 1] for seq, body in up.rows + below.rows)
+
+
 async def test_a_page_is_one_statement(home: Database) -> None:
     before = home.statements
     await after(home, 0)
