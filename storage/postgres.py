@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from storage.cancelling import to_the_end
 from storage.database import WAIT_S, Dialect, Parameters, PreparedParameters, Transaction, masked
 from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, Duplicate, StorageError
 from storage.pool import Pool
@@ -192,12 +193,12 @@ class PostgresDatabase:
         except BaseException:
             try:
                 if not connection.unsettled:
-                    await _to_the_end(_rolled_back(connection))
+                    await to_the_end(_rolled_back(connection))
             finally:
                 self._give_back(connection)
             raise
         try:
-            await _to_the_end(_committed(connection))
+            await to_the_end(_committed(connection))
         finally:
             self._give_back(connection)
 
@@ -289,24 +290,6 @@ async def _committed(connection: _Connection) -> None:
 async def _rolled_back(connection: _Connection) -> None:
     with contextlib.suppress(StorageError):
         await connection.command("ROLLBACK")
-
-
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Carry `work` to its end even where the caller is cancelled meanwhile, and pass the cancellation on then."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-        except StorageError:
-            break
-    if cancelled is not None:
-        with contextlib.suppress(StorageError):
-            task.result()
-        raise cancelled
-    task.result()
 
 
 def _whatever_it_says() -> contextlib.AbstractContextManager[None]:

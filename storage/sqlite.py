@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Executable, text
 
+from storage.cancelling import to_the_end
 from storage.database import WAIT_S, Dialect, Parameters, PreparedParameters, Transaction
 from storage.errors import DatabaseReadOnly, DatabaseUnavailable, StorageError
 from storage.pool import Pool
@@ -181,7 +182,7 @@ class SqliteDatabase:
             if snapshot or tx.failed:
                 reader.cut_off()
                 try:
-                    await _to_the_end(reader.end(_roll_back))
+                    await to_the_end(reader.end(_roll_back))
                 finally:
                     self._readers.release(reader)
             else:
@@ -213,7 +214,7 @@ class SqliteDatabase:
             self._later(self._commit(writer, group))
         else:
             self._writers.release(writer)
-        await _to_the_end(_until(group.stored))
+        await to_the_end(_until(group.stored))
 
     async def _take_back(self, writer: ThreadedConnection, group: _Group, savepoint: _Savepoint) -> None:
         """Undo what one write did, before the next one has its turn."""
@@ -231,7 +232,7 @@ class SqliteDatabase:
             finally:
                 self._writers.release(writer)
 
-        await _to_the_end(take_back())
+        await to_the_end(take_back())
 
     async def _commit_in_turn(self, group: _Group) -> None:
         writer = await self._writers.acquire(patient=True)
@@ -271,24 +272,6 @@ class SqliteDatabase:
 
 async def _until(stored: asyncio.Future[None]) -> None:
     await stored
-
-
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Carry `work` to its end even where the caller is cancelled meanwhile, and pass the cancellation on then."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-        except StorageError:
-            break
-    if cancelled is not None:
-        with contextlib.suppress(StorageError):
-            task.result()
-        raise cancelled
-    task.result()
 
 
 def _read_timeline(connection: Connection, driver: sqlite3.Connection) -> str:

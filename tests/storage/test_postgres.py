@@ -310,8 +310,8 @@ STATEMENTS: dict[str, tuple[Prepared, dict[str, Any]]] = {
     "lock": (push._LOCK, {"space": "s"}),
     "below": (push._READ_BELOW, {"collections": ["a"], "ids": ["b"], "space": "s"}),
     "changes": (push._CHANGES, {"space": "s", "device": "d", "first": 1, "last": 2}),
-    "after": (feed._AFTER, {"space": "s", "after": 1, "limit": 10}),
-    "down": (feed._DOWN, {"space": "s", "ceiling": 1, "below": 1, "limit": 10}),
+    "after": (feed._AFTER, {"space": "s", "after": 1, "limit": 10, "enough": 1}),
+    "down": (feed._DOWN, {"space": "s", "ceiling": 1, "below": 1, "limit": 10, "enough": 1}),
     "ids": (feed._BY_IDS, {"space": "s", "ids": ["a"]}),
 }
 
@@ -334,6 +334,8 @@ async def test_no_statement_of_push_and_pull_walks_a_history_even_before_there_a
         "Filter: (status = 0)",
         "Filter: (name IS NOT NULL)",
         "Filter: (p.parent_id IS NOT NULL)",
+        # Of a page's own rows, which the limit has ended already.
+        "Filter: ((totals.before <= '1'::bigint) OR (totals.place <= 2))",
     }
     assert text_.count("Index Cond") == len([line for line in plan if " using " in line]), text_
 
