@@ -29,5 +29,6 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "sign-up": (f"{_HERE}.account", "sign_up", "Make an account."),
     "sign-in": (f"{_HERE}.account", "sign_in", "Sign in."),
     "sign-out": (f"{_HERE}.account", "sign_out", "Sign out; the data stays."),
+    "rescue": (f"{_HERE}.rescue", "rescue", "Save what is left of a damaged device."),
     "completion": (f"{_HERE}.completion", "completion", "Complete commands and exercises with Tab."),
 }

@@ -127,7 +127,11 @@ async def _enter(terminal: Terminal, entering: object) -> None:
 
 
 async def _entered(terminal: Terminal) -> Result:
-    terminal.memory.server = terminal.server
+    if (rescued := terminal.memory.rescued) is not None:
+        # What the server had is here by now, so that these go on top of it.
+        await terminal.client.write_rescued(rescued)
+        await terminal.sync_within(10)
+    terminal.memory.server, terminal.memory.rescued = terminal.server, None
     terminal.memory.write()
     identity = terminal.client.identity
     who = identity.email if identity else ""

@@ -76,11 +76,16 @@ def make_private(path: Path) -> None:
 
 @dataclass
 class Memory:
-    """What one device remembers between commands. `journal`: the commands that can be undone, oldest first."""
+    """What one device remembers between commands.
+
+    journal: the commands that can be undone, oldest first. rescued: a file whose unsent changes the next sign-in
+    writes.
+    """
 
     path: Path
     server: str | None = None
     journal: list[dict[str, Any]] = field(default_factory=list)
+    rescued: str | None = None
 
     @classmethod
     def read(cls, device: Path) -> Memory:
@@ -88,15 +93,17 @@ class Memory:
         path = device.with_name(device.name + ".json")
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            server, journal = kept.get("server"), list(kept.get("journal") or ())
+            server, journal, rescued = kept.get("server"), list(kept.get("journal") or ()), kept.get("rescued")
         except (OSError, ValueError, AttributeError, TypeError):
             return cls(path)
         entries = [one for one in journal if isinstance(one, dict) and {"words", "at"} <= one.keys()]
-        return cls(path, server if isinstance(server, str) else None, entries)
+        texts = [each if isinstance(each, str) else None for each in (server, rescued)]
+        return cls(path, texts[0], entries, texts[1])
 
     def write(self) -> None:
         """Keep it, whole or as it was."""
         partial = self.path.with_name(self.path.name + ".part")
         with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump({"server": self.server, "journal": self.journal}, file, ensure_ascii=False)
+            kept = {"server": self.server, "journal": self.journal, "rescued": self.rescued}
+            json.dump(kept, file, ensure_ascii=False)
         partial.replace(self.path)

@@ -93,7 +93,7 @@ def on_device(*, sync: When = "around", background: bool = False) -> Callable[[C
             device, profile = device or above.get("device"), profile or above.get("profile")
             server, offline = server or above.get("server"), offline or bool(above.get("offline"))
             as_json = as_json or bool(above.get("as_json"))
-            _quiet_logs()
+            quiet_logs()
             screen = Screen(quiet=as_json)
 
             async def work() -> None:
@@ -184,7 +184,7 @@ def _fail(message: str, code: str, exit_code: int, as_json: bool, error: BaseExc
     raise click.exceptions.Exit(exit_code)
 
 
-def _quiet_logs() -> None:
+def quiet_logs() -> None:
     """The SDK's log belongs on no screen that somebody reads, unless they ask for it."""
     if os.environ.get("FITAI_DEBUG"):
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)

@@ -1,0 +1,89 @@
+"""`fitai rescue`: a damaged device's file is set aside, and what is left of it goes on in a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from api.command_line.device.outcome import Refused
+from api.command_line.device.place import Memory, device_file, make_private
+from api.command_line.device.running import JsonCommand, common_flags, quiet_logs, run
+from api.command_line.device.screen import Screen
+from api.command_line.device.terminal import print_json
+from fitai_client import Client
+
+
+@click.command(
+    cls=JsonCommand,
+    epilog="""\b
+Examples:
+  fitai rescue                      where a command says that the file is damaged
+  fitai rescue --device old.db      of a file anywhere
+
+\b
+Nothing is deleted: the damaged file stays beside the new one, with what could be read of it as JSON.
+""",
+)
+@common_flags
+def rescue(device: str | None, profile: str | None, server: str | None, offline: bool, as_json: bool) -> None:
+    """Save what can be read of a damaged device, and start a new one.
+
+    What the server has comes back with the next sign-in, and what only this device had is written again then, or at
+    once where nobody was signed in here.
+    """
+    quiet_logs()
+    run(_rescue(device_file(os.environ, device, profile), as_json), as_json=as_json)
+
+
+async def _rescue(path: Path, as_json: bool) -> None:
+    if not await asyncio.to_thread(path.is_file):
+        raise Refused(f"There is no device at {path}.", code="file")
+    memory = Memory.read(path)
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    saved, aside = (
+        path.with_name(f"{path.stem}.rescued-{stamp}.json"),
+        path.with_name(f"{path.stem}.damaged-{stamp}.db"),
+    )
+    found = await Client.rescue(path, saved)
+    make_private(saved)
+    await asyncio.to_thread(_set_aside, path, aside)
+    make_private(path)
+    waits = memory.server is not None and found.unsent > 0
+    if found.unsent and not waits:
+        async with await Client.open(path, server="http://127.0.0.1:9", background=False) as client:
+            await client.write_rescued(saved)
+    # What `undo` remembers was of the changes of the file that is gone.
+    Memory(memory.path, memory.server, rescued=str(saved) if waits else None).write()
+
+    told = {
+        "records": found.records,
+        "unsent": found.unsent,
+        "refused": found.refused,
+        "unreadable": found.unreadable,
+        "saved": str(saved),
+        "damaged": str(aside),
+    }
+    if as_json:
+        print_json({"ok": True, **told, "sign_in": memory.server is not None})
+        return
+    screen = Screen(quiet=False)
+    lost = f", {found.unreadable:,} rows could not be read" if found.unreadable else ""
+    screen.say((f"{screen.signs.done} ", "good"), f"{found.records:,} records are saved in {saved}{lost}.")
+    screen.say(f"The damaged file is now {aside}.")
+    if memory.server is not None:
+        again = f", and what it never got ({found.unsent:,}) is written again" if waits else ""
+        screen.say(f"Next: `fitai sign-in`. What the server has comes back{again}.")
+    elif found.unsent:
+        screen.say(f"{found.unsent:,} changes go on in a new file.")
+
+
+def _set_aside(path: Path, aside: Path) -> None:
+    """Move a database with what SQLite keeps beside it."""
+    for suffix in ("-wal", "-shm", ""):
+        beside = Path(f"{path}{suffix}")
+        if beside.exists():
+            beside.replace(f"{aside}{suffix}")
