@@ -1,13 +1,15 @@
 """Writes the golden vectors beside it: `python -m tests.vectors.generate`.
 
 What a history shows comes from the model of the merge rules; clocks, vectors and equality are tables written by
-hand here; texts come from pycrdt. Nothing comes from the kernel, which these vectors are to judge.
+hand here; texts come from pycrdt. Nothing comes from the kernel, which these vectors are to judge. What a device works
+out alone comes from the Python SDK (device.py, tests/client_sdk/showing.py), beside a server made of the same model.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import tempfile
 from base64 import b64encode
 from collections.abc import Callable
 from decimal import Decimal
@@ -17,6 +19,8 @@ from typing import Any
 
 import pycrdt
 
+from tests.client_sdk.showing import showing_vectors
+from tests.vectors.device import digest_vectors, id_vectors, leaping_ticks
 from tests.vectors.oracle import load_model
 
 FOLDER = Path(__file__).parent
@@ -362,6 +366,7 @@ def clock_vectors() -> Json:
             {"last": "01a207d921800007", "now_ms": now, "next": "01a207d921800008"},
             {"last": "01a207d9217bffff", "now_ms": now, "next": "01a207d9217c0000"},
         ],
+        "leap": leaping_ticks(),
         "clamp": [
             {"hlc": "0000000000000000", "now_ms": now, "result": "0000000000000000"},
             {"hlc": "01a207d9217bffff", "now_ms": now, "result": "01a207d9217bffff"},
@@ -471,6 +476,8 @@ def text_vectors() -> Json:
 
 def render(model: ModuleType) -> dict[str, str]:
     """The text of every file, by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        showing = showing_vectors(Path(folder))
     files = {
         "clock": clock_vectors(),
         "vectors": version_vectors(),
@@ -481,6 +488,9 @@ def render(model: ModuleType) -> dict[str, str]:
         "delete": merge_cases(model, DELETE),
         "histories": merge_cases(model, random_histories(seed=7, count=60)),
         "text": text_vectors(),
+        "ids": id_vectors(),
+        "digest": digest_vectors(),
+        "showing": showing,
     }
     return {f"{name}.json": _layout(content) for name, content in files.items()}
 
