@@ -12,158 +12,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fitai_client.core.forms import open_form
 from fitai_client.core.requests import Answer, Request, space_path
 from fitai_client.core.spaces import PERSONAL, space
 from fitai_client.core.vectors import decode
 from fitai_client.core.writing import Write
 from tests.client_sdk.model_server import SCHEMA, SPACE, Key, model
+from tests.client_sdk.scripts import SCRIPTS, Act, Json, key_of
 from tests.client_sdk.world import Phone, World
 
-Json = Any
 ME, OTHER = "dev00001", "laptop00"
-
-
-def put(of: str, **fields: Any) -> Json:
-    """A put of `collection/last digits of the id`."""
-    return {**_key(of), "op": "put", "fields": fields}
-
-
-def delete(of: str) -> Json:
-    return {**_key(of), "op": "delete"}
-
-
-def id_of(number: str) -> str:
-    return f"0193575e-0000-7000-8000-{number:0>12}"
-
-
-def _key(of: str) -> Json:
-    collection, number = of.split("/")
-    return {"collection": collection, "id": id_of(number)}
-
-
-# What happens, in the words of a script: ("write", changes) by this device's user; ("other", changes) by another
-# device that had seen all the server has; ("blind", changes) by one that had seen nothing but its own; ("send",) a
-# push whose answer is lost; ("push",); ("pull",).
-Act = tuple[Any, ...]
-W, E, S = "workouts/1", "workout_exercises/2", "sets/3"
-KNOWN: list[Act] = [
-    ("other", put(W, title="push"), put(E, workout=id_of("1")), put(S, workout_exercise=id_of("2"), reps=8)),
-    ("pull",),
-]
-SCRIPTS: dict[str, list[Act]] = {
-    "a write shows at once, numbered from 1, and knows nothing": [("write", put(W, title="x"), put(W, title="y"))],
-    "an answer alone takes nothing out of the overlay": [
-        ("write", put(W, title="x")),
-        ("push",),
-        ("write", put(W, status="active")),
-        ("pull",),
-        ("push",),
-        ("pull",),
-    ],
-    "a version alone does not either: the verdict is still missing": [
-        *KNOWN,
-        ("write", put(S, reps=10_001)),
-        ("send",),
-        ("pull",),
-        ("push",),
-    ],
-    "a rejected change shows no more, and the next number is used": [
-        *KNOWN,
-        ("write", put(S, reps=10_001), put(W, title="y")),
-        ("push",),
-        ("write", put(S, reps=9)),
-        ("push",),
-        ("pull",),
-    ],
-    "what is pulled under an own change is listed, and the next change has seen it": [
-        *KNOWN,
-        ("write", put(W, title="mine")),
-        ("other", put(W, title="theirs")),
-        ("pull",),
-        ("write", put(W, title="both")),
-        ("push",),
-        ("pull",),
-    ],
-    "what the change had seen is not listed": [
-        *KNOWN,
-        ("write", put(W, title="mine")),
-        ("other", put(W, status="active")),
-        ("pull",),
-    ],
-    "the same value from both sides is no conflict": [
-        *KNOWN,
-        ("write", put(S, reps=9)),
-        ("other", put(S, reps=9.0)),
-        ("pull",),
-    ],
-    "a conflict that was shown is resolved by a write": [
-        *KNOWN,
-        ("blind", put(W, title="unseen")),
-        ("pull",),
-        ("write", put(W, title="one")),
-        ("push",),
-        ("pull",),
-    ],
-    "a passing register lists nothing": [
-        *KNOWN,
-        ("write", put(W, rest_timer={"started_at": "2026-11-23T10:00:00.000Z", "duration_s": 90})),
-        ("other", put(W, rest_timer={"started_at": "2026-11-23T10:00:01.000Z", "duration_s": 60})),
-        ("pull",),
-    ],
-    "own adds and removes are laid over the pulled set": [
-        ("other", put(W, tags={"add": ["gym", "legs"]})),
-        ("pull",),
-        ("write", put(W, tags={"add": ["am"], "remove": ["gym"]})),
-        ("other", put(W, tags={"add": ["heavy"], "remove": ["legs"]})),
-        ("pull",),
-        ("push",),
-        ("pull",),
-    ],
-    "a tombstone drops what lies below it": [*KNOWN, ("other", delete(W)), ("pull",)],
-    "a tombstone waits for an own put below, which brings the record back": [
-        *KNOWN,
-        ("write", put(S, reps=9)),
-        ("other", delete(W)),
-        ("pull",),
-        ("push",),
-        ("pull",),
-    ],
-    "a tombstone that waited applies where the put is rejected": [
-        *KNOWN,
-        ("write", put(S, reps=10_001)),
-        ("other", delete(W)),
-        ("pull",),
-        ("push",),
-    ],
-    "a passing put alone makes no tombstone wait": [
-        *KNOWN,
-        ("write", put(W, rest_timer=None)),
-        ("other", delete(W)),
-        ("pull",),
-    ],
-    "an own delete hides what is below, and a later put below brings it back": [
-        *KNOWN,
-        ("write", delete(W)),
-        ("write", put(S, reps=9)),
-        ("push",),
-        ("pull",),
-    ],
-    "an edit that an own delete had not seen brings the record back": [
-        *KNOWN,
-        ("write", delete(W)),
-        ("other", put(S, reps=9)),
-        ("pull",),
-        ("push",),
-        ("pull",),
-    ],
-    "a record shows where its parent is there": [
-        ("write", put(S, workout_exercise=id_of("2"), reps=8)),
-        ("write", put(E, workout=id_of("1"))),
-        ("write", put(W, title="x")),
-        ("push",),
-        ("pull",),
-    ],
-}
 
 
 class _Device:
@@ -177,8 +35,18 @@ class _Device:
 
     def write(self, changes: Sequence[Json]) -> list[Json]:
         """Write each change alone; what is then logged of them, its own id left out of the contexts."""
+        return self._logged(*([Write(c["collection"], c["id"], c.get("fields", {}), c["op"])] for c in changes))
+
+    def open(self, collection: str, id: str) -> None:
+        with self.phone.db.write() as tx:
+            self.form = open_form(tx, PERSONAL, collection, id)
+
+    def save(self, fields: Json) -> list[Json]:
+        return self._logged([self.form.write(fields)])
+
+    def _logged(self, *groups: list[Write]) -> list[Json]:
         first = len(self._log())
-        self.phone.write(*([Write(c["collection"], c["id"], c.get("fields", {}), c["op"])] for c in changes))
+        self.phone.write(*groups)
         return [
             {"n": n, "context": {device: k for device, k in decode(context).items() if device != ME}}
             for n, context in self._log()[first:]
@@ -217,14 +85,16 @@ def _losers(record: Any) -> Json:
 def play(folder: Path, steps: list[Json]) -> None:
     """Play a recorded script on our own device, and compare what it logs and shows after each step."""
     device = _Device(folder)
-    pending: Request | None = None
     for place, step in enumerate(steps):
         what = step["step"]
         if what == "write":
             assert device.write(step["changes"]) == step["logged"], place
+        elif what == "open":
+            device.open(step["collection"], step["id"])
+        elif what == "save":
+            assert device.save(step["fields"]) == step["logged"], place
         elif what == "send":
-            pending = device.request()
-            device.phone.device.failed(pending, "no answer")
+            device.phone.device.failed(device.request(), "no answer")
         elif what == "answer":
             body = {"acked": step["acked"], "rejected": step["rejected"], "life": "1", "cursor": "head"}
             request = device.request()
@@ -248,6 +118,11 @@ def record(folder: Path, script: list[Act], look: Callable[[Phone, World], None]
             continue
         if what == "write":
             step: Json = {"step": "write", "changes": changes, "logged": device.write(changes)}
+        elif what == "open":
+            step = {"step": "open", **key_of(changes[0])}
+            device.open(step["collection"], step["id"])
+        elif what == "save":
+            step = {"step": "save", "fields": changes[0], "logged": device.save(changes[0])}
         elif what == "pull":
             records = server._after(head)
             step = {"step": "pull", "records": records, "version": dict(server.acked())}

@@ -16,13 +16,18 @@ from fitai_client.importing.ids import derived_id, position
 from storage.collections import COLLECTIONS
 from sync import digest as served
 from sync.validation import check_id
-from tests.client_sdk.showing import SCRIPTS, like_the_model, play, record
+from tests.client_sdk.scripts import SCRIPTS
+from tests.client_sdk.showing import like_the_model, play, record
 
 FOLDER = Path(__file__).resolve().parent.parent / "vectors"
 
 
 def load(name: str) -> Any:
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def fixed(now_ms: int, random: bytes) -> Environment:
+    return Environment(lambda: now_ms, lambda count: random[:count])
 
 
 SHOWING = load("showing")["cases"]
@@ -78,9 +83,7 @@ def test_texts(case: Any) -> None:
 def test_ids() -> None:
     cases = load("ids")
     for case in cases["version_7"]:
-        made = IdMaker(
-            Environment(lambda now=case["ms"]: now, lambda count, r=case["random"]: bytes.fromhex(r)[:count])
-        )
+        made = IdMaker(fixed(case["ms"], bytes.fromhex(case["random"])))
         assert [made() for _ in case["ids"]] == case["ids"]
     for case in cases["record_ids"]:
         assert (
