@@ -21,6 +21,7 @@ from tests.client_sdk.histories import COPIES, CRASH, FORGET, NETWORK, RESTORE, 
 from tests.client_sdk.server import server_process
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "sdk-authors.md"
+CLIENT_TESTS = Path(__file__).resolve().parent / "client_sdk"
 VECTORS = Path(__file__).resolve().parent / "vectors"
 MADE_UP = frozenset({"device", "cursor", "before", "from", "to", "life", "access_token", "refresh_token"})
 VARYING = frozenset({"server_time", "clock_skew_ms", "expires_in", "bytes"})
@@ -104,6 +105,12 @@ def test_the_table_of_vectors_has_every_file_and_what_its_cases_hold() -> None:
             if isinstance(cases, list):
                 held = {key for case in cases if isinstance(case, dict) for key in case}
                 assert held <= words and (name in words or name == "cases"), (path.name, name, held - words)
+
+
+def test_every_rule_that_the_sdk_tests_is_on_the_page_and_no_other() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in CLIENT_TESTS.glob("test_*.py"))
+    tested = {int(number) for number in re.findall(r"def test_rule_(\d+)_", tests)}
+    assert {int(number) for number in re.findall(r"\((\d+)\)", PAGE.read_text(encoding="utf-8"))} == tested
 
 
 def test_every_step_of_the_scripts_and_of_the_histories_is_described() -> None:

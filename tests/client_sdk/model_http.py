@@ -81,7 +81,10 @@ class ModelHttp:
         elif what == "newer_schema":
             self.server.schema += 1
         elif what == "revoke":
-            self.server.revoke((await request.json())["device"])
+            device = (await request.json())["device"]
+            if not self.server.has_device(device):
+                raise web.HTTPNotFound(text=f"There is no device {device}.")
+            self.server.revoke(device)
         else:
             raise web.HTTPNotFound()
         return web.json_response({})
