@@ -30,6 +30,7 @@ from sync.limits import LIMITS, MIN_PROTOCOL, PROTOCOL, Limits
 from sync.messages import PushRequest
 from sync.push import Answer, Writer
 from sync.spaces import Spaces
+from sync.text_guard import TextGuard
 from sync.texts import TextReader
 from sync.votes import Votes
 
@@ -56,7 +57,14 @@ class Engine:
     digests: Digests = field(init=False)
 
     def __post_init__(self) -> None:
-        writer = Writer(self.database, self.texts, self.bus, self.environment, self.limits)
+        writer = Writer(
+            self.database,
+            self.texts,
+            self.bus,
+            self.environment,
+            self.limits,
+            TextGuard(self.texts, self.environment),
+        )
         # The parts follow from the arguments, and a frozen value is set this way alone.
         object.__setattr__(self, "writer", writer)
         object.__setattr__(self, "feed", Feed(self.database, self.limits))

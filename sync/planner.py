@@ -15,7 +15,7 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
@@ -30,16 +30,19 @@ from conflict.vectors import cut
 from storage.collections import COLLECTIONS, CollectionSpec
 from storage.push import Key, SpaceRow, StoredChange, StoredRecord
 from sync.bodies import DELETED, HIDDEN, SHOWN, STUB, deleted_body, shown_body
+from sync.errors import TooLarge
 from sync.ledger import Judged, is_storable, line, rejected
 from sync.limits import Limits
 from sync.messages import Rejected, SentChange
+from sync.text_guard import TIMEOUTS_MAX, TOO_LONG
 from sync.texts import BadText, TextReader, TextTimeout
 from sync.validation import Rejection, check_fields, check_id
 
 # Merging a set costs its size with every change; tags and muscles are a handful.
 SET_ELEMENTS_MAX = 1_000
-# Each has cost the reader's whole time limit, with the space locked.
-TEXT_TIMEOUTS_MAX = 2
+# How many bytes of texts a batch has read one by one, with the space locked: some hundred milliseconds. Past it the
+# device sends the batch in parts.
+ONE_BY_ONE_BYTES_MAX = 1_048_576
 
 _encode = msgspec.json.Encoder().encode
 
@@ -174,13 +177,17 @@ class Planner:
     now_ms: int
     # The server itself writes what devices may not (records, achievements, the catalog).
     as_server: bool = False
+    # Numbers of changes whose text is known to be unreadable, and why (`TextGuard`).
+    unreadable: Mapping[int, str] = field(default_factory=dict)
+    # How many texts took the reader's whole time.
+    timeouts: int = 0
     judged: list[Judged] = field(default_factory=list)
     _entries: dict[Key, Entry] = field(default_factory=dict)
     _undo: list[_Undo] | None = None
     # By the identity of what was sent: inherited contexts are the same object, so a batch usually cuts one.
     _contexts: dict[int, tuple[dict[str, int], bytes]] = field(default_factory=dict)
     _one_by_one: bool = False
-    _timeouts: int = 0
+    _read_bytes: int = 0
     _latest_hlc: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -227,13 +234,19 @@ class Planner:
     async def _texts_stand(self) -> bool:
         """Read every text that moved, and say whether the batch may stay as it was judged."""
         moved = [entry for entry in self._entries.values() if entry.written and kernel.unread_texts(entry.state)]
-        if any(v.rejection is not None and v.rejection.code == "record_full" for v in self.judged):
+        full = {
+            (v.sent.collection, v.sent.id)
+            for v in self.judged
+            if v.rejection is not None and v.rejection.code == "record_full"
+        }
+        if any(entry.key in full for entry in moved):
             # What was deleted is still counted in a text that nobody has read; read, it may fit.
-            return not any(_text_field(entry.spec, entry.spec.rules.fields) for entry in self._entries.values())
+            return False
         for entry in moved:
             try:
                 entry.state = await self._with_texts(entry.state)
-            except BadText:
+            except BadText as error:
+                self.timeouts += isinstance(error, TextTimeout)
                 return False
             if len(shown_body(entry.key, entry.state, entry.spec)) > self.limits.record_bytes_max:
                 return False
@@ -277,6 +290,8 @@ class Planner:
             if isinstance(checked, Rejection):
                 return checked
             fields = checked
+            if (why := self.unreadable.get(sent.n)) is not None:
+                return Rejection("bad_text", _text_field(spec, fields), f"the text update cannot be read: {why}")
 
         entry = self._entry((sent.collection, sent.id), spec)
         parent = _named_parent(spec, fields)
@@ -299,14 +314,15 @@ class Planner:
         if not kernel.unread_texts(attempt.state):
             return attempt
         at_fault = _text_field(attempt.entry.spec, sent.fields or {})
-        if self._timeouts >= TEXT_TIMEOUTS_MAX:
-            return Rejection(
-                "bad_text", at_fault, "the text update cannot be read: texts of this batch took too long to read"
-            )
+        if self.timeouts > TIMEOUTS_MAX:
+            return Rejection("bad_text", at_fault, f"the text update cannot be read: {TOO_LONG}")
+        self._read_bytes += sum(len(update) for _, update in kernel.unread_texts(attempt.state))
+        if self._read_bytes > ONE_BY_ONE_BYTES_MAX and len(self.judged) > 0 and not self.as_server:
+            raise TooLarge("The texts of this batch have to be read one by one, and are too many for that; split it.")
         try:
             attempt.state = await self._with_texts(attempt.state)
         except BadText as error:
-            self._timeouts += isinstance(error, TextTimeout)
+            self.timeouts += isinstance(error, TextTimeout)
             return Rejection("bad_text", at_fault, f"the text update cannot be read: {error}")
         return attempt
 

@@ -16,7 +16,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -55,6 +55,7 @@ from sync.limits import Limits
 from sync.messages import PushRequest, Rejected, SentChange
 from sync.planner import Plan, Planner, named_keys
 from sync.repeats import Repeated, compare
+from sync.text_guard import TextGuard
 from sync.texts import TextReader
 
 # A serialization failure on one space means another push was there; three more tries end nearly all of them.
@@ -116,6 +117,7 @@ class Writer:
     bus: Bus
     environment: Environment
     limits: Limits
+    guard: TextGuard
 
     async def push(self, caller: Caller, space: str, request: PushRequest) -> Answer:
         """Apply one batch.
@@ -132,8 +134,9 @@ class Writer:
             raise SchemaAhead(details={"schema": SCHEMA})
         if request.schema < 1:
             raise Invalid(f"schema is {request.schema}; schemas count from 1.")
+        unreadable = await self.guard.unreadable(caller.user, request.changes)
         opened_at = self.environment.now_ms()
-        before, answer = await self._retrying(lambda: self._push_once(caller, space, request, opened_at))
+        before, answer = await self._retrying(lambda: self._push_once(caller, space, request, unreadable, opened_at))
         await self._announce(space, before, answer.space.head)
         if request.seen:
             await self._announce_seen(caller, answer.space, request)
@@ -150,7 +153,9 @@ class Writer:
                 await asyncio.sleep(0.01 * 2**tries * (0.5 + jitter))
         raise AssertionError("unreachable")
 
-    async def _push_once(self, caller: Caller, space: str, request: PushRequest, now_ms: int) -> tuple[int, Answer]:
+    async def _push_once(
+        self, caller: Caller, space: str, request: PushRequest, unreadable: Mapping[int, str], now_ms: int
+    ) -> tuple[int, Answer]:
         async with self.database.write() as tx:
             opened = await store.open_push(
                 tx,
@@ -173,7 +178,17 @@ class Writer:
             self._check_numbers(opened, request, acked, repeated)
             if new and opened.space.kind == "shared" and request.device not in opened.space.version:
                 await self._check_room_for_device(tx, caller, opened.space)
-            planner = await self._plan(tx, opened, request, new, caller.user, now_ms, repeated.context)
+            planner = Planner(
+                opened.space,
+                request.device,
+                caller.user,
+                opened.records,
+                self.texts,
+                self.limits,
+                now_ms,
+                unreadable=unreadable,
+            )
+            await self._judge(tx, planner, new, repeated.context)
             plan = planner.finish()
             if new:
                 await self._check_outcome(tx, planner, opened.space, plan, request)
@@ -335,21 +350,17 @@ class Writer:
 
     # -- the plan --------------------------------------------------------------------------------------------
 
-    async def _plan(
-        self,
-        tx: Transaction,
-        opened: Opened,
-        request: PushRequest,
-        new: list[SentChange],
-        user: str,
-        now_ms: int,
-        context: dict[str, int] | None,
-    ) -> Planner:
-        planner = Planner(opened.space, request.device, user, opened.records, self.texts, self.limits, now_ms)
-        if new:
+    async def _judge(
+        self, tx: Transaction, planner: Planner, new: list[SentChange], context: dict[str, int] | None
+    ) -> None:
+        if not new:
+            return
+        try:
             await planner.judge(new, context)
-            await _settle(tx, opened.space.id, planner)
-        return planner
+        finally:
+            if planner.timeouts:
+                self.guard.hung(planner.user)
+        await _settle(tx, planner.space.id, planner)
 
     async def _announce(self, space: str, before: int, head: int) -> None:
         if head > before:

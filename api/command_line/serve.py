@@ -146,7 +146,9 @@ def _bind(settings: Settings) -> socket.socket:
     except OSError as error:
         attempt.close()
         where = f"{settings.host}:{settings.port}"
-        raise Failure(f"{where} cannot be listened on: {error.strerror}; choose another with --port, or FITAI_PORT.") from None
+        raise Failure(
+            f"{where} cannot be listened on: {error.strerror}; choose another with --port, or FITAI_PORT."
+        ) from None
     attempt.setblocking(False)
     return attempt
 
