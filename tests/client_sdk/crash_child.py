@@ -10,6 +10,7 @@ A process of its own, because a fork wants no threads beside it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -23,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fitai_client.core import inbox, undo
+from fitai_client.core import attachments, inbox, undo
 from fitai_client.core.requests import Answer, Request
 from fitai_client.core.spaces import PERSONAL
 from fitai_client.core.writing import Write
@@ -160,7 +161,47 @@ def an_update(phone: Mortal) -> None:
     phone.sync()
 
 
-STORIES: dict[str, Callable[[Mortal], None]] = {"life": a_life, "update": an_update}
+def photos(phone: Mortal) -> None:
+    """Attachments come, are noted as uploaded, and go; a workout after each step tells that the step was kept."""
+    folder = attachments.folder_of(phone.path)
+    records = [phone.put("workouts", title=title) for title in ("t1", "t2")]
+    for n, record in enumerate((records[0], records[1], records[1])):
+        copied = attachments.copy_in(folder, PHOTOS[n], phone.new_id())
+        with phone.db.write(durable=True) as tx:
+            of = (PERSONAL, "workouts", record)
+            attachments.place(tx, folder, copied, id=f"photo {n}", of=of, media_type="image/jpeg")
+        phone.put("workouts", title=f"kept {n + 1}")
+    with phone.db.write() as tx:
+        attachments.note_uploaded(tx, "photo 0", "elsewhere")
+    for n in range(3):
+        with phone.db.write() as tx:
+            attachments.remove(tx, f"photo {n}")
+        with phone.db.write(durable=True) as tx:
+            attachments.clear_removed(tx, folder)
+        phone.put("workouts", title=f"kept {n + 4}")
+
+
+# The first two are the same bytes; which attachments there are after each step.
+PHOTOS = (b"same", b"same", b"other")
+STEPS = ((), (0,), (0, 1), (0, 1, 2), (1, 2), (2,), (), ())
+
+
+def look_at_photos(phone: Phone) -> None:
+    """Every attachment is that of the last step or of the one that was cut off, and its file is whole."""
+    kept = sum(str(record["title"]).startswith("kept") for record in phone.list("workouts"))
+    found = attachments.read_attachments(phone.db.conn)
+    assert [one.id for one in found] in [[f"photo {n}" for n in STEPS[step]] for step in (kept, kept + 1)], kept
+    folder = attachments.folder_of(phone.path)
+    with phone.db.write() as tx:
+        attachments.clear_removed(tx, folder)
+    for one in found:
+        assert hashlib.sha256((folder / one.sha256).read_bytes()).hexdigest() == one.sha256
+    # What was being added may have left its copy, and nothing that was removed is left.
+    spare = {path.name for path in folder.glob("*")} - {one.sha256 for one in found}
+    assert len(spare) <= (kept < 3), spare
+
+
+STORIES: dict[str, Callable[[Mortal], None]] = {"life": a_life, "update": an_update, "photos": photos}
 
 
 # -- the device's process --------------------------------------------------------------------------------------------
@@ -246,6 +287,7 @@ class Witness:
         self.world.devices.insert(0, phone)
         try:
             phone.assert_consistent()
+            look_at_photos(phone)
             self.world.settle()
             self.world.assert_settled()
             self.world.assert_nothing_lost()

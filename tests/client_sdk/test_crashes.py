@@ -12,7 +12,7 @@ from pathlib import Path
 from fitai_client.core.spaces import PERSONAL
 from fitai_client.core.writing import Write, write_groups
 from tests.client_sdk.model_server import State
-from tests.client_sdk.schema_1 import as_version_1
+from tests.client_sdk.old_files import as_version_1
 from tests.client_sdk.test_rules_showing import pair
 from tests.client_sdk.world import World
 
@@ -39,6 +39,10 @@ def test_an_update_that_is_killed_at_any_statement_is_made_the_next_time(world: 
     old = tmp_path / "old.db"
     as_version_1(phone.path, old, seq=False)
     assert killed("update", tmp_path / "update", "3", old) > 15
+
+
+def test_an_attachment_is_there_with_its_file_or_not_at_all_whatever_statement_it_is_killed_at(tmp_path: Path) -> None:
+    assert killed("photos", tmp_path / "photos", "3") > 60
 
 
 def test_a_copy_taken_between_any_two_statements_goes_on_without_loss_or_doubling(world: World, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from fitai_client.core.spaces import PERSONAL
 from fitai_client.core.writing import Write, write_groups
 from fitai_client.errors import DatabaseError, InvalidWrite
 from storage.tables import metadata
-from tests.client_sdk.schema_1 import as_version_1
+from tests.client_sdk.old_files import as_version_1, as_version_2
 from tests.client_sdk.test_rules_showing import pair
 from tests.client_sdk.world import World
 
@@ -50,8 +52,10 @@ def test_a_database_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
     assert refused.value.code == "newer_version"
 
 
-@pytest.mark.parametrize("seq", [False, True])
-def test_a_file_of_version_1_is_brought_up_to_date_and_goes_on(world: World, tmp_path: Path, seq: bool) -> None:
+@pytest.mark.parametrize("made", [partial(as_version_1, seq=False), partial(as_version_1, seq=True), as_version_2])
+def test_a_file_of_an_earlier_version_is_brought_up_to_date_and_goes_on(
+    world: World, tmp_path: Path, made: Callable[[Path, Path], None]
+) -> None:
     phone, other, workout, exercise, one = pair(world)
     phone.put("sets", one, reps=50)
     phone.delete("workout_exercises", exercise)
@@ -60,7 +64,7 @@ def test_a_file_of_version_1_is_brought_up_to_date_and_goes_on(world: World, tmp
     shown = phone.shown()
     phone.db.conn.close()
     old = tmp_path / "old.db"
-    as_version_1(phone.path, old, seq=seq)
+    made(phone.path, old)
     for suffix in ("", "-wal", "-shm"):
         phone.path.with_name(phone.path.name + suffix).unlink(missing_ok=True)
     old.rename(phone.path)

@@ -16,6 +16,7 @@ import pytest
 from fitai_client import Client, DatabaseError, InvalidWrite
 from tests.api.harness import PASSWORD, Server
 from tests.client_sdk.conftest import OpenPhone
+from tests.client_sdk.old_files import as_version_2
 
 MAIL = "ann@example.com"
 
@@ -90,6 +91,16 @@ async def test_an_undamaged_file_is_saved_whole(open_phone: OpenPhone, tmp_path:
     await phone.export(tmp_path / "export.json")
     saved: dict[str, Any] = json.loads((tmp_path / "rescued.json").read_bytes())
     assert saved == json.loads((tmp_path / "export.json").read_bytes())
+
+
+async def test_of_an_undamaged_file_of_before_there_were_attachments_nothing_is_unreadable(
+    open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 20)
+    as_version_2(tmp_path / "phone.db", tmp_path / "old.db")
+    rescued = await Client.rescue(tmp_path / "old.db", tmp_path / "rescued.json")
+    assert (rescued.records, rescued.unreadable) == (20, 0)
 
 
 async def test_what_a_killed_process_left_in_the_log_of_the_file_is_saved_too(

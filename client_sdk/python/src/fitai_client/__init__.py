@@ -7,8 +7,10 @@ Everything is written to a local database first and is visible at once; a server
 from __future__ import annotations
 
 from .accounts import Accounts, KnownAccount
+from .attachments import Attachments, Uploader
 from .client import Client
 from .collection import CollectionHandle, Edit, Transaction
+from .core.attachments import Attachment
 from .core.environment import Environment, system
 from .core.inbox import Refused
 from .core.reads import Conflict, Record
@@ -37,6 +39,8 @@ __all__ = [
     "AccountError",
     "Accounts",
     "Add",
+    "Attachment",
+    "Attachments",
     "Change",
     "Client",
     "CollectionHandle",
@@ -63,6 +67,7 @@ __all__ = [
     "Transaction",
     "Unreachable",
     "UnsentChanges",
+    "Uploader",
     "WaitExpired",
     "Watch",
     "Write",

@@ -19,7 +19,7 @@ from .client import Client
 from .core.database import border, connect
 from .core.environment import system
 from .core.ids import uuid7
-from .errors import NotFound, UnsentChanges
+from .errors import NotFound
 
 __all__ = ["Accounts", "KnownAccount"]
 
@@ -36,7 +36,7 @@ class KnownAccount:
 
 
 class Accounts:
-    """The accounts of one folder. `options` go to `Client.open` (name, background, durable)."""
+    """The accounts of one folder. `options` go to `Client.open` (name, background, durable, uploader)."""
 
     def __init__(self, folder: Path, *, server: str, **options: Any) -> None:
         self._folder = folder
@@ -76,15 +76,13 @@ class Accounts:
 
         Raises:
             NotFound: no database here is of this account.
-            UnsentChanges: some changes are on this device alone; `force` deletes them too.
+            UnsentChanges: changes or attachments are on this device alone; `force` deletes them too.
         """
         found = next((one for one in await self.list() if _same(one.email, email)), None)
         if found is None:
             raise NotFound(f"No database on this device is {email}'s.")
-        if found.pending and not force:
-            raise UnsentChanges(found.pending)
         async with await Client.open(found.path, server=self._server, background=False) as client:
-            await client.wipe(force=True)
+            await client.wipe(force=force)
 
     def _known(self) -> Iterator[KnownAccount]:
         for path in sorted(self._folder.glob("*.db")):

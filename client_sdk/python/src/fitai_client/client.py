@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Self
 
 from .account import Account
+from .attachments import Attachments, Uploader
 from .calls.account import AccountCalls
 from .calls.mending import MendingCalls
 from .calls.spaces import SpaceCalls
+from .core.attachments import clear_partial, clear_removed, folder_of
 from .core.database import LocalDatabase, connect
 from .core.device import Device
 from .core.environment import Environment, system
@@ -40,7 +42,13 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
     """
 
     def __init__(
-        self, db: LocalDatabase, device: Device, server: str, writer: ThreadPoolExecutor, background: bool
+        self,
+        db: LocalDatabase,
+        device: Device,
+        server: str,
+        writer: ThreadPoolExecutor,
+        background: bool,
+        uploader: Uploader | None,
     ) -> None:
         """Use `Client.open`."""
         super().__init__(self, PERSONAL)
@@ -62,9 +70,11 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
         device.signed_in = self._account.signed_in
         self._sync = Loop(self, device, self._account)
         self._live = Live(self, device, self._account, self._sync)
+        self.attachments = Attachments(self, db, device, uploader)
         if background:
             self._sync.start()
             self._live.start()
+            self.attachments.start()
 
     @classmethod
     async def open(
@@ -76,11 +86,13 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
         background: bool = True,
         durable: bool = False,
         environment: Environment | None = None,
+        uploader: Uploader | None = None,
     ) -> Self:
         """Open the database at `path`, or make it. No network is needed.
 
         name: what the user's list of devices shows. background: sync by itself; without it, only `sync()` does.
         durable: every single write survives a power cut, at some milliseconds each.
+        uploader: where attachments go; without one they wait on this device.
 
         Raises:
             DatabaseError: the file cannot be used.
@@ -93,6 +105,9 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
         def prepare() -> tuple[LocalDatabase, Device]:
             db = LocalDatabase(path, environment or system(), durable=durable)
             try:
+                clear_partial(folder_of(db.path), db.environment.now_ms())
+                with db.write() as tx:
+                    clear_removed(tx, folder_of(db.path))
                 return db, Device(db, description)
             except BaseException:
                 db.close()
@@ -103,7 +118,7 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
         except BaseException:
             writer.shutdown(wait=False)
             raise
-        return cls(db, device, server, writer, background)
+        return cls(db, device, server, writer, background, uploader)
 
     @staticmethod
     async def rescue(path: str | os.PathLike[str], to: str | os.PathLike[str]) -> Rescued:

@@ -56,7 +56,7 @@ class InvalidWrite(FitaiError):
     """A write that no server would take, refused before it was logged. `field` is the field at fault, where it is one.
 
     Codes: unknown_collection, unknown_field, read_only, bad_id, bad_value, wrong_type, out_of_range, too_long,
-    bad_text, immutable, record_full, group_too_large.
+    bad_text, immutable, record_full, group_too_large; of attachments: too_large, unreadable, no_uploader.
     """
 
     code = "bad_value"
@@ -79,14 +79,19 @@ class AccountError(FitaiError):
 
 
 class UnsentChanges(FitaiError):
-    """`count` changes are on this device alone. Sync first, or say that they are to be kept or dropped."""
+    """`count` changes and `attachments` are on this device alone. Let them go first, or say that they are to be kept or
+    dropped."""
 
     code = "unsent_changes"
 
-    def __init__(self, count: int) -> None:
-        noun = "change has" if count == 1 else "changes have"
-        super().__init__(f"{count} {noun} not reached the server: sync first, or call again with force=True.")
+    def __init__(self, count: int, *, attachments: int = 0) -> None:
+        parts = [(count, "change"), (attachments, "attachment")]
+        what = " and ".join(f"{n} {noun}{'s' * (n != 1)}" for n, noun in parts if n)
+        verb = "has" if count + attachments == 1 else "have"
+        first = "sync first" if count else "upload first"
+        super().__init__(f"{what} {verb} not reached the server: {first}, or call again with force=True.")
         self.count = count
+        self.attachments = attachments
 
 
 class InvalidServer(FitaiError):
@@ -128,7 +133,8 @@ class WaitExpired(FitaiError):
 class DatabaseError(FitaiError):
     """The local database cannot be opened or written.
 
-    Codes: corrupt (see `Client.rescue`), foreign (another program's file), newer_version, full, locked, unusable.
+    Codes: corrupt (see `Client.rescue`), foreign (another program's file), newer_version, full, locked, unusable; lost
+    (the file of an attachment).
     """
 
     code = "corrupt"

@@ -8,14 +8,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .core.attachments import folder_of
 from .core.inbox import read_inbox
 from .errors import ExportFailed
 
 __all__ = ["write_export"]
 
 
-def write_export(conn: sqlite3.Connection, path: Path) -> int:
-    """Write every record with its conflicts, the changes no server has yet, and the inbox. Number of records.
+def write_export(conn: sqlite3.Connection, path: Path, *, database: Path) -> int:
+    """Write every record with its conflicts, the changes no server has yet, the inbox, and where each attachment is.
+
+    database: the device's file, beside which the attachments are. Number of records.
 
     The file is written beside its place and moved there whole, and is the same for the same data, byte for byte.
 
@@ -49,10 +52,24 @@ def write_export(conn: sqlite3.Connection, path: Path) -> int:
             }
             for r in read_inbox(conn)
         ]
+        document["attachments"] = [_attachment(row, folder_of(database)) for row in conn.execute(_ATTACHMENTS)]
     finally:
         conn.execute("COMMIT")
     _write_whole(path, json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
     return number
+
+
+_ATTACHMENTS = (
+    "SELECT s.kind, a.collection, a.record, a.id, a.media_type, a.sha256, a.bytes, a.remote"
+    " FROM attachments a JOIN spaces s ON s.no = a.space ORDER BY a.id"
+)
+
+
+def _attachment(row: tuple[Any, ...], folder: Path) -> dict[str, Any]:
+    """file: where its bytes are, beside the device's database."""
+    names = ("space", "collection", "id", "attachment", "media_type", "sha256", "bytes", "remote")
+    named = dict(zip(names, row, strict=True))
+    return {**named, "file": f"{folder.name}/{named['sha256']}"}
 
 
 def _write_whole(path: Path, text: str) -> None:

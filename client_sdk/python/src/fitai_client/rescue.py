@@ -39,7 +39,7 @@ def rescue(path: Path, to: Path) -> Rescued:
     with border(path):
         saved, unreadable = salvage(path)
     try:
-        records = write_export(saved, to)
+        records = write_export(saved, to, database=path)
         unsent = saved.execute("SELECT COUNT(*) FROM log WHERE state < 2 AND op <> 'void'").fetchone()[0]
         refused = saved.execute("SELECT COUNT(*) FROM inbox").fetchone()[0]
     finally:

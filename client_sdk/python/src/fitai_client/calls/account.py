@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from ..account import Identity
+from ..core.attachments import delete_all, folder_of
 from ..core.status import Status
 from ..errors import UnsentChanges
 from .sync import SyncCalls
@@ -39,7 +40,7 @@ class AccountCalls(SyncCalls):
         """End the session. The data stays, and what is unsent goes with the next sign-in of the same account.
 
         Raises:
-            UnsentChanges: some changes are on this device alone; `force` signs out all the same.
+            UnsentChanges: changes or attachments are on this device alone; `force` signs out all the same.
         """
         if not force:
             await self._check_sent()
@@ -48,10 +49,10 @@ class AccountCalls(SyncCalls):
         await self._account.sign_out()
 
     async def wipe(self, *, force: bool = False) -> None:
-        """Close the client and delete its database.
+        """Close the client and delete its database with its attachments.
 
         Raises:
-            UnsentChanges: some changes are on this device alone; `force` deletes them too.
+            UnsentChanges: changes or attachments are on this device alone; `force` deletes them too.
         """
         if not force:
             await self._check_sent()
@@ -61,14 +62,17 @@ class AccountCalls(SyncCalls):
     async def _signed_in(self) -> Status:
         self._device.signed_in = True
         self._live.resume()
+        self.attachments.wake()
         return await self.sync()
 
     async def _check_sent(self) -> None:
-        pending = (await self.status()).pending
-        if pending:
-            raise UnsentChanges(pending)
+        status = await self.status()
+        if status.pending or status.attachments:
+            raise UnsentChanges(status.pending, attachments=status.attachments)
 
 
 def _delete(path: Path) -> None:
+    # A kill in between must not leave files of which no database knows.
+    delete_all(folder_of(path))
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from ..account import Account
+from ..attachments import Attachments
 from ..collection import open_transaction
 from ..core.clock import rfc3339
 from ..core.database import Changed, LocalDatabase, border, looking
@@ -50,6 +51,7 @@ class Calls(SpaceHandle):
 
     transport: HttpTransport
     watchers: Watchers
+    attachments: Attachments
     _db: LocalDatabase
     _device: Device
     _account: Account
@@ -71,6 +73,7 @@ class Calls(SpaceHandle):
         self._closed = True
         await self._live.stop()
         await self._sync.stop()
+        await self.attachments.stop()
         if self._durable is not None:
             self._durable.cancel()
         self.watchers.close()
@@ -93,6 +96,7 @@ class Calls(SpaceHandle):
                     live=bool(self._device.live),
                     problem=self._device.problem,
                     wait_ms=self._device.next_wake_ms() or 0,
+                    attachments_held_up=self.attachments.held_up(),
                 )
 
         return await self.read(read)

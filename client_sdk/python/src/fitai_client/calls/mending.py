@@ -129,11 +129,13 @@ class MendingCalls(Calls):
     async def export(self, path: str | os.PathLike[str]) -> int:
         """Write everything this device holds to a JSON file; works signed out and revoked. Number of records.
 
+        Of attachments it says which file beside the database has their bytes.
+
         Raises:
             ExportFailed: the place cannot be written.
             DatabaseError: the database cannot be read; `Client.rescue` saves what is left of it.
         """
-        return await self.read(lambda conn: exporting.write_export(conn, Path(path)))
+        return await self.read(lambda conn: exporting.write_export(conn, Path(path), database=self._db.path))
 
     async def write_rescued(self, path: str | os.PathLike[str]) -> int:
         """Write the unsent changes of an export that `Client.rescue` made, as new changes. How many there were.

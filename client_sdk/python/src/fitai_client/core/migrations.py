@@ -38,8 +38,19 @@ def _from_1(conn: sqlite3.Connection) -> None:
         conn.execute(statement)
 
 
+def _from_2(conn: sqlite3.Connection) -> None:
+    conn.execute(
+        "CREATE TABLE attachments (id TEXT PRIMARY KEY, space INTEGER NOT NULL, collection TEXT NOT NULL,"
+        " record TEXT NOT NULL, media_type TEXT NOT NULL, sha256 TEXT NOT NULL, bytes INTEGER NOT NULL,"
+        " added_at INTEGER NOT NULL, remote TEXT, failures INTEGER NOT NULL DEFAULT 0, error TEXT)"
+    )
+    conn.execute("CREATE UNIQUE INDEX attachments_record ON attachments (space, collection, record, sha256)")
+    conn.execute("CREATE INDEX attachments_sha256 ON attachments (sha256)")
+    conn.execute("CREATE INDEX attachments_waiting ON attachments (failures, id) WHERE remote IS NULL")
+
+
 def _columns(conn: sqlite3.Connection, table: str) -> set[str]:
     return {row[1] for row in conn.execute(f"PRAGMA table_info({table})")}
 
 
-_STEPS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = {1: _from_1}
+_STEPS: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = {1: _from_1, 2: _from_2}

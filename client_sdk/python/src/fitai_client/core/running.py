@@ -13,12 +13,18 @@ from . import digest, vectors
 from .environment import Environment
 from .requests import Request
 
-__all__ = ["BACKOFF_MAX_MS", "Running"]
+__all__ = ["BACKOFF_MAX_MS", "Running", "backoff_ms"]
 
 # First and longest wait after an error, doubled each time.
 BACKOFF_MIN_MS, BACKOFF_MAX_MS = 500, 60_000
 # How much is added at random to a wait that the server named.
 _SPREAD_MS = 500
+
+
+def backoff_ms(failures: int, drawn: int) -> int:
+    """How long to wait after so many failures in a row (from 1 on): doubled each time, and half of it by chance."""
+    ceiling = min(BACKOFF_MIN_MS << (failures - 1), BACKOFF_MAX_MS)
+    return ceiling // 2 + drawn % (ceiling // 2)
 
 
 @dataclass
@@ -55,11 +61,7 @@ class Running:
         environment = self.environment
         drawn = int.from_bytes(environment.random_bytes(4), "big")
         self.failures = min(self.failures + 1, 16)
-        if seconds is None:
-            ceiling = min(BACKOFF_MIN_MS << (self.failures - 1), BACKOFF_MAX_MS)
-            wait_ms = ceiling // 2 + drawn % (ceiling // 2)
-        else:
-            wait_ms = int(seconds * 1000) + drawn % _SPREAD_MS
+        wait_ms = backoff_ms(self.failures, drawn) if seconds is None else int(seconds * 1000) + drawn % _SPREAD_MS
         self.not_before_ms = environment.now_ms() + min(wait_ms, BACKOFF_MAX_MS)
         self.problem = {"code": code, "message": message}
 

@@ -17,7 +17,9 @@ from .spaces import PERSONAL
 __all__ = ["salvage"]
 
 # What an export is made of. Each has a rowid to walk along.
-_TABLES = ("spaces", "log", "records", "inbox")
+_TABLES = ("spaces", "log", "records", "inbox", "attachments")
+# The version of the file with which a table came.
+_SINCE = {"attachments": 3}
 # Beyond this many rows that cannot be read, the rest of a table is taken to be gone.
 _UNREADABLE_MAX = 20_000
 # Where even the newest row cannot be told.
@@ -38,13 +40,15 @@ def salvage(path: Path) -> tuple[sqlite3.Connection, int]:
     damaged.text_factory = lambda raw: raw.decode("utf-8", "replace")
     try:
         damaged.execute("SELECT name FROM sqlite_master LIMIT 1").fetchone()
-        unreadable = sum(_copy(damaged, saved, table) for table in _TABLES)
+        version = damaged.execute("PRAGMA user_version").fetchone()[0]
+        tables = [table for table in _TABLES if version >= _SINCE.get(table, 1)]
+        unreadable = sum(_copy(damaged, saved, table) for table in tables)
     except BaseException:
         saved.close()
         raise
     finally:
         damaged.close()
-    for table in ("log", "records"):
+    for table in ("log", "records", "attachments"):
         saved.execute(
             "INSERT OR IGNORE INTO spaces (no, kind)"
             f" SELECT DISTINCT space, CASE space WHEN {PERSONAL} THEN 'personal' ELSE 'shared' END FROM {table}"

@@ -11,6 +11,7 @@ personal space is number 1 before anyone knows its id.
     aside    records that are no longer shown, kept for undo, or recovered after the server lost them
     inbox    changes that were refused, with the reason
     missing  records that a snapshot lacked and unsent changes touch, until the server was asked about them
+    attachments  files of records, and what they are called where they were uploaded to
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ __all__ = ["APPLICATION_ID", "DDL", "INDEXES", "INDEXES_DDL", "VERSION", "value_
 
 # Raised with every change of the tables: `database.py` refuses a file from the future, and `migrations.py` brings one
 # of before up to date.
-VERSION: Final = 2
+VERSION: Final = 3
 
 # By this a file says in its header that it is a device's ("fita").
 APPLICATION_ID: Final = 0x66697461
@@ -186,4 +187,21 @@ CREATE TABLE missing (
     id TEXT NOT NULL,
     PRIMARY KEY (space, collection, id)
 ) WITHOUT ROWID;
+
+CREATE TABLE attachments (
+    id TEXT PRIMARY KEY,
+    space INTEGER NOT NULL,
+    collection TEXT NOT NULL,
+    record TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    added_at INTEGER NOT NULL,
+    remote TEXT,
+    failures INTEGER NOT NULL DEFAULT 0,
+    error TEXT
+);
+CREATE UNIQUE INDEX attachments_record ON attachments (space, collection, record, sha256);
+CREATE INDEX attachments_sha256 ON attachments (sha256);
+CREATE INDEX attachments_waiting ON attachments (failures, id) WHERE remote IS NULL;
 """

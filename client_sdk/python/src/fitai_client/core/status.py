@@ -11,7 +11,7 @@ from .database import Tx
 from .pushing import LOCAL
 from .spaces import all_spaces, current_device
 
-__all__ = ["SpaceStatus", "Status", "read_status"]
+__all__ = ["SpaceStatus", "Status", "held_up", "read_status"]
 
 _REASONS = {
     "mass_delete": "the server asks whether so much is really to be deleted: confirm_deletes() or withdraw_deletes()",
@@ -45,7 +45,7 @@ class Status:
 
     why: sentences that say what waits, what has not arrived and what was refused; empty where all is well.
     clock_offset_ms: the server's clock minus this device's. recovered: records that the server lost and this device
-    kept aside.
+    kept aside. attachments: how many were not uploaded yet.
     """
 
     account: str | None
@@ -57,12 +57,20 @@ class Status:
     why: str
     inbox: int
     recovered: int
+    attachments: int
     clock_offset_ms: int
     spaces: tuple[SpaceStatus, ...]
 
 
 def read_status(
-    tx: Tx, *, account: str | None, signed_in: bool, live: bool, problem: Mapping[str, str] | None, wait_ms: int
+    tx: Tx,
+    *,
+    account: str | None,
+    signed_in: bool,
+    live: bool,
+    problem: Mapping[str, str] | None,
+    wait_ms: int,
+    attachments_held_up: str = "about to be uploaded",
 ) -> Status:
     """What the database tells, with what only the running client knows."""
     lines = []
@@ -90,12 +98,16 @@ def read_status(
     sinces = [line.pending_since for line in lines if line.pending_since]
     refused = tx.one("SELECT COUNT(*) FROM inbox")[0]
     recovered = tx.one("SELECT COUNT(*) FROM aside WHERE kind = 'recovered'")[0]
-    held_up = _held_up(problem, wait_ms) if signed_in else "sign in again to go on"
+    attachments = tx.one("SELECT COUNT(*) FROM attachments WHERE remote IS NULL")[0]
+    held = held_up(problem, wait_ms) if signed_in else "sign in again to go on"
     sentences = (
-        _pending_sentence(tx, lines, pending, signed_in, account, held_up),
-        _incomplete_sentence(tx, lines, account, held_up),
+        _pending_sentence(tx, lines, pending, signed_in, account, held),
+        _incomplete_sentence(tx, lines, account, held),
         f"{_counted(refused, 'change was', 'changes were')} refused: see inbox()." if refused else "",
         f"{_counted(recovered, 'record', 'records')} that the server lost: see recovered()." if recovered else "",
+        f"{_counted(attachments, 'attachment waits', 'attachments wait')}: {attachments_held_up}."
+        if attachments
+        else "",
     )
     return Status(
         account=account,
@@ -107,12 +119,13 @@ def read_status(
         why=" ".join(sentence for sentence in sentences if sentence),
         inbox=refused,
         recovered=recovered,
+        attachments=attachments,
         clock_offset_ms=int(tx.meta("clock_offset_ms") or 0),
         spaces=tuple(lines),
     )
 
 
-def _held_up(problem: Mapping[str, str] | None, wait_ms: int) -> str:
+def held_up(problem: Mapping[str, str] | None, wait_ms: int) -> str:
     """What keeps this device from the server now, without its full stop; empty where nothing does."""
     if problem is None:
         return ""
@@ -121,7 +134,7 @@ def _held_up(problem: Mapping[str, str] | None, wait_ms: int) -> str:
 
 
 def _pending_sentence(
-    tx: Tx, lines: list[SpaceStatus], pending: int, signed_in: bool, account: str | None, held_up: str
+    tx: Tx, lines: list[SpaceStatus], pending: int, signed_in: bool, account: str | None, held: str
 ) -> str:
     paused = next((line.paused for line in lines if line.paused), None)
     if not pending and not paused:
@@ -132,15 +145,15 @@ def _pending_sentence(
         return f"{changes}: {reason} ({paused['code']}, since {rfc3339(paused['since'])})."
     if not signed_in:
         return f"{changes} for {'a new sign-in' if account else 'an account'}: sign in, and they go."
-    if held_up:
-        return f"{changes}: {held_up}."
+    if held:
+        return f"{changes}: {held}."
     if any(line.resyncing for line in lines):
         return f"{changes} until this device has caught up with the server."
     unsent = tx.one("SELECT COUNT(*) FROM log WHERE state = ?", (LOCAL,))[0]
     return f"{changes}: {'being sent' if unsent < pending else 'about to be sent'}."
 
 
-def _incomplete_sentence(tx: Tx, lines: list[SpaceStatus], account: str | None, held_up: str) -> str:
+def _incomplete_sentence(tx: Tx, lines: list[SpaceStatus], account: str | None, held: str) -> str:
     """Whether what the server has is all here. Before there is an account there is nothing to come."""
     coming = [line for line in lines if line.phase in ("new", "snapshot", "settling") and line.state == "member"]
     if account is None or not coming:
@@ -150,7 +163,7 @@ def _incomplete_sentence(tx: Tx, lines: list[SpaceStatus], account: str | None, 
     )
     what = "The exercise library has" if {line.kind for line in coming} == {"catalog"} else "Your training has"
     arrived = f"{what} not all arrived yet ({_counted(here, 'record', 'records')} so far)"
-    return f"{arrived}: {held_up}." if held_up else f"{arrived}: it is being fetched."
+    return f"{arrived}: {held}." if held else f"{arrived}: it is being fetched."
 
 
 def _counted(number: int, one: str, many: str) -> str:
