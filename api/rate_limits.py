@@ -93,12 +93,14 @@ class Limiter(Protocol):
 
 def _decide(rule: Rule, cost: int, empty_at: float, now: float) -> tuple[Decision, float]:
     """The decision, and when the bucket will be empty after it."""
-    after = max(empty_at, now) + cost * rule.interval_ms
-    ahead = after - now
     window = rule.burst * rule.interval_ms
+    # No bucket is fuller than full: what says so was written before the clock was set back.
+    empty_at = min(max(empty_at, now), now + window)
+    after = empty_at + cost * rule.interval_ms
+    ahead = after - now
     allowed = ahead <= window
     if not allowed:
-        after = max(empty_at, now)
+        after = empty_at
     remaining = max(0, int((window - (after - now)) // rule.interval_ms))
     reset_s = math.ceil((after - now) / 1_000)
     retry_after_s = 0 if allowed else max(1, math.ceil((ahead - window) / 1_000))
@@ -151,7 +153,7 @@ _TAKE: Final = """
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local interval, window = tonumber(ARGV[1]), tonumber(ARGV[2])
-local empty = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
+local empty = math.min(math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now), now + window)
 if empty + interval - now <= window then
   redis.call('SET', KEYS[1], string.format('%.0f', empty + interval), 'PX', window + interval)
 end

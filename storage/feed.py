@@ -87,17 +87,24 @@ WITH RECURSIVE collections(name) AS (
     SELECT (SELECT min(r.collection) FROM records AS r WHERE r.space_id = :space AND r.collection > c.name)
     FROM collections AS c WHERE c.name IS NOT NULL
 )
-SELECT r.collection, r.id, r.seq, r.parent_collection, r.parent_id, r.status, r.body, r.state
+SELECT {selected}
 """
-_BY_IDS = Prepared(
-    postgresql=f"""{_COLLECTIONS}
+_OF_IDS_POSTGRES = """
 FROM unnest(CAST(:ids AS text[])) AS w(id) CROSS JOIN collections AS c CROSS JOIN LATERAL (
     SELECT * FROM records AS o WHERE o.space_id = :space AND o.collection = c.name AND o.id = w.id LIMIT 1
-) AS r""",
-    sqlite=f"""{_COLLECTIONS}
+) AS r"""
+_OF_IDS_SQLITE = """
 FROM json_each(:ids) AS w CROSS JOIN collections AS c CROSS JOIN records AS r
-WHERE r.space_id = :space AND r.collection = c.name AND r.id = w.value""",
-)
+WHERE r.space_id = :space AND r.collection = c.name AND r.id = w.value"""
+
+
+def _of_ids(selected: str) -> Prepared:
+    found = _COLLECTIONS.format(selected=selected)
+    return Prepared(postgresql=found + _OF_IDS_POSTGRES, sqlite=found + _OF_IDS_SQLITE)
+
+
+_BY_IDS = _of_ids("r.collection, r.id, r.seq, r.parent_collection, r.parent_id, r.status, r.body, r.state")
+_BYTES_OF_IDS = _of_ids("coalesce(sum(length(r.body)), 0)")
 _SHOWN_KEYS = Prepared(
     "SELECT collection, id, seq FROM records WHERE space_id = :space AND seq > :after AND status < 2 AND status = 0 "
     "ORDER BY seq LIMIT :limit"
@@ -175,13 +182,21 @@ async def read_ids(tx: Transaction, space: str, ids: Collection[str]) -> list[St
     """The records of one space under these ids, in any collection, whatever their status: O(ids × collections)."""
     if not ids:
         return []
-    wanted = list(set(ids))
-    given: Any = json.encode(wanted).decode() if tx.dialect == "sqlite" else wanted
-    rows = await tx.execute(_BY_IDS, {"space": space, "ids": given})
+    rows = await tx.execute(_BY_IDS, {"space": space, "ids": _given(tx, ids)})
     return [
         StoredRecord(row[0], row[1], row[2], None if row[4] is None else (row[3], row[4]), row[5], row[6], row[7])
         for row in rows
     ]
+
+
+async def bytes_of_ids(tx: Transaction, space: str, ids: Collection[str]) -> int:
+    """How many bytes the bodies of these records have together; none is read for it."""
+    return int((await tx.execute(_BYTES_OF_IDS, {"space": space, "ids": _given(tx, ids)}))[0][0])
+
+
+def _given(tx: Transaction, ids: Collection[str]) -> Any:
+    wanted = list(set(ids))
+    return json.encode(wanted).decode() if tx.dialect == "sqlite" else wanted
 
 
 async def read_shown_keys(tx: Transaction, space: str, after: int, limit: int) -> list[tuple[str, str, int]]:

@@ -11,13 +11,15 @@ Invariants
     G1  A write returns well only after the commit of the very transaction in which its statements ran.
     G2  A write that fails takes back its own statements alone, unless SQLite gave up the whole transaction; then
         every write of the group fails, and none of them is stored.
-    G3  The commit waits for those who waited when the first write of the group ended, and for nobody who came later.
+    G3  The commit waits for those who waited when the first write of the group ended, and for nobody who came later;
+        nor for the next of them, once the first has waited GROUP_S.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -36,6 +38,8 @@ from storage.sqlite_connection import ThreadedConnection, Work, path_of, sqlite_
 READERS: Final = 4
 # The first of a group waits for all of it; past this many the disk's share is a small one anyway.
 GROUP_WRITES_MAX: Final = 32
+# A write that takes long (its texts are being read) lets those before it go first.
+GROUP_S: Final = 0.2
 
 # A file copied back from a backup gets a new one from whoever restores it.
 _MAKE_TIMELINE = text(
@@ -50,10 +54,23 @@ class _Group:
     """The writes that share one transaction of the file. `stored` is done when it is on disk, or will never be."""
 
     def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
         self.writes = 0
-        self.stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.late_at = math.inf
+        self.stored: asyncio.Future[None] = loop.create_future()
         # Who wrote may have been cancelled, so that nobody asks.
         self.stored.add_done_callback(lambda stored: stored.cancelled() or stored.exception())
+
+    @property
+    def is_late(self) -> bool:
+        """True where its first write has waited long enough."""
+        return asyncio.get_running_loop().time() >= self.late_at
+
+    def add(self) -> None:
+        """One more write has ended well."""
+        if self.writes == 0:
+            self.late_at = asyncio.get_running_loop().time() + GROUP_S
+        self.writes += 1
 
     def settle(self, error: StorageError | None) -> None:
         if not self.stored.done():
@@ -191,6 +208,12 @@ class SqliteDatabase:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
         writer = await self._writers.acquire()
+        if self._group is not None and self._group.is_late:
+            try:
+                await to_the_end(self._store(writer, self._group))
+            except BaseException:
+                self._writers.release(writer)
+                raise
         group = self._group = self._group or _Group()
         savepoint = _Savepoint(group.writes)
         tx = _SqliteTransaction(self, writer, savepoint.set)
@@ -206,7 +229,7 @@ class SqliteDatabase:
         if not tx.begun:
             self._writers.release(writer)
             return
-        group.writes += 1
+        group.add()
         if group.writes == 1:
             # In the queue before the writer is free: behind those who wait now, and before who comes later (G3).
             self._later(self._commit_in_turn(group))
@@ -242,6 +265,10 @@ class SqliteDatabase:
             self._writers.release(writer)
 
     async def _commit(self, writer: ThreadedConnection, group: _Group) -> None:
+        await self._store(writer, group)
+        self._writers.release(writer)
+
+    async def _store(self, writer: ThreadedConnection, group: _Group) -> None:
         error: StorageError | None = None
         try:
             await writer.end(_commit)
@@ -249,7 +276,6 @@ class SqliteDatabase:
             error = failure
         self.commits += 1
         self._leave(group, error)
-        self._writers.release(writer)
 
     def _leave(self, group: _Group, error: StorageError | None) -> None:
         if self._group is group:

@@ -22,7 +22,7 @@ from storage.spaces import membership
 from sync.bodies import DELETED, SHOWN, wire
 from sync.caller import Caller
 from sync.cursors import decode_before, decode_cursor, encode_before, encode_cursor, encode_mark
-from sync.errors import Malformed, NotFound
+from sync.errors import Malformed, NotFound, TooLarge
 from sync.limits import Limits
 
 _encode = msgspec.json.Encoder().encode
@@ -76,11 +76,21 @@ class Feed:
         return _answer(rows, head)
 
     async def pull_ids(self, caller: Caller, space: str, ids: list[str]) -> bytes:
-        """Just these records, whatever their collection: a tombstone with its seq, what is not held without one."""
+        """Just these records, whatever their collection: a tombstone with its seq, what is not held without one.
+
+        Raises:
+            Malformed, TooLarge: more ids, or more bytes of records, than one answer has; the device asks in parts.
+        """
         if len(ids) > self.limits.ids_max:
             raise Malformed(f"{len(ids)} ids were asked for and at most {self.limits.ids_max} may be; ask in parts.")
         async with self.database.read(snapshot=True) as tx:
             row = await self._visible(tx, caller, space)
+            size = await store.bytes_of_ids(tx, space, ids)
+            if size > self.limits.ids_bytes_max and len(set(ids)) > 1:
+                raise TooLarge(
+                    f"These records have {size} bytes and at most {self.limits.ids_bytes_max} are answered at once; "
+                    "ask for fewer ids."
+                )
             records = await store.read_ids(tx, space, ids)
         visible = [r for r in records if r.status in (SHOWN, DELETED)]
         found = {r.id for r in visible}

@@ -23,12 +23,15 @@ class Limits:
     page_bytes_max: int = 1_048_576
     json_depth_max: int = 32
     ids_max: int = 500
+    # An answer is held in memory whole, for as long as its reader takes.
+    ids_bytes_max: int = 8_388_608
     # A clock further ahead is set back to now: a device in the year 2099 does not win for ever.
     clock_ahead_ms_max: int = 60_000
     # Deleting more than this many records and more than half of a collection asks the user first.
     mass_delete_records: int = 100
     records_max: int = 1_000_000
-    bytes_max: int = 1_073_741_824
+    # A million records as importers write them, with their histories, take 1.3 GB.
+    bytes_max: int = 2_147_483_648
     devices_max: int = 64
     # In all the time of a shared space, revoked ones too: each stays in the version that every member reads.
     member_devices_max: int = 256

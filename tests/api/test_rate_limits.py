@@ -75,6 +75,17 @@ async def test_time_makes_room_again() -> None:
     assert not await limiter.remembers("ann")
 
 
+async def test_a_clock_that_is_set_back_locks_nobody_out_for_longer_than_a_full_bucket() -> None:
+    clock = Clock()
+    limiter = MemoryLimiter(environment(clock))
+    assert (await limiter.take(RULE, "ann")).allowed
+    clock.advance(seconds=-3_600)
+    refused = await limiter.take(RULE, "ann")
+    assert refused.retry_after_s <= RULE.interval_ms / 1_000
+    clock.advance(seconds=RULE.interval_ms / 1_000)
+    assert (await limiter.take(RULE, "ann")).allowed
+
+
 async def test_what_is_over_is_forgotten_and_the_rest_is_bounded() -> None:
     clock = Clock()
     limiter = MemoryLimiter(environment(clock), keys_max=100)

@@ -93,6 +93,8 @@ class ModelServer:
     def __init__(self, now_ms: Callable[[], int], *, page: int = 3) -> None:
         self.now_ms = now_ms
         self.page = page
+        # More records named in one question are too large an answer.
+        self.ids_at_once = 100
         self.state = State()
         self.life = 1
         self.schema = 1
@@ -453,6 +455,8 @@ class ModelServer:
         }
 
     def _ids(self, ids: list[str]) -> Json:
+        if len(ids) > self.ids_at_once:
+            raise Refusal(413, "too_large")
         records = []
         for id in ids:
             found = [record for key in self.state.shown if key[1] == id and (record := self.wire(key))]

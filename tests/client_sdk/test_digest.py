@@ -93,3 +93,17 @@ def test_the_digest_does_not_depend_on_the_order() -> None:
     assert local_digest(records) == local_digest(reversed(records))
     assert local_digest(records) != local_digest(records[1:])
     assert all(len(digest) == 32 for digest in local_digest(records).values())
+
+
+def test_where_an_answer_would_be_too_large_fewer_records_are_asked_for(world: World) -> None:
+    phone, _, workout, _, one = pair(world)
+    phone.sync()
+    with phone.db.write() as tx:
+        tx.execute("UPDATE records SET seq = 999, body = replace(body, '\"reps\":1', '\"reps\":66')")
+    world.server.ids_at_once = 1
+    world.tick(WEEK_MS)
+    phone.heal()
+    asked = kinds(phone)
+    # A hundred, fifty, … down to one, and then one after the other.
+    assert asked.count("repair") > 3
+    assert value(phone, "sets", one, "reps") == 1 and phone.get("workouts", workout) is not None

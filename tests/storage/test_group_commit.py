@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -16,11 +17,18 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
 from sqlalchemy.engine import make_url
 
+from storage import sqlite
 from storage.database import Database, Transaction
 from storage.errors import Duplicate, StorageError
 from storage.migrations import upgrade
 from storage.sqlite import GROUP_WRITES_MAX, SqliteDatabase
 from storage.tables import meta
+
+
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How fast this machine is decides no test."""
+    monkeypatch.setattr(sqlite, "GROUP_S", math.inf)
 
 
 @asynccontextmanager
@@ -78,6 +86,25 @@ async def test_a_group_of_writes_has_a_bound(sqlite_url: str) -> None:
             pass
         assert len(await written(database)) == GROUP_WRITES_MAX + 1
         assert database.commits == 2
+
+
+async def test_a_write_that_has_waited_long_enough_is_stored_before_the_next_one_begins(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "GROUP_S", 0)
+    async with opened(sqlite_url) as database:
+
+        async def look(tx: Transaction) -> None:
+            # While this one is under way, those before it are on the disk.
+            with closing(sqlite3.connect(Path(make_url(sqlite_url).database or ""))) as other:
+                assert other.execute("SELECT count(*) FROM meta WHERE key = 'first'").fetchall() == [(1,)]
+
+        async with waiting(database, put(database, "a", look), put(database, "b", look)) as tasks:
+            pass
+        for task in tasks:
+            task.result()
+        assert await written(database) == {"first", "a", "b"}
+        assert database.commits == 3
 
 
 async def test_no_write_of_a_group_returns_before_it_is_on_disk(sqlite_url: str) -> None:
@@ -153,9 +180,14 @@ async def test_where_sqlite_gives_up_the_transaction_no_write_of_the_group_is_sa
 
 
 @settings(max_examples=25)
-@given(st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["well", "fails", "cancelled"])), max_size=12))
-def test_what_returned_well_is_stored_and_what_failed_is_not(plans: list[tuple[int, str]]) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["well", "fails", "cancelled"])), max_size=12),
+    st.sampled_from([0, math.inf]),
+)
+def test_what_returned_well_is_stored_and_what_failed_is_not(plans: list[tuple[int, str]], patience: float) -> None:
     async def run(url: str) -> None:
+        # The fixture above puts back what it was.
+        sqlite.GROUP_S = patience  # type: ignore[misc]
         async with opened(url) as database:
 
             async def fail(tx: Transaction) -> None:

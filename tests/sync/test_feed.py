@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from storage import tables
 from sync import digest
 from sync.cursors import decode_before, decode_cursor, encode_cursor
-from sync.errors import BadCursor, Malformed, NotFound, Resync
+from sync.errors import BadCursor, Malformed, NotFound, Resync, TooLarge
 from sync.limits import Limits
 from tests.sync.harness import Device, World
 
@@ -195,6 +195,20 @@ async def test_pulled_ids_come_whatever_the_cursor_and_unknown_ones_as_gone(worl
     assert found[unknown] == {"id": unknown, "deleted": True}
     with pytest.raises(Malformed):
         await world.engine.feed.pull_ids(phone.caller, world.space, ["x"] * 501)
+
+
+async def test_records_that_are_too_much_for_one_answer_are_asked_for_in_parts(database: Any) -> None:
+    world = await World.make(database, Limits(ids_bytes_max=300))
+    phone = await world.device()
+    ids = [world.uuid() for _ in range(2)]
+    await phone.push(*(phone.put("workouts", id, title="x" * 190) for id in ids))
+    with pytest.raises(TooLarge, match="fewer ids"):
+        await world.engine.feed.pull_ids(phone.caller, world.space, ids)
+    for id in ids:
+        # One alone is always answered.
+        answer = json.loads(await world.engine.feed.pull_ids(phone.caller, world.space, [id]))
+        assert [each["id"] for each in answer["records"]] == [id]
+    await world.close()
 
 
 async def test_a_stranger_reads_nothing(world: World) -> None:

@@ -45,11 +45,15 @@ _MODULUS = 1 << 128
 
 @dataclass(slots=True)
 class Check:
-    """A comparison on its way, good as long as the space stands at `cursor`."""
+    """A comparison on its way, good as long as the space stands at `cursor`.
+
+    at_once: how many keys a question names.
+    """
 
     cursor: str
     buckets: list[str] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
+    at_once: int = IDS_A_REQUEST
 
 
 def due(found: Space, now_ms: int) -> bool:
@@ -79,7 +83,7 @@ def digest_request(found: Space, device: str, check: Check | None) -> Request:
         kind, query = "bucket", {"bucket": check.buckets[0]}
     elif check is not None and check.keys:
         kind, call = "repair", "pull"
-        query = {"ids": ",".join(sorted({id for _, id in check.keys[:IDS_A_REQUEST]}))}
+        query = {"ids": ",".join(sorted({id for _, id in check.keys[: check.at_once]}))}
     return Request(
         kind=kind,
         method="GET",
@@ -117,8 +121,8 @@ def compare(tx: Tx, found: Space, request: Request, body: Mapping[str, Any], che
 
 def gone(tx: Tx, found: Space, body: Mapping[str, Any], check: Check) -> list[dict[str, Any]]:
     """Take a `repair` answer: drop what the server does not show, and return what it does, for the caller to show."""
-    asked = set(check.keys[:IDS_A_REQUEST])
-    del check.keys[:IDS_A_REQUEST]
+    asked = set(check.keys[: check.at_once])
+    del check.keys[: check.at_once]
     served = {(r.get("collection"), r["id"]): r for r in body["records"] if r.get("seq") is not None}
     log.warning("%d records differed from the server's and were mended", len(asked))
     for key in asked:

@@ -72,7 +72,7 @@ def _for_space(tx: Tx, running: Running, found: Space, description: Mapping[str,
         if leaving.leaving(tx):
             return _for_left_ids(tx, description)
     if found.resync == "ids":
-        return recovery.ids_request(tx, found, device)
+        return recovery.ids_request(tx, found, device, running.ids_at_once)
     if found.resync == "" and found.paused is None:
         request = _push_due(tx, running, found, now_ms)
         if request is not None:

@@ -49,9 +49,6 @@ __all__ = [
     "step_resync",
 ]
 
-# Ids are 36 characters each, and an address should stay under 8 KiB.
-IDS_A_REQUEST = 100
-
 
 def server_behind(tx: Tx, found: Space, one: Stream, acked: int) -> None:
     """Rule 15: go back to what the server holds, and make ready to send the rest of the kept log again.
@@ -161,13 +158,11 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
     save(tx, found, resync="ids" if asked else "", resync_acked=None, checked_at=checked_at)
 
 
-def ids_request(tx: Tx, found: Space, device: str) -> Request:
-    """Ask about records that the snapshot lacked and unsent puts touch (rule 14)."""
+def ids_request(tx: Tx, found: Space, device: str, at_once: int) -> Request:
+    """Ask about records that the snapshot lacked and unsent puts touch (rule 14), at most `at_once` of them."""
     ids = [
         row[0]
-        for row in tx.all(
-            "SELECT DISTINCT id FROM missing WHERE space = ? ORDER BY id LIMIT ?", (found.no, IDS_A_REQUEST)
-        )
+        for row in tx.all("SELECT DISTINCT id FROM missing WHERE space = ? ORDER BY id LIMIT ?", (found.no, at_once))
     ]
     return Request(
         kind="ids",

@@ -56,6 +56,10 @@ def _read_refused(
             recovery.begin_resync(tx, found, None, of_push=False)
     elif status == 404:
         _gone(tx, running, found, message)
+    elif status == 413 and request.kind == "ids" and running.ids_at_once > 1:
+        running.ids_at_once //= 2
+    elif status == 413 and request.kind == "repair" and (check := running.checks.get(found.no)) and check.at_once > 1:
+        check.at_once //= 2
     else:
         running.wait(code, message, BACKOFF_MAX_MS / 1000)
 

@@ -36,6 +36,7 @@ class Running:
     forms: the contexts that open forms hold, by form (rule 20).
     staged: the pages of a pull that is on its way, with its first request, by space.
     checks: the comparison of digests that is on its way, by space.
+    ids_at_once: how many records a question names, less where the server said that their answer is too large.
     about_at_ms: when the server was asked for its schema.
     """
 
@@ -49,6 +50,7 @@ class Running:
     checks: dict[int, digest.Check] = field(default_factory=dict)
     pull_at_ms: dict[int, int] = field(default_factory=dict)
     batch_limit: dict[int, int] = field(default_factory=dict)
+    ids_at_once: int = digest.IDS_A_REQUEST
     not_before_ms: int = 0
     failures: int = 0
     want_spaces: bool = True
