@@ -15,6 +15,7 @@ Invariants
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -43,6 +44,9 @@ SET_ELEMENTS_MAX = 1_000
 # How many bytes of texts a batch has read one by one, with the space locked: some hundred milliseconds. Past it the
 # device sends the batch in parts.
 ONE_BY_ONE_BYTES_MAX = 1_048_576
+
+# What lies below one record may be hundreds of thousands, and the process has others to serve meanwhile.
+PAUSE_EVERY = 500
 
 _encode = msgspec.json.Encoder().encode
 
@@ -381,14 +385,14 @@ class Planner:
                 counts[entry.key[0]] = counts.get(entry.key[0], 0) + 1
         return counts
 
-    def settle(self) -> list[Key]:
+    async def settle(self) -> list[Key]:
         """Carry puts up to the ancestors and work out what is shown.
 
         Returns the records whose descendants must now be read and given to `absorb`: those that came, went or
         came back while something may lie below them.
         """
         self._carry_up()
-        self._restate()
+        await self._restate()
         return [
             entry.key
             for entry in self._entries.values()
@@ -397,13 +401,15 @@ class Planner:
             and (entry.status == SHOWN) != (entry.status_before == SHOWN)
         ]
 
-    def absorb(self, below: Iterable[StoredRecord]) -> None:
+    async def absorb(self, below: Iterable[StoredRecord]) -> None:
         """Take the descendants of what `settle` named, and work out what is shown of them."""
-        for stored in below:
+        for number, stored in enumerate(below, 1):
             key = (stored.collection, stored.id)
             self.records.setdefault(key, stored)
             self._entry(key)
-        self._restate()
+            if number % PAUSE_EVERY == 0:
+                await asyncio.sleep(0)
+        await self._restate()
 
     def _carry_up(self) -> None:
         deepest = max((e.spec.depth for e in self._entries.values() if e.written), default=0)
@@ -422,8 +428,10 @@ class Planner:
                     parent.state = state
                     parent.state_moved = True
 
-    def _restate(self) -> None:
-        for entry in self._parents_first():
+    async def _restate(self) -> None:
+        for number, entry in enumerate(self._parents_first(), 1):
+            if number % PAUSE_EVERY == 0:
+                await asyncio.sleep(0)
             status = entry.own_status()
             if status == SHOWN and entry.spec.rules.parent is not None:
                 above = None if entry.parent is None else self._status_of(entry.parent)
@@ -444,12 +452,14 @@ class Planner:
 
     # -- rows ------------------------------------------------------------------------------------------------
 
-    def finish(self) -> Plan:
+    async def finish(self) -> Plan:
         """The rows to write and the new state of the space. Call once, after `settle` and `absorb`."""
         head = self.space.head
         rows: list[StoredRecord] = []
         records, size = self.space.records, self.space.bytes
-        for entry in self._parents_first():
+        for number, entry in enumerate(self._parents_first(), 1):
+            if number % PAUSE_EVERY == 0:
+                await asyncio.sleep(0)
             stored = entry.stored
             renewed = entry.written or entry.came_back
             if renewed:

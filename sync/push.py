@@ -189,7 +189,7 @@ class Writer:
                 unreadable=unreadable,
             )
             await self._judge(tx, planner, new, repeated.context)
-            plan = planner.finish()
+            plan = await planner.finish()
             if new:
                 await self._check_outcome(tx, planner, opened.space, plan, request)
             await store.write_push(
@@ -255,7 +255,7 @@ class Writer:
             )
             await planner.judge(changes)
             await _settle(tx, space_id, planner)
-            plan = planner.finish()
+            plan = await planner.finish()
             if plan.rejected:
                 raise Invalid(
                     "The server refuses its own write.", details={"rejected": msgspec.to_builtins(plan.rejected)}
@@ -374,9 +374,9 @@ class Writer:
 
 
 async def _settle(tx: Transaction, space: str, planner: Planner) -> None:
-    moved = planner.settle()
+    moved = await planner.settle()
     if moved:
-        planner.absorb(await store.read_below(tx, space, moved))
+        await planner.absorb(await store.read_below(tx, space, moved))
 
 
 def new_life(environment: Environment) -> str:
