@@ -471,3 +471,28 @@ def test_what_is_refused_again_stays_and_is_not_sent_each_day(world: World) -> N
     world.tick(25 * 3600 * 1000)
     phone.sync()
     assert len(world.server.state.ledger) == ledger
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"spaces": [null]}',
+        '{"spaces": [{"id": {}, "kind": "personal", "role": "owner", "state": "member", "name": ""}]}',
+        '{"spaces": [{"id": "s", "kind": "personal", "role": 1180591620717411303424, "state": "member"}]}',
+        "[" * 100_000,
+    ],
+)
+def test_an_answer_that_breaks_the_protocol_deep_inside_changes_nothing_and_is_asked_for_again(
+    world: World, body: str
+) -> None:
+    phone = world.phone()
+    while (request := phone.device.next_request()) is not None and request.kind != "spaces":
+        phone.device.answer(request, world.server.handle(request))
+    assert request is not None
+    before = phone.db.conn.execute("SELECT * FROM spaces").fetchall()
+    with pytest.raises(Unreachable):
+        phone.device.answer(request, Answer(200, body.encode()))
+    assert phone.db.conn.execute("SELECT * FROM spaces").fetchall() == before
+    phone.device.failed(request, "no answer")
+    world.settle()
+    world.assert_settled()

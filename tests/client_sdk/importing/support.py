@@ -159,7 +159,8 @@ def _source(value: Any) -> bool:
         and _text(50, 1)(value["app"])
         and _text(500)(value.get("external_id", ""))
         and len(raw) <= 32_768
-        and b"\\u0000" not in raw
+        # An escape, and not a backslash of the text's own, which is doubled.
+        and b"\\u0000" not in raw.replace(b"\\\\", b"")
     )
 
 

@@ -65,7 +65,7 @@ class LiveConnection:
             if message.type is aiohttp.WSMsgType.TEXT:
                 try:
                     frame = json.loads(message.data)
-                except ValueError:
+                except (ValueError, RecursionError):
                     return None
                 if isinstance(frame, dict):
                     return frame
@@ -132,4 +132,5 @@ class HttpTransport:
 
 def _seconds(header: str | None) -> float | None:
     """Retry-After in seconds; a date is not used by this protocol."""
-    return float(header) if header is not None and header.isdigit() else None
+    # A number of more digits would be for ever.
+    return float(header) if header is not None and header.isascii() and header.isdigit() and len(header) < 10 else None

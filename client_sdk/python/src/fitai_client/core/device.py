@@ -13,10 +13,14 @@ Not safe for threads: one thread at a time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from ..errors import FitaiError, Unreachable
 from . import answers, due, identity, pushing, refusals, vectors
 from .clock import parse_time
 from .database import LocalDatabase, Tx
@@ -25,6 +29,8 @@ from .running import Running
 from .spaces import Space
 
 __all__ = ["Device"]
+
+log = logging.getLogger("fitai_client.sync")
 
 # Answered changes are kept for the recovery rules.
 LOG_KEPT_MS = 30 * 24 * 3600 * 1000
@@ -95,7 +101,7 @@ class Device(Running):
         good = answer.status in (200, 201)
         if good:
             check(request.kind, body, first=request.asked.get("before") is None)
-        with self.db.write() as tx:
+        with _of_the_protocol(f"The answer to {request.kind}"), self.db.write() as tx:
             _note_clock(tx, request, body)
             if good:
                 self.heard()
@@ -104,13 +110,40 @@ class Device(Running):
                 refusals.refused(tx, self, request, answer, body)
 
     def delta(self, space_no: int, message: dict[str, Any]) -> bool:
-        """Take a delta of the socket. False where it does not apply: the device then pulls."""
-        with self.db.write() as tx:
+        """Take a delta of the socket. False where it does not apply: the device then pulls.
+
+        Raises:
+            Unreachable: it is no delta of this protocol; nothing was changed.
+        """
+        with _of_the_protocol("A delta"), self.db.write() as tx:
             return answers.delta(tx, self, space_no, message)
 
     def seen(self, tx: Tx, found: Space) -> vectors.Vector | None:
         """What every later change will know (rule 20), or None where there is nothing to tell."""
         return due.seen(tx, self, found)
+
+
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, sqlite3.Error)
+
+
+@contextmanager
+def _of_the_protocol(what: str) -> Iterator[None]:
+    """What is not as the protocol promises, however deep inside, is no answer: the transaction is rolled back."""
+    try:
+        yield
+    except FitaiError:
+        raise
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        sqlite3.Error,
+    ) as error:
+        log.warning("%s is not of the protocol", what, exc_info=True)
+        raise Unreachable(f"{what} is not what the protocol promises; whatever wrote it is no server of it.") from error
 
 
 def _note_clock(tx: Tx, request: Request, body: dict[str, Any]) -> None:

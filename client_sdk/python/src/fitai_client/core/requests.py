@@ -54,7 +54,7 @@ class Answer:
         """
         try:
             value = json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Unreachable(
                 "The answer is no JSON: something between this device and the server wrote it."
             ) from error
