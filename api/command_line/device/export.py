@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import click
@@ -49,7 +50,8 @@ async def export(terminal: Terminal, file: Path, dialect: str | None, force: boo
 
 
 def _replace(file: Path, data: bytes) -> None:
-    """Write beside the place, and move it there whole."""
+    """Write beside the place, for this user alone to read, and move it there whole."""
     partial = file.with_name(file.name + ".part")
-    partial.write_bytes(data)
+    with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as written:
+        written.write(data)
     partial.replace(file)

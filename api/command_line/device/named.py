@@ -18,6 +18,9 @@ from api.command_line.device.place import SERVER, device_file
 from fitai_client import Client
 
 COMPLETIONS_MAX = 60
+# A shell puts what is offered on its command line as it is, and an import brings names that others made up: what a
+# shell could take for anything but letters is not offered. (It can still be typed, in quotes.)
+_PLAIN = frozenset(" -_.,/+:%")
 
 
 class ExerciseName(click.ParamType[str]):
@@ -40,7 +43,8 @@ def completions(names: Iterable[str], before: Sequence[str], incomplete: str) ->
     """What Tab may put in the place of the last word, where a name is typed without quotes: the rest of the name."""
     typed = " ".join([*before, incomplete.strip("'\"")]).casefold()
     begun = len(" ".join([*before, ""]))
-    fitting = [name for name in names if name.casefold().startswith(typed) or (not before and typed in name.casefold())]
+    plain = [name for name in names if all(char.isalnum() or char in _PLAIN for char in name)]
+    fitting = [name for name in plain if name.casefold().startswith(typed) or (not before and typed in name.casefold())]
     return [name[begun:] for name in sorted(fitting, key=lambda name: (not name.casefold().startswith(typed), name))]
 
 

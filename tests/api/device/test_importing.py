@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.command_line.demonstration.sample import SAMPLE
+from api.command_line.device.named import completions
 from tests.api.device.conftest import Terminal, Terminals
 from tests.shared import shared
 
@@ -121,3 +122,17 @@ def test_years_of_training_reach_the_other_terminal_and_go_again(terminals: Term
     # The server asks about so many deletes; the question was answered here.
     assert phone.json("undo", "--yes")["sync"]["pending"] == 0
     assert laptop.json("history")["total"] == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["Zork;touch /tmp/x;", "Zork$(id)", "Zork`id`", "Zork\nrm", "Zork\x1b[2J", "Zork*", "Zork & x", "Zork (x)"]
+)
+def test_a_name_that_a_shell_could_run_is_never_completed(name: str) -> None:
+    assert completions([name, "Zork Press"], [], "Zor") == ["Zork Press"]
+
+
+def test_an_export_is_for_its_user_alone(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.does("log", "squat", "100kgx5")
+    for name in ("mine.json", "mine.csv"):
+        terminal.does("export", str(tmp_path / name))
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0

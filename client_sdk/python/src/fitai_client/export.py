@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
@@ -75,7 +76,9 @@ def _attachment(row: tuple[Any, ...], folder: Path) -> dict[str, Any]:
 def _write_whole(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".part")
     try:
-        partial.write_text(text, encoding="utf-8")
+        # It is somebody's training log: nobody else's to read, unless they make it so.
+        with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
         partial.replace(path)
     except OSError as error:
         with suppress(OSError):
