@@ -50,6 +50,11 @@ async def test_what_is_nobodys_yet_is_opened_again(tmp_path: Path) -> None:
     assert [one.email for one in await accounts.list()] == [None]
 
 
+async def test_the_folder_may_be_named_by_a_text(tmp_path: Path) -> None:
+    accounts = Accounts(str(tmp_path / "accounts"), server="http://127.0.0.1:9", background=False)
+    assert await accounts.list() == []
+
+
 async def test_forgetting_an_account_warns_of_what_no_server_has(lite: Server, tmp_path: Path) -> None:
     accounts = Accounts(tmp_path / "accounts", server=lite.url, background=False)
     async with await accounts.open() as client:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -38,8 +39,8 @@ class KnownAccount:
 class Accounts:
     """The accounts of one folder. `options` go to `Client.open` (name, background, durable, uploader)."""
 
-    def __init__(self, folder: Path, *, server: str, **options: Any) -> None:
-        self._folder = folder
+    def __init__(self, folder: str | os.PathLike[str], *, server: str, **options: Any) -> None:
+        self._folder = Path(folder)
         self._server = server
         self._options = options
 
