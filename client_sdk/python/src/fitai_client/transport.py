@@ -110,7 +110,7 @@ class HttpTransport:
             ) as response:
                 return Answer(response.status, await response.read(), _seconds(response.headers.get("Retry-After")))
         except (aiohttp.ClientError, TimeoutError, ConnectionError, asyncio.IncompleteReadError) as error:
-            raise Unreachable(f"{self.server} does not answer ({type(error).__name__}).") from error
+            raise Unreachable(f"{self.server} does not answer: {_why(error, self.server)}.") from error
 
     async def connect(self, *, heartbeat_s: float) -> LiveConnection:
         """Open the live socket; the hello is the caller's. A peer that is silent for two heartbeats is closed.
@@ -123,11 +123,36 @@ class HttpTransport:
                 self.server + "/api/sync/live", heartbeat=heartbeat_s, max_msg_size=FRAME_BYTES_MAX
             )
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise Unreachable(f"{self.server} opens no socket ({type(error).__name__}).") from error
+            raise Unreachable(f"{self.server} opens no socket: {_why(error, self.server)}.") from error
         return LiveConnection(socket)
 
     async def close(self) -> None:
         await self._session.close()
+
+
+def _why(error: BaseException, server: str) -> str:
+    """What stood between this machine and the server, in words."""
+    match error:
+        case TimeoutError():
+            return "it took too long"
+        case aiohttp.ClientConnectorDNSError():
+            return f"no machine is called {urlsplit(server).hostname}, or there is no network"
+        case aiohttp.ClientConnectorCertificateError():
+            return "its certificate is not trusted here"
+        case aiohttp.ClientConnectorSSLError():
+            return "it speaks no TLS there; try http:// instead of https://"
+        case aiohttp.ClientConnectorError() if isinstance(error.os_error, ConnectionRefusedError):
+            return "nothing listens there"
+        case aiohttp.ClientConnectorError():
+            return f"it cannot be reached ({error.os_error.strerror or type(error.os_error).__name__})"
+        case aiohttp.WSServerHandshakeError():
+            return f"it answered {error.status}"
+        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError() | ConnectionError():
+            return "it closed the connection"
+        case aiohttp.ClientResponseError():
+            return "what answers there speaks no HTTP that is understood; is it a FitAI server"
+        case _:
+            return type(error).__name__
 
 
 def _seconds(header: str | None) -> float | None:
