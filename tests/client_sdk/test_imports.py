@@ -144,6 +144,34 @@ async def test_progress_is_told_for_reading_and_writing_up_to_the_end(phone: Cli
     assert [each.stage for each in told] == sorted(each.stage for each in told)
 
 
+async def test_an_import_that_is_cancelled_while_it_is_written_has_not_happened(phone: Client) -> None:
+    def cancel(step: Progress) -> None:
+        if step.stage == "writing":
+            importing.cancel()
+
+    data = (DATA / "hevy-2025-kg-supersets-rpe-MIT.csv").read_bytes()
+    importing = asyncio.ensure_future(import_csv(phone, data, timezone="Europe/Paris", progress=cancel))
+    with pytest.raises(asyncio.CancelledError):
+        await importing
+    # Behind whatever is still being written.
+    await phone.run(lambda db: None)
+    assert await phone.workouts.count() == 0 and (await phone.status()).pending == 0
+
+
+async def test_an_import_that_is_cancelled_too_late_is_told_as_one_that_is_done(phone: Client) -> None:
+    writing = phone.write
+
+    async def write(space: int, groups: Any) -> int:
+        number = await writing(space, groups)
+        importing.cancel()
+        await asyncio.sleep(0)
+        return number
+
+    phone.write = write  # type: ignore[method-assign]
+    importing = asyncio.ensure_future(bring_rows(phone, row()))
+    assert (await importing).written == 4 == (await phone.status()).pending
+
+
 async def test_a_progress_that_fails_stops_no_import(phone: Client) -> None:
     def fail(_: Progress) -> None:
         raise RuntimeError("a defect of the app")

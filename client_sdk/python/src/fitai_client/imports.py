@@ -7,7 +7,8 @@ Invariants
     M1  A record that shows already is left alone: importing a file twice changes nothing, and an edit made since
         the first time stays.
     M2  A workout with its exercises and sets is one group: it arrives everywhere whole, or not at all.
-    M3  All groups are one local transaction: an import that was interrupted has not happened.
+    M3  All groups are one local transaction: an import that was cancelled has not happened. Where the cancellation
+        comes too late to take it back, it is told as an import that is done.
     M4  A workout that begins within a minute of one that is there is its twin, whatever app it comes from: it is
         listed, and left out unless the caller says otherwise.
     M5  Undoing an import takes back what it brought, and nothing that was there before.
@@ -16,6 +17,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -146,13 +148,15 @@ async def import_csv(
         NotATrainingLog: nothing was imported, because the file is none.
         ValueError: `timezone` or `unit` is none; nothing was imported.
         InvalidWrite: a write of it cannot be logged; nothing was imported.
+        CancelledError: it was cancelled, and nothing was imported. Where all was written already, it returns as if it
+            had not been cancelled (M3); `asyncio.current_task().cancelling()` tells.
     """
     file, plan = await _look(client, data, timezone, unit, names, choices, now, keep_twins, progress)
     app = file.dialect.name
     units = {app: unit} if unit else {}
     # Before the writes: what then does not happen is not there to be undone.
     await client.run(lambda db: memory.remember(db, file.id, plan.roots, plan.exercises, dict(choices or {}), units))
-    written = await client.write_groups(_Told(plan.groups, _teller("writing", progress)))
+    written = await _write(client, _Told(plan.groups, _teller("writing", progress)))
     return Imported(file, written, plan.known, plan.twins)
 
 
@@ -226,6 +230,21 @@ async def _look(
     return file, plan
 
 
+async def _write(client: Client, groups: _Told) -> int:
+    """Write them; a cancellation ends the transaction, whose thread does not notice it, or comes too late (M3)."""
+    writing = asyncio.ensure_future(client.write_groups(groups))
+    try:
+        return await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        groups.stop()
+        while not writing.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({writing})
+        if isinstance(writing.exception(), _Cancelled):
+            raise
+    return writing.result()
+
+
 def _teller(
     stage: Literal["reading", "writing"], progress: Callable[[Progress], None] | None
 ) -> Callable[[int, int], None]:
@@ -239,14 +258,23 @@ def _teller(
     return tell
 
 
+class _Cancelled(Exception):
+    """Ends the transaction of an import that is not wanted any more."""
+
+
 class _Told(Sequence[Sequence[PutLike]]):
-    """Groups that tell how far they have been taken."""
+    """Groups that tell how far they have been taken, until they are stopped."""
 
     _EACH = 25
 
     def __init__(self, groups: Sequence[Sequence[PutLike]], tell: Callable[[int, int], None]) -> None:
         self._groups = groups
         self._tell = tell
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Raise _Cancelled where the next group is taken, or the end is reached."""
+        self._stopped = True
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -260,7 +288,11 @@ class _Told(Sequence[Sequence[PutLike]]):
 
     def __iter__(self) -> Iterator[Sequence[PutLike]]:
         for number, group in enumerate(self._groups):
+            if self._stopped:
+                raise _Cancelled
             if number % self._EACH == 0:
                 self._tell(number, len(self._groups))
             yield group
+        if self._stopped:
+            raise _Cancelled
         self._tell(len(self._groups), len(self._groups))
