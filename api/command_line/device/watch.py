@@ -27,7 +27,7 @@ from api.command_line.device.screen import line
 from api.command_line.device.session import rest_ends
 from api.command_line.device.terminal import Terminal, print_json
 from api.command_line.device.training import Training, Workout, moment, read_training
-from api.command_line.device.wording import clock, day_words, set_words
+from api.command_line.device.wording import KINDS, clock, day_words, set_words
 from api.command_line.device.writes import wire_time
 from fitai_client import Change, Record
 from fitai_client.core.database import LocalDatabase
@@ -35,6 +35,12 @@ from fitai_client.core.database import LocalDatabase
 # How often another process of this device is looked for, and the clocks are redrawn.
 LOOK_EVERY_S = 0.25
 NEWS_MAX = 4
+# A socket that is not there by then is told as missing.
+CONNECTING_S = 5.0
+
+GOING_ON = ("active", "paused")
+# The id, title and status of the workout that is shown, and the end of its rest while that runs.
+_Session = tuple[str | None, str, str, datetime | None]
 
 
 @click.command(
@@ -105,12 +111,16 @@ class _View:
         # The server's clock minus this one's.
         self._ahead = timedelta(0)
         self._ends: datetime | None = None
-        self._connected = False
+        self._began = asyncio.get_running_loop().time()
+        # None until it is known: the socket takes a moment, which is no news.
+        self._connected: bool | None = None
+        self._session: _Session = (None, "", "", None)
 
     @asynccontextmanager
     async def drawn(self) -> AsyncIterator[None]:
         """Draw in place while the block runs, where there is a terminal; else say once what is shown."""
         screen = self._terminal.screen
+        self._session = self._session_now()
         if self._terminal.as_json:
             shown = self._workout and self._training and workout_json(self._workout, self._training)
             print_json({"event": "showing", "workout": shown})
@@ -142,6 +152,8 @@ class _View:
             await self.read()
             draw = True
         now = self._sets()
+        began, ended = self._session_news()
+        self._say(*began)
         for id, (one, name) in now.items():
             old = before.get(id)
             if old is not None and old[0].values != one.values:
@@ -152,6 +164,7 @@ class _View:
         for id, (one, name) in before.items():
             if id not in now and self._workout is not None and one.above.get("workouts") == self._workout.id:
                 self._tell("deleted", name, one)
+        self._say(*ended)
         if self._live is not None and draw:
             self._live.update(self._picture(), refresh=True)
             draw = False
@@ -191,6 +204,34 @@ class _View:
         name = self._training.exercises.name
         return {one.id: (one, name(block.exercise)) for block in self._workout.blocks for one in block.sets}
 
+    def _session_now(self) -> _Session:
+        workout = self._workout
+        resting = self._ends if self._ends is not None and self._ends > self._now() else None
+        return (workout.id, workout.title, workout.status, resting) if workout else (None, "", "", resting)
+
+    def _session_news(self) -> tuple[list[str], list[str]]:
+        """What became of the session and its rest since the last look: (to be said before its sets, after them)."""
+        (was, title, status, rested), (now, name, state, resting) = self._session, self._session_now()
+        self._session = (now, name, state, resting)
+        began: list[str] = []
+        ended: list[str] = []
+        if status in GOING_ON and (now != was or state not in GOING_ON):
+            (began if now != was and state in GOING_ON else ended).append(f"{title} ended")
+        if state in GOING_ON and (now != was or status not in GOING_ON):
+            began.append(f"{name} began")
+        if resting is not None and resting != rested:
+            left = clock((resting - self._now()).total_seconds())
+            began.append(f"rest of {left}, until {resting.astimezone():%H:%M:%S}")
+        elif resting is None and rested is not None:
+            ended.insert(0, "the rest is over")
+        return began, ended
+
+    def _say(self, *news: str) -> None:
+        """A line each, into a pipe: on a terminal the picture has it, and a program reads the records."""
+        if self._live is None and not self._terminal.as_json:
+            for told in news:
+                self._terminal.screen.say((f"{self._now().astimezone():%H:%M:%S}  ", "quiet"), told)
+
     def _tell(self, what: str, name: str, one: Record) -> None:
         """One change: a line in the list, in the pipe, or an object. `what`: added, changed or deleted."""
         assert self._training is not None
@@ -206,9 +247,12 @@ class _View:
             }
             print_json({**told, "age_ms": age_ms} if self._timing else told)
             return
-        said = line(
-            (f"{now.astimezone():%H:%M:%S}  ", "quiet"), (name, "name"), "  ", set_words(one.values, screen.signs)
-        )
+        kind = str(one.get("kind") or "normal")
+        label = f"{words} " if (words := KINDS.get(kind, kind)) else ""
+        clocked = (f"{now.astimezone():%H:%M:%S}  ", "quiet")
+        said = line(clocked, (name, "name"), "  ", (label, "quiet"), set_words(one.values, screen.signs))
+        if kind == "failure":
+            said.append(" F", "quiet")
         if what != "added":
             said.append(f" {what}", "warn")
         if self._training.ledger.marks.get(one.id):
@@ -225,12 +269,16 @@ class _View:
 
     async def _tell_connection(self) -> bool:
         """Look whether the socket is there; True where that is news."""
-        live = (await self._terminal.client.status()).live
-        moved = live != self._connected
-        if moved and self._terminal.as_json:
-            print_json({"event": "live" if live else "offline"})
-        self._connected = live
-        return moved
+        status = await self._terminal.client.status()
+        waited = asyncio.get_running_loop().time() - self._began > CONNECTING_S
+        missing = status.signed_in and (waited or bool(self._terminal.unfinished) or self._terminal.offline)
+        if self._connected == status.live or not (status.live or missing or self._connected):
+            return False
+        self._connected = status.live
+        if self._terminal.as_json:
+            print_json({"event": "live" if status.live else "offline"})
+        self._say("live" if status.live else "offline; showing this device")
+        return True
 
     def _picture(self) -> Group:
         screen, training, workout = self._terminal.screen, self._training, self._workout
