@@ -40,7 +40,17 @@ Every command has --help with examples of its own.
 """
 
 
+# The flags of every device's command (device/running.py), and whether a value follows.
+DEVICE_FLAGS: Final = {"--device": True, "--profile": True, "--server": True, "--offline": False, "--json": False}
+
+
 class _Lazy(click.Group):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        flags, rest = _flags_before(args)
+        if flags and rest and not rest[0].startswith("-"):
+            args = [rest[0], *flags, *rest[1:]]
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -67,6 +77,17 @@ class _Lazy(click.Group):
         for title, commands in (("Commands", SERVER), ("Your own training log", DEVICE)):
             with formatter.section(title):
                 formatter.write_dl([(name, what) for name, (_, _, what) in commands.items()])
+
+
+def _flags_before(args: list[str]) -> tuple[list[str], list[str]]:
+    """(the common flags that stand before the command, the rest)."""
+    at = 0
+    while at < len(args):
+        name, equals, _ = args[at].partition("=")
+        if name not in DEVICE_FLAGS:
+            break
+        at += 2 if DEVICE_FLAGS[name] and not equals else 1
+    return args[:at], args[at:]
 
 
 @click.command(

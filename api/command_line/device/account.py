@@ -17,6 +17,7 @@ from api.command_line.device.syncing import say_synced, working
 from api.command_line.device.terminal import Terminal
 from api.command_line.terminal import say
 from fitai_client import AccountError, FitaiError, ServerRefused, Unreachable
+from fitai_client.core.database import LocalDatabase
 
 _PASSWORD = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 
@@ -32,7 +33,7 @@ Examples:
 @click.argument("email", required=False)
 @click.option("--name", help="How you are called; the part before the @ by default.")
 @_PASSWORD
-@on_device(sync="never")
+@on_device(sync="never", new="make")
 async def sign_up(terminal: Terminal, email: str | None, name: str | None, password_stdin: bool) -> Result:
     """Make an account; everything that was logged before becomes its first push."""
     _check(terminal)
@@ -54,7 +55,7 @@ Examples:
 )
 @click.argument("email", required=False)
 @_PASSWORD
-@on_device(sync="never")
+@on_device(sync="never", new="make")
 async def sign_in(terminal: Terminal, email: str | None, password_stdin: bool) -> Result:
     """Sign in and fetch everything. The server's address is remembered."""
     _check(terminal)
@@ -75,7 +76,7 @@ Examples:
 """,
 )
 @click.option("--force", is_flag=True, help="Sign out with unsent changes; they stay and go with the next sign-in.")
-@on_device(sync="never")
+@on_device(sync="never", new="empty")
 async def sign_out(terminal: Terminal, force: bool) -> Result:
     """End the session. What is on this device stays, and syncs again after the next sign-in."""
     status = await terminal.client.status()
@@ -116,14 +117,21 @@ def _password(terminal: Terminal, *, from_stdin: bool, new: bool) -> str:
 
 async def _enter(terminal: Terminal, entering: object) -> None:
     """Wait for the sign-in. Where only the sync after it failed, that is said and the sign-in stands."""
+    before = await terminal.client.run(_tokens)
     try:
         await entering  # type: ignore[misc]
     except (Unreachable, ServerRefused, AccountError) as error:
-        if not (await terminal.client.status()).signed_in:
+        # Somebody may have been signed in here all the time: only new tokens are a sign-in.
+        if await terminal.client.run(_tokens) in (None, before):
             raise
         terminal.unfinished = str(error).rstrip(".")
     except FitaiError as error:
         raise Refused(str(error), code=error.code) from None
+
+
+def _tokens(db: LocalDatabase) -> str | None:
+    with db.write() as tx:
+        return tx.meta("tokens")
 
 
 async def _entered(terminal: Terminal) -> Result:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
@@ -18,7 +19,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from api.command_line.device import clockwork
 from api.command_line.device.exercises import Exercises, read_exercises
-from api.command_line.device.outcome import Refused, Usage
+from api.command_line.device.outcome import Refused, Stopped, Usage
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.syncing import working
 from api.command_line.device.terminal import Terminal
@@ -70,7 +71,7 @@ The same file twice imports once, and what was edited since stays.
 @click.option("--keep-twins", is_flag=True, help="Import workouts that another app has brought here already.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--preview", "only_look", is_flag=True, help="Show what is in it and write nothing.")
-@on_device()
+@on_device(new="make")
 async def bring(
     terminal: Terminal,
     file: Path,
@@ -100,7 +101,13 @@ async def bring(
     with _bar(terminal) as tell:
         looked = await preview_csv(terminal.client, data, progress=tell, **given)
     _show(terminal, looked, file.name, timezone)
-    told = {"preview": _json(looked, timezone)}
+    other = await _otherwise(terminal, looked) if looked.known else None
+    told = {"preview": {**_json(looked, timezone), "differs": other.what if other else []}}
+    if other is not None:
+        terminal.screen.say((f"  {other.words}", "warn"))
+    if not looked.file.preview.workouts:
+        terminal.screen.say((f"There is no workout in {file.name}.", "warn"))
+        return {**told, "imported": False}
     if only_look:
         return {**told, "imported": False}
     if not yes:
@@ -109,14 +116,23 @@ async def bring(
         if not terminal.ask("Import it?", default=True):
             raise Refused("Nothing was imported.", code="not_confirmed")
     with _bar(terminal) as tell:
-        imported = await import_csv(terminal.client, data, progress=tell, **given)
+        try:
+            imported = await import_csv(terminal.client, data, progress=tell, **given)
+        except asyncio.CancelledError:
+            raise Stopped("Stopped: nothing was imported.") from None
     screen = terminal.screen
     if imported.written:
         count = counted(looked.file.preview.workouts, "workout")
+        # Nothing is awaited between the end of the import and its entry, so that Ctrl+C cannot part them.
         terminal.remember(f"import of {file.name} ({count})", imported=imported.file.id)
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise Stopped(f"Stopped, after {count} were imported: `fitai undo` takes them back.")
         also = f", {imported.known:,} were here already" if imported.known else ""
         screen.say((f"{screen.signs.done} ", "good"), f"{counted(imported.written, 'record')} on this device{also}.")
         screen.say(("`fitai undo` takes them back; `fitai records` shows what they hold.", "quiet"))
+    elif other is not None:
+        screen.say(f"Nothing was imported: everything in this file is here already, with other {other.named}.")
     else:
         screen.say((f"{screen.signs.done} ", "good"), "Everything in this file was here already.")
     if not terminal.offline and (await terminal.client.status()).signed_in:
@@ -124,6 +140,46 @@ async def bring(
             await terminal.sync_within(SEND_S)
     made = {"import": imported.file.id, "written": imported.written, "known": imported.known}
     return {**told, "imported": True, **made}
+
+
+@dataclass(frozen=True)
+class _Otherwise:
+    """What is here already was read in another way than now. what: "times", "units". imports: those it came with."""
+
+    what: list[str]
+    imports: list[str]
+
+    @property
+    def named(self) -> str:
+        return " and ".join(self.what)
+
+    @property
+    def words(self) -> str:
+        back = ", ".join(f"`fitai undo --import {one[:8]}`" for one in self.imports) or "`fitai undo`"
+        return f"What is here already keeps its {self.named}, which are others: {back}, then import again"
+
+
+async def _otherwise(terminal: Terminal, looked: ImportPreview) -> _Otherwise | None:
+    """Whether the workouts of the file that are here have another time zone, or another unit of weight.
+
+    An edit changes neither of all of them, and the ids of what a file brings depend on neither.
+    """
+    read = {(one.collection, one.id): one.fields for group in looked.file.groups for one in group}
+    workouts = [one for one in await terminal.client.workouts.list() if (one.collection, one.id) in read]
+    sets = [one for one in await terminal.client.sets.list() if (one.collection, one.id) in read and one.get("weight")]
+    zones = [one for one in workouts if one.get("timezone") != read[one.collection, one.id].get("timezone")]
+    units = [one for one in sets if one.get("weight")["unit"] != _unit(read[one.collection, one.id])]
+    what = [
+        name
+        for name, others, known in (("times", zones, workouts), ("units", units, sets))
+        if known and others == known
+    ]
+    imports = {str((one.get("source") or {}).get("import") or "") for one in workouts} - {""}
+    return _Otherwise(what, sorted(imports)) if what else None
+
+
+def _unit(fields: Mapping[str, Any]) -> str | None:
+    return (fields.get("weight") or {}).get("unit")
 
 
 def _match(text: str, exercises: Exercises) -> tuple[str, str | None]:

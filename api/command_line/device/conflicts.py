@@ -16,7 +16,7 @@ import click
 from api.command_line.device import clockwork
 from api.command_line.device.outcome import Refused, Usage
 from api.command_line.device.running import JsonCommand, JsonGroup, Result, on_device
-from api.command_line.device.terminal import Terminal
+from api.command_line.device.terminal import Terminal, whole
 from api.command_line.device.training import Training, moment, read_training
 from api.command_line.device.wording import day_words, plain_number, set_words
 from fitai_client import Record
@@ -102,7 +102,17 @@ async def resolve(terminal: Terminal, name: str, keep: int | None, value: str | 
         decided = choices[keep - 1][0]
     else:
         raise Usage(f"There are {len(choices)} values, not {keep}.")
-    await terminal.client.resolve(one.record, one.field, _writable(decided))
+
+    async def settle() -> None:
+        after = await terminal.client.resolve(one.record, one.field, _writable(decided))
+        shown, shows = choices[0][0], after.get(one.field) if after is not None else None
+        # Undone, the field shows what it showed; that it was contested does not come back.
+        words = f"decision that {one.field} is {value_words(decided)}"
+        changed = [[one.record.collection, one.record.id, {one.field: _writable(shown)}, {one.field: shows}]]
+        terminal.remember(words, created=[], changed=changed, settled=True)
+
+    await whole(settle(), f"Stopped, after it was settled: {one.field} is {value_words(decided)}.")
+    await terminal.send()
     terminal.screen.say((f"{terminal.screen.signs.done} ", "good"), f"{one.field} is {value_words(decided)}.")
     return {"resolved": one.name, "field": one.field, "value": decided}
 

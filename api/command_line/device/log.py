@@ -52,7 +52,7 @@ m, km, mi, yd or ft. After --, a set may begin with a dash whatever follows.
 @click.option("--note", help="A note for these sets.")
 @click.option("--bodyweight", help="Your weight on that day, like 80kg: pull-ups and dips count it.")
 @click.option("--new", is_flag=True, help="Make the exercise where there is none of this name.")
-@on_device()
+@on_device(new="make")
 async def log(
     terminal: Terminal,
     words: tuple[str, ...],

@@ -46,7 +46,7 @@ class NotSignedIn(Refused):
 
 
 class Stopped(Exception):
-    """Ctrl+C, wherever it hit."""
+    """Ctrl+C, wherever it hit. The sentence, where there is one, says what it left."""
 
 
 EXPECTED: Final = (Refused, FitaiError, NotATrainingLog, OSError)

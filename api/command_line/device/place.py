@@ -10,16 +10,22 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from api.command_line.device.outcome import Usage
+from api.command_line.device.outcome import Refused, Usage
 
 SERVER: Final = "http://127.0.0.1:8080"
 _PROFILE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+# What a command does where there is no device yet.
+New = Literal["make", "empty", "refuse"]
 
 
 def data_folder(environ: Mapping[str, str]) -> Path:
@@ -47,6 +53,12 @@ def device_file(environ: Mapping[str, str], device: str | None, profile: str | N
     return data_folder(environ) / f"{name}.db"
 
 
+def device_name(environ: Mapping[str, str], device: str | None, profile: str | None) -> str | None:
+    """How the user called the device; None for the default one."""
+    name = device or environ.get("FITAI_DEVICE") or profile or environ.get("FITAI_PROFILE") or "default"
+    return None if name == "default" else name
+
+
 def server_address(text: str) -> str:
     """A server's address without a slash at its end.
 
@@ -72,6 +84,29 @@ def make_private(path: Path) -> None:
             path.chmod(0o600)
         return
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+
+
+@contextmanager
+def device_there(path: Path, new: New, *, named: str | None) -> Iterator[Path]:
+    """The file of a device for the time of a command; `new` says what to do where there is none.
+
+    named: how the user called it, None where it is the default one. A name may be mistyped, so one that is not there is
+    never shown as an empty device.
+
+    Raises:
+        Refused: there is no such device, and the command begins none.
+    """
+    if new == "make" or path.exists():
+        make_private(path)
+        yield path
+    elif new == "empty" and named is None:
+        with TemporaryDirectory(prefix="fitai-") as folder:
+            yield Path(folder) / path.name
+    else:
+        raise Refused(
+            f"There is no device {named or 'default'} yet; `fitai log`, `import` or `sign-in` begin one.",
+            code="no_device",
+        )
 
 
 @dataclass

@@ -16,13 +16,14 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any, Concatenate, Literal, ParamSpec
 
 import click
 
 from api.command_line.device import outcome
 from api.command_line.device.outcome import Stopped
-from api.command_line.device.place import SERVER, Memory, device_file, make_private, server_address
+from api.command_line.device.place import SERVER, Memory, New, device_file, device_name, device_there, server_address
 from api.command_line.device.screen import Screen, clean
 from api.command_line.device.terminal import SYNC_BEFORE_S, Terminal, print_json, say_pending, sync_json
 from api.command_line.terminal import say
@@ -72,11 +73,14 @@ def common_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def on_device(*, sync: When = "around", background: bool = False) -> Callable[[Command[P]], Callable[..., None]]:
+def on_device(
+    *, sync: When = "around", background: bool = False, new: New = "refuse"
+) -> Callable[[Command[P]], Callable[..., None]]:
     """Make a click callback of a command: an async function of a `Terminal` and its own arguments.
 
     sync: "before" a command that shows, so that it shows the newest; "around" one that writes, so that it goes on from
-    the newest, and its own goes out. background: hold the live socket while it runs.
+    the newest, and its own goes out. background: hold the live socket while it runs. new: where there is no device yet,
+    "make" it, show an "empty" one and make nothing, or "refuse".
     """
 
     def decorate(function: Command[P]) -> Callable[..., None]:
@@ -98,12 +102,15 @@ def on_device(*, sync: When = "around", background: bool = False) -> Callable[[C
 
             async def work() -> None:
                 path = device_file(os.environ, device, profile)
-                make_private(path)
                 memory = Memory.read(path)
                 address = server_address(server or os.environ.get("FITAI_SERVER") or memory.server or SERVER)
                 name = f"{os.uname().nodename if hasattr(os, 'uname') else 'terminal'} terminal"
-                opened = await Client.open(path, server=address, name=name, background=background and not offline)
-                async with opened as client:
+                there = device_there(path, new, named=device_name(os.environ, device, profile))
+                async with AsyncExitStack() as stack:
+                    file = stack.enter_context(there)
+                    client = await stack.enter_async_context(
+                        await Client.open(file, server=address, name=name, background=background and not offline)
+                    )
                     terminal = Terminal(client, screen, memory, path, address, as_json, offline)
                     result = await _around(terminal, sync, lambda: function(terminal, **own))  # type: ignore[call-arg]
                     if as_json and result is not None:
@@ -134,9 +141,10 @@ def run(work: Coroutine[Any, Any, None], *, as_json: bool, stopped: str = "Stopp
     stops: list[int] = []
     try:
         asyncio.run(_stoppable(work, stops))
-    except (KeyboardInterrupt, Stopped, asyncio.CancelledError):
+    except (KeyboardInterrupt, Stopped, asyncio.CancelledError) as error:
         by_system = signal.SIGTERM in stops
-        told = "Stopped by the system." if by_system else stopped
+        left = str(error) if isinstance(error, Stopped) else ""
+        told = left or ("Stopped by the system." if by_system else stopped)
         _fail(told, "stopped", outcome.TERMINATED if by_system else outcome.STOPPED, as_json)
     except BrokenPipeError:
         raise

@@ -11,7 +11,7 @@ import click
 from api.command_line.device import clockwork
 from api.command_line.device.grammar import parse_seconds
 from api.command_line.device.log import APP
-from api.command_line.device.outcome import Refused, Usage
+from api.command_line.device.outcome import Refused, Stopped, Usage
 from api.command_line.device.pictures import body, broken_records, heading, workout_json
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
@@ -33,7 +33,7 @@ Examples:
 """,
 )
 @click.argument("title", required=False)
-@on_device()
+@on_device(new="make")
 async def start(terminal: Terminal, title: str | None) -> Result:
     """Begin a live session. Devices that `watch` show it at once."""
     title = within(title, TITLE_MAX, "A title")
@@ -71,7 +71,7 @@ Examples:
 @click.argument("time", required=False)
 @click.option("-w", "--wait", is_flag=True, help="Count down here until it is over.")
 @click.option("--stop", is_flag=True, help="End the rest.")
-@on_device()
+@on_device(new="empty")
 async def rest(terminal: Terminal, time: str | None, wait: bool, stop: bool) -> Result:
     """Rest between two sets of the live session, to the same second on every device."""
     seconds = _seconds(time) if time else None
@@ -113,7 +113,7 @@ Examples:
 @click.option("--discard", is_flag=True, help="Throw the session away.")
 @click.option("--effort", type=click.FloatRange(1, 10), help="How hard it was, 1 to 10.")
 @click.option("--title", help="Name it, or name it anew.")
-@on_device()
+@on_device(new="empty")
 async def done(terminal: Terminal, discard: bool, effort: float | None, title: str | None) -> Result:
     """End the live session and show what it came to."""
     title = within(title, TITLE_MAX, "A title")
@@ -155,12 +155,19 @@ async def _set_timer(terminal: Terminal, workout: Record, timer: dict[str, Any] 
 
 
 async def _count_down(terminal: Terminal, ends: datetime) -> None:
-    """The seconds in place; a bell at the end. Into a pipe, only the end."""
+    """The seconds in place; a bell at the end. Into a pipe, only the end.
+
+    Raises:
+        Stopped: Ctrl+C ends the counting, and not the rest.
+    """
     console = terminal.screen.console
-    while (left := (ends - _instant(await terminal.client.server_now())).total_seconds()) > 0:
-        if terminal.screen.is_terminal:
-            console.print(f"\r  {clock(left)}  ", end="")
-        await asyncio.sleep(min(left, left % 1 or 1))
+    try:
+        while (left := (ends - _instant(await terminal.client.server_now())).total_seconds()) > 0:
+            if terminal.screen.is_terminal:
+                console.print(f"\r  {clock(left)}  ", end="")
+            await asyncio.sleep(min(left, left % 1 or 1))
+    except asyncio.CancelledError:
+        raise Stopped(f"The rest goes on until {ends.astimezone():%H:%M:%S}; `fitai rest --stop` ends it.") from None
     if terminal.screen.is_terminal:
         console.print("\r         \r", end="")
         console.bell()

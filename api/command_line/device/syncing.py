@@ -66,12 +66,14 @@ Examples:
 @click.option("--confirm-deletes", "answer", flag_value="confirm", help="Yes, where the server asks about deletes.")
 @click.option("--withdraw-deletes", "answer", flag_value="withdraw", help="No: show the records again.")
 @click.option("--withdraw-new", "answer", flag_value="new", help="Take back what the account has no room for.")
-@on_device(sync="never")
+@on_device(sync="never", new="empty")
 async def sync(terminal: Terminal, answer: str | None) -> Result:
     """Send and fetch everything now, however long it takes. Ctrl+C stops it without loss."""
     before = await terminal.client.status()
     if not before.signed_in:
-        raise NotSignedIn(f"Nobody is signed in here{_waiting(before)}: run `fitai sign-in`.")
+        raise NotSignedIn(
+            f"Nobody is signed in here{_waiting(before)}: `fitai sign-up` makes an account, `fitai sign-in` uses one."
+        )
     held = paused(before)
     if answer == "confirm":
         await terminal.client.confirm_deletes()
@@ -115,7 +117,7 @@ Examples:
   fitai status --json | jq .status.pending
 """,
 )
-@on_device(sync="never")
+@on_device(sync="never", new="empty")
 async def status(terminal: Terminal) -> Result:
     """Show the account, what waits to be sent, since when, and why."""
     await terminal.finish_sending()

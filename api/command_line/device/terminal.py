@@ -10,14 +10,15 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -34,6 +35,8 @@ SYNC_AFTER_S = 3.0
 # Longer than a near server takes, shorter than a person notices.
 SEND_FIRST_S = 0.15
 JOURNAL_MAX = 50
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -106,9 +109,17 @@ class Terminal:
             await self._syncing
 
     async def write(self, writes: Writes, words: str) -> None:
-        """Write a group, put it into the journal, and begin to send it."""
-        await self.client.write_group(writes.group)
-        self.remember(words, **writes.undo)
+        """Write a group, put it into the journal, and begin to send it.
+
+        Raises:
+            Stopped: Ctrl+C came while it was written; it is written, and in the journal.
+        """
+
+        async def write() -> None:
+            await self.client.write_group(writes.group)
+            self.remember(words, **writes.undo)
+
+        await whole(write(), "Stopped, after it was written: `fitai undo` takes it back.")
         await self.send()
 
     def remember(self, words: str, **undo: Any) -> None:
@@ -117,6 +128,23 @@ class Terminal:
         # Another command may have written its own meanwhile.
         self.memory.journal = [*Memory.read(self.device).journal, entry][-JOURNAL_MAX:]
         self.memory.write()
+
+
+async def whole(work: Coroutine[Any, Any, T], stopped: str) -> T:
+    """Do `work` to its end even where Ctrl+C comes, so that no write is parted from its entry in the journal.
+
+    Raises:
+        Stopped: Ctrl+C came, and the work is done; with `stopped` as its sentence.
+    """
+    working = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        while not working.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({working})
+    working.result()
+    raise Stopped(stopped)
 
 
 def paused(status: Status) -> tuple[str, str] | None:

@@ -17,7 +17,7 @@ import click
 from api.command_line.device.outcome import Refused
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.screen import clean, plain_table
-from api.command_line.device.terminal import Terminal
+from api.command_line.device.terminal import Terminal, whole
 from api.command_line.device.wording import counted
 from fitai_client import Write
 from fitai_client.imports import PastImport, past_imports, undo_import
@@ -50,18 +50,25 @@ async def undo(terminal: Terminal, listing: bool, import_id: str | None, yes: bo
             raise Refused(f"{len(found)} imports begin with {import_id!r}: see `fitai undo --list`.", code="not_found")
         return await _undo_import(terminal, found[0], f"import {found[0][:8]}", imports[found[0]].workouts, yes=yes)
     if not terminal.memory.journal:
-        raise Refused("There is nothing to take back on this device.", code="nothing_to_undo")
+        older = " but the imports that `fitai undo --list` shows" if imports else ""
+        raise Refused(f"There is nothing to take back on this device{older}.", code="nothing_to_undo")
     entry = terminal.memory.journal[-1]
     if "imported" in entry:
         made = str(entry["imported"])
         count = imports[made].workouts if made in imports else 0
         return await _undo_import(terminal, made, str(entry["words"]), count, yes=yes)
     writes, kept = await _inverse(terminal, entry)
-    await terminal.client.write_group(writes) if writes else None
+
+    async def take_back() -> None:
+        await terminal.client.write_group(writes) if writes else None
+        terminal.memory.journal.pop()
+        terminal.memory.write()
+
+    await whole(take_back(), f"Stopped, after this was taken back: {entry['words']}.")
     await terminal.send()
-    terminal.memory.journal.pop()
-    terminal.memory.write()
     terminal.screen.say(f"Taken back: {entry['words']}.")
+    if entry.get("settled"):
+        terminal.screen.say(("  The conflict stays settled.", "quiet"))
     for collection, name in kept:
         terminal.screen.say((f"  {name} ({collection}) was written since, and stays.", "warn"))
     return {"undone": entry["words"], "writes": len(writes), "kept": [f"{c}.{n}" for c, n in kept]}
@@ -120,13 +127,18 @@ async def _undo_import(terminal: Terminal, id: str, words: str, count: int, *, y
             raise Refused(f"{counted(count, 'workout')} would go: add --yes.", code="not_confirmed")
         if not terminal.ask(f"Take back {counted(count, 'workout')} ({words})?"):
             raise Refused("Nothing was taken back.", code="not_confirmed")
-    number = await undo_import(terminal.client, id)
+
+    async def take_back() -> int:
+        number = await undo_import(terminal.client, id)
+        terminal.memory.journal = [one for one in terminal.memory.journal if one.get("imported") != id]
+        terminal.memory.write()
+        return number
+
+    number = await whole(take_back(), f"Stopped, after this was taken back: {words}.")
     await terminal.finish_sending()
     if any(space.paused and space.paused["code"] == "mass_delete" for space in (await terminal.client.status()).spaces):
         await terminal.client.confirm_deletes()  # U2
         await terminal.sync_within(30)
-    terminal.memory.journal = [one for one in terminal.memory.journal if one.get("imported") != id]
-    terminal.memory.write()
     terminal.screen.say(f"Taken back: {words}. {counted(number, 'workout')} went, and what else it brought.")
     return {"undone": words, "import": id, "workouts": number}
 

@@ -33,7 +33,7 @@ Examples:
 """,
 )
 @click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="Another day.")
-@on_device(sync="before")
+@on_device(sync="before", new="empty")
 async def today(terminal: Terminal, day: datetime | None) -> Result:
     """Show today's training: every set by exercise, and the records among them."""
     training = await read_training(terminal.client)
@@ -91,7 +91,7 @@ Examples:
 @click.argument("exercise", nargs=-1, type=EXERCISE)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=LIMIT, show_default=True, help="How many.")
 @click.option("--sets", "with_sets", is_flag=True, help="With every set.")
-@on_device(sync="before")
+@on_device(sync="before", new="empty")
 async def history(terminal: Terminal, exercise: tuple[str, ...], limit: int, with_sets: bool) -> Result:
     """Look back: the newest workouts, or one exercise session by session."""
     training = await read_training(terminal.client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from tests.api.device.conftest import Terminal
+from api.command_line.commands import fitai
+from tests.api.device.conftest import Terminal, environ
 
 
 def refused(terminal: Terminal, code: int, *words: str) -> str:
@@ -23,7 +26,9 @@ def refused(terminal: Terminal, code: int, *words: str) -> str:
 
 
 def test_what_needs_an_account_says_so_with_3(terminal: Terminal) -> None:
-    assert "sign-in" in refused(terminal, 3, "sync")
+    terminal.does("log", "bench press", "100kgx5")
+    said = refused(terminal, 3, "sync")
+    assert "sign-in" in said and "sign-up" in said
     assert terminal.json("sync", code=3)["code"] == "sign_in_needed"
     assert refused(terminal, 3, "sign-out")
 
@@ -31,7 +36,8 @@ def test_what_needs_an_account_says_so_with_3(terminal: Terminal) -> None:
 def test_a_server_that_cannot_be_reached_is_3(terminal: Terminal) -> None:
     done = terminal.run("sign-in", "you@example.com", "--password-stdin", stdin="secret words\n")
     assert done.exit_code == 3
-    assert "http://127.0.0.1:9" in done.stderr and "secret" not in done.output
+    assert "http://127.0.0.1:9 does not answer: nothing listens there." in done.stderr
+    assert "secret" not in done.output
 
 
 def test_a_password_is_never_an_argument_and_never_asked_for_in_a_pipe(terminal: Terminal) -> None:
@@ -69,7 +75,49 @@ def test_a_name_of_a_profile_stays_in_its_folder(terminal: Terminal) -> None:
     refused(terminal, 2, "today")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *[(name,) for name in ("today", "history", "records", "status", "watch", "conflicts", "inbox", "undo", "sync")],
+        ("export", "mine.json"),
+        ("conflicts", "resolve", "7f3a", "--keep", "1"),
+    ],
+)
+def test_a_device_that_is_not_there_is_made_by_nothing_that_only_reads(
+    terminal: Terminal, words: tuple[str, ...]
+) -> None:
+    assert "no device phone yet" in refused(terminal, 1, *words)
+    terminal.flags = ("--device", str(terminal.folder / "nope" / "mine.db"))
+    assert terminal.json(*words, code=1)["code"] == "no_device"
+    assert not [*terminal.folder.iterdir()]
+
+
+@pytest.mark.parametrize("words", ["today", "history", "status"])
+def test_before_anything_is_logged_the_default_device_shows_as_empty_and_is_not_made(
+    terminal: Terminal, words: str
+) -> None:
+    terminal.profile = "default"
+    terminal.does(words)
+    assert not [*terminal.folder.iterdir()]
+
+
+def test_the_flags_of_a_command_may_stand_before_it(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5")
+    flags = ("--profile", terminal.profile, "--json", "--server=http://127.0.0.1:9", "--offline")
+    done = CliRunner().invoke(fitai, [*flags, "today"], env=environ(terminal.folder))
+    assert done.exit_code == 0 and json.loads(done.stdout)["workouts"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+def test_stopping_the_countdown_leaves_the_rest_and_says_so(terminal: Terminal) -> None:
+    terminal.does("start")
+    code, screen = terminal.seen("rest", "10min", "--wait", typed=[("9:5", "\x03")])
+    assert code == 130 and "fitai rest --stop" in screen
+    assert terminal.json("rest")["left_s"] > 60
+
+
 def test_a_file_that_cannot_be_written_or_read_is_named(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.does("start")
     assert "not there" in refused(terminal, 1, "export", str(tmp_path / "not there" / "mine.json"))
     assert terminal.run("import", str(tmp_path / "missing.csv")).exit_code == 2
     letter = tmp_path / "letter.csv"
@@ -80,6 +128,7 @@ def test_a_file_that_cannot_be_written_or_read_is_named(terminal: Terminal, tmp_
 def test_an_export_replaces_nothing_unasked(terminal: Terminal, tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text("precious", encoding="utf-8")
+    terminal.does("start")
     refused(terminal, 1, "export", str(file))
     assert file.read_text(encoding="utf-8") == "precious"
     terminal.does("export", str(file), "--force")

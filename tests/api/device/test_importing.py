@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,44 @@ def test_one_undo_takes_an_import_back_as_a_whole(terminal: Terminal, short: str
     assert terminal.json("history")["total"] == 1
     terminal.does("undo")
     assert terminal.json("history")["total"] == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+def test_an_import_that_is_stopped_while_it_is_written_is_there_and_in_the_journal_or_neither(
+    terminal: Terminal,
+) -> None:
+    code, screen = terminal.seen("import", str(YEARS), "--yes", typed=[("Writing", "\x03")])
+    assert code == 130
+    listed = terminal.json("undo", "--list")["commands"]
+    if "nothing was imported" in screen:
+        assert terminal.json("history")["total"] == 0 == len(listed)
+    else:
+        assert "335 workouts were imported" in screen and terminal.json("history")["total"] == 335
+        assert terminal.json("undo", "--yes")["workouts"] == 335
+
+
+def test_a_file_without_a_workout_is_told_as_one(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "empty.csv"
+    file.write_text(SAMPLE.splitlines()[0] + "\n", encoding="utf-8")
+    assert "There is no workout in empty.csv" in terminal.does("import", str(file), "--yes")
+    assert terminal.json("import", str(file), "--yes")["imported"] is False
+
+
+def test_an_import_again_with_other_times_says_that_the_first_ones_stay(terminal: Terminal, short: str) -> None:
+    made = terminal.json("import", short, "--yes")["import"]
+    told = terminal.json("import", short, "--yes", "--timezone", "America/New_York")
+    assert (told["written"], told["preview"]["differs"]) == (0, ["times"])
+    said = terminal.does("import", short, "--yes", "--timezone", "America/New_York")
+    assert "with other times" in said and f"fitai undo --import {made[:8]}" in said
+    assert terminal.json("import", short, "--yes")["preview"]["differs"] == []
+
+
+def test_an_import_again_with_another_unit_says_that_the_first_one_stays(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "strong.csv"
+    header = "Date,Workout Name,Duration,Exercise Name,Set Order,Weight,Reps,Distance,Seconds,Notes,Workout Notes,RPE"
+    file.write_text(f"{header}\n2022-06-07 17:15:30,Pull,1h,Row,1,50,5,0,0,,,\n", encoding="utf-8")
+    terminal.does("import", str(file), "--yes", "--unit", "kg")
+    assert terminal.json("import", str(file), "--yes", "--unit", "lb")["preview"]["differs"] == ["units"]
 
 
 def test_an_import_is_taken_back_by_its_id_however_long_ago(terminal: Terminal, short: str) -> None:

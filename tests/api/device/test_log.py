@@ -121,6 +121,7 @@ def test_a_session_takes_what_is_logged_until_it_is_done(terminal: Terminal) -> 
 
 
 def test_a_rest_is_shown_begun_and_ended(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5", "--date", "2020-01-01")
     assert terminal.json("rest", "90", code=1)["code"] == "no_session"
     terminal.does("start")
     assert 80 < terminal.json("rest", "90")["left_s"] <= 90

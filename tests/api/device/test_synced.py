@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from tests.api.device.conftest import PASSWORD, Terminal, Terminals
 
 
@@ -56,6 +58,20 @@ def test_a_wrong_password_is_refused_and_names_no_password(terminals: Terminals)
     done = phone.run("sign-in", "nobody@example.com", "--password-stdin", stdin="not the one\n")
     assert done.exit_code == 1 and "not the one" not in done.output
     assert phone.json("status")["status"]["signed_in"] is False
+
+
+def test_a_sign_in_that_fails_is_refused_where_somebody_is_signed_in_too(terminals: Terminals) -> None:
+    phone, _ = pair(terminals, "again@example.com")
+    for words, password, why in (
+        (("sign-in", "again@example.com"), "not the one", "wrong"),
+        (("sign-in", "another@example.com"), PASSWORD, "again@example.com"),
+        (("sign-up", "again@example.com"), PASSWORD, ""),
+    ):
+        done = phone.run(*words, "--password-stdin", stdin=password + "\n")
+        assert done.exit_code == 1 and why in done.stderr and done.stdout == "", done.output
+        told = phone.json(*words, "--password-stdin", stdin=password + "\n", code=1)
+        assert told["error"]
+    assert phone.json("status")["status"]["signed_in"] is True
 
 
 def test_signing_out_keeps_the_log_and_the_next_sign_in_sends_it(terminals: Terminals) -> None:
@@ -126,6 +142,26 @@ def test_a_conflict_is_settled_by_another_value_too(terminals: Terminals) -> Non
     assert phone.json("today")["workouts"][0]["title"] == "Push day, heavy"
 
 
+def test_undo_takes_a_decision_back_before_what_is_older(terminals: Terminals) -> None:
+    phone, _ = contested(terminals, "decided@example.com")
+    (one,) = titles(phone)
+    shown, lost = (each["value"] for each in one["values"])
+    phone.does("conflicts", "resolve", one["name"], "--keep", "2")
+    assert lost == phone.json("today")["workouts"][0]["title"]
+    assert "stays settled" in phone.does("undo")
+    (workout,) = phone.json("today")["workouts"]
+    assert (workout["title"], workout["status"]) == (shown, "completed")
+
+
+def test_undo_after_a_decision_for_what_was_shown_touches_nothing_older(terminals: Terminals) -> None:
+    phone, _ = contested(terminals, "kept@example.com")
+    (one,) = titles(phone)
+    phone.does("conflicts", "resolve", one["name"], "--keep", "1")
+    assert "decision" in phone.json("undo")["undone"]
+    (workout,) = phone.json("today")["workouts"]
+    assert (workout["title"], workout["status"]) == (one["values"][0]["value"], "completed")
+
+
 def test_a_conflict_that_is_not_there_or_not_decided_changes_nothing(terminals: Terminals) -> None:
     phone, _ = contested(terminals, "undecided@example.com")
     (one,) = titles(phone)
@@ -165,6 +201,8 @@ def test_a_watch_sees_what_another_terminal_logs_changes_and_takes_back(terminal
 
 
 def test_a_watch_sees_another_terminal_of_its_own_device_without_a_network(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5", "--date", "2020-01-01")
+    terminal.does("undo")
     with terminal.process(*WATCH, stdout=subprocess.PIPE) as watching:
         seen = events(watching)
         assert next(seen) == {"event": "showing", "workout": None}
@@ -176,3 +214,32 @@ def test_a_watch_sees_another_terminal_of_its_own_device_without_a_network(termi
 def test_a_watch_without_a_network_shows_this_device(terminal: Terminal) -> None:
     terminal.does("log", "bench press", "100kgx5")
     assert "100 kg × 5" in terminal.does("watch", "--for", "0")
+
+
+@pytest.mark.parametrize("how", ["words", "json"])
+def test_a_watch_that_finds_no_server_says_so(terminals: Terminals, how: str) -> None:
+    (phone,) = pair(terminals, f"nowhere-{how}@example.com")[:1]
+    phone.server = "http://127.0.0.1:9"
+    words = ("watch", "--json", "--for", "60") if how == "json" else ("watch", "--for", "60")
+    with phone.process(*words, stdout=subprocess.PIPE) as watching:
+        assert watching.stdout is not None
+        assert any("offline" in text for text in watching.stdout)
+        watching.terminate()
+
+
+def test_a_watch_into_a_pipe_tells_of_sessions_rests_and_warm_ups(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5", "--date", "2020-01-01")
+    with terminal.process("watch", "--for", "60", stdout=subprocess.PIPE) as watching:
+        assert watching.stdout is not None
+        seen = iter(watching.stdout)
+        next(seen)
+        for words, told in (
+            (("start", "Push day"), "Push day began"),
+            (("log", "bench press", "w:60kgx5"), "w 60 kg × 5"),
+            (("rest", "10min"), "rest of 10:00, until "),
+            (("rest", "--stop"), "the rest is over"),
+            (("done",), "Push day ended"),
+        ):
+            terminal.does(*words)
+            assert any(told in text for text in seen), told
+        watching.terminate()
