@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from fitai_client import Client, ExportFailed, InvalidServer, ServerRefused
+from fitai_client.core.requests import Request
+from fitai_client.errors import Unreachable
+from fitai_client.transport import HttpTransport
 from tests.api.harness import Server
 from tests.client_sdk.conftest import OpenPhone
 
@@ -85,3 +89,24 @@ async def test_an_export_to_a_place_that_cannot_be_written_is_refused_and_leaves
         assert refused.value.code == "export_failed"
         assert str(place) in str(refused.value) and "choose another place" in str(refused.value)
     assert [path for path in files(tmp_path) if path.suffix == ".part"] == files(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answer", "why"),
+    [
+        ("http", b"", "it closed the connection"),
+        ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", "it speaks no TLS there"),
+    ],
+)
+async def test_why_a_server_does_not_answer_is_said_in_words(scheme: str, answer: bytes, why: str) -> None:
+    async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(reply, "127.0.0.1", 0) as server:
+        transport = HttpTransport(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(Unreachable, match=why):
+            await transport.send(Request("spaces", "GET", "/api/sync/spaces"))
+        await transport.close()
