@@ -47,7 +47,9 @@ DEVICE_FLAGS: Final = {"--device": True, "--profile": True, "--server": True, "-
 class _Lazy(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         flags, rest = _flags_before(args)
-        if flags and rest and not rest[0].startswith("-"):
+        if flags and not rest:
+            raise click.UsageError(f"{flags[0]} goes with a command: fitai today {' '.join(flags)}", ctx)
+        if flags and not rest[0].startswith("-"):
             args = [rest[0], *flags, *rest[1:]]
         return super().parse_args(ctx, args)
 

@@ -106,6 +106,8 @@ def test_the_flags_of_a_command_may_stand_before_it(terminal: Terminal) -> None:
     flags = ("--profile", terminal.profile, "--json", "--server=http://127.0.0.1:9", "--offline")
     done = CliRunner().invoke(fitai, [*flags, "today"], env=environ(terminal.folder))
     assert done.exit_code == 0 and json.loads(done.stdout)["workouts"]
+    alone = CliRunner().invoke(fitai, ["--profile", "phone"], env=environ(terminal.folder))
+    assert alone.exit_code == 2 and "goes with a command" in alone.output
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
