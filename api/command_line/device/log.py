@@ -51,7 +51,7 @@ m, km, mi, yd or ft. After --, a set may begin with a dash whatever follows.
 @click.option("--title", help="The workout's title.")
 @click.option("--note", help="A note for these sets.")
 @click.option("--bodyweight", help="Your weight on that day, like 80kg: pull-ups and dips count it.")
-@click.option("--new", is_flag=True, help="Make the exercise where there is none of this name.")
+@click.option("--new", is_flag=True, help="Make the exercise where none has this whole name.")
 @on_device()
 async def log(
     terminal: Terminal,
@@ -145,12 +145,14 @@ def _exercise(
         newest = max(target.blocks, key=lambda block: max((_done_at(one) for one in block.sets), default=""))
         known = training.exercises.by_id.get(newest.exercise)
         return known or Exercise(newest.exercise, training.exercises.name(newest.exercise), {})
-    try:
-        return training.exercises.find(name)
-    except UnclearName as error:
-        if not new:
-            hint = "" if error.candidates else f" Add --new to make {name!r} an exercise of your own."
-            raise UnclearName(name, error.candidates, hint) from None
+    if new:
+        if (known := training.exercises.whole(name)) is not None:
+            return known
+    else:
+        try:
+            return training.exercises.find(name)
+        except UnclearName as error:
+            raise UnclearName(name, error.candidates, f" --new makes {name!r} an exercise of your own.") from None
     if not 2 <= len(name.strip()) <= 100:
         raise Refused(f"{name!r}: a name has 2 to 100 characters.")
     first = typed[0]

@@ -49,6 +49,28 @@ def test_a_name_that_is_unclear_lists_candidates_and_logs_nothing(terminal: Term
     assert terminal.sets() == []
 
 
+@pytest.mark.parametrize(("typed", "meant"), [("foo", "Bulgarian Split Squat"), ("bnech press", "Barbell Bench Press")])
+def test_a_beginning_or_a_misspelling_is_asked_about_and_logs_nothing(
+    terminal: Terminal, typed: str, meant: str
+) -> None:
+    told = terminal.json("log", typed, "60kgx5", code=1)
+    assert (told["code"], told["candidates"]) == ("unclear_exercise", [meant])
+    assert f"did you mean {meant}?" in told["error"] and "--new" in told["error"]
+    assert terminal.sets() == []
+    assert terminal.run("log", typed, "60kgx5").stderr.count(meant) == 1
+
+
+@pytest.mark.parametrize("typed", ["foo", "\N{WEIGHT LIFTER} Bench Press", "Bench"])
+def test_with_new_what_was_typed_is_made_unless_it_is_a_whole_name(terminal: Terminal, typed: str) -> None:
+    assert terminal.json("log", typed, "60kgx5", "--new")["exercise"]["name"] == typed
+    assert terminal.json("log", "press bench barbell", "60kgx5", "--new")["exercise"]["name"] == "Barbell Bench Press"
+
+
+def test_some_whole_words_name_an_exercise_in_the_plural_too(terminal: Terminal) -> None:
+    assert terminal.json("log", "leg extensions", "60kgx5")["exercise"]["name"] == "Leg Extension"
+    assert terminal.json("log", "spider curls", "20kgx5")["exercise"]["name"] == "Barbell Spider Curl"
+
+
 def test_of_several_that_fit_the_one_that_was_trained_is_meant(terminal: Terminal) -> None:
     terminal.does("log", "Bulgarian Split Squat", "20kgx5")
     assert terminal.json("log", "split", "20kgx5")["exercise"]["name"] == "Bulgarian Split Squat"
