@@ -88,6 +88,36 @@ def test_no_colour_reaches_a_pipe(terminal: Terminal) -> None:
     assert all("\x1b" not in terminal.does(command) for command in ("today", "history", "records", "status"))
 
 
+def test_no_line_in_a_pipe_ends_in_blanks(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5")
+    terminal.does("log", "deadlift", "100kgx5x3", "--note", "slow")
+    for command in ("today", "history", "records", "status"):
+        said = terminal.does(command)
+        assert [line for line in said.splitlines() if line != line.rstrip()] == [], command
+
+
+def test_the_day_of_a_record_stands_beside_the_weight_that_it_is_of(terminal: Terminal) -> None:
+    terminal.does("log", "Leg Press", "204kgx1", "--date", "2025-08-28")
+    terminal.does("log", "Leg Press", "140kgx18", "--date", "2024-08-21")
+    head, row = (re.split(r"\s{2,}", line) for line in terminal.does("records").splitlines()[:2])
+    assert dict(zip(head, row, strict=True)) == {
+        "exercise": "Leg Press",
+        "heaviest": "204 kg",
+        "on": "28 Aug 2025",
+        "est. 1RM": "204 kg",
+        "best set": "140 kg × 18",
+    }
+    assert head.index("on") == head.index("heaviest") + 1
+
+
+def test_the_records_of_a_bodyweight_exercise_say_whether_the_body_is_counted(terminal: Terminal) -> None:
+    terminal.does("log", "pull up", "+10kgx5", "--bodyweight", "80kg")
+    said = terminal.does("records", "pull up")
+    assert "heaviest added weight" in said and "best 1RM, the body counted" in said
+    terminal.does("log", "bench press", "100kgx5")
+    assert "added" not in terminal.does("records", "bench press")
+
+
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help_with_examples(name: str) -> None:
     said = told(name, "--help")
