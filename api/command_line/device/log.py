@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from api.command_line.device import clockwork
+from api.command_line.device.days import DAY
 from api.command_line.device.exercises import Exercise, UnclearName
 from api.command_line.device.grammar import BadSet, TypedSet, parse
 from api.command_line.device.named import EXERCISE
@@ -38,7 +39,7 @@ Examples:
   fitai log run 5km/25:30                  a distance, and its time
   fitai log bench press 100kgx5            a name needs no quotes
   fitai log 100kgx5                        the exercise of the last set again
-  fitai log deadlift 140kgx5 --date 2026-11-20 --title "Pull day"
+  fitai log deadlift 140kgx5 --date yesterday --title "Pull day"
   fitai log "Log Lift" 60kgx3 --new        an exercise of your own
 
 \b
@@ -47,7 +48,7 @@ m, km, mi, yd or ft. After --, a set may begin with a dash whatever follows.
 """,
 )
 @click.argument("words", nargs=-1, required=True, type=EXERCISE, metavar="[EXERCISE] SETS...")
-@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="Another day than today.")
+@click.option("--date", "day", type=DAY, metavar="DAY", help="2026-11-24, 24.11.2026, yesterday, or -1.")
 @click.option("--title", help="The workout's title.")
 @click.option("--note", help="A note for these sets.")
 @click.option("--bodyweight", help="Your weight on that day, like 80kg: pull-ups and dips count it.")
@@ -56,7 +57,7 @@ m, km, mi, yd or ft. After --, a set may begin with a dash whatever follows.
 async def log(
     terminal: Terminal,
     words: tuple[str, ...],
-    day: datetime | None,
+    day: date | None,
     title: str | None,
     note: str | None,
     bodyweight: str | None,
@@ -72,7 +73,7 @@ async def log(
     training = await read_training(terminal.client)
     zone = clockwork.zone_name()
     today = clockwork.today(zone)
-    wanted = day.date() if day else today
+    wanted = day or today
     if wanted > today:
         raise Refused(f"{wanted} is in the future.")
     target = _target(training, wanted, live=day is None)

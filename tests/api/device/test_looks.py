@@ -6,12 +6,14 @@ import io
 import json
 import re
 import subprocess
+from datetime import date
 from pathlib import Path
 
 import pytest
 from rich.text import Text
 
 from api.command_line.device import COMMANDS
+from api.command_line.device.days import parse_day
 from api.command_line.device.named import completions
 from api.command_line.device.screen import ASCII, UNICODE, Flow, Screen, clean, sparkline
 from api.command_line.device.wording import clock, plain_number, set_words, span
@@ -39,6 +41,34 @@ def test_a_title_with_an_escape_sequence_reaches_no_terminal(terminal: Terminal)
     terminal.does("start", "\x1b]0;owned\x07Push")
     for words in (("today",), ("history",), ("done",)):
         assert "\x1b" not in terminal.does(*words)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("2026-11-24", date(2026, 11, 24)),
+        ("24.11.2026", date(2026, 11, 24)),
+        ("1.3.2026", date(2026, 3, 1)),
+        ("Yesterday", date(2026, 11, 24)),
+        ("today", date(2026, 11, 25)),
+        ("-1", date(2026, 11, 24)),
+        ("-40", date(2026, 10, 16)),
+        ("24/11/2026", None),
+        ("31.2.2026", None),
+        ("tomorrow", None),
+    ],
+)
+def test_a_day_is_typed_as_people_say_it(typed: str, meant: date | None) -> None:
+    assert parse_day(typed, date(2026, 11, 25)) == meant
+
+
+def test_what_is_no_day_is_told_how_one_is_typed(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5", "--date", "-1")
+    for day in ("yesterday", "-1"):
+        assert len(terminal.json("today", "--date", day)["workouts"]) == 1
+    for words in (("today",), ("log", "bench press", "60kgx5")):
+        assert "a day like 2026-11-24, yesterday, or -1" in terminal.json(*words, "--date", "11/24", code=2)["error"]
+        assert "yesterday" in told(words[0], "--help")
 
 
 def test_lines_end_between_sets() -> None:
