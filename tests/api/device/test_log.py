@@ -114,6 +114,40 @@ def test_what_is_no_set_is_a_wrong_command_line_and_writes_nothing(terminal: Ter
     assert terminal.sets() == []
 
 
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        (("60kgx5@11",), "the RPE after @ is 0 to 10"),
+        (("5x60kg",), "60kgx5"),
+        (("bench press", "5x60kg"), "60kgx5"),
+        (("bench press", "200", "kg", "x", "10"), "write it together, 200kgx10"),
+        (("bench press", "100kgx5", "200kg", "x", "10"), "write it together, 200kgx10"),
+        (("200", "kg", "x", "10"), "write it together, 200kgx10"),
+        (("plank", "1m"), "1min"),
+        (("plank", "20kgx1m"), "1min"),
+    ],
+)
+def test_a_set_that_is_typed_another_way_is_told_the_right_one(
+    terminal: Terminal, words: tuple[str, ...], way: str
+) -> None:
+    told = terminal.json("log", *words, code=2)
+    assert told["code"] == "bad_set" and way in told["error"]
+    assert terminal.sets() == []
+
+
+def test_a_name_may_have_numbers_in_it(terminal: Terminal) -> None:
+    for name in ("45 Degree Press", "45° Press", "1/2 Squat", "21s Curl"):
+        assert terminal.json("log", name, "60kgx5", "--new")["exercise"]["name"] == name
+    assert terminal.json("log", "45", "degree", "press", "60kgx5")["exercise"]["name"] == "45 Degree Press"
+
+
+def test_a_flag_that_is_none_is_told_the_nearest_and_writes_nothing(terminal: Terminal) -> None:
+    told = terminal.json("log", "bench press", "100kgx5", "--titel", "x", code=2)
+    assert told["code"] == "usage" and "did you mean --title?" in told["error"]
+    assert terminal.json("log", "bench press", "-x", "100kgx5", code=2)["code"] == "usage"
+    assert terminal.sets() == []
+
+
 def test_nobody_else_on_the_machine_reads_the_device(terminal: Terminal) -> None:
     terminal.does("log", "bench press", "100kgx5")
     folder = terminal.file.parent
