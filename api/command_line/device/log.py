@@ -27,6 +27,7 @@ from api.command_line.device.writes import NOTE_MAX, TITLE_MAX, Writes, position
 from fitai_client import Record
 
 APP = "fitai"
+BODY_MODES = ("bodyweight_plus", "assisted")
 
 
 @click.command(
@@ -92,7 +93,13 @@ async def log(
         fields = {"workout_exercise": block, "position": place, "completed_at": at, **one.fields(lifted.load_mode)}
         ids.append(made.create("sets", {**fields, "notes": note} if note else fields))
     await terminal.write(made, f"log of {counted(len(ids), 'set')} of {lifted.name}")
-    return await _show(terminal, training, workout, lifted, ids)
+    with_body = any(one.fields(lifted.load_mode)["load_mode"] in BODY_MODES for one in typed)
+    unweighed = with_body and not body_weight and not (target and _knows_the_body(target))
+    shown = await _show(terminal, training, workout, lifted, ids)
+    if unweighed:
+        told = "The load of these is unknown, and has no volume and no 1RM: --bodyweight 80kg says what you weigh."
+        terminal.screen.say((told, "quiet"))
+    return shown
 
 
 def _split(words: tuple[str, ...]) -> tuple[str | None, list[TypedSet]]:
@@ -122,7 +129,10 @@ def _refuse_spaces(words: Sequence[str]) -> None:
         if _is_set(words[first]):
             continue
         for last in range(first + 2, min(first + 5, len(words)) + 1):
-            if (whole := together(words[first:last])) is not None and not any(map(_is_set, words[first + 1 : last])):
+            others = words[first + 1 : last]
+            if any(_is_set(each) and not each.startswith("x") for each in others):
+                break
+            if (whole := together(words[first:last])) is not None:
                 apart = " ".join(words[first:last])
                 raise Usage(f"{apart!r}: write it together, {whole}.", code="bad_set")
         return
@@ -134,6 +144,8 @@ def _refuse_unknown_flags(words: Sequence[str]) -> None:
         if word.startswith("-") and not any(char.isdigit() for char in word.partition("=")[0]):
             flag = word.partition("=")[0]
             known = [each for option in click.get_current_context().command.params for each in option.opts]
+            if flag in known:
+                raise Usage(f"{flag} stands behind --, where only sets do: put it in front.")
             close = difflib.get_close_matches(flag, [each for each in known if each.startswith("--")], 1)
             raise Usage(f"There is no option {flag}" + (f": did you mean {close[0]}?" if close else "."))
 
@@ -199,6 +211,11 @@ def _exercise(
     mode = first.fields("none")["load_mode"]
     fields = {"name": name.strip(), "category": "strength", "measure": first.measure, "load_mode": mode}
     return Exercise(made.create("exercises", fields), name.strip(), fields, own=True)
+
+
+def _knows_the_body(workout: Workout) -> bool:
+    """Whether its bodyweight is known, or that it is not was said already."""
+    return bool(workout.record.get("bodyweight")) or any(one.get("load_mode") in BODY_MODES for one in workout.sets)
 
 
 def _done_at(one: Record) -> str:

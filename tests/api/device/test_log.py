@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import stat
+from pathlib import Path
 
 import pytest
 
+from api.command_line.demonstration.sample import SAMPLE
 from tests.api.device.conftest import Terminal
 
 
@@ -14,11 +16,30 @@ def lines(terminal: Terminal) -> list[tuple[str, float | None, int | None]]:
     return [(name, (one["weight"] or {}).get("value"), one["reps"]) for name, one in terminal.sets()]
 
 
-def test_sets_are_there_without_a_network_and_what_waits_is_said(terminal: Terminal) -> None:
+def test_sets_are_there_without_a_network(terminal: Terminal) -> None:
     said = terminal.does("log", "Bench Press", "100kgx5", "100kgx5", "102.5kgx3@8.5")
     assert "100 kg × 5, 5   102.5 kg × 3 @8.5" in said
-    assert "5 changes wait here for an account" in said
     assert [(weight, reps) for _, weight, reps in lines(terminal)] == [(100, 5), (100, 5), (102.5, 3)]
+
+
+def test_who_wants_no_account_hears_of_one_after_an_import_and_in_status_alone(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    for words in (("log", "bench press", "100kgx5"), ("today",), ("history",), ("records",)):
+        assert "account" not in terminal.does(*words)
+    assert "3 changes wait for an account" in terminal.does("status")
+    file = tmp_path / "short.csv"
+    file.write_text(SAMPLE, encoding="utf-8")
+    assert "wait here for an account" in terminal.does("import", str(file), "--yes")
+
+
+def test_a_load_without_a_bodyweight_is_said_to_be_unknown_once_a_workout(terminal: Terminal) -> None:
+    assert "--bodyweight" in terminal.does("log", "pull up", "x8")
+    assert "--bodyweight" not in terminal.does("log", "pull up", "x8")
+    assert "--bodyweight" not in terminal.does("log", "bench press", "100kgx5")
+    terminal.does("start")
+    assert "--bodyweight" not in terminal.does("log", "pull up", "x8", "--bodyweight", "80kg")
+    assert "--bodyweight" not in terminal.does("log", "dip", "x8")
 
 
 def test_a_day_is_one_workout_and_an_exercise_one_block_in_it(terminal: Terminal) -> None:
@@ -122,6 +143,8 @@ def test_what_is_no_set_is_a_wrong_command_line_and_writes_nothing(terminal: Ter
         (("bench press", "5x60kg"), "60kgx5"),
         (("bench press", "200", "kg", "x", "10"), "write it together, 200kgx10"),
         (("bench press", "100kgx5", "200kg", "x", "10"), "write it together, 200kgx10"),
+        (("bench press", "200kg", "x10"), "write it together, 200kgx10"),
+        (("bench press", "6", "60kgx5"), "could be reps or a weight"),
         (("200", "kg", "x", "10"), "write it together, 200kgx10"),
         (("plank", "1m"), "1min"),
         (("plank", "20kgx1m"), "1min"),
