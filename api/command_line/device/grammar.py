@@ -117,10 +117,8 @@ def parse(text: str) -> list[TypedSet]:
     rest = text.strip().lower().replace("×", "x").replace("−", "-")
     if (whole := together([text])) is not None:
         raise BadSet(f"{text!r}: write it together, {whole}.")
-    if turned := _REPS_FIRST.fullmatch(rest):
-        sets, reps, weight, rpe = turned.groups()
-        again = f"x{sets.removesuffix('x')}" if sets else ""
-        raise BadSet(f"{text!r}: the weight comes first, {weight}x{reps}{again}{rpe or ''}.")
+    if (turned := _weight_first(rest)) is not None:
+        raise BadSet(f"{text!r}: the weight comes first, {turned}.")
     made = TypedSet()
     if found := _KIND.match(rest):
         kind, after = found[1], rest[found.end() :]
@@ -155,14 +153,25 @@ def parse(text: str) -> list[TypedSet]:
 
 
 def together(typed: Sequence[str]) -> str | None:
-    """The set that these words are with the spaces left out; None where there are none, or it is no set then."""
+    """The set that these words are without the spaces, as it is written; None where there are none, or it is no set."""
     apart = " ".join(typed).split()
     if len(apart) < 2:
         return None
+    whole = "".join(apart)
+    whole = _weight_first(whole.lower()) or whole
     try:
-        return "".join(apart) if parse("".join(apart)) else None
+        return whole if parse(whole) else None
     except BadSet:
         return None
+
+
+def _weight_first(text: str) -> str | None:
+    """`5x60kg` turned round."""
+    if (turned := _REPS_FIRST.fullmatch(text)) is None:
+        return None
+    sets, reps, weight, rpe = turned.groups()
+    again = f"x{sets.removesuffix('x')}" if sets else ""
+    return f"{weight}x{reps}{again}{rpe or ''}"
 
 
 def looks_typed(word: str) -> bool:

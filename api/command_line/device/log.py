@@ -1,12 +1,11 @@
 """`fitai log`: sets, as they are typed.
 
-Owns: which workout and which exercise of it the sets go to. What is typed is grammar.py's, names are exercises.py's.
+Owns: which workout and which exercise of it the sets go to. What is typed is typed.py's and grammar.py's,
+names are exercises.py's.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -15,13 +14,14 @@ import click
 from api.command_line.device import clockwork
 from api.command_line.device.days import DAY
 from api.command_line.device.exercises import Exercise, UnclearName
-from api.command_line.device.grammar import BadSet, TypedSet, looks_typed, parse, together
+from api.command_line.device.grammar import TypedSet
 from api.command_line.device.named import EXERCISE
 from api.command_line.device.outcome import Refused, Usage
 from api.command_line.device.pictures import body, broken_records, heading, set_json
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Block, Training, Workout, read_training
+from api.command_line.device.typed import mass_typed, refuse_metres, refuse_unknown_flags, split_words
 from api.command_line.device.wording import counted
 from api.command_line.device.writes import NOTE_MAX, TITLE_MAX, Writes, position_after, within
 from fitai_client import Record
@@ -70,10 +70,10 @@ async def log(
 
     They go to the live session, or to today's workout, which is made where there is none.
     """
-    _refuse_unknown_flags(words)
-    name, typed = _split(words)
+    refuse_unknown_flags(words)
+    name, typed = split_words(words)
     title, note = within(title, TITLE_MAX, "A title"), within(note, NOTE_MAX, "A note")
-    body_weight = _mass(bodyweight) if bodyweight else None
+    body_weight = mass_typed(bodyweight) if bodyweight else None
     training = await read_training(terminal.client)
     zone = clockwork.zone_name()
     today = clockwork.today(zone)
@@ -83,7 +83,7 @@ async def log(
     target = _target(training, wanted, live=day is None)
     made = Writes(terminal.client.new_id)
     lifted = _exercise(training, target, name, typed, made, new=new)
-    _refuse_short_metres(lifted, typed)
+    refuse_metres(lifted, typed)
     at = clockwork.now() if day is None else clockwork.noon(wanted, zone)
     workout = _workout(target, made, title, body_weight, at, zone, wanted)
     block, place = _block(target, made, workout, lifted)
@@ -100,83 +100,6 @@ async def log(
         told = "The load of these is unknown, and has no volume and no 1RM: --bodyweight 80kg says what you weigh."
         terminal.screen.say((told, "quiet"))
     return shown
-
-
-def _split(words: tuple[str, ...]) -> tuple[str | None, list[TypedSet]]:
-    """The exercise's name, None where the first word is a set already, and the sets.
-
-    The first word is a name unless it is a set; those behind it belong to the name while there is no digit in them.
-    """
-    name: list[str] = []
-    for word in words:
-        if any(char.isdigit() for char in word) and (name or looks_typed(word) or _is_set(word)):
-            break
-        name.append(word)
-    sets = words[len(name) :]
-    _refuse_spaces(words if name and any(char.isdigit() for char in name[0]) else sets)
-    try:
-        typed = [one for word in sets for one in parse(word)]
-    except BadSet as error:
-        raise Usage(str(error), code="bad_set") from None
-    if not typed:
-        raise Usage(f'Say what was done: fitai log "{" ".join(name)}" 100kgx5', code="bad_set")
-    return " ".join(name) or None, typed
-
-
-def _refuse_spaces(words: Sequence[str]) -> None:
-    """Refuse `200 kg x 10`, saying how it is written."""
-    for first in range(len(words)):
-        if _is_set(words[first]):
-            continue
-        for last in range(first + 2, min(first + 5, len(words)) + 1):
-            others = words[first + 1 : last]
-            if any(_is_set(each) and not each.startswith("x") for each in others):
-                break
-            if (whole := together(words[first:last])) is not None:
-                apart = " ".join(words[first:last])
-                raise Usage(f"{apart!r}: write it together, {whole}.", code="bad_set")
-        return
-
-
-def _refuse_unknown_flags(words: Sequence[str]) -> None:
-    """A set may begin with a dash, so click lets every word with one through."""
-    for word in words:
-        if word.startswith("-") and not any(char.isdigit() for char in word.partition("=")[0]):
-            flag = word.partition("=")[0]
-            known = [each for option in click.get_current_context().command.params for each in option.opts]
-            if flag in known:
-                raise Usage(f"{flag} stands behind --, where only sets do: put it in front.")
-            close = difflib.get_close_matches(flag, [each for each in known if each.startswith("--")], 1)
-            raise Usage(f"There is no option {flag}" + (f": did you mean {close[0]}?" if close else "."))
-
-
-def _refuse_short_metres(exercise: Exercise, typed: Sequence[TypedSet]) -> None:
-    """`1m` of what is held is probably a minute (G1 of grammar.py)."""
-    if str(exercise.values.get("measure")) not in ("duration", "weight_duration"):
-        return
-    for one in typed:
-        if one.distance is not None and one.duration_s is None:
-            length = "".join(str(part) for part in one.distance)
-            minutes = f", and m is for metres: {one.distance[0]}min is a time" if one.distance[1] == "m" else ""
-            raise Usage(f"{length}: {exercise.name} is held for a time{minutes}.", code="bad_set")
-
-
-def _is_set(word: str) -> bool:
-    try:
-        return bool(parse(word))
-    except BadSet:
-        return False
-
-
-def _mass(text: str) -> dict[str, Any]:
-    try:
-        (one,) = parse(f"{text}x1")
-    except (BadSet, ValueError):
-        raise Usage(f"--bodyweight {text}: a weight like 80kg or 176lb.") from None
-    found = one.fields("external").get("weight")
-    if not isinstance(found, dict):
-        raise Usage(f"--bodyweight {text}: a weight like 80kg or 176lb.")
-    return found
 
 
 def _target(training: Training, day: date, *, live: bool) -> Workout | None:

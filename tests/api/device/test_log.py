@@ -144,6 +144,8 @@ def test_what_is_no_set_is_a_wrong_command_line_and_writes_nothing(terminal: Ter
         (("bench press", "200", "kg", "x", "10"), "write it together, 200kgx10"),
         (("bench press", "100kgx5", "200kg", "x", "10"), "write it together, 200kgx10"),
         (("bench press", "200kg", "x10"), "write it together, 200kgx10"),
+        (("bench press", "5", "x", "60", "kg"), "write it together, 60kgx5"),
+        (("45", "20kgx5"), "could be reps or a weight"),
         (("bench press", "6", "60kgx5"), "could be reps or a weight"),
         (("200", "kg", "x", "10"), "write it together, 200kgx10"),
         (("plank", "1m"), "1min"),
