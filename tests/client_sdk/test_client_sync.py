@@ -432,6 +432,14 @@ async def test_closing_ends_waiting(tmp_path: Path) -> None:
     assert "closed" in str(told.value)
 
 
+async def test_a_device_knows_whether_it_made_the_account(server: Server, open_phone: OpenPhone) -> None:
+    made = []
+    for device in await pair(server, open_phone):
+        with device._db.write() as tx:
+            made.append(tx.meta("made_here") is not None)
+    assert made == [True, False]
+
+
 async def test_a_server_that_goes_away_is_told_by_sync(sqlite_url: str, open_phone: OpenPhone) -> None:
     from tests.client_sdk.server import ServerProcess
 

@@ -396,6 +396,29 @@ def test_status_tells_of_a_snapshot_that_is_not_complete_while_the_server_is_awa
     assert phone.status().why == ""
 
 
+def test_status_says_a_reason_once(world: World) -> None:
+    pair(world)
+    phone = world.phone()
+    while (request := phone.step()) is not None and request.kind != "snapshot":
+        pass
+    phone.put("workouts", title="mine")
+    phone.step("lost")
+    why = phone.status().why
+    assert why.startswith("1 change waits: no network") and why.count("no network") == 1
+    assert why.endswith("Your training has not all arrived yet (3 records so far).")
+
+
+@pytest.mark.parametrize("made_here", [True, False])
+def test_nothing_is_to_come_into_an_account_that_was_made_on_this_device(world: World, made_here: bool) -> None:
+    phone = world.phone()
+    with phone.db.write() as tx:
+        tx.set_meta("made_here", "1" if made_here else None)
+    phone.put("workouts", title="mine")
+    while phone.step("lost") is None:
+        pass
+    assert ("Your training has not all arrived yet" in phone.status().why) is not made_here
+
+
 def newer_schema(world: World, phone: Phone) -> None:
     """The server is updated, and the device looks again the day after."""
     world.server.schema = 2

@@ -60,7 +60,7 @@ async def conflicts(terminal: Terminal) -> Result:
     for one in found:
         screen.say((one.name, "live"), "  ", _where(one.record, training, terminal), ("  " + one.field, "title"))
         for number, (value, device, at) in enumerate(one.choices, 1):
-            told = "this device" if device == mine else f"device {device}" if device else ""
+            told = "this device" if device == mine else "another device" if device else ""
             when = moment(at)
             told += f", {when.astimezone():%d %b %H:%M}" if when else ""
             shown = "shown" if number == 1 else "lost"

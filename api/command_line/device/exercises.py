@@ -6,6 +6,7 @@ the one that ships with this program, whose ids are the same on every server.
 Invariants
     E1  A name that could mean two exercises means none: the candidates are listed and nothing is logged.
     E2  One's own exercise goes before the catalog's of the same name.
+    E3  Whole words decide; the beginning of one, or a misspelling, is asked about, however few exercises fit.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ from storage.catalog import load as shipped
 CANDIDATES_MAX: Final = 12
 # How alike two names must be for one to be offered for the other.
 _ALIKE: Final = 0.72
+# A sign of its own, like a pictograph, is a word: what somebody put in front of a name makes it another name.
+_WORD: Final = re.compile(r"[^\W_]+|[\u2600-\ufdff\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,12 @@ class UnclearName(Refused):
     code = "unclear_exercise"
 
     def __init__(self, name: str, candidates: list[Exercise], hint: str = "") -> None:
-        says = "could be one of these" if candidates else "is no exercise that I know"
-        super().__init__(f"{name!r} {says}{':' if candidates else '.'}{hint}")
+        if len(candidates) > 1:
+            says = "could be one of these:"
+        else:
+            meant = f": did you mean {candidates[0].name}?" if candidates else "."
+            says = f"is no exercise that I know{meant}{hint}"
+        super().__init__(f"{name!r} {says}")
         self.candidates = candidates
 
 
@@ -86,36 +93,42 @@ class Exercises:
         own = {plain(name) for each in self.all if each.own for name in each.names}
         return {name: each.id for each in self.all for name in each.names if each.own or plain(name) not in own}
 
-    def find(self, text: str) -> Exercise:
-        """The exercise that `text` names: whole, by its words in any order, or by some of them if only one fits.
-
-        Raises:
-            UnclearName: none, or several.
-        """
-        found = (
+    def whole(self, text: str) -> Exercise | None:
+        """The exercise whose name or alias `text` is: as it stands, with its words in any order, or run together."""
+        return (
             self._by_name.get(plain(text))
             or self._one(self._by_words.get(words(text), {}))
             or self._one(self._by_letters.get(letters(text), {}))
         )
-        if found is None:
-            fitting = self._fitting(text)
-            trained = [each for each in fitting if self.trained.get(each.id)]
-            if len(fitting) != 1 and len(trained) != 1:
-                raise UnclearName(text, (fitting or self._alike(text))[:CANDIDATES_MAX])
-            found = fitting[0] if len(fitting) == 1 else trained[0]
-        return found
+
+    def find(self, text: str) -> Exercise:
+        """The exercise that `text` names: whole, or by some of its words if only one, or one that was trained, fits.
+
+        Raises:
+            UnclearName: none, or several; with what was probably meant.
+        """
+        if (found := self.whole(text)) is not None:
+            return found
+        fitting = self._fitting(text, str.__eq__)
+        trained = [each for each in fitting if self.trained.get(each.id)]
+        for clear in (fitting, trained):
+            if len(clear) == 1:
+                return clear[0]
+        # E3.
+        offered = fitting or self._fitting(text, str.startswith) or self._alike(text)
+        raise UnclearName(text, offered[:CANDIDATES_MAX])
 
     def _one(self, found: Mapping[str, Exercise]) -> Exercise | None:
         own = [each for each in found.values() if each.own]
         return own[0] if len(own) == 1 else next(iter(found.values())) if len(found) == 1 else None
 
-    def _fitting(self, text: str) -> list[Exercise]:
-        """Those with every typed word at the beginning of one of theirs; the trained and the short ones first."""
-        typed = words(text)
+    def _fitting(self, text: str, fits: Callable[[str, str], bool]) -> list[Exercise]:
+        """Those with a word that fits for every typed one; the trained and the short ones first."""
+        typed = singular(text)
         found = {
             each.id: each
             for each in self.all
-            if typed and any(all(any(w.startswith(t) for w in words(name)) for t in typed) for name in each.names)
+            if typed and any(all(any(fits(w, t) for w in singular(name)) for t in typed) for name in each.names)
         }
         return sorted(found.values(), key=lambda each: (-self.trained.get(each.id, 0), len(each.name), each.name))
 
@@ -132,12 +145,17 @@ def plain(name: str) -> str:
 
 def words(name: str) -> tuple[str, ...]:
     """A name's words in alphabetical order: "Bench Press (Barbell)" and "Barbell Bench Press" are the same words."""
-    return tuple(sorted(re.findall(r"[^\W_]+", plain(name))))
+    return tuple(sorted(_WORD.findall(plain(name))))
+
+
+def singular(name: str) -> tuple[str, ...]:
+    """A name's words without the s of a plural."""
+    return tuple(word.removesuffix("s") or word for word in words(name))
 
 
 def letters(name: str) -> str:
     """A name's letters in their order, without the s of a plural: "pullups" and "Pull-Up" are the same letters."""
-    return "".join(word.removesuffix("s") for word in re.findall(r"[^\W_]+", plain(name)))
+    return "".join(word.removesuffix("s") for word in _WORD.findall(plain(name)))
 
 
 async def read_exercises(client: Client, trained: Mapping[str, int] | None = None) -> Exercises:

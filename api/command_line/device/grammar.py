@@ -13,6 +13,7 @@ Invariants
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -43,6 +44,11 @@ _DISTANCE: Final = re.compile(rf"({_NUMBER})(km|mi|m|yd|ft)")
 _CLOCK: Final = re.compile(r"(?:(\d{1,3}):)?(\d{1,3}):(\d\d)")
 _SPAN: Final = re.compile(rf"(?:({_NUMBER})h)?(?:({_NUMBER})min)?(?:({_NUMBER})s(?:ec)?)?")
 _PLAIN: Final = re.compile(_NUMBER)
+# As many apps and programs write it: [sets x] reps x weight.
+_REPS_FIRST: Final = re.compile(rf"(\d{{1,3}}x)?(\d{{1,4}})x([+-]?{_NUMBER}(?:kg|lb)s?)(@.*)?")
+_MEANT: Final = re.compile(
+    rf"[a-z_]+:[+-]?\d|[+-]?{_NUMBER}(?:(?:kg|lb)s?|s|min|h|k?m|mi|yd|ft)?[x@]|[+-]?{_NUMBER}(?:kg|lb)|x\d"
+)
 _KIND: Final = re.compile(r"([^\W\d]+):")
 
 
@@ -109,6 +115,10 @@ def parse(text: str) -> list[TypedSet]:
         BadSet: it is none.
     """
     rest = text.strip().lower().replace("×", "x").replace("−", "-")
+    if (whole := together([text])) is not None:
+        raise BadSet(f"{text!r}: write it together, {whole}.")
+    if (turned := _weight_first(rest)) is not None:
+        raise BadSet(f"{text!r}: the weight comes first, {turned}.")
     made = TypedSet()
     if found := _KIND.match(rest):
         kind, after = found[1], rest[found.end() :]
@@ -140,6 +150,33 @@ def parse(text: str) -> list[TypedSet]:
     if made.weight is not None and made.reps is None and made.duration_s is None and made.distance is None:
         raise BadSet(f"{text!r} says no reps: 100kgx5 is 5 reps with 100 kg.")
     return [made] * times
+
+
+def together(typed: Sequence[str]) -> str | None:
+    """The set that these words are without the spaces, as it is written; None where there are none, or it is no set."""
+    apart = " ".join(typed).split()
+    if len(apart) < 2:
+        return None
+    whole = "".join(apart)
+    whole = _weight_first(whole.lower()) or whole
+    try:
+        return whole if parse(whole) else None
+    except BadSet:
+        return None
+
+
+def _weight_first(text: str) -> str | None:
+    """`5x60kg` turned round."""
+    if (turned := _REPS_FIRST.fullmatch(text)) is None:
+        return None
+    sets, reps, weight, rpe = turned.groups()
+    again = f"x{sets.removesuffix('x')}" if sets else ""
+    return f"{weight}x{reps}{again}{rpe or ''}"
+
+
+def looks_typed(word: str) -> bool:
+    """Whether a word is meant as a set, right or wrong, and not as a part of a name."""
+    return _MEANT.match(word.strip().lower().replace("×", "x").replace("−", "-")) is not None
 
 
 def parse_seconds(text: str) -> Decimal | None:
@@ -189,8 +226,10 @@ def _duration(part: str) -> Decimal | None:
 
 def _reps(text: str, part: str) -> Decimal:
     reps = _decimal(part)
+    if not reps:
+        raise BadSet(f"{text!r} has no reps: log what was done, half a rep as 0.5.")
     if reps > _REPS_MAX or reps * 2 % 1:
-        raise BadSet(f"{text!r}: reps are 0 to 10,000, in whole or half ones.")
+        raise BadSet(f"{text!r}: reps are at most 10,000, in whole or half ones.")
     return reps
 
 

@@ -1,6 +1,7 @@
 """`fitai log`: sets, as they are typed.
 
-Owns: which workout and which exercise of it the sets go to. What is typed is grammar.py's, names are exercises.py's.
+Owns: which workout and which exercise of it the sets go to. What is typed is typed.py's and grammar.py's,
+names are exercises.py's.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ from typing import Any
 import click
 
 from api.command_line.device import clockwork
+from api.command_line.device.days import DAY
 from api.command_line.device.exercises import Exercise, UnclearName
-from api.command_line.device.grammar import BadSet, TypedSet, parse
+from api.command_line.device.grammar import TypedSet
 from api.command_line.device.named import EXERCISE
 from api.command_line.device.outcome import Refused, Usage
 from api.command_line.device.pictures import body, broken_records, heading, set_json
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Block, Training, Workout, read_training
+from api.command_line.device.typed import mass_typed, refuse_metres, refuse_unknown_flags, split_words
 from api.command_line.device.wording import counted
 from api.command_line.device.writes import NOTE_MAX, TITLE_MAX, Writes, position_after, within
 from fitai_client import Record
 
 APP = "fitai"
+BODY_MODES = ("bodyweight_plus", "assisted")
 
 
 @click.command(
@@ -38,7 +42,7 @@ Examples:
   fitai log run 5km/25:30                  a distance, and its time
   fitai log bench press 100kgx5            a name needs no quotes
   fitai log 100kgx5                        the exercise of the last set again
-  fitai log deadlift 140kgx5 --date 2026-11-20 --title "Pull day"
+  fitai log deadlift 140kgx5 --date yesterday --title "Pull day"
   fitai log "Log Lift" 60kgx3 --new        an exercise of your own
 
 \b
@@ -47,16 +51,16 @@ m, km, mi, yd or ft. After --, a set may begin with a dash whatever follows.
 """,
 )
 @click.argument("words", nargs=-1, required=True, type=EXERCISE, metavar="[EXERCISE] SETS...")
-@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="Another day than today.")
+@click.option("--date", "day", type=DAY, metavar="DAY", help="2026-11-24, 24.11.2026, yesterday, or -1.")
 @click.option("--title", help="The workout's title.")
 @click.option("--note", help="A note for these sets.")
 @click.option("--bodyweight", help="Your weight on that day, like 80kg: pull-ups and dips count it.")
-@click.option("--new", is_flag=True, help="Make the exercise where there is none of this name.")
+@click.option("--new", is_flag=True, help="Make the exercise where none has this whole name.")
 @on_device(new="make")
 async def log(
     terminal: Terminal,
     words: tuple[str, ...],
-    day: datetime | None,
+    day: date | None,
     title: str | None,
     note: str | None,
     bodyweight: str | None,
@@ -66,18 +70,20 @@ async def log(
 
     They go to the live session, or to today's workout, which is made where there is none.
     """
-    name, typed = _split(words)
+    refuse_unknown_flags(words)
+    name, typed = split_words(words)
     title, note = within(title, TITLE_MAX, "A title"), within(note, NOTE_MAX, "A note")
-    body_weight = _mass(bodyweight) if bodyweight else None
+    body_weight = mass_typed(bodyweight) if bodyweight else None
     training = await read_training(terminal.client)
     zone = clockwork.zone_name()
     today = clockwork.today(zone)
-    wanted = day.date() if day else today
+    wanted = day or today
     if wanted > today:
         raise Refused(f"{wanted} is in the future.")
     target = _target(training, wanted, live=day is None)
     made = Writes(terminal.client.new_id)
     lifted = _exercise(training, target, name, typed, made, new=new)
+    refuse_metres(lifted, typed)
     at = clockwork.now() if day is None else clockwork.noon(wanted, zone)
     workout = _workout(target, made, title, body_weight, at, zone, wanted)
     block, place = _block(target, made, workout, lifted)
@@ -87,44 +93,13 @@ async def log(
         fields = {"workout_exercise": block, "position": place, "completed_at": at, **one.fields(lifted.load_mode)}
         ids.append(made.create("sets", {**fields, "notes": note} if note else fields))
     await terminal.write(made, f"log of {counted(len(ids), 'set')} of {lifted.name}")
-    return await _show(terminal, training, workout, lifted, ids)
-
-
-def _split(words: tuple[str, ...]) -> tuple[str | None, list[TypedSet]]:
-    """The exercise's name, None where the first word is a set already, and the sets.
-
-    The first word is a name unless it is a set; those behind it belong to the name while there is no digit in them.
-    """
-    name: list[str] = []
-    for word in words:
-        if any(char.isdigit() for char in word) and (name or _is_set(word)):
-            break
-        name.append(word)
-    try:
-        typed = [one for word in words[len(name) :] for one in parse(word)]
-    except BadSet as error:
-        raise Usage(str(error), code="bad_set") from None
-    if not typed:
-        raise Usage(f'Say what was done: fitai log "{" ".join(name)}" 100kgx5', code="bad_set")
-    return " ".join(name) or None, typed
-
-
-def _is_set(word: str) -> bool:
-    try:
-        return bool(parse(word))
-    except BadSet:
-        return False
-
-
-def _mass(text: str) -> dict[str, Any]:
-    try:
-        (one,) = parse(f"{text}x1")
-    except (BadSet, ValueError):
-        raise Usage(f"--bodyweight {text}: a weight like 80kg or 176lb.") from None
-    found = one.fields("external").get("weight")
-    if not isinstance(found, dict):
-        raise Usage(f"--bodyweight {text}: a weight like 80kg or 176lb.")
-    return found
+    with_body = any(one.fields(lifted.load_mode)["load_mode"] in BODY_MODES for one in typed)
+    unweighed = with_body and not body_weight and not (target and _knows_the_body(target))
+    shown = await _show(terminal, training, workout, lifted, ids)
+    if unweighed:
+        told = "The load of these is unknown, and has no volume and no 1RM: --bodyweight 80kg says what you weigh."
+        terminal.screen.say((told, "quiet"))
+    return shown
 
 
 def _target(training: Training, day: date, *, live: bool) -> Workout | None:
@@ -145,18 +120,25 @@ def _exercise(
         newest = max(target.blocks, key=lambda block: max((_done_at(one) for one in block.sets), default=""))
         known = training.exercises.by_id.get(newest.exercise)
         return known or Exercise(newest.exercise, training.exercises.name(newest.exercise), {})
-    try:
-        return training.exercises.find(name)
-    except UnclearName as error:
-        if not new:
-            hint = "" if error.candidates else f" Add --new to make {name!r} an exercise of your own."
-            raise UnclearName(name, error.candidates, hint) from None
+    if new:
+        if (known := training.exercises.whole(name)) is not None:
+            return known
+    else:
+        try:
+            return training.exercises.find(name)
+        except UnclearName as error:
+            raise UnclearName(name, error.candidates, f" --new makes {name!r} an exercise of your own.") from None
     if not 2 <= len(name.strip()) <= 100:
         raise Refused(f"{name!r}: a name has 2 to 100 characters.")
     first = typed[0]
     mode = first.fields("none")["load_mode"]
     fields = {"name": name.strip(), "category": "strength", "measure": first.measure, "load_mode": mode}
     return Exercise(made.create("exercises", fields), name.strip(), fields, own=True)
+
+
+def _knows_the_body(workout: Workout) -> bool:
+    """Whether its bodyweight is known, or that it is not was said already."""
+    return bool(workout.record.get("bodyweight")) or any(one.get("load_mode") in BODY_MODES for one in workout.sets)
 
 
 def _done_at(one: Record) -> str:

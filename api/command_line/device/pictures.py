@@ -16,12 +16,12 @@ from api.command_line.device.screen import Flow, Signs, clean, line
 from api.command_line.device.training import Block, Training, Workout
 from api.command_line.device.wording import (
     KINDS,
-    RECORDS,
     at_words,
     counted,
     effort_words,
     load_words,
     record_value,
+    record_words,
     set_words,
     span,
     volume_words,
@@ -122,7 +122,7 @@ def broken_records(workout: Workout, training: Training, signs: Signs) -> list[T
             if kinds:
                 bests = training.ledger.of(block.exercise)
                 won = ", ".join(
-                    f"{RECORDS[kind]} {record_value(kind, bests[kind].value, training.units)}"
+                    f"{record_words(kind, one.values)} {record_value(kind, bests[kind].value, training.units)}"
                     for kind in kinds
                     if bests[kind].lift.id == one.id
                 )

@@ -13,14 +13,25 @@ from api.command_line.device.figures import Best
 from api.command_line.device.named import EXERCISE
 from api.command_line.device.outcome import Refused
 from api.command_line.device.running import JsonCommand, Result, on_device
-from api.command_line.device.screen import Flow, cut, line, plain_table
+from api.command_line.device.screen import Flow, line, plain_table
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Training, read_training
-from api.command_line.device.wording import RECORDS, day_words, mass, plain_number, record_value, set_words, short_day
+from api.command_line.device.wording import (
+    RECORDS,
+    day_words,
+    mass,
+    plain_number,
+    record_value,
+    record_words,
+    set_words,
+    short_day,
+)
 
 FORMULAS = {"epley": "Epley", "brzycki": "Brzycki", "rpe_table": "the RPE table"}
 # What stands for an exercise in the overview: the first of these that it has.
 FIRST = ("max_weight", "least_assistance", "max_reps", "distance", "duration")
+# The columns from which the best set has its place, and those that a name has at least.
+WIDE, NAME_MIN = 72, 16
 
 
 @click.command(
@@ -52,20 +63,24 @@ async def records(terminal: Terminal, exercise: tuple[str, ...], everything: boo
     screen, now = terminal.screen, date.today()
     if not shown:
         raise Refused("No set is logged yet, so there is no record.", code="not_found")
+    # Where there is little room the names keep theirs.
+    wide = screen.width >= WIDE
     table = plain_table()
-    table.add_column("exercise", ratio=1 if screen.is_terminal else None, style="name")
-    for name in ("heaviest", "est. 1RM", "best set", "on"):
+    table.add_column("exercise", ratio=1 if screen.is_terminal else None, style="name", min_width=NAME_MIN)
+    for name in ("heaviest", "on", "est. 1RM", *(("best set",) if wide else ())):
         table.add_column(name, justify="right", no_wrap=True)
     for which in shown:
         bests = training.ledger.of(which)
         first = next(bests[kind] for kind in (*FIRST, *bests) if kind in bests)
-        table.add_row(
-            cut(training.exercises.name(which)),
+        row: list[str | Text] = [
+            line(training.exercises.name(which)),
             record_value(first.kind, first.value, training.units),
-            mass(bests["one_rep_max"].value, training.units) if "one_rep_max" in bests else "",
-            set_words(bests["set_volume"].lift.values, screen.signs) if "set_volume" in bests else "",
             Text(short_day(training.day_of(first.lift.workout), now), "quiet"),
-        )
+            mass(bests["one_rep_max"].value, training.units) if "one_rep_max" in bests else "",
+        ]
+        if wide:
+            row.append(set_words(bests["set_volume"].lift.values, screen.signs) if "set_volume" in bests else "")
+        table.add_row(*row)
     screen.show(table)
     if len(ranked) > len(shown):
         screen.say((f"{len(ranked) - len(shown)} more with --all; `fitai records NAME` shows one whole.", "quiet"))
@@ -80,13 +95,14 @@ def _records_of(terminal: Terminal, training: Training, exercise: Exercise) -> R
     formula = f"  1RM by {FORMULAS.get(training.formula, training.formula)}" if "one_rep_max" in bests else ""
     screen.say((exercise.name, "title"), (formula, "quiet"))
     table = plain_table(header=False)
-    table.add_column(no_wrap=True, style="quiet")
+    table.add_column(style="quiet")
     table.add_column(no_wrap=True, style="record", justify="right")
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, style="quiet")
-    for kind, words in RECORDS.items():
+    for kind in RECORDS:
         if (best := bests.get(kind)) is not None:
             said = set_words(best.lift.values, screen.signs) if kind != "session_volume" else ""
+            words = record_words(kind, best.lift.values)
             table.add_row(words, record_value(kind, best.value, training.units), said, _day(best, training, now))
     screen.show(table)
     at_weight = training.ledger.at_weight.get(exercise.id, {})

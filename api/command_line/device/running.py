@@ -187,7 +187,7 @@ def _fail(message: str, code: str, exit_code: int, as_json: bool, error: BaseExc
             # The terminal has written ^C, or a question, on this line.
             click.echo(err=True)
         say(f"fitai: {clean(message)}", err=True)
-        for name in candidates:
+        for name in candidates if len(candidates) > 1 else ():
             say(f"  {clean(name)}", err=True)
     raise click.exceptions.Exit(exit_code)
 

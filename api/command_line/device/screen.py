@@ -77,10 +77,18 @@ class Screen:
 
     def say(self, *parts: str | tuple[str, str] | Text) -> None:
         """One line, of texts and (text, style)."""
-        self.console.print(line(*parts), soft_wrap=False)
+        self.show(line(*parts))
 
     def show(self, renderable: Any) -> None:
-        self.console.print(renderable)
+        """Print it. A text that is too long goes on below, indented; a pipe gets no blanks at the ends of lines."""
+        shown = Hanging(renderable) if isinstance(renderable, Text) else renderable
+        if self.is_terminal:
+            self.console.print(shown)
+            return
+        with self.console.capture() as captured:
+            self.console.print(shown)
+        lines = captured.get().removesuffix("\n").split("\n")
+        self.console.out("\n".join(each.rstrip(" ") for each in lines), highlight=False)
 
     def blank(self) -> None:
         self.console.print()
@@ -138,6 +146,23 @@ class Flow:
                 lines[-1].append(" " * self._gap)
             lines[-1].append_text(piece)
         return lines
+
+
+class Hanging:
+    """A text whose further lines stand further right than its first."""
+
+    def __init__(self, text: Text, indent: int = 2) -> None:
+        self._text = text
+        self._indent = len(text.plain) - len(text.plain.lstrip(" ")) + indent
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        room = options.max_width - self._indent
+        if self._text.cell_len <= options.max_width or room < self._indent:
+            yield self._text
+            return
+        first, *others = self._text.wrap(console, room)
+        yield first
+        yield from (Text(" " * self._indent).append_text(each) for each in others)
 
 
 def cut(*parts: str | tuple[str, str] | Text) -> Text:

@@ -54,6 +54,8 @@ class Terminal:
     unfinished: str = ""
     # Whether somebody is signed in, where that was asked already.
     may_sync: bool | None = None
+    # Whether so much was written that somebody may wonder where it is.
+    imported: bool = False
     _syncing: asyncio.Task[bool] | None = None
 
     def ask(self, question: str, *, default: bool = False) -> bool:
@@ -124,6 +126,7 @@ class Terminal:
 
     def remember(self, words: str, **undo: Any) -> None:
         """Put a command into the journal, with what `fitai undo` needs: created, changed, or an import."""
+        self.imported = self.imported or "imported" in undo
         entry = {"words": words, "at": datetime.now(UTC).isoformat(timespec="seconds"), **undo}
         # Another command may have written its own meanwhile.
         self.memory.journal = [*Memory.read(self.device).journal, entry][-JOURNAL_MAX:]
@@ -169,7 +172,7 @@ def _deletes(details: Any) -> str:
 
 
 def say_pending(terminal: Terminal, status: Status) -> None:
-    """One line where something waits, or could not be fetched; none where all is well."""
+    """One line where something waits, or could not be fetched; none where all is well, or nobody ever signed in."""
     if status.inbox:
         refused = "1 change was refused" if status.inbox == 1 else f"{status.inbox} changes were refused"
         terminal.screen.say((f"{refused} by the server: see `fitai inbox`.", "warn"))
@@ -178,7 +181,8 @@ def say_pending(terminal: Terminal, status: Status) -> None:
     if not status.signed_in:
         if status.pending and status.account:
             terminal.screen.say((f"{waits} here: the session has ended, run `fitai sign-in`.", "warn"))
-        elif status.pending:
+        elif status.pending and terminal.imported:
+            # Whoever wants no account is not told of one by every command.
             terminal.screen.say((f"{waits} here for an account: `fitai sign-up` or `sign-in`.", "quiet"))
     elif held is not None:
         terminal.screen.say((f"{waits} here. {held[1]}", "warn"))
@@ -202,4 +206,4 @@ def sync_json(status: Status, terminal: Terminal) -> dict[str, Any]:
 
 def print_json(value: dict[str, Any]) -> None:
     """One object, on one line."""
-    click.echo(json.dumps(value, ensure_ascii=not (sys.stdout.encoding or "").lower().startswith("utf")))
+    click.echo(json.dumps(value))

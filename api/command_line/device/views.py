@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -10,6 +10,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from api.command_line.device.days import DAY
 from api.command_line.device.exercises import Exercise
 from api.command_line.device.figures import streak, week_of
 from api.command_line.device.named import EXERCISE
@@ -28,17 +29,17 @@ LIMIT = 10
     epilog="""\b
 Examples:
   fitai today                    what was trained today, records marked
-  fitai today --date 2026-11-20  on another day
+  fitai today --date yesterday   or 2026-11-20, or -3: three days ago
   fitai today --json             for a program
 """,
 )
-@click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), metavar="DAY", help="Another day.")
+@click.option("--date", "day", type=DAY, metavar="DAY", help="2026-11-24, 24.11.2026, yesterday, or -1.")
 @on_device(sync="before", new="empty")
-async def today(terminal: Terminal, day: datetime | None) -> Result:
+async def today(terminal: Terminal, day: date | None) -> Result:
     """Show today's training: every set by exercise, and the records among them."""
     training = await read_training(terminal.client)
     now = date.today()
-    wanted = day.date() if day else now
+    wanted = day or now
     found = training.on(wanted)
     training.narrow(found)
     screen = terminal.screen

@@ -134,6 +134,14 @@ def volume_words(value: Fraction, unit: str | None) -> str:
     return f"{float(value / KG['lb'] if unit == 'lb' else value):,.0f} {unit or 'kg'}"
 
 
+def record_words(kind: str, values: Mapping[str, Any]) -> str:
+    """What a record is called, of a set with these values: where the body is lifted too, whether it is counted."""
+    if values.get("load_mode") in ("bodyweight_plus", "assisted"):
+        told = {"max_weight": "heaviest added weight", "one_rep_max": "best 1RM, the body counted"}
+        return told.get(kind, RECORDS[kind])
+    return RECORDS[kind]
+
+
 def record_value(kind: str, value: Fraction, unit: str | None) -> str:
     """The value of a personal record, in words."""
     if kind in ("max_weight", "one_rep_max", "set_volume", "session_volume", "least_assistance"):

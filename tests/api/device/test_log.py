@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import stat
+from pathlib import Path
 
 import pytest
 
+from api.command_line.demonstration.sample import SAMPLE
 from tests.api.device.conftest import Terminal
 
 
@@ -14,11 +16,30 @@ def lines(terminal: Terminal) -> list[tuple[str, float | None, int | None]]:
     return [(name, (one["weight"] or {}).get("value"), one["reps"]) for name, one in terminal.sets()]
 
 
-def test_sets_are_there_without_a_network_and_what_waits_is_said(terminal: Terminal) -> None:
+def test_sets_are_there_without_a_network(terminal: Terminal) -> None:
     said = terminal.does("log", "Bench Press", "100kgx5", "100kgx5", "102.5kgx3@8.5")
     assert "100 kg × 5, 5   102.5 kg × 3 @8.5" in said
-    assert "5 changes wait here for an account" in said
     assert [(weight, reps) for _, weight, reps in lines(terminal)] == [(100, 5), (100, 5), (102.5, 3)]
+
+
+def test_who_wants_no_account_hears_of_one_after_an_import_and_in_status_alone(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    for words in (("log", "bench press", "100kgx5"), ("today",), ("history",), ("records",)):
+        assert "account" not in terminal.does(*words)
+    assert "3 changes wait for an account" in terminal.does("status")
+    file = tmp_path / "short.csv"
+    file.write_text(SAMPLE, encoding="utf-8")
+    assert "wait here for an account" in terminal.does("import", str(file), "--yes")
+
+
+def test_a_load_without_a_bodyweight_is_said_to_be_unknown_once_a_workout(terminal: Terminal) -> None:
+    assert "--bodyweight" in terminal.does("log", "pull up", "x8")
+    assert "--bodyweight" not in terminal.does("log", "pull up", "x8")
+    assert "--bodyweight" not in terminal.does("log", "bench press", "100kgx5")
+    terminal.does("start")
+    assert "--bodyweight" not in terminal.does("log", "pull up", "x8", "--bodyweight", "80kg")
+    assert "--bodyweight" not in terminal.does("log", "dip", "x8")
 
 
 def test_a_day_is_one_workout_and_an_exercise_one_block_in_it(terminal: Terminal) -> None:
@@ -47,6 +68,28 @@ def test_a_name_that_is_unclear_lists_candidates_and_logs_nothing(terminal: Term
     assert told["code"] == "unclear_exercise"
     assert "Bulgarian Split Squat" in told["candidates"]
     assert terminal.sets() == []
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("foo", "Bulgarian Split Squat"), ("bnech press", "Barbell Bench Press")])
+def test_a_beginning_or_a_misspelling_is_asked_about_and_logs_nothing(
+    terminal: Terminal, typed: str, meant: str
+) -> None:
+    told = terminal.json("log", typed, "60kgx5", code=1)
+    assert (told["code"], told["candidates"]) == ("unclear_exercise", [meant])
+    assert f"did you mean {meant}?" in told["error"] and "--new" in told["error"]
+    assert terminal.sets() == []
+    assert terminal.run("log", typed, "60kgx5").stderr.count(meant) == 1
+
+
+@pytest.mark.parametrize("typed", ["foo", "\N{WEIGHT LIFTER} Bench Press", "Bench"])
+def test_with_new_what_was_typed_is_made_unless_it_is_a_whole_name(terminal: Terminal, typed: str) -> None:
+    assert terminal.json("log", typed, "60kgx5", "--new")["exercise"]["name"] == typed
+    assert terminal.json("log", "press bench barbell", "60kgx5", "--new")["exercise"]["name"] == "Barbell Bench Press"
+
+
+def test_some_whole_words_name_an_exercise_in_the_plural_too(terminal: Terminal) -> None:
+    assert terminal.json("log", "leg extensions", "60kgx5")["exercise"]["name"] == "Leg Extension"
+    assert terminal.json("log", "spider curls", "20kgx5")["exercise"]["name"] == "Barbell Spider Curl"
 
 
 def test_of_several_that_fit_the_one_that_was_trained_is_meant(terminal: Terminal) -> None:
@@ -89,6 +132,44 @@ def test_another_day_gets_a_workout_of_its_own(terminal: Terminal) -> None:
 @pytest.mark.parametrize("words", [("bench press",), ("bench press", "100x5"), ("bench press", "100kgx5", "heavy")])
 def test_what_is_no_set_is_a_wrong_command_line_and_writes_nothing(terminal: Terminal, words: tuple[str, ...]) -> None:
     assert terminal.json("log", *words, code=2)["code"] == "bad_set"
+    assert terminal.sets() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        (("60kgx5@11",), "the RPE after @ is 0 to 10"),
+        (("5x60kg",), "60kgx5"),
+        (("bench press", "5x60kg"), "60kgx5"),
+        (("bench press", "200", "kg", "x", "10"), "write it together, 200kgx10"),
+        (("bench press", "100kgx5", "200kg", "x", "10"), "write it together, 200kgx10"),
+        (("bench press", "200kg", "x10"), "write it together, 200kgx10"),
+        (("bench press", "5", "x", "60", "kg"), "write it together, 60kgx5"),
+        (("45", "20kgx5"), "could be reps or a weight"),
+        (("bench press", "6", "60kgx5"), "could be reps or a weight"),
+        (("200", "kg", "x", "10"), "write it together, 200kgx10"),
+        (("plank", "1m"), "1min"),
+        (("plank", "20kgx1m"), "1min"),
+    ],
+)
+def test_a_set_that_is_typed_another_way_is_told_the_right_one(
+    terminal: Terminal, words: tuple[str, ...], way: str
+) -> None:
+    told = terminal.json("log", *words, code=2)
+    assert told["code"] == "bad_set" and way in told["error"]
+    assert terminal.sets() == []
+
+
+def test_a_name_may_have_numbers_in_it(terminal: Terminal) -> None:
+    for name in ("45 Degree Press", "45° Press", "1/2 Squat", "21s Curl"):
+        assert terminal.json("log", name, "60kgx5", "--new")["exercise"]["name"] == name
+    assert terminal.json("log", "45", "degree", "press", "60kgx5")["exercise"]["name"] == "45 Degree Press"
+
+
+def test_a_flag_that_is_none_is_told_the_nearest_and_writes_nothing(terminal: Terminal) -> None:
+    told = terminal.json("log", "bench press", "100kgx5", "--titel", "x", code=2)
+    assert told["code"] == "usage" and "did you mean --title?" in told["error"]
+    assert terminal.json("log", "bench press", "-x", "100kgx5", code=2)["code"] == "usage"
     assert terminal.sets() == []
 
 

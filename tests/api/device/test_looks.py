@@ -6,12 +6,14 @@ import io
 import json
 import re
 import subprocess
+from datetime import date
 from pathlib import Path
 
 import pytest
 from rich.text import Text
 
 from api.command_line.device import COMMANDS
+from api.command_line.device.days import parse_day
 from api.command_line.device.named import completions
 from api.command_line.device.screen import ASCII, UNICODE, Flow, Screen, clean, sparkline
 from api.command_line.device.wording import clock, plain_number, set_words, span
@@ -39,6 +41,34 @@ def test_a_title_with_an_escape_sequence_reaches_no_terminal(terminal: Terminal)
     terminal.does("start", "\x1b]0;owned\x07Push")
     for words in (("today",), ("history",), ("done",)):
         assert "\x1b" not in terminal.does(*words)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("2026-11-24", date(2026, 11, 24)),
+        ("24.11.2026", date(2026, 11, 24)),
+        ("1.3.2026", date(2026, 3, 1)),
+        ("Yesterday", date(2026, 11, 24)),
+        ("today", date(2026, 11, 25)),
+        ("-1", date(2026, 11, 24)),
+        ("-40", date(2026, 10, 16)),
+        ("24/11/2026", None),
+        ("31.2.2026", None),
+        ("tomorrow", None),
+    ],
+)
+def test_a_day_is_typed_as_people_say_it(typed: str, meant: date | None) -> None:
+    assert parse_day(typed, date(2026, 11, 25)) == meant
+
+
+def test_what_is_no_day_is_told_how_one_is_typed(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5", "--date", "-1")
+    for day in ("yesterday", "-1"):
+        assert len(terminal.json("today", "--date", day)["workouts"]) == 1
+    for words in (("today",), ("log", "bench press", "60kgx5")):
+        assert "a day like 2026-11-24, yesterday, or -1" in terminal.json(*words, "--date", "11/24", code=2)["error"]
+        assert "yesterday" in told(words[0], "--help")
 
 
 def test_lines_end_between_sets() -> None:
@@ -86,6 +116,36 @@ def test_an_encoding_without_the_signs_gets_ascii(terminal: Terminal, monkeypatc
 def test_no_colour_reaches_a_pipe(terminal: Terminal) -> None:
     terminal.does("log", "bench press", "100kgx5")
     assert all("\x1b" not in terminal.does(command) for command in ("today", "history", "records", "status"))
+
+
+def test_no_line_in_a_pipe_ends_in_blanks(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5")
+    terminal.does("log", "deadlift", "100kgx5x3", "--note", "slow")
+    for command in ("today", "history", "records", "status"):
+        said = terminal.does(command)
+        assert [line for line in said.splitlines() if line != line.rstrip()] == [], command
+
+
+def test_the_day_of_a_record_stands_beside_the_weight_that_it_is_of(terminal: Terminal) -> None:
+    terminal.does("log", "Leg Press", "204kgx1", "--date", "2025-08-28")
+    terminal.does("log", "Leg Press", "140kgx18", "--date", "2024-08-21")
+    head, row = (re.split(r"\s{2,}", line) for line in terminal.does("records").splitlines()[:2])
+    assert dict(zip(head, row, strict=True)) == {
+        "exercise": "Leg Press",
+        "heaviest": "204 kg",
+        "on": "28 Aug 2025",
+        "est. 1RM": "204 kg",
+        "best set": "140 kg × 18",
+    }
+    assert head.index("on") == head.index("heaviest") + 1
+
+
+def test_the_records_of_a_bodyweight_exercise_say_whether_the_body_is_counted(terminal: Terminal) -> None:
+    terminal.does("log", "pull up", "+10kgx5", "--bodyweight", "80kg")
+    said = terminal.does("records", "pull up")
+    assert "heaviest added weight" in said and "best 1RM, the body counted" in said
+    terminal.does("log", "bench press", "100kgx5")
+    assert "added" not in terminal.does("records", "bench press")
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,24 @@ def test_a_terminal_gets_colours_unless_it_wants_none(terminal: Terminal, monkey
     assert code == 0 and GREEN in screen
     terminal.more = {"NO_COLOR": "1"}
     assert GREEN not in terminal.seen("today")[1]
+
+
+def test_a_narrow_terminal_shows_whole_names_and_indents_what_goes_on_below(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal.does("log", "Bulgarian Split Squat", "100.5kgx12@8.5", "--title", "A long day for the legs and the back")
+
+    def printed(command: str, columns: int) -> list[str]:
+        terminal.more = {"COLUMNS": str(columns)}
+        return re.sub(r"\x1b\[[\d;]*m", "", terminal.seen(command)[1]).splitlines()
+
+    head, row, *_ = printed("records", 60)
+    assert row.startswith("Bulgarian Split Squat  100.5 kg") and "best set" not in head
+    assert "best set" in printed("records", 100)[0]
+    _, _, title, below, *_ = printed("today", 60)
+    assert title.startswith("A long day") and below.startswith("  ") and "kg" in below
+    assert max(len(title), len(below)) <= 60
 
 
 def test_a_watch_is_drawn_in_place_and_gives_the_cursor_back(

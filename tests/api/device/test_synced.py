@@ -129,6 +129,7 @@ def test_a_conflict_shows_every_value_and_is_settled_by_the_number_of_one(termin
     lost = one["values"][1]["value"]
     said = phone.does("conflicts")
     assert "Chest" in said and "Arms" in said and one["name"] in said
+    assert "this device" in said and "another device" in said and one["values"][1]["device"] not in said
     phone.does("conflicts", "resolve", one["name"], "--keep", "2")
     assert titles(phone) == []
     assert laptop.json("today")["workouts"][0]["title"] == lost

@@ -71,6 +71,7 @@ class Account:
         self._check_owner(email)
         body = {"email": email, "password": password, "name": name}
         await self._take(await self._call("/api/users/register", body), email)
+        await self._run(self._made_here)
 
     async def sign_in(self, email: str, password: str) -> None:
         """Take tokens for an account that exists. Raises as `register`, and `invalid_credentials`."""
@@ -151,6 +152,11 @@ class Account:
     async def _keep(self, data: dict[str, Any]) -> None:
         ends_ms = self._db.environment.now_ms() + int(float(data["expires_in"]) * 1000)
         await self._store({"access": data["access_token"], "refresh": data["refresh_token"], "ends_ms": ends_ms})
+
+    def _made_here(self) -> None:
+        """The account is this device's own making: at first the server has nothing that is not here."""
+        with self._db.write() as tx:
+            tx.set_meta("made_here", "1")
 
     async def _store(self, tokens: dict[str, Any] | None) -> None:
         identity = self.identity

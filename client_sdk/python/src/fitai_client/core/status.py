@@ -9,7 +9,7 @@ from typing import Any
 from .clock import rfc3339
 from .database import Tx
 from .pushing import LOCAL
-from .spaces import all_spaces, current_device
+from .spaces import PERSONAL, all_spaces, current_device
 
 __all__ = ["SpaceStatus", "Status", "held_up", "read_status"]
 
@@ -102,7 +102,8 @@ def read_status(
     held = held_up(problem, wait_ms) if signed_in else "sign in again to go on"
     sentences = (
         _pending_sentence(tx, lines, pending, signed_in, account, held),
-        _incomplete_sentence(tx, lines, account, held),
+        # One reason is said once.
+        _incomplete_sentence(tx, lines, account, held, said=pending > 0),
         f"{_counted(refused, 'change was', 'changes were')} refused: see inbox()." if refused else "",
         f"{_counted(recovered, 'record', 'records')} that the server lost: see recovered()." if recovered else "",
         f"{_counted(attachments, 'attachment waits', 'attachments wait')}: {attachments_held_up}."
@@ -153,9 +154,19 @@ def _pending_sentence(
     return f"{changes}: {'being sent' if unsent < pending else 'about to be sent'}."
 
 
-def _incomplete_sentence(tx: Tx, lines: list[SpaceStatus], account: str | None, held: str) -> str:
-    """Whether what the server has is all here. Before there is an account there is nothing to come."""
-    coming = [line for line in lines if line.phase in ("new", "snapshot", "settling") and line.state == "member"]
+def _incomplete_sentence(tx: Tx, lines: list[SpaceStatus], account: str | None, held: str, *, said: bool) -> str:
+    """Whether what the server has is all here.
+
+    Nothing is to come before there is an account, nor in one that was made here before its log was ever fetched.
+    """
+    own = tx.meta("made_here") is not None
+    coming = [
+        line
+        for line in lines
+        if line.phase in ("new", "snapshot", "settling")
+        and line.state == "member"
+        and not (own and line.no == PERSONAL and line.phase == "new")
+    ]
     if account is None or not coming:
         return ""
     here = sum(
@@ -163,7 +174,9 @@ def _incomplete_sentence(tx: Tx, lines: list[SpaceStatus], account: str | None, 
     )
     what = "The exercise library has" if {line.kind for line in coming} == {"catalog"} else "Your training has"
     arrived = f"{what} not all arrived yet ({_counted(here, 'record', 'records')} so far)"
-    return f"{arrived}: {held}." if held else f"{arrived}: it is being fetched."
+    if held:
+        return f"{arrived}." if said else f"{arrived}: {held}."
+    return f"{arrived}: it is being fetched."
 
 
 def _counted(number: int, one: str, many: str) -> str:
