@@ -6,10 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,6 +19,8 @@ from api.command_line.commands import fitai
 
 ON_SCREEN = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 PASSWORD = "a long enough phrase"
+HANGS_AFTER_S = 120
+CTRL_C = "\x03"
 Terminals = Callable[[str], "Terminal"]
 
 
@@ -76,7 +79,12 @@ class Terminal:
         """A command as a process of its own; `on_screen` with a terminal of its own between it and its pipes."""
         screen = [sys.executable, "-c", ON_SCREEN] if on_screen else []
         command = [*screen, sys.executable, "-m", "api.command_line.main", *self.arguments(words)]
-        return subprocess.Popen(command, env=environ(self.folder) | self.more, text=True, **options)
+        running = subprocess.Popen(command, env=environ(self.folder) | self.more, text=True, **options)
+        # One that waits for what never comes ends its test, and not the whole run.
+        watchdog = threading.Timer(HANGS_AFTER_S, running.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        return running
 
     def seen(self, *words: str, typed: Sequence[tuple[str, str]] = ()) -> tuple[int, str]:
         """(exit code, everything on the screen) of a command on a terminal of its own.
@@ -93,13 +101,27 @@ class Terminal:
                     screen += char
                 running.stdin.write(answer)
                 running.stdin.flush()
+            over = threading.Event()
+            if typed and typed[-1][1] == CTRL_C:
+                # Between a prompt and its reading a signal is noted and not looked at: a person would press again.
+                threading.Thread(target=_press_again, args=(running.stdin, over), daemon=True).start()
             screen += running.stdout.read()
+            over.set()
         return running.returncode, screen
 
     def sets(self) -> list[tuple[str, dict[str, Any]]]:
         """(exercise, set) of today, in order."""
         workouts = self.json("today", "--offline")["workouts"]
         return [(block["name"], one) for w in workouts for block in w["exercises"] for one in block["sets"]]
+
+
+def _press_again(keyboard: IO[str], over: threading.Event) -> None:
+    while not over.wait(1):
+        try:
+            keyboard.write(CTRL_C)
+            keyboard.flush()
+        except (OSError, ValueError):
+            return
 
 
 def told(*words: str) -> str:
