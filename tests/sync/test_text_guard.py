@@ -76,6 +76,9 @@ async def test_an_account_whose_text_hung_waits_with_its_texts_alone(world: Worl
     assert refused.value.retry_after_s is not None and 0 < refused.value.retry_after_s <= PENALTY_MS // 1000
     phone.n = 1
     assert (await phone.push(phone.put("workouts", world.uuid(), title="no text"))).rejected == []
+    # A clock that is set back makes nobody wait longer.
+    world.clock.ms -= PENALTY_MS
+    assert (await phone.push(phone.put("workouts", world.uuid(), notes=text("y")))).rejected
     # Another account is read as always.
     other = await world.add_user()
     space = await world.add_space(other)

@@ -135,11 +135,12 @@ def _tokens(db: LocalDatabase) -> str | None:
 
 
 async def _entered(terminal: Terminal) -> Result:
-    if (rescued := terminal.memory.rescued) is not None:
-        # What the server had is here by now, so that these go on top of it.
+    if (rescued := terminal.memory.rescued) is not None and not terminal.unfinished:
+        # What the server had is here, so that these go on top of it; where it is not yet, the next sign-in does it.
         await terminal.client.write_rescued(rescued)
         await terminal.sync_within(10)
-    terminal.memory.server, terminal.memory.rescued = terminal.server, None
+        terminal.memory.rescued = None
+    terminal.memory.server = terminal.server
     terminal.memory.write()
     identity = terminal.client.identity
     who = identity.email if identity else ""

@@ -164,7 +164,7 @@ def test_years_of_training_reach_the_other_terminal_and_go_again(terminals: Term
 
 
 @pytest.mark.parametrize(
-    "name", ["Zork;touch /tmp/x;", "Zork$(id)", "Zork`id`", "Zork\nrm", "Zork\x1b[2J", "Zork*", "Zork & x", "Zork (x)"]
+    "name", ["Zork;touch x;", "Zork$(id)", "Zork`id`", "Zork\nrm", "Zork\x1b[2J", "Zork*", "Zork & x", "Zork (x)"]
 )
 def test_a_name_that_a_shell_could_run_is_never_completed(name: str) -> None:
     assert completions([name, "Zork Press"], [], "Zor") == ["Zork Press"]

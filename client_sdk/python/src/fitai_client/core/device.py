@@ -133,15 +133,7 @@ def _of_the_protocol(what: str) -> Iterator[None]:
         yield
     except FitaiError:
         raise
-    except (
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        ArithmeticError,
-        RecursionError,
-        sqlite3.Error,
-    ) as error:
+    except _MALFORMED as error:
         log.warning("%s is not of the protocol", what, exc_info=True)
         raise Unreachable(f"{what} is not what the protocol promises; whatever wrote it is no server of it.") from error
 
