@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fitai_client.importing import NotATrainingLog, Write, sniff, write_csv
+from fitai_client.importing import NotATrainingLog, RowError, Write, sniff, write_csv
 from fitai_client.importing.reader import GROUP_WRITES_MAX
+from fitai_client.importing.table import Lines, Table
 from tests.client_sdk.importing.support import (
     GOLDEN,
     HEVY,
@@ -432,3 +433,20 @@ def test_an_open_quote_ends_at_the_next_whole_row_even_where_a_later_quote_would
     )
     assert [error.line for error in found.errors] == [2, 4]
     assert found.preview.sets == 1
+
+
+def test_a_line_is_looked_at_once_however_many_open_quotes_run_through_it() -> None:
+    asked = 0
+
+    def no_row(_cells: list[str]) -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    # Each odd line opens a quote of its own, and is no end of one that is open already.
+    texts = ['a",b,"', "a,b,c"] * 150
+    table = Table(Lines(texts, "\n", True, False, "utf-8"), 0, 3, ",", no_row, lambda _cells: None)
+    found = list(table.rows())
+    assert sum(row.lines for row in found) == len(texts)
+    assert sum(isinstance(row, RowError) for row in found) == 150
+    assert asked <= len(texts)

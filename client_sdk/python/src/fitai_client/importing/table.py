@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -36,6 +37,20 @@ class Lines(NamedTuple):
     final_newline: bool
     byte_order_mark: bool
     encoding: str
+
+
+class _Run(NamedTuple):
+    """What an open quote runs through, from the line `first` on to the line `last` that ends it.
+
+    closes: whether it is closed there, so that the row ends well; the last line is past the file's where nothing ends
+    it. passed: up to each line, and with it, how many delimiters part cells. A quote that is open at the end of any of
+    these lines runs on alike, so each line is looked at once, however many quotes are open.
+    """
+
+    first: int
+    last: int
+    closes: bool
+    passed: array[int]
 
 
 class Row(NamedTuple):
@@ -110,6 +125,17 @@ def split(text: str, delimiter: str) -> tuple[list[str], list[bool]] | bool:
             return cells, quoted
 
 
+def _passed(text: str, delimiter: str) -> tuple[int, bool | None]:
+    """How many delimiters part the cells of a line, and whether its last quote is open; None: the quoting is broken."""
+    field, still_open = _patterns(delimiter)
+    number = at = 0
+    while (found := field.match(text, at)) is not None:
+        if not found[3]:
+            return number, False
+        number, at = number + 1, found.end()
+    return number, True if still_open.match(text, at) else None
+
+
 def split_any(text: str, delimiter: str, width: int) -> list[str] | None:
     """The cells of a damaged row that still makes `width` cells one way: with another delimiter, or wrapped whole in
     quotes, as spreadsheets leave it. None where it does not."""
@@ -151,6 +177,7 @@ class Table:
         self._delimiter = delimiter
         self._looks_like_row = looks_like_row
         self._rejoin = rejoin
+        self._run: _Run | None = None
         self.blank_lines = 0
         self.always_quoted = [True] * width
 
@@ -219,29 +246,35 @@ class Table:
     def _joined(self, at: int) -> tuple[str, tuple[list[str], list[bool]], int] | None:
         """A row whose quoted cell goes on over the next lines, where it ends well and makes the right width."""
         texts = self._lines.texts
-        text = texts[at]
-        for end in range(at + 1, min(len(texts), at + _ROW_LINES_MAX)):
-            following = texts[end]
-            text += "\n" + following
-            if '"' not in following:
-                alone = following.split(self._delimiter)
-                if len(alone) == self._width and self._looks_like_row(alone):
-                    return None
-                continue
-            alone_or_not = split(following, self._delimiter)
-            if (
-                not isinstance(alone_or_not, bool)
-                and len(alone_or_not[0]) == self._width
-                and self._looks_like_row(alone_or_not[0])
-            ):
-                return None
-            parsed = split(text, self._delimiter)
-            if parsed is True:
-                continue
-            if parsed is False or len(parsed[0]) != self._width:
-                return None
-            return text, parsed, end - at + 1
-        return None
+        run = self._run
+        if run is None or not run.first <= at + 1 <= run.last:
+            run = self._run = self._run_from(at + 1)
+        passed, _ = _passed(texts[at], self._delimiter)
+        before = run.passed[at - run.first] if at >= run.first else 0
+        width = passed + run.passed[-1] - before + 1 if run.passed else 0
+        if not run.closes or run.last - at >= _ROW_LINES_MAX or width != self._width:
+            return None
+        text = "\n".join(texts[at : run.last + 1])
+        parsed = split(text, self._delimiter)
+        return None if isinstance(parsed, bool) else (text, parsed, run.last - at + 1)
+
+    def _run_from(self, first: int) -> _Run:
+        """Follow an open quote from the beginning of a line to where it ends, by itself or by R2."""
+        texts, passed = self._lines.texts, array("q")
+        total = 0
+        for at in range(first, len(texts)):
+            text = texts[at]
+            quoted = '"' in text
+            alone = split(text, self._delimiter)
+            if not isinstance(alone, bool) and len(alone[0]) == self._width and self._looks_like_row(alone[0]):
+                return _Run(first, at, False, passed)
+            # Inside a quoted cell is where its opening quote leads.
+            more, still_open = _passed('"' + text, self._delimiter) if quoted else (0, True)
+            total += more
+            passed.append(total)
+            if not still_open:
+                return _Run(first, at, still_open is False, passed)
+        return _Run(first, len(texts), False, passed)
 
     def _whole(self, at: int, lines: int, cells: list[str]) -> Row | RowError:
         size = sum(map(len, cells))
