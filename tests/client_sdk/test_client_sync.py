@@ -29,6 +29,8 @@ from fitai_client.core.writing import write_groups
 from tests.api.harness import PASSWORD, Server, until
 from tests.client_sdk.conftest import OpenPhone
 
+WAIT_S = 3.0
+
 MAIL = "ann@example.com"
 
 
@@ -407,21 +409,50 @@ async def test_nothing_needs_a_server_and_status_says_that_it_is_missing(tmp_pat
     with pytest.raises(Unreachable):
         await phone.register(MAIL, PASSWORD, "Ann")
     await phone.wait_for("local")
-    with pytest.raises(WaitExpired) as waited:
-        await phone.wait_for("server", timeout_s=0.05)
-    assert str(waited.value) == (
-        "The server has not confirmed everything within 0.05 s: 1 change waits for an account: sign in, and they go."
-    )
-    with pytest.raises(WaitExpired) as waited:
-        await phone.wait_for("seen", timeout_s=0.05)
-    assert str(waited.value).startswith("No other device has seen everything within 0.05 s: 1 change waits")
+    assert "waits for an account" in (await phone.status()).why
     with pytest.raises(InvalidWrite):
         await phone.wait_for("moon")
     assert await phone.workouts.count() == 1
 
 
-async def test_closing_ends_waiting(tmp_path: Path) -> None:
-    phone = await Client.open(tmp_path / "phone.db", server="http://127.0.0.1:9", background=False)
+@pytest.mark.parametrize("stage", ["server", "seen"])
+async def test_waiting_without_an_account_is_refused_at_once(open_phone: OpenPhone, stage: str) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9")
+    await phone.wait_for("server", timeout_s=WAIT_S)
+    await phone.workouts.create(title="w")
+    with pytest.raises(AccountError, match="sign in first") as refused:
+        await phone.wait_for(stage, timeout_s=10 * WAIT_S)
+    assert refused.value.code == "sign_in_needed"
+    with pytest.raises(AccountError):
+        await phone.wait_live()
+
+
+async def test_signing_out_ends_waiting(lite: Server, open_phone: OpenPhone) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await phone.workouts.create(title="w")
+    waiting = asyncio.create_task(phone.wait_for("server", timeout_s=10 * WAIT_S))
+    for _ in range(5):
+        # Behind what the waiting task asks of the same thread.
+        await phone.run(lambda db: None)
+    await phone.sign_out(force=True)
+    with pytest.raises(AccountError):
+        await waiting
+
+
+async def test_a_wait_that_expires_says_why(lite: Server, open_phone: OpenPhone) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await phone.workouts.create(title="w")
+    for stage, told in (("server", "The server has not confirmed"), ("seen", "No other device has seen")):
+        with pytest.raises(WaitExpired) as waited:
+            await phone.wait_for(stage, timeout_s=0.05)
+        assert str(waited.value) == f"{told} everything within 0.05 s: 1 change waits: about to be sent."
+
+
+async def test_closing_ends_waiting(tmp_path: Path, lite: Server) -> None:
+    phone = await Client.open(tmp_path / "phone.db", server=lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
     await phone.workouts.create(title="w")
     waiting = asyncio.create_task(phone.wait_for("server", timeout_s=60))
     # It has looked once, and waits for the next answer.

@@ -45,6 +45,7 @@ class AccountCalls(SyncCalls):
         if not force:
             await self._check_sent()
         self._device.signed_in = False
+        self._sync.moved()
         await self._live.drop()
         await self._account.sign_out()
 

@@ -9,7 +9,7 @@ from typing import Any
 from ..core.requests import Request
 from ..core.spaces import all_spaces, save
 from ..core.status import Status
-from ..errors import FitaiError, InvalidWrite, WaitExpired
+from ..errors import AccountError, FitaiError, InvalidWrite, WaitExpired
 from ..stages import held_upto, last_written, numbers_by_space, withdraw
 from .base import Calls, checked
 
@@ -34,6 +34,8 @@ class SyncCalls(Calls):
         stage: "local" (at once), "server" (acknowledged), "seen" (another device of this user has it).
 
         Raises:
+            AccountError: nobody is signed in, or the session ended meanwhile: sign in, then wait again. What is there
+                already needs nobody.
             WaitExpired: not in time, and why; or the client was closed meanwhile.
         """
         if stage not in ("local", "server", "seen"):
@@ -41,7 +43,7 @@ class SyncCalls(Calls):
         if stage == "local":
             return
         wanted = await self.run(last_written)
-        if stage == "seen":
+        if stage == "seen" and self._device.signed_in:
             await self._learn_seen()
 
         async def reached() -> bool:
@@ -56,6 +58,7 @@ class SyncCalls(Calls):
                     moved = self._sync.progress()
                     if await reached():
                         return
+                    self._check_signed_in()
                     await moved
         except TimeoutError as error:
             waited = {"server": "The server has not confirmed", "seen": "No other device has seen"}[stage]
@@ -63,7 +66,12 @@ class SyncCalls(Calls):
             raise WaitExpired(f"{waited} everything within {timeout_s:g} s: {why}") from error
 
     async def wait_live(self) -> None:
-        """Wait until the server has welcomed this device's socket: from then on, what others write arrives at once."""
+        """Wait until the server has welcomed this device's socket: from then on, what others write arrives at once.
+
+        Raises:
+            AccountError: nobody is signed in: no server ever would.
+        """
+        self._check_signed_in()
         await self._live.wait_connected()
 
     async def confirm_deletes(self) -> None:
@@ -83,6 +91,10 @@ class SyncCalls(Calls):
     async def resume(self) -> None:
         """Try again what was paused, after whatever held it is mended."""
         await self._decide(None)
+
+    def _check_signed_in(self) -> None:
+        if not self._device.signed_in:
+            raise AccountError("Nobody is signed in, so no server can be waited for: register or sign in first.")
 
     async def _learn_seen(self) -> None:
         """How far the other devices were before this one listened."""
