@@ -65,6 +65,7 @@ Examples:
 )
 @click.option("--confirm-deletes", "answer", flag_value="confirm", help="Yes, where the server asks about deletes.")
 @click.option("--withdraw-deletes", "answer", flag_value="withdraw", help="No: show the records again.")
+@click.option("--write-recovered", "answer", flag_value="recovered", help="Write again what the server had lost.")
 @click.option("--withdraw-new", "answer", flag_value="new", help="Take back what the account has no room for.")
 @on_device(sync="never", new="empty")
 async def sync(terminal: Terminal, answer: str | None) -> Result:
@@ -81,6 +82,8 @@ async def sync(terminal: Terminal, answer: str | None) -> Result:
         await terminal.client.withdraw_deletes()
     elif answer == "new":
         await terminal.client.withdraw_puts()
+    elif answer == "recovered":
+        await terminal.client.rewrite_recovered()
     elif held is not None and held[0] not in ("mass_delete", "over_quota"):
         await terminal.client.resume()
     async with working(terminal, "Syncing"):
@@ -132,7 +135,7 @@ async def status(terminal: Terminal) -> Result:
     table.add_row("device", f"{told.device or 'not known to a server yet'}  {terminal.device}")
     table.add_row("log", await _counted(terminal))
     table.add_row("waiting", _pending(told))
-    if why := held[1] if (held := paused(told)) else told.why:
+    if why := held[1] if (held := paused(told)) else told.held_up:
         table.add_row("because", why)
     if told.inbox:
         table.add_row("refused", f"{told.inbox}: see `fitai inbox`")
@@ -140,7 +143,8 @@ async def status(terminal: Terminal) -> Result:
     if conflicts:
         table.add_row("conflicts", f"{conflicts}: see `fitai conflicts`")
     if told.recovered:
-        table.add_row("recovered", f"{told.recovered} records that the server had lost are kept here")
+        kept = f"{counted(told.recovered, 'record')} that the server had lost"
+        table.add_row("recovered", f"{kept}: `fitai sync --write-recovered` writes them again")
     quota = next((space.quota for space in told.spaces if space.kind == "personal"), None)
     if quota:
         table.add_row("quota", _quota(quota))

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from fitai_client import Client, Write
+from fitai_client.core.database import LocalDatabase
 from tests.api.device.conftest import Terminal, Terminals
 
 
@@ -57,3 +58,39 @@ def test_an_entry_is_dropped_or_sent_again(asked: Terminal) -> None:
     assert len(asked.sets()) == 119
     assert asked.json("inbox", "resend", str(second), code=1)["code"] == "not_found"
     assert asked.json("inbox", "resend", str(second + 1), "reps", code=2)["code"] == "usage"
+
+
+async def _lose_a_workout(terminal: Terminal) -> None:
+    """As a server that was restored from an older backup leaves it."""
+    async with await Client.open(terminal.file, server="http://127.0.0.1:9", background=False) as client:
+
+        def put_aside(db: LocalDatabase) -> None:
+            with db.write() as tx:
+                body = '{"values": {"title": "Lost and found", "status": "completed"}}'
+                row = (client.new_id(), client.new_id(), body)
+                tx.execute("INSERT INTO aside VALUES (1, 'workouts', ?, 'recovered', ?, ?, 0)", row)
+
+        await client.run(put_aside)
+
+
+def test_status_names_commands_of_the_terminal_and_no_calls_of_the_sdk(asked: Terminal) -> None:
+    asyncio.run(_lose_a_workout(asked))
+    asked.run("sync")
+    waiting = asked.does("status")
+    assert "`fitai sync --confirm-deletes`" in waiting and "--withdraw-deletes" in waiting
+    asked.does("sync", "--withdraw-deletes")
+    refused = asked.does("status")
+    assert "120: see `fitai inbox`" in refused and "refused." not in refused
+    assert "1 record that the server had lost: `fitai sync --write-recovered` writes them again" in refused
+    told = asked.json("status")
+    assert "()" not in waiting + refused + told["sync"]["why"]
+    assert "120 changes were refused." in told["sync"]["why"]
+
+
+def test_what_the_server_had_lost_is_written_again(asked: Terminal) -> None:
+    asked.run("sync")
+    asked.does("sync", "--confirm-deletes")
+    asyncio.run(_lose_a_workout(asked))
+    asked.does("sync", "--write-recovered")
+    assert "Lost and found" in asked.does("history")
+    assert asked.json("status")["status"]["recovered"] == 0

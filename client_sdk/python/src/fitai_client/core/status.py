@@ -14,7 +14,7 @@ from .spaces import PERSONAL, all_spaces, current_device
 __all__ = ["SpaceStatus", "Status", "held_up", "read_status"]
 
 _REASONS = {
-    "mass_delete": "the server asks whether so much is really to be deleted: confirm_deletes() or withdraw_deletes()",
+    "mass_delete": "the server asks whether so much is really to be deleted",
     "over_quota": "the account's space is used up: delete something or withdraw what waits",
     "read_only": "this account may no longer write here",
     "protocol_unsupported": "this app is too old for the server: update it",
@@ -43,7 +43,9 @@ class SpaceStatus:
 class Status:
     """The whole device.
 
-    why: sentences that say what waits, what has not arrived and what was refused; empty where all is well.
+    why: sentences that say what waits, what has not arrived and what was refused; empty where all is well. What can be
+    done: `inbox()`, `recovered()`, and `confirm_deletes()` or `withdraw_deletes()` where a space is paused for that.
+    held_up: those of them that say why something waits or has not arrived.
     clock_offset_ms: the server's clock minus this device's. recovered: records that the server lost and this device
     kept aside. attachments: how many were not uploaded yet.
     """
@@ -55,6 +57,7 @@ class Status:
     pending: int
     pending_since: str | None
     why: str
+    held_up: str
     inbox: int
     recovered: int
     attachments: int
@@ -100,14 +103,19 @@ def read_status(
     recovered = tx.one("SELECT COUNT(*) FROM aside WHERE kind = 'recovered'")[0]
     attachments = tx.one("SELECT COUNT(*) FROM attachments WHERE remote IS NULL")[0]
     held = held_up(problem, wait_ms) if signed_in else "sign in again to go on"
-    sentences = (
+    waiting = (
         _pending_sentence(tx, lines, pending, signed_in, account, held),
         # One reason is said once.
         _incomplete_sentence(tx, lines, account, held, said=pending > 0),
-        f"{_counted(refused, 'change was', 'changes were')} refused: see inbox()." if refused else "",
-        f"{_counted(recovered, 'record', 'records')} that the server lost: see recovered()." if recovered else "",
         f"{_counted(attachments, 'attachment waits', 'attachments wait')}: {attachments_held_up}."
         if attachments
+        else "",
+    )
+    sentences = (
+        *waiting,
+        f"{_counted(refused, 'change was', 'changes were')} refused." if refused else "",
+        f"{_counted(recovered, 'record that the server lost is', 'records that the server lost are')} kept here."
+        if recovered
         else "",
     )
     return Status(
@@ -117,7 +125,8 @@ def read_status(
         live=live,
         pending=pending,
         pending_since=min(sinces) if sinces else None,
-        why=" ".join(sentence for sentence in sentences if sentence),
+        why=" ".join(filter(None, sentences)),
+        held_up=" ".join(filter(None, waiting)),
         inbox=refused,
         recovered=recovered,
         attachments=attachments,
