@@ -18,18 +18,23 @@ import click
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from api.command_line.device import clockwork
+from api.command_line.device.again import again
 from api.command_line.device.exercises import Exercises, read_exercises
 from api.command_line.device.outcome import Refused, Stopped, Usage
 from api.command_line.device.running import JsonCommand, Result, on_device
+from api.command_line.device.screen import Screen
 from api.command_line.device.syncing import working
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.wording import counted
+from fitai_client.importing import Preview
 from fitai_client.imports import ImportPreview, import_csv, preview_csv
 from fitai_client.imports import Progress as Step
 
 # An import is worth waiting for; the rest of a slow sending goes with a later command.
 SEND_S = 120.0
 SHOWN_MAX = 5
+# What the next look at a file is typed without.
+ASKED = ("yes", "only_look", "as_json")
 
 # Where the unit of the weights is known from.
 SURE = {
@@ -100,7 +105,7 @@ async def bring(
     }
     with _bar(terminal) as tell:
         looked = await preview_csv(terminal.client, data, progress=tell, **given)
-    _show(terminal, looked, file.name, timezone)
+    _show(terminal, looked, file.name, timezone, asked=terminal.can_ask and not yes and not only_look)
     other = await _otherwise(terminal, looked) if looked.known else None
     told = {"preview": {**_json(looked, timezone), "differs": other.what if other else []}}
     if other is not None:
@@ -209,7 +214,7 @@ def _bar(terminal: Terminal) -> Iterator[Callable[[Step], None] | None]:
         )
 
 
-def _show(terminal: Terminal, looked: ImportPreview, name: str, timezone: str) -> None:
+def _show(terminal: Terminal, looked: ImportPreview, name: str, timezone: str, *, asked: bool) -> None:
     screen, found, preview = terminal.screen, looked.file, looked.file.preview
     screen.say((found.dialect.title, "title"), (f"  {name}", "quiet"))
     facts = [counted(preview.workouts, "workout"), counted(preview.sets, "set")]
@@ -224,17 +229,7 @@ def _show(terminal: Terminal, looked: ImportPreview, name: str, timezone: str) -
     if preview.looks_like:
         screen.say((f"  The weights are round numbers in {preview.looks_like}: --unit {preview.looks_like}?", "warn"))
     screen.say(("  times    ", "quiet"), timezone, ("  --timezone changes it", "quiet"))
-    screen.say(
-        ("  names    ", "quiet"),
-        f"{len(preview.matched)} known, "
-        + (f"{len(preview.unmatched)} new: those become exercises of yours" if preview.unmatched else "none new"),
-    )
-    for new in preview.unmatched[:SHOWN_MAX]:
-        like = [one.name for one in preview.candidates.get(new, ())]
-        hint = f"  like {', '.join(like)}: --match says so" if like else ""
-        screen.say(("  new      ", "quiet"), new, (hint, "quiet"))
-    if len(preview.unmatched) > SHOWN_MAX:
-        screen.say((f"           and {len(preview.unmatched) - SHOWN_MAX} more (--json lists them)", "quiet"))
+    _show_names(screen, preview, asked=asked)
     if looked.twins:
         verb = "begins" if len(looked.twins) == 1 else "begin"
         told = f"  {counted(len(looked.twins), 'workout')} {verb} when one that is here begins, and stay out"
@@ -247,6 +242,26 @@ def _show(terminal: Terminal, looked: ImportPreview, name: str, timezone: str) -
         screen.say((f"  line {error.line} cannot be read: ", "bad"), error.reason)
     if len(found.errors) > SHOWN_MAX:
         screen.say((f"  and {len(found.errors) - SHOWN_MAX:,} more lines (--json lists them)", "bad"))
+
+
+def _show_names(screen: Screen, preview: Preview, *, asked: bool) -> None:
+    """Which exercises are known, what becomes of the others, and the command that says otherwise."""
+    new = preview.unmatched
+    become = "it becomes an exercise of yours" if len(new) == 1 else "those become exercises of yours"
+    told = f"{len(new)} new: {become}" if new else "none new"
+    screen.say(("  names    ", "quiet"), f"{len(preview.matched)} known, {told}")
+    # Those that may be known under another name go first: they are what there is to decide.
+    shown = sorted(new, key=lambda name: name not in preview.candidates)[:SHOWN_MAX]
+    for name in shown:
+        *others, last = [one.name for one in preview.candidates.get(name, ())] or [""]
+        like = f"{', '.join(others)} or {last}" if others else last
+        screen.say(("  new      ", "quiet"), name, (f"  perhaps your word for {like}?" if like else "", "quiet"))
+    if len(new) > len(shown):
+        screen.say((f"           and {len(new) - len(shown)} more (--json lists them)", "quiet"))
+    if alike := next((name for name in shown if name in preview.candidates), None):
+        screen.say(("  If so, answer no, and type:" if asked else "  If so:", "quiet"))
+        means = f"{alike}={preview.candidates[alike][0].name}"
+        screen.command(again("--match", means, without=ASKED))
 
 
 def _day(day: Any) -> str:

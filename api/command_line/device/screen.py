@@ -90,6 +90,10 @@ class Screen:
         lines = captured.get().removesuffix("\n").split("\n")
         self.console.out("\n".join(each.rstrip(" ") for each in lines), highlight=False)
 
+    def command(self, words: str) -> None:
+        """A command to be copied: on one line of its own, that only the terminal itself breaks."""
+        self.console.print(line("    ", words), soft_wrap=True)
+
     def blank(self) -> None:
         self.console.print()
 

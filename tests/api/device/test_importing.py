@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from api.command_line.commands import fitai
 from api.command_line.demonstration.sample import SAMPLE
 from api.command_line.device.named import completions
-from tests.api.device.conftest import Terminal, Terminals
+from tests.api.device.conftest import Terminal, Terminals, environ
 from tests.shared import shared
 
 YEARS = shared() / "data" / "hevy-2025-kg-supersets-rpe-MIT.csv"
@@ -56,6 +59,22 @@ def test_a_name_means_what_the_user_says_now_and_later(terminal: Terminal, short
     terminal.does("import", short, "--yes", "--match", "Bench Press (Barbell)=new")
     assert "Bench Press (Barbell)" not in terminal.json("import", short, "--preview")["preview"]["matched"]
     assert terminal.json("import", short, "--preview", "--match", "=x", code=2)["code"] == "usage"
+
+
+def test_the_preview_says_what_becomes_of_a_new_name_and_the_command_that_makes_it_a_known_one(
+    terminal: Terminal, short: str
+) -> None:
+    file = Path(short).with_name("my log.csv")
+    file.write_text(SAMPLE.replace("Bench Press (Barbell)", "Barbell Board Press"), encoding="utf-8")
+    told = terminal.does("import", str(file), "--preview", "--timezone", "Asia/Tokyo")
+    assert "1 new: it becomes an exercise of yours" in told
+    assert "Barbell Board Press  perhaps your word for " in told
+    command = next(each.strip() for each in told.splitlines() if "--match" in each)
+    words = shlex.split(command)
+    assert words[:2] == ["fitai", "import"] and "--preview" not in words
+    assert words[words.index("--timezone") + 1] == "Asia/Tokyo"
+    known = CliRunner().invoke(fitai, [*words[1:], "--preview", "--json"], env=environ(terminal.folder))
+    assert json.loads(known.stdout)["preview"]["unmatched"] == []
 
 
 def test_a_workout_that_another_app_brought_stays_out_unless_it_is_wanted(terminal: Terminal, short: str) -> None:
