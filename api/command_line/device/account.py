@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from api.command_line.device import asking
 from api.command_line.device.outcome import NotSignedIn, Refused, Usage
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.syncing import say_synced, working
@@ -100,7 +101,7 @@ def _check(terminal: Terminal) -> None:
 def _email(terminal: Terminal, email: str | None) -> str:
     if not email and not terminal.can_ask:
         raise Usage("Say the address: fitai sign-in you@example.com")
-    return email or terminal.ask_for("E-mail")
+    return email or asking.text("E-mail")
 
 
 def _password(terminal: Terminal, *, from_stdin: bool, new: bool) -> str:
@@ -112,7 +113,7 @@ def _password(terminal: Terminal, *, from_stdin: bool, new: bool) -> str:
         return password
     if not terminal.can_ask:
         raise Usage("There is no terminal to ask for the password on: use --password-stdin.")
-    return terminal.ask_for("Password", hide_input=True, confirmation_prompt=new)
+    return asking.password(new=new)
 
 
 async def _enter(terminal: Terminal, entering: object) -> None:

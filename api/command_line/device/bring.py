@@ -17,7 +17,7 @@ from zoneinfo import available_timezones
 import click
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from api.command_line.device import clockwork
+from api.command_line.device import asking, clockwork
 from api.command_line.device.again import again
 from api.command_line.device.exercises import Exercises, read_exercises
 from api.command_line.device.outcome import Refused, Stopped, Usage
@@ -118,7 +118,7 @@ async def bring(
     if not yes:
         if not terminal.can_ask:
             raise Refused("Nothing was imported: add --yes, since there is nobody to ask.", code="not_confirmed")
-        if not terminal.ask("Import it?", default=True):
+        if not asking.confirm("Import it?", default=True):
             raise Refused("Nothing was imported.", code="not_confirmed")
     with _bar(terminal) as tell:
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from api.command_line.device import clockwork
+from api.command_line.device import asking, clockwork
 from api.command_line.device.outcome import Refused, Usage
 from api.command_line.device.running import JsonCommand, JsonGroup, Result, on_device
 from api.command_line.device.terminal import Terminal, whole
@@ -95,7 +95,7 @@ async def resolve(terminal: Terminal, name: str, keep: int | None, value: str | 
             raise Usage("Say --keep NUMBER or --value VALUE.")
         for number, (each, _, _) in enumerate(choices, 1):
             terminal.screen.say((f"  {number}  ", "quiet"), value_words(each))
-        keep = int(terminal.ask_for("Which is right", type=click.IntRange(1, len(choices)), default=1))
+        keep = asking.number("Which is right", most=len(choices), default=1)
     if value is not None:
         decided = _given(value)
     elif keep is not None and keep <= len(choices):

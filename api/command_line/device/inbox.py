@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from api.command_line.device import asking
 from api.command_line.device.conflicts import value_words
 from api.command_line.device.outcome import Refused, Usage
 from api.command_line.device.running import JsonCommand, JsonGroup, Result, on_device
@@ -86,7 +87,7 @@ async def discard(terminal: Terminal, no: int, yes: bool) -> Result:
     if not yes:
         if not terminal.can_ask:
             raise Refused("Nothing was dropped: add --yes, since there is nobody to ask.", code="not_confirmed")
-        if not terminal.ask(f"Drop this {entry.op} of {entry.collection} for good?"):
+        if not asking.confirm(f"Drop this {entry.op} of {entry.collection} for good?", default=False):
             raise Refused("Nothing was dropped.", code="not_confirmed")
     await terminal.client.discard(no)
     terminal.screen.say(f"Entry {no} is dropped.")

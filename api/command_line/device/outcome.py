@@ -46,7 +46,11 @@ class NotSignedIn(Refused):
 
 
 class Stopped(Exception):
-    """Ctrl+C, wherever it hit. The sentence, where there is one, says what it left."""
+    """Ctrl+C, wherever it hit, or with `by_system` SIGTERM. The sentence, where there is one, says what it left."""
+
+    def __init__(self, message: str = "", *, by_system: bool = False) -> None:
+        super().__init__(message)
+        self.by_system = by_system
 
 
 EXPECTED: Final = (Refused, FitaiError, NotATrainingLog, OSError)

@@ -142,7 +142,7 @@ def run(work: Coroutine[Any, Any, None], *, as_json: bool, stopped: str = "Stopp
     try:
         asyncio.run(_stoppable(work, stops))
     except (KeyboardInterrupt, Stopped, asyncio.CancelledError) as error:
-        by_system = signal.SIGTERM in stops
+        by_system = signal.SIGTERM in stops or getattr(error, "by_system", False)
         left = str(error) if isinstance(error, Stopped) else ""
         told = left or ("Stopped by the system." if by_system else stopped)
         _fail(told, "stopped", outcome.TERMINATED if by_system else outcome.STOPPED, as_json)

@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,27 +57,10 @@ class Terminal:
     imported: bool = False
     _syncing: asyncio.Task[bool] | None = None
 
-    def ask(self, question: str, *, default: bool = False) -> bool:
-        """Ask the person at the terminal; where there is none, the answer is no."""
-        return bool(self._asking(lambda: click.confirm(question, default=default, err=True)))
-
-    def ask_for(self, prompt: str, **options: Any) -> str:
-        """Ask for a text. Raises Stopped at Ctrl+C or where the input ends."""
-        return str(self._asking(lambda: click.prompt(prompt, err=True, **options)))
-
     @property
     def can_ask(self) -> bool:
+        """Whether somebody is at the terminal to answer a question (asking.py)."""
         return not self.as_json and sys.stdin.isatty()
-
-    def _asking(self, ask: Callable[[], Any]) -> Any:
-        # The event loop's own handler would let the prompt go on.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
-            return ask()
-        except (click.Abort, KeyboardInterrupt):
-            raise Stopped from None
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     async def sync_within(self, seconds: float) -> bool:
         """Sync for at most so long. False, with `unfinished` saying why, where it did not finish."""

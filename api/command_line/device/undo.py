@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from api.command_line.device import asking
 from api.command_line.device.outcome import Refused
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.screen import clean, plain_table
@@ -125,7 +126,7 @@ async def _undo_import(terminal: Terminal, id: str, words: str, count: int, *, y
     if count > ASK_ABOVE and not yes:
         if not terminal.can_ask:
             raise Refused(f"{counted(count, 'workout')} would go: add --yes.", code="not_confirmed")
-        if not terminal.ask(f"Take back {counted(count, 'workout')} ({words})?"):
+        if not asking.confirm(f"Take back {counted(count, 'workout')} ({words})?", default=False):
             raise Refused("Nothing was taken back.", code="not_confirmed")
 
     async def take_back() -> int:

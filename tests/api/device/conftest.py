@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -20,7 +20,6 @@ from api.command_line.commands import fitai
 ON_SCREEN = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 PASSWORD = "a long enough phrase"
 HANGS_AFTER_S = 120
-CTRL_C = "\x03"
 Terminals = Callable[[str], "Terminal"]
 
 
@@ -101,27 +100,13 @@ class Terminal:
                     screen += char
                 running.stdin.write(answer)
                 running.stdin.flush()
-            over = threading.Event()
-            if typed and typed[-1][1] == CTRL_C:
-                # Between a prompt and its reading a signal is noted and not looked at: a person would press again.
-                threading.Thread(target=_press_again, args=(running.stdin, over), daemon=True).start()
             screen += running.stdout.read()
-            over.set()
         return running.returncode, screen
 
     def sets(self) -> list[tuple[str, dict[str, Any]]]:
         """(exercise, set) of today, in order."""
         workouts = self.json("today", "--offline")["workouts"]
         return [(block["name"], one) for w in workouts for block in w["exercises"] for one in block["sets"]]
-
-
-def _press_again(keyboard: IO[str], over: threading.Event) -> None:
-    while not over.wait(1):
-        try:
-            keyboard.write(CTRL_C)
-            keyboard.flush()
-        except (OSError, ValueError):
-            return
 
 
 def told(*words: str) -> str:

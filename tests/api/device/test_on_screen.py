@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,9 +66,41 @@ def test_an_import_asks_and_no_is_an_answer(terminal: Terminal, tmp_path: Path) 
     assert terminal.json("history")["total"] == 6
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_question_at_once(
+    terminal: Terminal, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    file = tmp_path / "short.csv"
+    file.write_text(SAMPLE, encoding="utf-8")
+    keyboard, screen = os.openpty()
+    with terminal.process("import", str(file), stdin=screen, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as asking:
+        os.close(screen)
+        assert asking.stdout is not None and asking.stderr is not None
+        said = ""
+        while "Import it?" not in said:
+            said += (char := asking.stderr.read(1))
+            assert char, said
+        asking.send_signal(number)
+        assert "Traceback" not in asking.stderr.read()
+    os.close(keyboard)
+    assert asking.returncode == code
+
+
+def test_what_is_no_answer_is_asked_again(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "short.csv"
+    file.write_text(SAMPLE, encoding="utf-8")
+    typed = [("Import it? [Y/n]", "perhaps\n"), ("answer y or n", "\n")]
+    code, screen = terminal.seen("import", str(file), typed=typed)
+    assert code == 0 and "records on this device" in screen
+
+
 def test_a_password_is_asked_for_twice_and_never_shown(terminals: Terminals) -> None:
     phone = terminals("phone")
-    typed = [("Password", PASSWORD + "\n"), ("Repeat", PASSWORD + "\n")]
+    typed = [("Password", PASSWORD + "\n"), ("Repeat", "another one\n")]
+    typed += [
+        ("not the same.\nPassword: ", PASSWORD + "\n"),
+        ("same.\nPassword: \nRepeat for confirmation: ", PASSWORD + "\n"),
+    ]
     code, screen = phone.seen("sign-up", "asked@example.com", typed=typed)
     assert code == 0 and "Signed in as asked@example.com" in screen
     assert PASSWORD not in screen
