@@ -10,8 +10,9 @@ this process: the database's own counter tells that it moved.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -95,6 +96,15 @@ def _written_elsewhere(db: LocalDatabase) -> int:
     return int(db.conn.execute("PRAGMA data_version").fetchone()[0])
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What happened beside the sets: its name and facts for a program, and the words for people."""
+
+    event: str
+    words: str
+    facts: Mapping[str, Any]
+
+
 class _View:
     """What is shown: one workout, its rest, and the newest changes."""
 
@@ -153,7 +163,7 @@ class _View:
             draw = True
         now = self._sets()
         began, ended = self._session_news()
-        self._say(*began)
+        self._say(began)
         for id, (one, name) in now.items():
             old = before.get(id)
             if old is not None and old[0].values != one.values:
@@ -164,7 +174,7 @@ class _View:
         for id, (one, name) in before.items():
             if id not in now and self._workout is not None and one.above.get("workouts") == self._workout.id:
                 self._tell("deleted", name, one)
-        self._say(*ended)
+        self._say(ended)
         if self._live is not None and draw:
             self._live.update(self._picture(), refresh=True)
             draw = False
@@ -209,28 +219,33 @@ class _View:
         resting = self._ends if self._ends is not None and self._ends > self._now() else None
         return (workout.id, workout.title, workout.status, resting) if workout else (None, "", "", resting)
 
-    def _session_news(self) -> tuple[list[str], list[str]]:
-        """What became of the session and its rest since the last look: (to be said before its sets, after them)."""
+    def _session_news(self) -> tuple[list[_News], list[_News]]:
+        """What became of the session and its rest since the last look: (to be told before its sets, after them)."""
         (was, title, status, rested), (now, name, state, resting) = self._session, self._session_now()
         self._session = (now, name, state, resting)
-        began: list[str] = []
-        ended: list[str] = []
+        began: list[_News] = []
+        ended: list[_News] = []
         if status in GOING_ON and (now != was or state not in GOING_ON):
-            (began if now != was and state in GOING_ON else ended).append(f"{title} ended")
+            over = _News("session_ended", f"{title} ended", {"workout": was, "title": title})
+            (began if now != was and state in GOING_ON else ended).append(over)
         if state in GOING_ON and (now != was or status not in GOING_ON):
-            began.append(f"{name} began")
+            began.append(_News("session_began", f"{name} began", {"workout": now, "title": name}))
         if resting is not None and resting != rested:
-            left = clock((resting - self._now()).total_seconds())
-            began.append(f"rest of {left}, until {resting.astimezone():%H:%M:%S}")
+            left_s = (resting - self._now()).total_seconds()
+            words = f"rest of {clock(left_s)}, until {resting.astimezone():%H:%M:%S}"
+            facts = {"workout": now, "ends_at": wire_time(resting), "left_s": round(left_s, 1)}
+            began.append(_News("rest_began", words, facts))
         elif resting is None and rested is not None:
-            ended.insert(0, "the rest is over")
+            ended.insert(0, _News("rest_ended", "the rest is over", {"workout": was}))
         return began, ended
 
-    def _say(self, *news: str) -> None:
-        """A line each, into a pipe: on a terminal the picture has it, and a program reads the records."""
-        if self._live is None and not self._terminal.as_json:
-            for told in news:
-                self._terminal.screen.say((f"{self._now().astimezone():%H:%M:%S}  ", "quiet"), told)
+    def _say(self, news: Iterable[_News]) -> None:
+        """A line each into a pipe, an object each for a program; on a terminal the picture has it."""
+        for one in news if self._live is None else ():
+            if self._terminal.as_json:
+                print_json({"event": one.event, **one.facts, "at": wire_time(self._now())})
+            else:
+                self._terminal.screen.say((f"{self._now().astimezone():%H:%M:%S}  ", "quiet"), one.words)
 
     def _tell(self, what: str, name: str, one: Record) -> None:
         """One change: a line in the list, in the pipe, or an object. `what`: added, changed or deleted."""
@@ -275,9 +290,8 @@ class _View:
         if self._connected == status.live or not (status.live or missing or self._connected):
             return False
         self._connected = status.live
-        if self._terminal.as_json:
-            print_json({"event": "live" if status.live else "offline"})
-        self._say("live" if status.live else "offline; showing this device")
+        words = "live" if status.live else "offline; showing this device"
+        self._say([_News("live" if status.live else "offline", words, {})])
         return True
 
     def _picture(self) -> Group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -244,3 +245,29 @@ def test_a_watch_into_a_pipe_tells_of_sessions_rests_and_warm_ups(terminal: Term
             terminal.does(*words)
             assert any(told in text for text in seen), told
         watching.terminate()
+
+
+def test_a_watch_tells_a_program_of_sessions_and_rests(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5", "--date", "2020-01-01")
+    with terminal.process(*WATCH, stdout=subprocess.PIPE) as watching:
+        seen = events(watching)
+        assert next(seen)["event"] == "showing"
+        workout = terminal.json("start", "Push day")["workout"]
+        began = next(seen)
+        assert (began["event"], began["workout"], began["title"]) == ("session_began", workout, "Push day")
+        timer = terminal.json("rest", "10min")["rest_timer"]
+        rest = next(seen)
+        assert (rest["event"], rest["workout"]) == ("rest_began", workout) and 0 < rest["left_s"] <= 600
+        assert moment(rest["ends_at"]) == moment(timer["started_at"]) + timedelta(seconds=600)
+        terminal.does("rest", "--stop")
+        over = next(seen)
+        assert (over["event"], over["workout"]) == ("rest_ended", workout)
+        terminal.does("done")
+        ended = next(seen)
+        assert (ended["event"], ended["workout"], ended["title"]) == ("session_ended", workout, "Push day")
+        assert moment(ended["at"]) >= moment(began["at"])
+        watching.terminate()
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
