@@ -195,6 +195,27 @@ async def test_an_exception_in_a_transaction_writes_nothing(lite: Server, open_p
     assert await phone.workouts.list() == []
 
 
+async def test_a_conflict_names_its_device_as_the_list_of_devices_does_and_goes_on_doing_so_offline(
+    lite: Server, open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    workout = await phone.workouts.create(title="w")
+    await phone.sync()
+    async with await Client.open(tmp_path / "t.db", server=lite.url, name="Ann's tablet", background=False) as tablet:
+        await tablet.sign_in(MAIL, PASSWORD)
+        await phone.workouts.update(workout.id, title="by the phone")
+        await tablet.workouts.update(workout.id, title="by the tablet")
+        await phone.sync()
+        await tablet.sync()
+        await phone.sync()
+        names = {(await each.conflicts())[0].conflicts["title"][0].device_name for each in (phone, tablet)}
+        assert len(names) == 1 and names <= {"Ann's tablet", "phone"}
+    assert {(one.name, one.own) for one in await phone.devices()} == {("Ann's tablet", False), ("phone", True)}
+    await phone.sign_out()
+    assert {(await phone.conflicts())[0].conflicts["title"][0].device_name} == names
+
+
 async def test_an_open_form_keeps_what_others_write_as_a_conflict(server: Server, open_phone: OpenPhone) -> None:
     phone, tablet = await pair(server, open_phone)
     _, _, one = await a_set(phone)

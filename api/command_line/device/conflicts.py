@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from api.command_line.device.running import JsonCommand, JsonGroup, Result, on_d
 from api.command_line.device.terminal import Terminal, whole
 from api.command_line.device.training import Training, moment, read_training
 from api.command_line.device.wording import day_words, plain_number, set_words
-from fitai_client import Record
+from fitai_client import KnownDevice, Record
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -56,18 +57,17 @@ async def conflicts(terminal: Terminal) -> Result:
     screen = terminal.screen
     if not found:
         screen.say((f"{screen.signs.done} ", "good"), "There is no conflict.")
-    mine = (await terminal.client.status()).device
+    devices = {one.id: one for one in await terminal.client.devices()}
     for one in found:
         screen.say((one.name, "live"), "  ", _where(one.record, training, terminal), ("  " + one.field, "title"))
         for number, (value, device, at) in enumerate(one.choices, 1):
-            told = "this device" if device == mine else "another device" if device else ""
-            when = moment(at)
+            told, when = device_words(device, devices), moment(at)
             told += f", {when.astimezone():%d %b %H:%M}" if when else ""
             shown = "shown" if number == 1 else "lost"
             screen.say((f"  {number}  ", "quiet"), value_words(value), (f"   {shown}  {told}", "quiet"))
     if found:
         screen.say(("Settle one with `fitai conflicts resolve NAME --keep NUMBER`.", "quiet"))
-    return {"conflicts": [_json(one) for one in found]}
+    return {"conflicts": [_json(one, devices) for one in found]}
 
 
 @conflicts.command(
@@ -175,11 +175,28 @@ def value_words(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _json(one: Contested) -> dict[str, Any]:
+def device_words(id: str | None, devices: Mapping[str, KnownDevice]) -> str:
+    """Who wrote it, in words; empty where that is not known yet, of what has not been sent."""
+    if id is None:
+        return ""
+    found = devices.get(id)
+    if found is None or not (found.name or found.own):
+        return "another device"
+    if found.own:
+        return "this device"
+    alike = any(one.own and one.name == found.name for one in devices.values())
+    return f"another {found.name}" if alike else found.name
+
+
+def _json(one: Contested, devices: Mapping[str, KnownDevice]) -> dict[str, Any]:
+    names: dict[str | None, str] = {id: each.name for id, each in devices.items() if each.name}
     return {
         "name": one.name,
         "collection": one.record.collection,
         "id": one.record.id,
         "field": one.field,
-        "values": [{"value": value, "device": device, "at": at} for value, device, at in one.choices],
+        "values": [
+            {"value": value, "device": device, "device_name": names.get(device), "at": at}
+            for value, device, at in one.choices
+        ],
     }

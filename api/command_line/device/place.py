@@ -59,6 +59,12 @@ def device_name(environ: Mapping[str, str], device: str | None, profile: str | N
     return None if name == "default" else name
 
 
+def shown_name(path: Path, named: str | None) -> str:
+    """What the user's list of devices shows of this one: the machine, and which of several on it."""
+    machine = f"{os.uname().nodename if hasattr(os, 'uname') else 'this'} terminal"
+    return f"{machine} {path.stem}"[:100] if named else machine
+
+
 def server_address(text: str) -> str:
     """A server's address without a slash at its end.
 

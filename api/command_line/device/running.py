@@ -23,7 +23,16 @@ import click
 
 from api.command_line.device import outcome
 from api.command_line.device.outcome import Stopped
-from api.command_line.device.place import SERVER, Memory, New, device_file, device_name, device_there, server_address
+from api.command_line.device.place import (
+    SERVER,
+    Memory,
+    New,
+    device_file,
+    device_name,
+    device_there,
+    server_address,
+    shown_name,
+)
 from api.command_line.device.screen import Screen, clean
 from api.command_line.device.terminal import SYNC_BEFORE_S, Terminal, print_json, say_pending, sync_json
 from api.command_line.terminal import say
@@ -104,13 +113,14 @@ def on_device(
                 path = device_file(os.environ, device, profile)
                 memory = Memory.read(path)
                 address = server_address(server or os.environ.get("FITAI_SERVER") or memory.server or SERVER)
-                name = f"{os.uname().nodename if hasattr(os, 'uname') else 'terminal'} terminal"
-                there = device_there(path, new, named=device_name(os.environ, device, profile))
+                named = device_name(os.environ, device, profile)
+                there = device_there(path, new, named=named)
                 async with AsyncExitStack() as stack:
                     file = stack.enter_context(there)
-                    client = await stack.enter_async_context(
-                        await Client.open(file, server=address, name=name, background=background and not offline)
-                    )
+                    following = background and not offline
+                    name = shown_name(path, named)
+                    opened = await Client.open(file, server=address, name=name, background=following)
+                    client = await stack.enter_async_context(opened)
                     terminal = Terminal(client, screen, memory, path, address, as_json, offline)
                     result = await _around(terminal, sync, lambda: function(terminal, **own))  # type: ignore[call-arg]
                     if as_json and result is not None:

@@ -130,7 +130,7 @@ def test_a_conflict_shows_every_value_and_is_settled_by_the_number_of_one(termin
     lost = one["values"][1]["value"]
     said = phone.does("conflicts")
     assert "Chest" in said and "Arms" in said and one["name"] in said
-    assert "this device" in said and "another device" in said and one["values"][1]["device"] not in said
+    assert "this device" in said and one["values"][1]["device"] not in said
     phone.does("conflicts", "resolve", one["name"], "--keep", "2")
     assert titles(phone) == []
     assert laptop.json("today")["workouts"][0]["title"] == lost
@@ -153,6 +153,16 @@ def test_undo_takes_a_decision_back_before_what_is_older(terminals: Terminals) -
     assert "stays settled" in phone.does("undo")
     (workout,) = phone.json("today")["workouts"]
     assert (workout["title"], workout["status"]) == (shown, "completed")
+
+
+def test_a_conflict_names_the_device_by_the_list_of_devices_offline_too(terminals: Terminals) -> None:
+    phone, laptop = contested(terminals, "named@example.com")
+    for of, other in ((phone, "terminal laptop"), (laptop, "terminal phone")):
+        of.server = "http://127.0.0.1:9"
+        said = of.does("conflicts", "--offline")
+        assert f"{other}" in said and "this device" in said and "another device" not in said
+        (one,) = titles(of)
+        assert {each["device_name"].split()[-1] for each in one["values"]} == {"phone", "laptop"}
 
 
 def test_undo_after_a_decision_for_what_was_shown_touches_nothing_older(terminals: Terminals) -> None:

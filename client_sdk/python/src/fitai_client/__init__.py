@@ -17,6 +17,7 @@ from .core.reads import Conflict, Record
 from .core.status import SpaceStatus, Status
 from .core.values import Add, Increment, Remove
 from .core.writing import Write
+from .devices import KnownDevice
 from .errors import (
     AccountError,
     DatabaseError,
@@ -54,6 +55,7 @@ __all__ = [
     "InvalidServer",
     "InvalidWrite",
     "KnownAccount",
+    "KnownDevice",
     "NotFound",
     "Present",
     "Record",

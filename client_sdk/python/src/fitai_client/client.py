@@ -61,6 +61,7 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
         self._durable: asyncio.Task[None] | None = None
         self._closed = False
         self._forms = 0
+        self._asked_about = set()
         self._new_id = IdMaker(db.environment)
         self.watchers = Watchers()
         db.watched = self.watchers.watched

@@ -107,6 +107,7 @@ class Loop:
                 async with self._lock:
                     while await self._step():
                         pass
+                await self._client.learn_names()
             except FitaiError as error:
                 # A full disk, a locked file: nothing was changed, and the same is due again.
                 log.warning("syncing stopped for now: %s", error)

@@ -64,6 +64,7 @@ class Calls(SpaceHandle):
     _new_id: IdMaker
     _durable: asyncio.Task[None] | None
     _forms: int
+    _asked_about: set[str]
     _closed: bool
 
     async def close(self) -> None:

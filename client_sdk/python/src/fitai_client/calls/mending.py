@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..core.inbox import Refused
 from ..core.reads import Record, read_conflicted
 from ..core.spaces import PERSONAL, all_spaces
 from ..core.writing import write_groups
+from ..devices import KnownDevice, known
 from ..rescue import unsent_of
 from ..space import SpaceHandle
 from .base import Calls
@@ -27,9 +29,21 @@ class MendingCalls(Calls):
     """Nothing of the user's is dropped silently: here it is, and what can be done."""
 
     async def conflicts(self, space: SpaceHandle | None = None) -> list[Record]:
-        """Every record with a conflict; `record.conflicts` has the losing values by field."""
+        """Every record with a conflict; `record.conflicts` has the losing values by field, with device, name and time.
+
+        The names are those of `devices()`, so a device of somebody else in a shared space has none.
+        """
         number = (space or self).number
-        return await self.read(lambda conn: list(read_conflicted(conn, number)))
+
+        def read(conn: sqlite3.Connection) -> list[Record]:
+            names = {one.id: one.name or None for one in known(conn)}
+            return [_named(record, names) for record in read_conflicted(conn, number)]
+
+        return await self.read(read)
+
+    async def devices(self) -> list[KnownDevice]:
+        """The user's devices as the server listed them last; a sync asks again where a conflict names another one."""
+        return await self.read(known)
 
     async def resolve(self, record: Record, field: str, value: Any, space: SpaceHandle | None = None) -> Record | None:
         """Decide a conflict: `value` replaces the winner and every loser of the field.
@@ -149,3 +163,11 @@ class MendingCalls(Calls):
         # Each on its own: what the server refuses of them holds back none of the others.
         await self._write_with(lambda tx: write_groups(tx, PERSONAL, [[one] for one in writes]))
         return len(writes)
+
+
+def _named(record: Record, names: Mapping[str, str | None]) -> Record:
+    conflicts = {
+        field: tuple(replace(one, device_name=names.get(one.device or "")) for one in losers)
+        for field, losers in record.conflicts.items()
+    }
+    return replace(record, conflicts=conflicts)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from ..core.requests import Request
 from ..core.spaces import all_spaces, save
 from ..core.status import Status
+from ..devices import keep, unnamed
 from ..errors import AccountError, FitaiError, InvalidWrite, WaitExpired
 from ..stages import held_upto, last_written, numbers_by_space, withdraw
 from .base import Calls, checked
@@ -26,6 +28,7 @@ class SyncCalls(Calls):
             AccountError: nobody is signed in. Unreachable, ServerRefused: it could not be finished.
         """
         await self._sync.run_now()
+        await self.learn_names()
         return await self.status()
 
     async def wait_for(self, stage: str, *, timeout_s: float = 30.0) -> None:
@@ -96,13 +99,27 @@ class SyncCalls(Calls):
         if not self._device.signed_in:
             raise AccountError("Nobody is signed in, so no server can be waited for: register or sign in first.")
 
+    async def learn_names(self) -> None:
+        """Fetch the list of devices where a conflict names one that is not in it; each is asked about once."""
+        unknown = await self.read(unnamed) - self._asked_about
+        if unknown and self._device.signed_in:
+            with suppress(FitaiError):
+                await self._list_devices()
+                self._asked_about |= unknown
+
+    async def _list_devices(self) -> Sequence[Mapping[str, Any]]:
+        token = await self._account.token()
+        mine = (await self.status()).device
+        answer = await self.transport.send(Request("spaces", "GET", "/api/sync/devices", device=mine), token)
+        lines: list[dict[str, Any]] = checked(answer)["devices"]
+        await self.run(keep, lines)
+        return lines
+
     async def _learn_seen(self) -> None:
         """How far the other devices were before this one listened."""
         mine = (await self.status()).device
         with suppress(FitaiError):
-            token = await self._account.token()
-            answer = await self.transport.send(Request("spaces", "GET", "/api/sync/devices", device=mine), token)
-            for line in checked(answer)["devices"]:
+            for line in await self._list_devices():
                 if line["device"] != mine:
                     self._live.learn_seen(line["device"], line.get("seen") or {})
 

@@ -26,11 +26,15 @@ __all__ = ["Conflict", "Query", "Record", "count", "read_conflicted", "read_list
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A value that lost to a concurrent one and waits for a decision. `device` and `at` say who wrote it, when."""
+    """A value that lost to a concurrent one and waits for a decision. `device` and `at` say who wrote it, when.
+
+    device_name: what the user calls that device, as far as it is known; `conflicts()` fills it in.
+    """
 
     value: Any
     device: str | None
     at: str | None
+    device_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
