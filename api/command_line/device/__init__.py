@@ -21,6 +21,8 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "watch": (f"{_HERE}.watch", "watch", "Follow another device, live."),
     "import": (f"{_HERE}.bring", "bring", "Import the export of another app."),
     "export": (f"{_HERE}.export", "export", "Write everything to a file."),
+    "edit": (f"{_HERE}.amend", "edit", "Put right what was logged."),
+    "delete": (f"{_HERE}.amend", "delete", "Take a set or a workout out of the log."),
     "undo": (f"{_HERE}.undo", "undo", "Take back the last command."),
     "status": (f"{_HERE}.syncing", "status", "Show what waits, and why."),
     "sync": (f"{_HERE}.syncing", "sync", "Send and fetch everything now."),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -67,6 +67,8 @@ class TypedSet:
     duration_s: Decimal | None = None
     distance: tuple[Decimal, str] | None = None
     rpe: Decimal | None = None
+    # Whether its kind was typed, or is that of a set of which nobody said one.
+    kind_said: bool = field(default=False, compare=False)
 
     @property
     def measure(self) -> str:
@@ -124,7 +126,7 @@ def parse(text: str) -> list[TypedSet]:
         kind, after = found[1], rest[found.end() :]
         if kind not in KINDS:
             raise BadSet(f"{text!r}: {kind!r} is no kind of set; w: is a warm-up, d: a drop set, f: a set to failure.")
-        made, rest = replace(made, kind=KINDS[kind]), after
+        made, rest = replace(made, kind=KINDS[kind], kind_said=True), after
     rest, at, rpe = rest.partition("@")
     if at:
         made = replace(made, rpe=_rpe(text, rpe))

@@ -31,6 +31,8 @@ from fitai_client import Client, FitaiError, Status
 # V1. What was written should get out; what is shown, or written on, may be a minute old.
 SYNC_BEFORE_S = {"before": 1.0, "around": 0.5}
 SYNC_AFTER_S = 3.0
+# What the user confirmed and watches go.
+CONFIRMED_S = 30.0
 # Longer than a near server takes, shorter than a person notices.
 SEND_FIRST_S = 0.15
 JOURNAL_MAX = 50
@@ -91,6 +93,14 @@ class Terminal:
         await self.send()
         if self._syncing is not None:
             await self._syncing
+
+    async def send_confirmed(self) -> None:
+        """Send deletes that the user was asked about here, so that the server need not ask once more."""
+        await self.finish_sending()
+        held = paused(await self.client.status())
+        if held is not None and held[0] == "mass_delete":
+            await self.client.confirm_deletes()
+            await self.sync_within(CONFIRMED_S)
 
     async def write(self, writes: Writes, words: str) -> None:
         """Write a group, put it into the journal, and begin to send it.

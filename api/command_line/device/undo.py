@@ -20,7 +20,7 @@ from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.screen import clean, plain_table
 from api.command_line.device.terminal import Terminal, whole
 from api.command_line.device.wording import counted
-from fitai_client import Write
+from fitai_client import NotFound, Write
 from fitai_client.imports import PastImport, past_imports, undo_import
 
 # The server asks about more deletes than this (protocol: mass_delete).
@@ -62,6 +62,7 @@ async def undo(terminal: Terminal, listing: bool, import_id: str | None, yes: bo
 
     async def take_back() -> None:
         await terminal.client.write_group(writes) if writes else None
+        kept.extend(await _brought_back(terminal, entry))
         terminal.memory.journal.pop()
         terminal.memory.write()
 
@@ -71,8 +72,12 @@ async def undo(terminal: Terminal, listing: bool, import_id: str | None, yes: bo
     if entry.get("settled"):
         terminal.screen.say(("  The conflict stays settled.", "quiet"))
     for collection, name in kept:
-        terminal.screen.say((f"  {name} ({collection}) was written since, and stays.", "warn"))
-    return {"undone": entry["words"], "writes": len(writes), "kept": [f"{c}.{n}" for c, n in kept]}
+        terminal.screen.say((f"  {name} ({collection}) was written since, or is gone for good, and stays.", "warn"))
+    return {
+        "undone": entry["words"],
+        "writes": len(writes) + len(entry.get("deleted", ())),
+        "kept": [f"{c}.{n}" for c, n in kept],
+    }
 
 
 async def _inverse(terminal: Terminal, entry: dict[str, Any]) -> tuple[list[Write], list[tuple[str, str]]]:
@@ -102,6 +107,18 @@ async def _inverse(terminal: Terminal, entry: dict[str, Any]) -> tuple[list[Writ
         if fields:
             writes.append(Write(collection, id, fields, must_exist=True))
     return writes, kept
+
+
+async def _brought_back(terminal: Terminal, entry: dict[str, Any]) -> list[tuple[str, str]]:
+    """Show again what an entry deleted; what of it could not be. What somebody brought back already stays as it is."""
+    lost: list[tuple[str, str]] = []
+    for collection, id in entry.get("deleted", ()):
+        if await terminal.client.collection(collection).find(id) is None:
+            try:
+                await terminal.client.restore(collection, id)
+            except NotFound:
+                lost.append((collection, id[:8]))
+    return lost
 
 
 async def _others(terminal: Terminal, collection: str, id: str) -> set[str]:
@@ -136,10 +153,7 @@ async def _undo_import(terminal: Terminal, id: str, words: str, count: int, *, y
         return number
 
     number = await whole(take_back(), f"Stopped, after this was taken back: {words}.")
-    await terminal.finish_sending()
-    if any(space.paused and space.paused["code"] == "mass_delete" for space in (await terminal.client.status()).spaces):
-        await terminal.client.confirm_deletes()  # U2
-        await terminal.sync_within(30)
+    await terminal.send_confirmed()  # U2
     terminal.screen.say(f"Taken back: {words}. {counted(number, 'workout')} went, and what else it brought.")
     return {"undone": words, "import": id, "workouts": number}
 

@@ -1,7 +1,7 @@
 """What one command writes: one group, and what taking it back needs.
 
-Owns: the journal's form. An entry of the journal lists the records that were made, and of those that were changed the
-fields before and after, as plain JSON.
+Owns: the journal's form. An entry of the journal lists the records that were made, of those that were changed the
+fields before and after, and those that were deleted, as plain JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ NOTE_MAX: Final = 2_000
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
+# What a field that was never written shows as, where it takes no null and so cannot become unwritten again.
+_UNWRITTEN: Final = {"title": "", "kind": "normal", "to_failure": False, "load_mode": "external"}
+
 
 class Writes:
     """Collects the writes of one group. `new_id` makes ids of new records."""
@@ -28,6 +31,7 @@ class Writes:
         self.group: list[Write] = []
         self.created: list[list[str]] = []
         self.changed: list[list[Any]] = []
+        self.deleted: list[list[str]] = []
 
     def create(self, collection: str, fields: Mapping[str, Any]) -> str:
         """Make a record; its id."""
@@ -39,13 +43,19 @@ class Writes:
     def change(self, record: Record, fields: Mapping[str, Any]) -> None:
         """Write fields of a record that shows."""
         self.group.append(Write(record.collection, record.id, dict(fields), must_exist=True))
-        before = {name: record.get(name) for name in fields}
+        before = {name: record.get(name, _UNWRITTEN.get(name)) for name in fields}
         self.changed.append([record.collection, record.id, before, {name: _plain(fields[name]) for name in fields}])
+
+    def delete(self, record: Record) -> None:
+        """Delete a record that shows, with what is below it."""
+        self.group.append(Write(record.collection, record.id, op="delete"))
+        self.deleted.append([record.collection, record.id])
 
     @property
     def undo(self) -> dict[str, Any]:
         """For the journal."""
-        return {"created": self.created, "changed": self.changed}
+        told: dict[str, Any] = {"created": self.created, "changed": self.changed}
+        return {**told, "deleted": self.deleted} if self.deleted else told
 
 
 def within(text: str | None, limit: int, what: str) -> str | None:
