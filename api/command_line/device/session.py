@@ -115,11 +115,19 @@ Examples:
 @click.option("--title", help="Name it, or name it anew.")
 @on_device(new="empty")
 async def done(terminal: Terminal, discard: bool, effort: float | None, title: str | None) -> Result:
-    """End the live session and show what it came to."""
+    """End the live session and show what it came to. One into which nothing was logged leaves no trace in the log."""
     title = within(title, TITLE_MAX, "A title")
     training = await read_training(terminal.client)
     workout = _active(training)
     made = Writes(terminal.client.new_id)
+    if not workout.blocks and not _says_something(workout.record) and effort is None and title is None and not discard:
+        # As a delete: sets that another device logs into it unseen bring it back, where a status would hide them.
+        made.delete(workout.record)
+        await terminal.write(made, f"empty session {workout.title}")
+        terminal.screen.say(
+            f"No set was logged, so {workout.title} does not stay in the log; `fitai undo` brings it back."
+        )
+        return {"workout": workout.id, "status": "discarded"}
     fields: dict[str, Any] = {"status": "discarded" if discard else "completed", "ended_at": clockwork.now()}
     fields |= {"rest_timer": None} if workout.record.get("rest_timer") else {}
     fields |= {"perceived_effort": _whole(effort)} if effort is not None else {}
@@ -172,6 +180,11 @@ async def _count_down(terminal: Terminal, ends: datetime) -> None:
         console.print("\r         \r", end="")
         console.bell()
     terminal.screen.say(("Go.", "good"))
+
+
+def _says_something(session: Record) -> bool:
+    """Whether somebody wrote more into a session than that it began."""
+    return bool(session.text("notes").strip() or session.get("perceived_effort") or session.get("tags"))
 
 
 def _active(training: Training) -> Workout:

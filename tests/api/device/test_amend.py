@@ -145,3 +145,35 @@ def test_a_delete_reaches_the_other_devices_and_so_does_its_undo(terminals: Term
     laptop.does("log", "squat", "100kgx5")
     assert phone.json("undo")["sync"]["pending"] == 0
     assert len(laptop.json("today")["workouts"]) == 2
+
+
+# -- sessions into which nothing was logged --------------------------------------------------------------------------
+
+
+def test_a_session_without_a_set_leaves_no_trace_and_undo_brings_it_back(terminal: Terminal) -> None:
+    terminal.does("start", "Push day")
+    told = terminal.json("done")
+    assert told["status"] == "discarded"
+    assert terminal.json("history")["total"] == 0
+    terminal.does("undo")
+    assert terminal.json("history")["workouts"][0]["status"] == "active"
+    assert "No set was logged" in terminal.does("done")
+
+
+def test_a_session_that_somebody_said_something_of_stays(terminal: Terminal) -> None:
+    terminal.does("start")
+    terminal.does("done", "--title", "A long walk", "--effort", "3")
+    assert terminal.json("history")["workouts"][0]["title"] == "A long walk"
+
+
+def test_sets_that_another_device_logs_unseen_bring_an_empty_session_back(terminals: Terminals) -> None:
+    phone, laptop = pair(terminals, "empty@example.com")
+    phone.does("start", "Push day")
+    laptop.does("sync")
+    laptop.does("log", "bench press", "100kgx5", "--offline")
+    phone.does("done", "--offline")
+    for device in (phone, laptop, phone):
+        device.does("sync")
+    for device in (phone, laptop):
+        (workout,) = device.json("today")["workouts"]
+        assert (workout["title"], workout["sets"]) == ("Push day", 1)
