@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from api.command_line.device.screen import Flow, Signs, clean, line
+from api.command_line.device.screen import NARROW, Flow, Hanging, Signs, clean, line
 from api.command_line.device.training import Block, Training, Workout
 from api.command_line.device.wording import (
     KINDS,
@@ -63,20 +64,34 @@ def duration_s(workout: Workout, now: datetime | None = None) -> float | None:
     return max((until - workout.started).total_seconds(), 0) if until else None
 
 
-def body(workout: Workout, training: Training, signs: Signs, width: int) -> Table:
-    """One row an exercise: its name, its sets. Those of a superset are joined by a letter in front."""
-    table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(16, min(34, width // 3)), style="name")
-    table.add_column(ratio=1 if width < 10_000 else None)
+def body(workout: Workout, training: Training, signs: Signs, width: int) -> RenderableType:
+    """One row an exercise: its name, its sets, on a narrow screen below it.
+
+    Those of a superset are joined by a letter in front.
+    """
     letters: dict[str, str] = {}
+    rows: list[tuple[Text, list[Text], str]] = []
     for block in workout.blocks:
         group = block.record.get("superset")
         letter = letters.setdefault(group, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[len(letters) % 26]) if group else ""
         name = line("  ", (f"{letter} ", "quiet") if letter else "", training.exercises.name(block.exercise))
-        table.add_row(name, Flow(pieces(block.sets, training.ledger.marks, signs)))
-        if notes := block.record.text("notes").strip():
+        name.stylize("name", 2)
+        rows.append((name, pieces(block.sets, training.ledger.marks, signs), block.record.text("notes").strip()))
+    if width < NARROW:
+        return Group(*(each for row in rows for each in _below(*row)))
+    table = Table(box=None, show_header=False, padding=(0, 1), pad_edge=False)
+    table.add_column(max_width=max(16, min(34, width // 3)))
+    table.add_column(ratio=1 if width < 10_000 else None)
+    for name, sets, notes in rows:
+        table.add_row(Hanging(name), Flow(sets))
+        if notes:
             table.add_row("", line((notes, "quiet")))
     return table
+
+
+def _below(name: Text, sets: list[Text], notes: str) -> list[RenderableType]:
+    shown: list[RenderableType] = [Hanging(name), Flow(sets, indent=4)]
+    return [*shown, Hanging(line(("    " + notes, "quiet")), 0)] if notes else shown
 
 
 def pieces(sets: Sequence[Record], marks: Mapping[str, Sequence[str]], signs: Signs) -> list[Text]:

@@ -30,8 +30,8 @@ from api.command_line.device.wording import (
 FORMULAS = {"epley": "Epley", "brzycki": "Brzycki", "rpe_table": "the RPE table"}
 # What stands for an exercise in the overview: the first of these that it has.
 FIRST = ("max_weight", "least_assistance", "max_reps", "distance", "duration")
-# The columns from which the best set has its place, and those that a name has at least.
-WIDE, NAME_MIN = 72, 16
+# The columns from which the best set and the day have their place, and those that a name has at least.
+WIDE, DATED, NAME_MIN = 72, 52, 16
 
 
 @click.command(
@@ -64,10 +64,10 @@ async def records(terminal: Terminal, exercise: tuple[str, ...], everything: boo
     if not shown:
         raise Refused("No set is logged yet, so there is no record.", code="not_found")
     # Where there is little room the names keep theirs.
-    wide = screen.width >= WIDE
+    wide, dated = screen.width >= WIDE, screen.width >= DATED
     table = plain_table()
     table.add_column("exercise", ratio=1 if screen.is_terminal else None, style="name", min_width=NAME_MIN)
-    for name in ("heaviest", "on", "est. 1RM", *(("best set",) if wide else ())):
+    for name in ("heaviest", *(("on",) if dated else ()), "est. 1RM", *(("best set",) if wide else ())):
         table.add_column(name, justify="right", no_wrap=True)
     for which in shown:
         bests = training.ledger.of(which)
@@ -75,7 +75,7 @@ async def records(terminal: Terminal, exercise: tuple[str, ...], everything: boo
         row: list[str | Text] = [
             line(training.exercises.name(which)),
             record_value(first.kind, first.value, training.units),
-            Text(short_day(training.day_of(first.lift.workout), now), "quiet"),
+            *([Text(short_day(training.day_of(first.lift.workout), now), "quiet")] if dated else ()),
             mass(bests["one_rep_max"].value, training.units) if "one_rep_max" in bests else "",
         ]
         if wide:
@@ -103,8 +103,14 @@ def _records_of(terminal: Terminal, training: Training, exercise: Exercise) -> R
         if (best := bests.get(kind)) is not None:
             said = set_words(best.lift.values, screen.signs) if kind != "session_volume" else ""
             words = record_words(kind, best.lift.values)
-            table.add_row(words, record_value(kind, best.value, training.units), said, _day(best, training, now))
-    screen.show(table)
+            value, day = record_value(kind, best.value, training.units), _day(best, training, now)
+            if screen.width < DATED:
+                screen.say((f"{words}  ", "quiet"), (value, "record"))
+                screen.show(Flow([Text(each) for each in (said, day) if each], indent=2))
+            else:
+                table.add_row(words, value, said, day)
+    if screen.width >= DATED:
+        screen.show(table)
     at_weight = training.ledger.at_weight.get(exercise.id, {})
     if at_weight:
         screen.blank()

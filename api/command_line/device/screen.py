@@ -36,6 +36,10 @@ THEME: Final = Theme(
 )
 
 
+# Below this many columns, what would stand beside a name stands below it.
+NARROW: Final = 64
+
+
 @dataclass(frozen=True, slots=True)
 class Signs:
     """The signs that not every encoding has."""
@@ -127,18 +131,20 @@ def clean(text: str) -> str:
 
 
 class Flow:
-    """Pieces set one after another; a line ends between two of them."""
+    """Pieces set one after another; a line ends between two of them, and inside one that is too long behind a comma."""
 
-    def __init__(self, pieces: Iterable[Text], gap: int = 3) -> None:
+    def __init__(self, pieces: Iterable[Text], gap: int = 3, indent: int = 0) -> None:
         self._pieces = list(pieces)
         self._gap = gap
+        self._indent = " " * indent
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from self._lines(options.max_width)
+        for each in self._lines(max(options.max_width - len(self._indent), 1)):
+            yield Text(self._indent).append_text(each) if self._indent else each
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         widths = [piece.cell_len for piece in self._pieces] or [0]
-        whole = sum(widths) + self._gap * (len(widths) - 1)
+        whole = sum(widths) + self._gap * (len(widths) - 1) + len(self._indent)
         return Measurement(min(max(widths), options.max_width), min(whole, options.max_width))
 
     def _lines(self, width: int) -> Sequence[Text]:
@@ -148,7 +154,11 @@ class Flow:
                 lines.append(Text())
             if lines[-1].cell_len:
                 lines[-1].append(" " * self._gap)
-            lines[-1].append_text(piece)
+            parts = [piece] if piece.cell_len <= width else piece.split(", ", include_separator=True)
+            for place, part in enumerate(parts):
+                if place and lines[-1].cell_len + len(part.plain.rstrip()) > width:
+                    lines.append(Text("  "))
+                lines[-1].append_text(part)
         return lines
 
 
@@ -158,6 +168,9 @@ class Hanging:
     def __init__(self, text: Text, indent: int = 2) -> None:
         self._text = text
         self._indent = len(text.plain) - len(text.plain.lstrip(" ")) + indent
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return self._text.__rich_measure__(console, options)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         room = options.max_width - self._indent

@@ -16,7 +16,7 @@ from api.command_line.device.figures import streak, week_of
 from api.command_line.device.named import EXERCISE
 from api.command_line.device.pictures import body, duration_s, heading, pieces, set_json, workout_json
 from api.command_line.device.running import JsonCommand, Result, on_device
-from api.command_line.device.screen import Flow, cut, plain_table, sparkline
+from api.command_line.device.screen import NARROW, Flow, cut, plain_table, sparkline
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Training, Workout, read_training
 from api.command_line.device.wording import counted, day_words, mass, span, volume_words
@@ -109,6 +109,9 @@ async def history(terminal: Terminal, exercise: tuple[str, ...], limit: int, wit
             screen.show(heading(workout, training, screen.signs))
             screen.show(body(workout, training, screen.signs, screen.width))
             screen.blank()
+    elif screen.width < NARROW:
+        for workout in shown:
+            _stacked(workout, training, terminal, now)
     elif shown:
         screen.show(_overview(shown, training, terminal, now))
     if shown and len(training.workouts) > len(shown):
@@ -118,6 +121,19 @@ async def history(terminal: Terminal, exercise: tuple[str, ...], limit: int, wit
         "total": len(training.workouts),
         "workouts": [workout_json(one, training, whole=with_sets) for one in shown],
     }
+
+
+def _stacked(workout: Workout, training: Training, terminal: Terminal, now: date) -> None:
+    """A workout in lines of its own, where the columns of a table have no room."""
+    signs, seconds, volume = terminal.screen.signs, duration_s(workout), training.volume(workout)
+    active = "  active" if workout.status == "active" else ""
+    terminal.screen.say((f"{day_words(workout.day, now)}  ", "quiet"), (workout.title, "name"), (active, "live"))
+    facts = [span(seconds)] if seconds is not None else []
+    facts.append(counted(sum(1 for one in workout.sets if one.get("completed_at")), "set"))
+    facts += [volume_words(volume, training.units)] if volume else []
+    broken = sum(1 for one in workout.sets if training.ledger.marks.get(one.id))
+    won = [Text(f"{signs.record} {broken}", "record")] if broken else []
+    terminal.screen.show(Flow([*(Text(each, "quiet") for each in facts), *won], indent=2))
 
 
 def _overview(shown: list[Workout], training: Training, terminal: Terminal, now: date) -> Table:
@@ -156,10 +172,15 @@ def _of_exercise(terminal: Terminal, training: Training, exercise: Exercise, lim
     shown = sessions[-limit:][::-1]
     screen, now = terminal.screen, date.today()
     maxima = [float(best) for _, _, best in sessions if best is not None]
-    spark = sparkline(maxima[-40:], screen.signs)
+    spark = sparkline(maxima[-min(40, screen.width - 4) :], screen.signs)
     screen.say((exercise.name, "title"), (f"  {counted(len(sessions), 'session')}", "quiet"), (f"  {spark}", "name"))
     if not shown:
         screen.say(("Never logged.", "quiet"))
+    elif screen.width < NARROW:
+        for workout, sets, best in shown:
+            maximum = f"  est. 1RM {mass(best, training.units)}" if best else ""
+            screen.say((day_words(workout.day, now), "quiet"), (maximum, "quiet"))
+            screen.show(Flow(pieces(sets, training.ledger.marks, screen.signs), indent=2))
     else:
         table = plain_table()
         table.add_column("", no_wrap=True, style="quiet")

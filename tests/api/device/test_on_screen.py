@@ -45,6 +45,33 @@ def test_a_narrow_terminal_shows_whole_names_and_indents_what_goes_on_below(
     assert max(len(title), len(below)) <= 60
 
 
+@pytest.mark.parametrize("columns", [40, 50, 60, 80])
+def test_no_width_cuts_a_name_a_figure_or_a_day(
+    terminal: Terminal, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal.more = {"COLUMNS": str(columns), "NO_COLOR": "1"}
+    name = "Chest-Supported Incline Dumbbell Row"
+    title = "A long day for the back and the arms"
+    terminal.does("log", name, "60kgx5", "--new", "--title", title, "--date", "2024-09-21")
+    terminal.does("log", name, "102.5kgx12@8.5", "102.5kgx11@9.5", "102.5kgx10@10", "--new", "--date", "2024-09-28")
+    for words in (
+        ("today", "--date", "2024-09-28"),
+        ("history",),
+        ("history", name),
+        ("records",),
+        ("records", name),
+    ):
+        code, screen = terminal.seen(*words)
+        assert code == 0 and "…" not in screen, screen
+        lines = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", screen).splitlines()
+        assert max(map(len, lines)) <= columns
+        said = " ".join(" ".join(lines).split())
+        for word in ("Chest-Supported", "Row") if words != ("history",) else (title,):
+            assert word in said
+    assert "143.5 kg" in said and "28 Sep 2024" in said
+
+
 def test_a_watch_is_drawn_in_place_and_gives_the_cursor_back(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
