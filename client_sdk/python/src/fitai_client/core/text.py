@@ -5,6 +5,9 @@ A text field shows as {"text": the string, "yjs": base64 of the whole Yjs state}
 
 Every edit is made under a new random Yjs client id. A database that came back from a copy could otherwise write
 other characters under a clock that it had used before, and no peer could tell the two apart.
+
+Invariant
+    T1  Nothing is dropped: an update whose predecessors are missing stays in the state, and shows when they come.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import base64
 import binascii
 from typing import Any
 
-from pycrdt import Doc, Text
+from pycrdt import Doc, Text, merge_updates
 
 from ..errors import InvalidWrite
 
@@ -22,19 +25,22 @@ __all__ = ["laid_over", "replaced", "whole"]
 _ROOT = "text"
 # Yjs client ids are kept to 32 bits, as its own implementations draw them.
 _CLIENT_BYTES = 4
+# The update that says nothing.
+_NOTHING = b"\0\0"
 
 
 def laid_over(shown: Any, update: str) -> dict[str, str]:
     """The value of a text field once `update` (base64) is applied to what is shown.
 
-    An update whose predecessors are missing changes nothing yet; it shows when they come.
+    An update whose predecessors are missing changes nothing yet; it shows when they come (T1).
 
     Raises:
         InvalidWrite: the update is no Yjs update.
     """
     document = _document(shown)
     _apply(document, update)
-    return _value(document)
+    state = _kept(document, _state(shown), base64.b64decode(update))
+    return {"text": str(document.get(_ROOT, type=Text)), "yjs": base64.b64encode(state).decode()}
 
 
 def replaced(shown: Any, text: str, client: bytes) -> str:
@@ -66,7 +72,7 @@ def replaced(shown: Any, text: str, client: bytes) -> str:
 
 def whole(shown: Any) -> str:
     """The shown text as one update (base64): for a server that may lack what it was built on."""
-    return base64.b64encode(_document(shown).get_update()).decode()
+    return base64.b64encode(_kept(_document(shown), _state(shown))).decode()
 
 
 def _document(shown: Any, client: bytes | None = None) -> Doc[Any]:
@@ -86,8 +92,16 @@ def _apply(document: Doc[Any], update: Any) -> None:
         raise InvalidWrite("A text update must be a Yjs update.") from error
 
 
-def _value(document: Doc[Any]) -> dict[str, str]:
-    return {
-        "text": str(document.get(_ROOT, type=Text)),
-        "yjs": base64.b64encode(document.get_update()).decode(),
-    }
+def _state(shown: Any) -> bytes:
+    return base64.b64decode(shown["yjs"]) if isinstance(shown, dict) and shown.get("yjs") else _NOTHING
+
+
+def _kept(document: Doc[Any], *updates: bytes) -> bytes:
+    """The document as one update: as short as it goes, or whole where a part of the updates waits (T1).
+
+    A document writes down only what it could put in its place. Where that has all there is, merging both adds nothing.
+    """
+    placed = document.get_update()
+    if merge_updates(placed, *updates) == merge_updates(placed, placed):
+        return placed
+    return merge_updates(*updates, _NOTHING)
