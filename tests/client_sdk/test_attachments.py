@@ -27,6 +27,7 @@ from fitai_client import (
     UnsentChanges,
 )
 from fitai_client.core import attachments as stored
+from fitai_client.core.database import LocalDatabase
 from tests.api.harness import PASSWORD, Server, until
 from tests.client_sdk.conftest import OpenPhone
 
@@ -459,3 +460,31 @@ async def test_an_export_and_a_rescue_say_where_every_attachment_is(open_phone: 
         assert (line["space"], line["collection"], line["id"]) == ("personal", "measurements", record.id)
         assert (line["attachment"], line["media_type"], line["remote"]) == (added.id, "image/jpeg", None)
         assert (tmp_path / line["file"]).read_bytes() == PHOTO
+
+
+async def test_a_rescue_brings_the_attachments_along_and_uploads_none_twice(
+    open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", NOBODY, background=False)
+    record = await measured(phone)
+    waiting = await phone.attachments.add(record, PHOTO, media_type="image/jpeg")
+    gone = await phone.attachments.add(record, PHOTO + b"2", media_type="image/png")
+
+    def uploaded(db: LocalDatabase) -> None:
+        with db.write() as tx:
+            stored.note_uploaded(tx, gone.id, "there/2")
+
+    await phone.run(uploaded)
+    lost = await phone.attachments.add(record, PHOTO + b"3", media_type="image/png")
+    rescued = await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
+    assert rescued.attachments == 3
+    (tmp_path / "phone.db-attachments" / lost.sha256).write_bytes(b"other bytes")
+    again = await open_phone("again", NOBODY, background=False)
+    await again.write_rescued(tmp_path / "rescued.json")
+    (shown,) = await again.measurements.list()
+    found = {one.sha256: one for one in await again.attachments.list(shown)}
+    assert found.keys() == {waiting.sha256, gone.sha256}
+    assert (found[waiting.sha256].media_type, found[waiting.sha256].remote) == ("image/jpeg", None)
+    assert (found[gone.sha256].media_type, found[gone.sha256].remote) == ("image/png", "there/2")
+    with await again.attachments.open(found[waiting.sha256]) as file:
+        assert file.read() == PHOTO

@@ -52,8 +52,9 @@ async def _rescue(path: Path, as_json: bool) -> None:
     make_private(saved)
     await asyncio.to_thread(_set_aside, path, aside)
     make_private(path)
-    waits = memory.server is not None and found.unsent > 0
-    if found.unsent and not waits:
+    goes_on = found.unsent > 0 or found.attachments > 0
+    waits = memory.server is not None and goes_on
+    if goes_on and not waits:
         async with await Client.open(path, server="http://127.0.0.1:9", background=False) as client:
             await client.write_rescued(saved)
     # What `undo` remembers was of the changes of the file that is gone.
@@ -75,7 +76,7 @@ async def _rescue(path: Path, as_json: bool) -> None:
     screen.say((f"{screen.signs.done} ", "good"), f"{found.records:,} records are saved in {saved}{lost}.")
     screen.say(f"The damaged file is now {aside}.")
     if memory.server is not None:
-        again = f", and what it never got ({found.unsent:,}) is written again" if waits else ""
+        again = f", and what it never got ({found.unsent:,}) is written again" if found.unsent else ""
         screen.say(f"Next: `fitai sign-in`. What the server has comes back{again}.")
     elif found.unsent:
         screen.say(f"{found.unsent:,} changes go on in a new file.")

@@ -6,6 +6,7 @@ one is opened and filled by the server, and `unsent_of` gives the changes that n
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +18,21 @@ from .core.writing import Write
 from .errors import InvalidWrite
 from .export import write_export
 
-__all__ = ["Rescued", "rescue", "unsent_of"]
+__all__ = ["Rescued", "SavedFile", "files_of", "rescue", "unsent_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    """What a rescue saved. unsent: changes that no server has. unreadable: rows that could not be read."""
+    """What a rescue saved. unsent: changes that no server has. unreadable: rows that could not be read.
+
+    attachments: those whose records and names could be read; their bytes are in the folder beside the file.
+    """
 
     records: int
     unsent: int
     refused: int
     unreadable: int
+    attachments: int = 0
 
 
 def rescue(path: Path, to: Path) -> Rescued:
@@ -41,10 +46,11 @@ def rescue(path: Path, to: Path) -> Rescued:
     try:
         records = write_export(saved, to, database=path)
         unsent = saved.execute("SELECT COUNT(*) FROM log WHERE state < 2 AND op <> 'void'").fetchone()[0]
+        attachments = saved.execute("SELECT COUNT(*) FROM attachments").fetchone()[0]
         refused = saved.execute("SELECT COUNT(*) FROM inbox").fetchone()[0]
     finally:
         saved.close()
-    return Rescued(records, unsent, refused, unreadable)
+    return Rescued(records, unsent, refused, unreadable, attachments)
 
 
 def unsent_of(path: Path) -> list[Write]:
@@ -53,9 +59,50 @@ def unsent_of(path: Path) -> list[Write]:
     Raises:
         InvalidWrite: the file is no export of a device.
     """
+    return [Write(c["collection"], c["id"], c["fields"], c["op"]) for c in _personal(path, "unsent")]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    """An attachment of an export whose bytes are there. remote: what it is called where it was uploaded to."""
+
+    collection: str
+    record: str
+    media_type: str
+    path: Path
+    remote: str | None
+
+
+def files_of(path: Path, *beside: Path) -> list[SavedFile]:
+    """The attachments of the personal space in an export whose files are beside it, or in one of the folders `beside`.
+
+    A file with other bytes than the export says is passed over. Raises as `unsent_of`.
+    """
+    found = []
+    for one in _personal(path, "attachments"):
+        folder = Path(str(one["file"])).parent.name
+        for place in (path.parent, *beside):
+            file = place / folder / str(one["sha256"])
+            if _holds(file, str(one["sha256"])):
+                found.append(SavedFile(one["collection"], one["id"], one["media_type"], file, one.get("remote")))
+                break
+    return found
+
+
+def _personal(path: Path, what: str) -> list[dict[str, Any]]:
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        changes = [change for change in document["unsent"] if change["space"] == "personal"]
-        return [Write(c["collection"], c["id"], c["fields"], c["op"]) for c in changes]
-    except (ValueError, KeyError, TypeError) as error:
+        # Exports of before there were attachments have none.
+        lines = document[what] if what == "unsent" else document.get(what, [])
+        needed = {"unsent": ("collection", "id", "fields", "op"), "attachments": ("collection", "id", "file", "sha256")}
+        return [line for line in lines if line["space"] == "personal" and [line[name] for name in needed[what]]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidWrite(f"{path} is no export of a FitAI device.") from error
+
+
+def _holds(file: Path, sha256: str) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest() == sha256
+    except OSError:
+        return False

@@ -13,12 +13,14 @@ from typing import Any
 
 from .. import export as exporting
 from ..core import inbox, undo
+from ..core.attachments import note_uploaded
+from ..core.database import LocalDatabase
 from ..core.inbox import Refused
 from ..core.reads import Record, read_conflicted
 from ..core.spaces import PERSONAL, all_spaces
 from ..core.writing import write_groups
 from ..devices import KnownDevice, known
-from ..rescue import unsent_of
+from ..rescue import SavedFile, files_of, unsent_of
 from ..space import SpaceHandle
 from .base import Calls
 
@@ -154,7 +156,8 @@ class MendingCalls(Calls):
     async def write_rescued(self, path: str | os.PathLike[str]) -> int:
         """Write the unsent changes of an export that `Client.rescue` made, as new changes. How many there were.
 
-        Sync first: then what the server has meanwhile is below them.
+        Sync first: then what the server has meanwhile is below them. Attachments come along whose files are beside the
+        export, or where they were, and whose records show; what was uploaded already is not uploaded again.
 
         Raises:
             InvalidWrite: the file is no export.
@@ -162,7 +165,22 @@ class MendingCalls(Calls):
         writes = await asyncio.to_thread(unsent_of, Path(path))
         # Each on its own: what the server refuses of them holds back none of the others.
         await self._write_with(lambda tx: write_groups(tx, PERSONAL, [[one] for one in writes]))
+        for file in await asyncio.to_thread(files_of, Path(path), self._db.path.parent):
+            await self._attach(file)
         return len(writes)
+
+    async def _attach(self, file: SavedFile) -> None:
+        record = await self.collection(file.collection).find(file.record)
+        if record is None:
+            return
+        added = await self.attachments.add(record, file.path, media_type=file.media_type)
+        if (remote := file.remote) is not None and added.remote is None:
+
+            def note(db: LocalDatabase) -> None:
+                with db.write() as tx:
+                    note_uploaded(tx, added.id, remote)
+
+            await self.run(note)
 
 
 def _named(record: Record, names: Mapping[str, str | None]) -> Record:
