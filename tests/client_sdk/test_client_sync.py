@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -490,6 +491,19 @@ async def test_a_device_knows_whether_it_made_the_account(server: Server, open_p
         with device._db.write() as tx:
             made.append(tx.meta("made_here") is not None)
     assert made == [True, False]
+
+
+async def test_what_waits_goes_first_where_nobody_asks_for_the_spaces(
+    lite: Server, open_phone: OpenPhone, caplog: pytest.LogCaptureFixture
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    with caplog.at_level(logging.DEBUG, "fitai_client.sync"):
+        for spaces, first in ((True, "spaces leaves"), (False, "push leaves")):
+            await phone.workouts.create(title="w")
+            caplog.clear()
+            assert (await phone.sync(spaces=spaces)).pending == 0
+            assert caplog.messages[0] == first
 
 
 async def test_a_server_that_goes_away_is_told_by_sync(sqlite_url: str, open_phone: OpenPhone) -> None:

@@ -58,6 +58,8 @@ class Terminal:
     # Whether so much was written that somebody may wonder where it is.
     imported: bool = False
     _syncing: asyncio.Task[bool] | None = None
+    # Whether this command has synced, as a whole.
+    _fetched: bool = False
 
     @property
     def can_ask(self) -> bool:
@@ -68,13 +70,15 @@ class Terminal:
         """Sync for at most so long. False, with `unfinished` saying why, where it did not finish."""
         try:
             async with asyncio.timeout(seconds):
-                await self.client.sync()
+                # What is sent goes at once where this command has fetched already.
+                await self.client.sync(spaces=not self._fetched)
         except TimeoutError:
             self.unfinished = "the server is slow to answer; `fitai sync` takes its time"
         except FitaiError as error:
             self.unfinished = outcome.sentence(error).rstrip(".")
         else:
             self.unfinished = ""
+            self._fetched = True
         return not self.unfinished
 
     async def send(self) -> None:

@@ -71,8 +71,8 @@ class Loop:
             self._moved.set_result(None)
         self._moved = asyncio.get_running_loop().create_future()
 
-    async def run_now(self) -> None:
-        """Everything that is due, and a fetch of everything, until nothing is left.
+    async def run_now(self, *, spaces: bool = True) -> None:
+        """Everything that is due, and a fetch of everything, until nothing is left; with the list of `spaces` first.
 
         Raises:
             AccountError, Unreachable, ServerRefused: why it could not be finished.
@@ -80,7 +80,7 @@ class Loop:
         if not self._device.signed_in:
             raise AccountError("Nobody is signed in: sign in first.")
         async with self._lock:
-            await self._client.run(lambda db: self._device.wake(pull=True, spaces=True, seen=True))
+            await self._client.run(lambda db: self._device.wake(pull=True, spaces=spaces, seen=True))
             self._device.hurry = True
             try:
                 while await self._step():

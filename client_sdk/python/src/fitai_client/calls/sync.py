@@ -21,13 +21,16 @@ __all__ = ["SyncCalls"]
 class SyncCalls(Calls):
     """How what is written here gets to the others."""
 
-    async def sync(self) -> Status:
+    async def sync(self, *, spaces: bool = True) -> Status:
         """Send and fetch everything now, and return when nothing more is to be done.
+
+        spaces: ask first which spaces there are. Where a sync has just been, what waits goes a round trip earlier
+        without.
 
         Raises:
             AccountError: nobody is signed in. Unreachable, ServerRefused: it could not be finished.
         """
-        await self._sync.run_now()
+        await self._sync.run_now(spaces=spaces)
         await self.learn_names()
         return await self.status()
 
