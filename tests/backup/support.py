@@ -12,8 +12,11 @@ from storage.backup.restoring import restore
 from storage.backup.saving import save
 from storage.database import Database, open_database
 from storage.tables import metadata
+from sync.audit import Audit
+from sync.audit_rules import Violation
 from sync.environment import system
 from sync.lives import begin_life
+from sync.texts import ProcessTextReader
 
 TAKEN_AT = "2026-11-25T03:00:00.000Z"
 
@@ -25,6 +28,17 @@ async def back_up(database: Database, target: Path) -> Header:
 async def put_back(source: Path, url: str) -> None:
     environment = system()
     await restore(Archive.verified(source), url, begin_life=lambda space: begin_life(space, environment, ""))
+
+
+async def violations_in(url: str) -> list[Violation]:
+    """What `fitai check` finds."""
+    database, texts, found = await open_database(url), ProcessTextReader(), list[Violation]()
+    try:
+        await Audit(database, texts, found.append).run()
+    finally:
+        await texts.close()
+        await database.close()
+    return found
 
 
 async def rows_of(database: Database) -> dict[str, list[tuple[Any, ...]]]:

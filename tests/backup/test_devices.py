@@ -9,11 +9,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from api.command_line.demonstration.compare import differences, shown_by_device, shown_by_server
 from api.command_line.demonstration.server import ServerProcess
-from fitai_client import Client
+from fitai_client import AccountError, Client
+from storage.database import open_database
 from tests.backup.conftest import Empty
+from tests.backup.support import violations_in
 
 EMAIL, PASSWORD = "you@example.com", "a long enough phrase"
 SECRET = "c0b74c2f6c1de88a4ff1a9b7712fd0a46e9b3e55d10c8fa2f7d3b1946a5c8e27"
@@ -67,7 +70,6 @@ class Gym:
         """The server dies, and comes back over the backup, restored into another place."""
         await self.server.kill()
         await command("restore", str(self.folder / "backup.tar"), "--database-url", url)
-        await command("check", "--database-url", url)
         port = self.server.port
         self.server = ServerProcess(self.folder, url, {"FITAI_SECRET_KEY": SECRET})
         self.server.port, self.server.url, self.url = port, f"http://127.0.0.1:{port}", url
@@ -86,7 +88,7 @@ class Gym:
         assert differences(places) == []
         for client in self.devices.values():
             assert (await client.status()).pending == 0
-        await command("check", "--database-url", self.url)
+        assert await violations_in(self.url) == []
         return {key: values for key, (values, _) in places["server"].items()}
 
 
@@ -121,3 +123,93 @@ async def test_devices_give_back_what_the_backup_has_not(gym: Gym, empty: Empty,
     assert after == before | {key: after[key] for key in new}
     assert {("workouts", later), ("workouts", one), ("workout_exercises", exercise)} < after.keys()
     assert ("workouts", gone) not in after
+
+
+async def test_what_a_device_wrote_that_is_gone_is_kept_aside_by_those_who_saw_it_and_written_again_by_a_call(
+    gym: Gym, empty: Empty
+) -> None:
+    phone = await gym.device("phone", new_account=True)
+    lost = await gym.device("lost")
+    kept = (await lost.workouts.create(title="before")).id
+    await gym.settle()
+    await gym.back_up()
+    workout = (await lost.workouts.create(title="only of the lost one")).id
+    exercise = (await lost.workout_exercises.create(workout=workout, exercise=kept)).id
+    one = (await lost.sets.create(workout_exercise=exercise, reps=5)).id
+    await gym.settle()
+    before = await gym.agreed()
+    del gym.devices["lost"]
+
+    await gym.go_back(empty("sqlite"))
+    await gym.settle()
+
+    assert (await gym.agreed()).keys() == {("workouts", kept)}
+    assert {(collection, id_) for collection, id_, _ in await phone.recovered()} == {
+        ("workouts", workout),
+        ("workout_exercises", exercise),
+        ("sets", one),
+    }
+    assert await phone.rewrite_recovered() == 3
+    laptop = await gym.device("laptop")
+    await gym.settle()
+    assert await gym.agreed() == before
+    assert await laptop.workouts.find(workout) is not None
+
+
+async def test_a_device_that_the_backup_does_not_know_gives_back_all_it_has(gym: Gym, empty: Empty) -> None:
+    phone = await gym.device("phone", new_account=True)
+    await phone.workouts.create(title="before")
+    await gym.settle()
+    await gym.back_up()
+    laptop = await gym.device("laptop")
+    await laptop.workouts.create(title="from a device made since")
+    await gym.settle()
+    await laptop.workouts.create(title="seen by nobody")
+    await laptop.sync()
+    before = await shown_by_server(gym.server.url, EMAIL, PASSWORD)
+
+    await gym.go_back(empty("postgres"))
+    # Its session is not known either.
+    with pytest.raises(AccountError, match="sign"):
+        await laptop.sync()
+    await laptop.sign_in(EMAIL, PASSWORD)
+    await gym.settle()
+
+    assert len(await gym.agreed()) == len(before) == 3
+
+
+async def test_what_an_account_wrote_that_the_backup_does_not_know_stays_on_its_devices(gym: Gym, empty: Empty) -> None:
+    await gym.back_up()
+    phone = await gym.device("phone", new_account=True)
+    workout = (await phone.workouts.create(title="of an account made since")).id
+    await gym.settle()
+
+    await gym.go_back(empty("sqlite"))
+    with pytest.raises(AccountError, match="sign"):
+        await phone.sync()
+
+    assert await phone.workouts.find(workout) is not None
+    assert await phone.export(gym.folder / "export.json") >= 1
+
+
+async def test_a_move_that_loses_nothing_costs_the_devices_nothing(
+    sqlite_url: str, empty: Empty, tmp_path: Path
+) -> None:
+    async with Gym.open(tmp_path, sqlite_url) as gym:
+        phone = await gym.device("phone", new_account=True)
+        for number in range(5):
+            await phone.workouts.create(title=str(number))
+        await gym.device("laptop")
+        await gym.settle()
+        before = await gym.agreed()
+        await gym.back_up()
+
+        await gym.go_back(empty("postgres"))
+        await gym.settle()
+
+        assert await gym.agreed() == before
+        database = await open_database(gym.url)
+        async with database.read() as tx:
+            arrived = await tx.execute(text("SELECT op FROM changes WHERE device_id NOT LIKE 'server-%'"))
+        await database.close()
+        assert [row[0] for row in arrived] == ["put"] * 5
