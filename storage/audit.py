@@ -87,13 +87,28 @@ _records = (
     .order_by(records.c.collection, records.c.id)
     .limit(bindparam("most"))
 )
-_by_keys = select(records.c.collection, records.c.id, records.c.status, records.c.state).where(
-    records.c.space_id == bindparam("space"),
-    tuple_(records.c.collection, records.c.id).in_(bindparam("keys", expanding=True)),
+_RECORDS = Prepared(_records)
+_RECORDS_UPTO = Prepared(
+    _records.where(
+        tuple_(records.c.collection, records.c.id) <= tuple_(bindparam("upto_collection"), bindparam("upto"))
+    )
+)
+_NTH_KEY = Prepared(
+    _records.with_only_columns(records.c.collection, records.c.id).limit(1).offset(bindparam("skipped"))
 )
 # The condition as it stands in the index of the feed: a parameter would hide that the index has all that is asked.
 _REPEATED = text(
     "SELECT seq FROM records WHERE space_id = :space AND status < 2 GROUP BY seq HAVING COUNT(*) > 1 LIMIT :most"
+)
+
+# SQLite would walk the whole space for a list of pairs.
+_WANTED_POSTGRES = "unnest(CAST(:collections AS text[]), CAST(:ids AS text[])) AS w(collection, id)"
+_WANTED_SQLITE = "(SELECT value ->> 0 AS collection, value ->> 1 AS id FROM json_each(:keys)) AS w"
+_PARENTS = """
+SELECT r.collection, r.id, r.status, r.state FROM {wanted} CROSS JOIN records AS r
+WHERE r.space_id = :space AND r.collection = w.collection AND r.id = w.id"""
+_READ_PARENTS = Prepared(
+    postgresql=_PARENTS.format(wanted=_WANTED_POSTGRES), sqlite=_PARENTS.format(wanted=_WANTED_SQLITE)
 )
 
 _LINES = f"""
@@ -105,12 +120,12 @@ ORDER BY c.collection, c.record_id, c.arrival, c.device_id, c.n LIMIT :most"""
 _OF_RECORD = "c.space_id = :space AND c.collection = w.collection AND c.record_id = w.id"
 _READ_LINES = Prepared(
     postgresql=_LINES.format(
-        wanted="unnest(CAST(:collections AS text[]), CAST(:ids AS text[])) AS w(collection, id)",
+        wanted=_WANTED_POSTGRES,
         changes=f"LATERAL (SELECT * FROM changes AS c WHERE {_OF_RECORD}) AS c",
         more="",
     ),
     sqlite=_LINES.format(
-        wanted="(SELECT value ->> 0 AS collection, value ->> 1 AS id FROM json_each(:keys)) AS w",
+        wanted=_WANTED_SQLITE,
         changes="changes AS c",
         more=f"AND {_OF_RECORD}",
     ),
@@ -200,15 +215,25 @@ async def read_space_ids(tx: Transaction, after: str, most: int) -> list[str]:
     return [str(row[0]) for row in await tx.execute(_spaces, {"after": after, "most": most})]
 
 
-async def read_records(tx: Transaction, space: str, after: Key, most: int) -> list[AuditedRecord]:
-    """At most `most` records of a space after the key `after`, whatever their status."""
-    page = {"space": space, "in_collection": after[0], "after": after[1], "most": most}
-    return [AuditedRecord(*row) for row in await tx.execute(_records, page)]
+async def read_records(tx: Transaction, space: str, after: Key, upto: Key | None, most: int) -> list[AuditedRecord]:
+    """At most `most` records of a space above the key `after` and up to `upto`, if any, whatever their status."""
+    page: dict[str, Any] = {"space": space, "in_collection": after[0], "after": after[1], "most": most}
+    if upto is None:
+        return [AuditedRecord(*row) for row in await tx.execute(_RECORDS, page)]
+    page |= {"upto_collection": upto[0], "upto": upto[1]}
+    return [AuditedRecord(*row) for row in await tx.execute(_RECORDS_UPTO, page)]
+
+
+async def nth_key(tx: Transaction, space: str, after: Key, n: int) -> Key | None:
+    """The key of the `n`-th record of a space above the key `after`; None where there are fewer. Walks an index."""
+    page = {"space": space, "in_collection": after[0], "after": after[1], "skipped": n - 1}
+    rows = await tx.execute(_NTH_KEY, page)
+    return (rows[0][0], rows[0][1]) if rows else None
 
 
 async def read_parents(tx: Transaction, space: str, keys: Collection[Key]) -> dict[Key, tuple[int, bytes]]:
     """(status, state) of those of these records that are stored."""
-    rows = await tx.execute(_by_keys, {"space": space, "keys": list(keys)}) if keys else []
+    rows = await tx.execute(_READ_PARENTS, {"space": space, **named(tx, keys)}) if keys else []
     return {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
 

@@ -4,7 +4,13 @@
     ├── DatabaseUnavailable  database_unavailable  retryable  it cannot be reached, or went away
     ├── Busy                 database_busy         retryable  a lock or a connection was not to be had in time
     ├── DatabaseReadOnly     database_read_only    retryable  it takes no writes now: full disk, standby, permissions
-    └── Duplicate            duplicate             final      a unique key is taken already
+    ├── Duplicate            duplicate             final      a unique key is taken already
+    └── BackupError          backup_error          final      a backup that cannot be made, read or put back
+        ├── NoBackup         no_backup             final      the file is no backup of FitAI
+        ├── BackupDamaged    backup_damaged        final      it is torn, or not what was written
+        ├── BackupTooNew     backup_too_new        final      a later version of FitAI wrote it, or its database
+        ├── BackupUnwritable backup_unwritable     retryable  no room, no permission, no such folder
+        └── PlaceTaken       place_taken           final      something is there already, and is never replaced
 
 Exceptions of drivers are turned into these in the adapters (`storage.postgres`, `storage.sqlite`) and reach nobody
 else. The message is one sentence: what is wrong, where, what next.
@@ -51,3 +57,40 @@ class Duplicate(StorageError):
     """The row is there already; read it, or tell the user that the name is taken."""
 
     code = "duplicate"
+
+
+class BackupError(StorageError):
+    """A backup that cannot be made, read or put back; nothing was replaced, and nothing is there by halves."""
+
+    code = "backup_error"
+
+
+class NoBackup(BackupError):
+    """Name the file that `fitai backup` wrote."""
+
+    code = "no_backup"
+
+
+class BackupDamaged(BackupError):
+    """Not one byte of it was used. Take another backup, or another copy of this one."""
+
+    code = "backup_damaged"
+
+
+class BackupTooNew(BackupError):
+    """Do it with the version of FitAI that the sentence names, or a later one."""
+
+    code = "backup_too_new"
+
+
+class BackupUnwritable(BackupError):
+    """Make room, or name another place, and do it again."""
+
+    code = "backup_unwritable"
+    retryable = True
+
+
+class PlaceTaken(BackupError):
+    """Name an empty place, or move away by hand what is there."""
+
+    code = "place_taken"

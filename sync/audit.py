@@ -1,45 +1,45 @@
 """The audit of a database: every rule of `sync/audit_rules.py` over everything that is stored.
 
-Each space is read in one snapshot, so a server may go on writing meanwhile. Records are walked page by page, each
-page with its lines of the ledger, from which every record is worked out again; then the ledger is walked for
-records that are not there.
+Each space is read in one snapshot, so a server may go on writing meanwhile. Records are worked out again from the
+ledger (`sync/audit_records.py`), in parts and by other processes where there are any; the ledger is walked for records
+that are not there.
 
 Invariants
     A1  The audit writes nothing.
-    A2  Memory does not grow with the database: a page of records, and one record's replay.
-    A3  A line that was left behind by a collected tombstone is no part of a record that began anew.
+    A2  Memory does not grow with the database.
+    A4  Parts are put together only where all of them were read from one and the same state of the space; where somebody
+        wrote meanwhile, the space is gone over again in one snapshot.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import msgspec
 
-from conflict import record as kernel
-from conflict.record import RecordState
 from conflict.vectors import covers
 from storage import audit as store
-from storage.audit import ORPHANS, START, AuditedRecord, Place
-from storage.collections import COLLECTIONS
+from storage.audit import ORPHANS, START
 from storage.database import Database, Transaction
-from storage.push import Key, SpaceRow, StoredChange
+from storage.push import Key, SpaceRow
 from storage.retention import LEDGER_KEPT
 from storage.spaces import read_space
-from sync.audit_rules import Finding, Parent, Replay, Violation, check_record, check_space, decode_state, differences
-from sync.texts import BadText, TextReader
+from sync.audit_records import Counted, RecordAudit
+from sync.audit_rules import Finding, Violation, check_space
+from sync.audit_workers import Part, PartAudit, Workers
+from sync.texts import TextReader
 
 SPACES_PER_PAGE: Final = 200
-# Each may have a quarter of a megabyte, twice.
-RECORDS_PER_PAGE: Final = 100
-LINES_PER_PAGE: Final = 1_000
 # Of one kind; a table that is broken throughout needs no longer list.
 ORPHANS_MAX: Final = 1_000
 # Numbers of one device that one statement goes over.
 NUMBERS_PER_PAGE: Final = 10_000
+# Records that a process goes over at a time: some seconds, of which starting is nothing.
+RECORDS_PER_PART: Final = 10_000
 
 _vector = msgspec.json.Decoder(dict[str, int])
 
@@ -54,12 +54,6 @@ class Tally:
     violations: int = 0
 
 
-@dataclass(slots=True)
-class _Counted:
-    records: int = 0
-    bytes: int = 0
-
-
 @dataclass
 class Audit:
     """One audit of one database. `found` is told of each violation as it is found, `walked` of records gone over."""
@@ -68,7 +62,12 @@ class Audit:
     texts: TextReader
     found: Callable[[Violation], None]
     walked: Callable[[int], None] = lambda _: None
+    workers: Workers | None = None
     tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        # One more than there are processes, so that none of them waits for what is to be asked here.
+        self._at_once = asyncio.Semaphore(1 if self.workers is None else self.workers.count + 1)
 
     async def size(self) -> int:
         """About how many records there are, for a progress bar: the sum of the spaces' own counters."""
@@ -91,16 +90,21 @@ class Audit:
         while True:
             async with self.database.read() as tx:
                 page = await store.read_space_ids(tx, last, SPACES_PER_PAGE)
-            for space in page:
-                async with self.database.read(snapshot=True) as tx:
-                    await self._space(tx, space)
+            await asyncio.gather(*(self._in_snapshot(space) for space in page))
             if len(page) < SPACES_PER_PAGE:
                 return self.tally
             last = page[-1]
 
-    def _tell(self, space: str | None, record: str | None, finding: Finding) -> None:
+    async def _in_snapshot(self, space: str) -> None:
+        async with self._at_once, self.database.read(snapshot=True) as tx:
+            await self._space(tx, space)
+
+    def _told(self, violation: Violation) -> None:
         self.tally.violations += 1
-        self.found(Violation(finding.rule, space, record, finding.what))
+        self.found(violation)
+
+    def _tell(self, space: str | None, record: str | None, finding: Finding) -> None:
+        self._told(Violation(finding.rule, space, record, finding.what))
 
     # -- one space -------------------------------------------------------------------------------------------
 
@@ -117,16 +121,20 @@ class Audit:
             self._tell(space_id, None, finding)
         for seq in await store.repeated_seqs(tx, space_id, ORPHANS_MAX):
             self._tell(space_id, None, Finding("seq_repeated", f"more than one served record has the seq {seq}"))
-        await self._ledger(tx, space)
-        await self._seen(tx, space)
-        counted = _Counted(bytes=await store.ledger_bytes(tx, space_id))
-        after = START
-        while True:
-            rows = await store.read_records(tx, space_id, after, RECORDS_PER_PAGE)
-            await self._replay(tx, space, await self._records(tx, space, rows, counted))
-            if len(rows) < RECORDS_PER_PAGE:
-                break
-            after = rows[-1].key
+        parts = await self._begun_parts(tx, space)
+        try:
+            await self._ledger(tx, space)
+            await self._seen(tx, space)
+            ledger_bytes = await store.ledger_bytes(tx, space_id)
+            counted = self._together(space, await asyncio.gather(*parts))
+        finally:
+            for part in parts:
+                part.cancel()
+        if counted is None:
+            counted = await RecordAudit(tx, space, self.texts, self._told, self.walked).run(START, None)
+        self.tally.records += counted.rows
+        self.tally.changes += counted.changes
+        counted.bytes += ledger_bytes
         for name, stored, real in (
             ("records", space.records, counted.records),
             ("bytes", space.bytes, counted.bytes),
@@ -178,104 +186,34 @@ class Audit:
                     what = f"{device} promises to know changes of {', '.join(ahead)} that the space has not seen"
                     self._tell(space.id, device, Finding("seen_ahead", what))
 
-    # -- records ---------------------------------------------------------------------------------------------
+    # -- its records, by other processes ---------------------------------------------------------------------
 
-    async def _records(
-        self, tx: Transaction, space: SpaceRow, rows: list[AuditedRecord], counted: _Counted
-    ) -> dict[Key, RecordState | None]:
-        """Check the rows of a page; their states by key, None where one cannot be read or is of no known collection."""
-        keys = {(row.parent_collection or "", row.parent_id) for row in rows if row.parent_id is not None}
-        parents: dict[Key, Parent] = {}
-        for key, (status, data) in (await store.read_parents(tx, space.id, keys)).items():
-            state = decode_state(data)
-            parents[key] = Parent(status, None if state is None else state.below)
-        states: dict[Key, RecordState | None] = {}
-        for row in rows:
-            counted.records += row.status in (0, 2)
-            counted.bytes += len(row.body) + len(row.state)
-            states[row.key] = await self._record(space, row, parents)
-        self.tally.records += len(rows)
-        self.walked(len(rows))
-        return states
+    async def _begun_parts(self, tx: Transaction, space: SpaceRow) -> list[asyncio.Task[PartAudit]]:
+        """What other processes have begun to go over: all records of a space, or none where there are no processes."""
+        if self.workers is None:
+            return []
+        workers, bounds = self.workers, [START]
+        while (bound := await store.nth_key(tx, space.id, bounds[-1], RECORDS_PER_PART)) is not None:
+            bounds.append(bound)
 
-    async def _record(self, space: SpaceRow, row: AuditedRecord, parents: dict[Key, Parent]) -> RecordState | None:
-        name = f"{row.collection}/{row.id}"
-        if row.collection not in COLLECTIONS:
-            self._tell(space.id, name, Finding("unknown_collection", "this version knows no such collection"))
+        async def audit(part: Part) -> PartAudit:
+            made = await workers.audit(part)
+            self.walked(made.counted.rows)
+            return made
+
+        parts = [Part(space.id, after, upto) for after, upto in pairwise([*bounds, None]) if after is not None]
+        return [asyncio.create_task(audit(part)) for part in parts]
+
+    def _together(self, space: SpaceRow, made: Sequence[PartAudit]) -> Counted | None:
+        """What the parts come to; None where there are none, or where they were not all of this state (A4)."""
+        if not made:
             return None
-        state = decode_state(row.state)
-        if state is None:
-            self._tell(space.id, name, Finding("state_unreadable", "its state cannot be read"))
+        if any(each.space != space for each in made):
+            self.walked(-sum(each.counted.rows for each in made))
             return None
-        parent = None if row.parent_id is None else parents.get((row.parent_collection or "", row.parent_id))
-        for finding in check_record(space, row, state, parent):
-            self._tell(space.id, name, finding)
-        for field_name, text in state.texts.items():
-            if text.text is None or await self._read(text.yjs) != text.text:
-                what = f"the text of {field_name} is not what its document says"
-                self._tell(space.id, name, Finding("text_differs", what))
-        return state
-
-    async def _read(self, yjs: bytes) -> str | None:
-        try:
-            return (await self.texts.read([yjs]))[0].text
-        except BadText:
-            return None
-
-    async def _compacted(self, state: RecordState) -> RecordState:
-        for name, update in kernel.unread_texts(state):
-            with contextlib.suppress(BadText):
-                (read,) = await self.texts.read([update])
-                state = kernel.with_text(state, name, read.text, read.compacted)
-        return state
-
-    # -- the ledger, record by record ------------------------------------------------------------------------
-
-    async def _replay(self, tx: Transaction, space: SpaceRow, states: dict[Key, RecordState | None]) -> None:
-        """Work every record of a page out again from its lines."""
-        unseen = {key for key, state in states.items() if state is not None and state.named}
-        replay: Replay | None = None
-        async for line in _lines(tx, space.id, list(states)):
-            self.tally.changes += 1
-            key = (line.collection or "", line.id or "")
-            if replay is None or replay.key != key:
-                if replay is not None:
-                    await self._compare(space, replay, states[replay.key])
-                replay = Replay(key)
-                unseen.discard(key)
-            if not replay.add(line):
-                replay.state = await self._compacted(replay.state)
-                replay.add(line, compacted=True)
-        if replay is not None:
-            await self._compare(space, replay, states[replay.key])
-        for key in sorted(unseen):
-            self._tell(space.id, "/".join(key), Finding("ledger_missing", "none of its changes is in the ledger"))
-
-    async def _compare(self, space: SpaceRow, replay: Replay, state: RecordState | None) -> None:
-        name = "/".join(replay.key)
-        if replay.broken is not None:
-            self._tell(space.id, name, Finding("change_unreadable", replay.broken))
-        elif state is not None and (differing := await self._differences(state, replay.state)):
-            what = f"its {', '.join(differing)} are not what its changes make of it"
-            self._tell(space.id, name, Finding("replay_differs", what))
-
-    async def _differences(self, state: RecordState, replayed: RecordState) -> list[str]:
-        found = differences(state, replayed)
-        for name in state.texts.keys() & replayed.texts.keys():
-            here, there = state.texts[name].yjs, replayed.texts[name].yjs
-            # The same document has more than one encoding.
-            if here != there and await self._read(here) != await self._read(there):
-                found.append(f"text {name}")
-        return found
-
-
-async def _lines(tx: Transaction, space: str, keys: list[Key]) -> AsyncIterator[StoredChange]:
-    after = Place()
-    while True:
-        page = await store.read_lines(tx, space, keys, after, LINES_PER_PAGE)
-        for line in page:
-            yield line
-        if len(page) < LINES_PER_PAGE:
-            return
-        last = page[-1]
-        after = Place(last.collection or "", last.id or "", last.arrival, last.device, last.n)
+        counted = Counted()
+        for each in made:
+            counted.add(each.counted)
+            for violation in each.violations:
+                self._told(violation)
+        return counted

@@ -52,6 +52,7 @@ from sync.errors import (
     UnknownDevice,
 )
 from sync.limits import Limits
+from sync.lives import begin_life
 from sync.messages import PushRequest, Rejected, SentChange
 from sync.planner import Plan, Planner, named_keys
 from sync.repeats import Repeated, compare
@@ -167,7 +168,7 @@ class Writer:
             )
             if opened is None or opened.role is None or opened.state != "member":
                 raise NotFound()
-            opened = replace(opened, space=self._in_present_life(tx, opened.space, now_ms))
+            opened = replace(opened, space=self._in_present_life(tx, opened.space))
             acked = opened.space.version.get(request.device, 0)
             held = [change for change in request.changes if change.n <= acked]
             new = [change for change in request.changes if change.n > acked]
@@ -235,7 +236,7 @@ class Writer:
             opened = await store.open_push(tx, space=space_id, user=user or "", device="", after_n=None, keys=())
             if opened is None:
                 raise NotFound()
-            space = self._in_present_life(tx, opened.space, now_ms)
+            space = self._in_present_life(tx, opened.space)
             if guard is not None:
                 writes = await guard(tx, space)
             changes, last_hlc = _server_changes(space, writes, now_ms)
@@ -268,7 +269,7 @@ class Writer:
 
     # -- checks ----------------------------------------------------------------------------------------------
 
-    def _in_present_life(self, tx: Transaction, space: SpaceRow, now_ms: int) -> SpaceRow:
+    def _in_present_life(self, tx: Transaction, space: SpaceRow) -> SpaceRow:
         """Begin a new life where the database's timeline changed since the space was last written."""
         # The connection's own: after a failover one of a pool may still be of the timeline before.
         timeline = tx.timeline
@@ -276,15 +277,7 @@ class Writer:
             return space
         if not space.timeline:
             return replace(space, timeline=timeline)
-        life = new_life(self.environment)
-        return replace(
-            space,
-            timeline=timeline,
-            life=life,
-            lives=[*space.lives, (life, space.head)],
-            server_device=new_server_device(self.environment),
-            server_hlc=clock.pack(now_ms, 0),
-        )
+        return begin_life(space, self.environment, timeline)
 
     async def _check_device(
         self,
@@ -377,16 +370,6 @@ async def _settle(tx: Transaction, space: str, planner: Planner) -> None:
     moved = await planner.settle()
     if moved:
         await planner.absorb(await store.read_below(tx, space, moved))
-
-
-def new_life(environment: Environment) -> str:
-    """A name for a life of a space: short, and never the same twice."""
-    return environment.token_bytes(4).hex()
-
-
-def new_server_device(environment: Environment) -> str:
-    """The id under which the server itself writes in one life of a space."""
-    return "server-" + environment.token_bytes(6).hex()
 
 
 def _server_changes(space: SpaceRow, writes: Sequence[ServerWrite], now_ms: int) -> tuple[list[SentChange], str]:

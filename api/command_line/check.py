@@ -7,25 +7,29 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from api.command_line.failures import Failure
 from api.command_line.options import database_flags, settings_from
+from api.command_line.progress import progress_bar
 from api.command_line.running import run
 from api.command_line.terminal import console
 from storage.database import masked, open_database
 from storage.errors import StorageError
 from sync.audit import Audit, Tally
 from sync.audit_rules import Violation
+from sync.audit_workers import workers
 from sync.texts import ProcessTextReader
 
 # A document of more is read by nobody; the count tells how many there are.
 LISTED_MAX: Final = 10_000
+# Below, it is done before other processes have started.
+RECORDS_FOR_WORKERS: Final = 20_000
 
 EXAMPLES = """\b
 Examples:
@@ -61,8 +65,7 @@ async def _as_json(url: str) -> Tally:
         if len(listed) < LISTED_MAX:
             listed.append(violation)
 
-    async with AsyncExitStack() as stack:
-        audit = await _opened(stack, url)
+    async with _opened(url) as audit:
         audit.found = found
         tally = await audit.run()
     report = {
@@ -81,36 +84,29 @@ async def _as_json(url: str) -> Tally:
 
 async def _in_words(url: str) -> Tally:
     terminal = console()
-    async with AsyncExitStack() as stack:
-        audit = await _opened(stack, url)
-        bar = stack.enter_context(
-            Progress(
-                TextColumn("checking"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("records"),
-                TimeElapsedColumn(),
-                console=terminal,
-                transient=True,
-                disable=not terminal.is_terminal,
-            )
-        )
-        task = bar.add_task("checking", total=await audit.size())
-        audit.walked = lambda records: bar.advance(task, records)
-        # Not wrapped: one fault is one line for whatever reads it.
-        audit.found = lambda v: terminal.print(line_of(v), markup=False, highlight=False, soft_wrap=True)
-        tally = await audit.run()
+    with progress_bar(terminal) as counting:
+        async with _opened(url) as audit:
+            size, walked = await audit.size(), counting("checking", "records")
+            audit.walked = lambda records: walked(records, size)
+            # Not wrapped: one fault is one line for whatever reads it.
+            audit.found = lambda v: terminal.print(line_of(v), markup=False, highlight=False, soft_wrap=True)
+            tally = await audit.run()
     terminal.print(_summary(tally))
     terminal.print(_verdict(masked(url), tally), markup=False, highlight=False, soft_wrap=True)
     return tally
 
 
-async def _opened(stack: AsyncExitStack, url: str) -> Audit:
-    database = await open_database(url)
-    stack.push_async_callback(database.close)
-    texts = ProcessTextReader()
-    stack.push_async_callback(texts.close)
-    return Audit(database, texts, found=lambda _: None)
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[Audit]:
+    async with AsyncExitStack() as stack:
+        database = await open_database(url)
+        stack.push_async_callback(database.close)
+        texts = ProcessTextReader()
+        stack.push_async_callback(texts.close)
+        audit = Audit(database, texts, found=lambda _: None)
+        if await audit.size() >= RECORDS_FOR_WORKERS:
+            audit = Audit(database, texts, lambda _: None, workers=await stack.enter_async_context(workers(url)))
+        yield audit
 
 
 def line_of(violation: Violation) -> str:

@@ -7,12 +7,16 @@ Stopped        130  the user had enough, or the machine did
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from api.command_line.main import INTERRUPTED
 from api.command_line.terminal import say
+from storage.errors import StorageError
 
 
 class Failure(click.ClickException):
@@ -34,3 +38,15 @@ class Stopped(Failure):
     """The user had enough, or the machine did."""
 
     exit_code = INTERRUPTED
+
+
+@contextmanager
+def telling(as_json: bool) -> Iterator[None]:
+    """Around what asks the database: its errors end the command, in one sentence or, for a program, with their code."""
+    try:
+        yield
+    except StorageError as error:
+        if as_json:
+            click.echo(json.dumps({"ok": False, "error": str(error), "code": error.code}))
+            raise click.exceptions.Exit(1) from None
+        raise Failure(str(error)) from None

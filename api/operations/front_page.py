@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from html import escape
-from importlib.metadata import PackageNotFoundError, version
 from string import Template
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from aiohttp import web
 
 from api.http import success
 from api.middleware import SETTINGS
+from api.version import fitai_version
 
 NAME: Final = "FitAI"
 LINKS: Final = {"sync": "/api/sync", "live": "/api/sync/live", "health": "/health"}
@@ -48,14 +48,7 @@ async def front_page(request: web.Request) -> web.Response:
 
 def about() -> dict[str, Any]:
     """Name, version, addresses on this server, and pages of the documentation."""
-    return {"name": NAME, "version": _version(), "links": LINKS, "docs": DOCS}
-
-
-def _version() -> str:
-    try:
-        return version("fitai")
-    except PackageNotFoundError:  # Run from a source tree that was never installed.
-        return "0"
+    return {"name": NAME, "version": fitai_version(), "links": LINKS, "docs": DOCS}
 
 
 def _prefers_html(accept: str) -> bool:
@@ -76,7 +69,7 @@ def _html(request: web.Request) -> str:
     return _PAGE.substitute(
         style=_STYLE,
         name=NAME,
-        version=escape(_version()),
+        version=escape(fitai_version()),
         address=escape(address.rstrip("/")),
         **{name: escape(link) for name, link in LINKS.items()},
     )

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -20,20 +21,27 @@ from storage.errors import DatabaseUnavailable
 from storage.sqlite_connection import sqlite_engine
 
 # Several workers start at once; one migrates and the others find it done. The number is "fitai" in ASCII.
-_LOCK = 0x6669746169
+LOCK = 0x6669746169
 # Another process may be migrating; it takes as long as its largest table needs.
 MIGRATION_WAIT_S = 600.0
 
 
-def _config(connection: Connection) -> Config:
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
-    config.attributes["connection"] = connection
     return config
 
 
-def _migrate(connection: Connection, to: str) -> None:
-    command.upgrade(_config(connection), to)
+def revisions() -> list[str]:
+    """The names of all steps that this program knows, the newest first."""
+    return [step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+def migrate(connection: Connection, to: str = "head") -> None:
+    """Take the steps up to `to` in the transaction that is open on `connection`."""
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, to)
 
 
 async def upgrade(url: str, *, to: str = "head") -> None:
@@ -68,7 +76,7 @@ def _upgrade_sqlite(url: str, to: str) -> None:
         with engine.connect() as connection:
             # SQLite's tables are made and changed within transactions too, where one was begun in so many words.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            _migrate(connection, to)
+            migrate(connection, to)
             connection.exec_driver_sql("COMMIT")
     finally:
         engine.dispose()
@@ -78,8 +86,8 @@ async def _upgrade_postgres(url: str, to: str) -> None:
     engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"), poolclass=NullPool)
     try:
         async with engine.begin() as connection:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            await connection.run_sync(_migrate, to)
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            await connection.run_sync(migrate, to)
     finally:
         await engine.dispose()
 

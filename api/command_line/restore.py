@@ -1,0 +1,67 @@
+"""`fitai restore`: a backup, put back into an empty place of either database.
+
+Owns: the progress bar, the words and the JSON. Refuses to know: how it is done (storage/backup).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.command_line.backup import described
+from api.command_line.failures import telling
+from api.command_line.options import database_flags, settings_from
+from api.command_line.progress import progress_bar
+from api.command_line.running import run
+from api.command_line.terminal import console, say
+from storage.backup.archive import Archive, Header
+from storage.backup.restoring import restore as put_back
+from storage.database import masked
+from sync.environment import system
+from sync.lives import begin_life
+
+EXAMPLES = """\b
+Examples:
+  fitai restore /srv/backups/fitai-20261125T030000Z.tar      into fitai.db in this folder, where there is none
+  fitai restore old.tar --database-url sqlite+aiosqlite:////srv/new.db
+  fitai restore old.tar --database-url postgresql+asyncpg://fitai@db/fitai      from SQLite to Postgres, or back
+
+After it: `fitai check`, and `fitai serve`. Devices then give back what they hold and the backup has not.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("source", type=click.Path(path_type=Path))
+@database_flags
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def restore(source: Path, as_json: bool, **flags: Any) -> None:
+    """Put the backup in the file SOURCE into an empty place.
+
+    The place is a file that is not there yet, or a Postgres database without a row; nothing is ever replaced. The
+    checksum is compared before anything is written, and what is written is there as a whole or not at all. A backup of
+    an earlier version is brought up to date, and one of either database can be put into the other.
+    """
+    settings = settings_from(flags).settings
+    with telling(as_json):
+        header = run(_restore(source, settings.database_url, quiet=as_json), stopped="Stopped; nothing was restored.")
+    shown = masked(settings.database_url)
+    if as_json:
+        click.echo(json.dumps({"ok": True, "file": str(source), "database_url": shown, **described(header)}, indent=2))
+    else:
+        say(f"{header.rows:,} rows of {header.taken_at} are restored in {shown}; look over them with `fitai check`.")
+
+
+async def _restore(source: Path, url: str, *, quiet: bool) -> Header:
+    environment = system()
+    with progress_bar(console(quiet=quiet)) as counting:
+        archive = Archive.verified(source, counting("verifying", "bytes"))
+        await put_back(
+            archive,
+            url,
+            begin_life=lambda space: begin_life(space, environment, timeline=""),
+            walked=counting("restoring", "rows"),
+        )
+    return archive.header

@@ -1,0 +1,95 @@
+"""From the file of a backup into an empty place, as a whole or not at all.
+
+The tables are made as they were when the backup was taken, filled, and brought to today's schema by the same steps
+that every database takes.
+
+Invariants
+    R1  The checksum is compared before anything is written.
+    R2  The place holds nothing, or the whole backup in today's schema; however the process ends.
+    R3  Every space begins a new life with the head that it had: devices learn what the server no longer has, and
+        those that missed nothing go on as if nothing had been.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from storage.backup.archive import Archive
+from storage.backup.postgres import postgres_place
+from storage.backup.sqlite import sqlite_place
+from storage.database import backend_of
+from storage.errors import BackupTooNew, StorageError
+from storage.migrations import migrate, revisions
+from storage.spaces import SPACE_COLUMNS, SpaceRow, space_row
+from storage.tables import meta, spaces
+
+SPACES_PER_PAGE: Final = 500
+
+BeginLife = Callable[[SpaceRow], SpaceRow]
+
+
+async def restore(
+    archive: Archive, url: str, *, begin_life: BeginLife, walked: Callable[[int, int], None] = lambda step, total: None
+) -> None:
+    """Put a verified backup into the empty database that `url` names.
+
+    `begin_life` gives a space as it is in a life that begins now. `walked` is told of rows put back, and of how many
+    in all.
+
+    Raises BackupTooNew, PlaceTaken, BackupDamaged, BackupUnwritable, and StorageError where a row is refused; the
+    place is as it was then.
+    """
+    _refuse_later(archive)
+    place = sqlite_place(url) if backend_of(url) == "sqlite" else postgres_place(url)
+    async with place as database:
+        await database.run(lambda connection: migrate(connection, archive.header.schema))
+        for table, rows in archive.parts():
+            try:
+                await database.insert(table, rows)
+            except StorageError as error:
+                raise type(error)(f"A row of {table.name} cannot be put back: {error}") from error
+            walked(len(rows), archive.header.rows)
+        await database.run(migrate)
+        await database.run(lambda connection: _begin_lives(connection, begin_life))
+
+
+def _refuse_later(archive: Archive) -> None:
+    header = archive.header
+    if header.schema not in revisions():
+        raise BackupTooNew(
+            f"The backup {archive.path} was written by FitAI {header.fitai} with the schema {header.schema}, and the "
+            f"newest that is known here is {revisions()[0]}; restore it with FitAI {header.fitai} or a later version."
+        )
+
+
+_page = (
+    sa.select(*SPACE_COLUMNS).where(spaces.c.id > sa.bindparam("after")).order_by(spaces.c.id).limit(SPACES_PER_PAGE)
+)
+
+
+def _begin_lives(connection: sa.Connection, begin_life: BeginLife) -> None:
+    # A file of SQLite names its own history; it gets another name when it is opened.
+    connection.execute(sa.delete(meta).where(meta.c.key == "timeline"))
+    after = ""
+    while rows := connection.execute(_page, {"after": after}).all():
+        for row in rows:
+            # What was damaged before the backup stays for `fitai check` to name.
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                space = begin_life(space_row(row))
+                connection.execute(
+                    sa.update(spaces)
+                    .where(spaces.c.id == space.id)
+                    .values(
+                        life=space.life,
+                        lives=msgspec.json.encode(space.lives),
+                        timeline=space.timeline,
+                        server_device=space.server_device,
+                        server_hlc=space.server_hlc,
+                    )
+                )
+        after = rows[-1][0]
