@@ -125,7 +125,7 @@ _HTTP: Final[dict[int, tuple[str, str]]] = {
     405: ("method_not_allowed", "This address does not know the method; the Allow header lists those it knows."),
     413: ("too_large", "The body of the request is too large."),
     415: ("unsupported_media_type", "The server cannot read this kind of body."),
-    417: ("expectation_failed", "The server does not know this expectation."),
+    417: ("expectation_failed", "The server knows no expectation but 100-continue."),
 }
 
 # Waiting this long lets a restarted database accept connections again, without a user noticing more.
@@ -221,10 +221,31 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         )
 
 
+def in_envelope(request: web.Request, error: web.HTTPException) -> None:
+    """Give a failure of aiohttp's that is on its way already the body of ours."""
+    code, message = _worded(error.status)
+    body = envelope(
+        error=message,
+        code=code,
+        details=None,
+        request_id=request.get(REQUEST_ID, ""),
+        now_ms=request.app[ENVIRONMENT].now_ms(),
+    )
+    error.body = body
+    error.content_type = "application/json"
+    error.charset = None
+    # Its head is written down already, though not sent.
+    error.headers["Content-Length"] = str(len(body))
+
+
+def _worded(status: int) -> tuple[str, str]:
+    fallback = HTTPStatus(status).phrase
+    return _HTTP.get(status, (fallback.lower().replace(" ", "_"), f"{fallback}."))
+
+
 def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     if error.status < 400:
         raise error
-    fallback = HTTPStatus(error.status).phrase
-    code, message = _HTTP.get(error.status, (fallback.lower().replace(" ", "_"), f"{fallback}."))
+    code, message = _worded(error.status)
     allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
     return failure(request, status=error.status, code=code, error=message, headers=allow)
