@@ -17,7 +17,7 @@ from api.accounts.authenticator import Authenticator
 from api.accounts.passwords import PasswordHasher
 from api.accounts.service import Accounts
 from api.accounts.tokens import AccessTokens
-from api.errors import ENVIRONMENT, answer_errors
+from api.errors import ENVIRONMENT, LINE, answer_errors
 from api.http import BODY_BYTES_MAX
 from api.middleware import (
     AUTHENTICATOR,
@@ -37,6 +37,7 @@ from api.rate_limits import Limiter, MemoryLimiter, NoLimiter, RedisLimiter
 from api.secret_key import SecretKeyError, derive, kept_beside
 from api.server import HANDLER_ARGS
 from api.settings import Settings
+from api.shedding import Line
 from api.sync import devices as device_routes
 from api.sync import routes as sync_routes
 from api.sync import spaces as space_routes
@@ -130,6 +131,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         )
         app[ENVIRONMENT] = environment
         app[SETTINGS] = settings
+        app[LINE] = Line(environment.now_ms)
         app[TRAFFIC] = Traffic()
         hooks: list[Callable[[], Awaitable[None]]] = [sockets.close_all]
         app[DRAIN_HOOKS] = hooks

@@ -32,6 +32,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from api.shedding import Line
 from conflict.clock import rfc3339
 from storage.errors import StorageError
 from sync.environment import Environment
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 
 ENVIRONMENT: Final = web.AppKey("environment", Environment)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+LINE: Final = web.AppKey("line", Line)
 # Set once the head of the answer has gone out: from then on nothing else can be answered.
 ANSWERED: Final = web.RequestKey("answered", bool)
 
@@ -128,9 +130,6 @@ _HTTP: Final[dict[int, tuple[str, str]]] = {
     417: ("expectation_failed", "The server knows no expectation but 100-continue."),
 }
 
-# Waiting this long lets a restarted database accept connections again, without a user noticing more.
-STORAGE_RETRY_AFTER_S: Final = 2
-
 
 def envelope(*, error: str, code: str, details: Any, request_id: str, now_ms: int) -> bytes:
     """The body of every failure."""
@@ -183,9 +182,16 @@ def of_error(request: web.Request, error: SyncError) -> web.Response:
         code=error.code,
         error=error.message,
         details=own.fields if own is not None and own.fields else error.details,
-        retry_after_s=error.retry_after_s,
+        retry_after_s=_retry_after_s(request, error),
         headers=own.headers if own is not None else None,
     )
+
+
+def _retry_after_s(request: web.Request, error: SyncError) -> int | None:
+    """What the error says, but nobody who is refused for the server's sake comes back before their turn."""
+    if error.status != 503:
+        return error.retry_after_s
+    return max(error.retry_after_s or 0, request.app[LINE].retry_after_s())
 
 
 @web.middleware
@@ -202,7 +208,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             status=503,
             code="unavailable",
             error="The server cannot reach its data at the moment; wait and send the same again.",
-            retry_after_s=STORAGE_RETRY_AFTER_S,
+            retry_after_s=request.app[LINE].retry_after_s(),
         )
     except web.HTTPException as error:
         return _of_aiohttp(request, error)

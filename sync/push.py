@@ -29,7 +29,7 @@ from storage import push as store
 from storage.collections import SCHEMA
 from storage.counts import count_entered, count_shown
 from storage.database import Database, Transaction
-from storage.errors import Busy
+from storage.errors import Busy, Overloaded
 from storage.push import Opened, SpaceRow, VoterRow
 from sync.bus import Bus
 from sync.caller import Caller
@@ -146,8 +146,8 @@ class Writer:
         for tries in range(BUSY_RETRIES + 1):
             try:
                 return await attempt()
-            except Busy:
-                if tries == BUSY_RETRIES:
+            except Busy as error:
+                if tries == BUSY_RETRIES or isinstance(error, Overloaded):
                     raise Unavailable(retry_after_s=1) from None
                 jitter = self.environment.token_bytes(1)[0] / 255
                 await asyncio.sleep(0.01 * 2**tries * (0.5 + jitter))
