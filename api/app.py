@@ -17,6 +17,7 @@ from api.accounts.authenticator import Authenticator
 from api.accounts.passwords import PasswordHasher
 from api.accounts.service import Accounts
 from api.accounts.tokens import AccessTokens
+from api.bodies import BODIES, Bodies
 from api.errors import ENVIRONMENT, LINE, answer_errors
 from api.http import BODY_BYTES_MAX
 from api.middleware import (
@@ -119,7 +120,10 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             throttle=throttle,
         )
         opened.push_async_callback(live.close)
-        sockets = LiveSockets(live, environment, check_token=authenticator.open, origins=_origins(settings))
+        bodies = Bodies()
+        sockets = LiveSockets(
+            live, environment, check_token=authenticator.open, bodies=bodies, origins=_origins(settings)
+        )
         await live.start()
         opened.push_async_callback(start_housekeeping(Retention(database, environment), environment))
 
@@ -133,6 +137,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app[SETTINGS] = settings
         app[LINE] = Line(environment.now_ms)
         app[TRAFFIC] = Traffic()
+        app[BODIES] = bodies
         hooks: list[Callable[[], Awaitable[None]]] = [sockets.close_all]
         app[DRAIN_HOOKS] = hooks
         app[AUTHENTICATOR] = authenticator
@@ -144,7 +149,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app.add_routes(front_page.routes())
         app.add_routes(operation_routes.routes(database, bus))
         app.add_routes(account_routes.routes(accounts, settings.trusted_networks()))
-        app.add_routes(throttle.guard(sync_routes.routes(engine, throttle)))
+        app.add_routes(throttle.guard(sync_routes.routes(engine, throttle, bodies)))
         app.add_routes(throttle.guard(device_routes.routes(engine.devices)))
         app.add_routes(throttle.guard(space_routes.routes(engine.spaces)))
         app.add_routes(sockets.routes())

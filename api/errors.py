@@ -118,6 +118,8 @@ class Busy(ApiError):
     code = "busy"
     status = 503
     default = "The server is busy; wait a moment and send the same again."
+    # How much room what was refused takes in the line of those who come back (api/shedding.py).
+    places = 1
 
 
 # Codes of what aiohttp refuses by itself; every other status gets its phrase in snake_case.
@@ -191,7 +193,8 @@ def _retry_after_s(request: web.Request, error: SyncError) -> int | None:
     """What the error says, but nobody who is refused for the server's sake comes back before their turn."""
     if error.status != 503:
         return error.retry_after_s
-    return max(error.retry_after_s or 0, request.app[LINE].retry_after_s())
+    places = error.places if isinstance(error, Busy) else 1
+    return max(error.retry_after_s or 0, request.app[LINE].retry_after_s(places))
 
 
 @web.middleware

@@ -25,12 +25,12 @@ class Line:
         self._now_ms = now_ms
         self._taken_until_ms = 0.0
 
-    def retry_after_s(self) -> int:
-        """Take the next place; in how many seconds its turn comes, from 1 up."""
+    def retry_after_s(self, places: int = 1) -> int:
+        """Take the next place, or several for what is heavy; in how many seconds its turn comes, from 1 up."""
         now = self._now_ms()
         # A clock that was set back must not leave a line from the future.
         ahead = self._taken_until_ms - now
         if not 0 <= ahead <= LONGEST_S * 1_000:
             ahead = 0.0 if ahead < 0 else LONGEST_S * 1_000
-        self._taken_until_ms = now + min(ahead + 1_000 / RETURNS_PER_S, LONGEST_S * 1_000)
+        self._taken_until_ms = now + min(ahead + places * 1_000 / RETURNS_PER_S, LONGEST_S * 1_000)
         return min(1 + int(ahead) // 1_000, LONGEST_S)
