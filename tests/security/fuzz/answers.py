@@ -6,6 +6,7 @@ was told: it says `Unreachable` or goes on, what its user wrote is there, and it
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
@@ -108,10 +109,8 @@ class Answers:
         delta = world.server.delta(cursor) if cursor else None
         spoilt = _decoded(mutator.spelled(mutator.value(delta or {"records": [], "from": "", "to": "", "life": "a"})))
         if isinstance(spoilt, dict):
-            try:
+            with contextlib.suppress(Unreachable):
                 phone.device.delta(PERSONAL, spoilt)
-            except Unreachable:
-                pass
         self._look(phone)
 
     def _look(self, phone: Phone) -> None:

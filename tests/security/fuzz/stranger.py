@@ -182,9 +182,10 @@ class Stranger:
     def account(self) -> Call:
         """A call of the account; those that would end the stranger's own session are left to others."""
         name = f"m{self.random.getrandbits(40)}@example.com"
+        wrong = PASSWORD + "!"
         calls = [
             Call("POST", "/api/users/register", body={"email": name, "password": PASSWORD, "name": "M"}, signed=False),
-            Call("POST", "/api/users/login", body={"email": "user1@example.com", "password": PASSWORD + "!"}, signed=False),
+            Call("POST", "/api/users/login", body={"email": "user1@example.com", "password": wrong}, signed=False),
             Call("POST", "/api/auth/refresh", body={"refresh_token": self.person.token}, signed=False),
             Call("GET", "/api/users/me"), Call("GET", "/api/auth/sessions"), Call("GET", "/api/sync"),
             Call("DELETE", f"/api/auth/sessions/{RECORDS[0]}"),
