@@ -17,7 +17,8 @@ from api.accounts.authenticator import Authenticator
 from api.accounts.passwords import PasswordHasher
 from api.accounts.service import Accounts
 from api.accounts.tokens import AccessTokens
-from api.errors import ENVIRONMENT, answer_errors
+from api.bodies import BODIES, Bodies
+from api.errors import ENVIRONMENT, LINE, answer_errors
 from api.http import BODY_BYTES_MAX
 from api.middleware import (
     AUTHENTICATOR,
@@ -37,6 +38,7 @@ from api.rate_limits import Limiter, MemoryLimiter, NoLimiter, RedisLimiter
 from api.secret_key import SecretKeyError, derive, kept_beside
 from api.server import HANDLER_ARGS
 from api.settings import Settings
+from api.shedding import Line
 from api.sync import devices as device_routes
 from api.sync import routes as sync_routes
 from api.sync import spaces as space_routes
@@ -118,7 +120,10 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             throttle=throttle,
         )
         opened.push_async_callback(live.close)
-        sockets = LiveSockets(live, environment, check_token=authenticator.open, origins=_origins(settings))
+        bodies = Bodies()
+        sockets = LiveSockets(
+            live, environment, check_token=authenticator.open, bodies=bodies, origins=_origins(settings)
+        )
         await live.start()
         opened.push_async_callback(start_housekeeping(Retention(database, environment), environment))
 
@@ -130,7 +135,9 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         )
         app[ENVIRONMENT] = environment
         app[SETTINGS] = settings
+        app[LINE] = Line(environment.now_ms)
         app[TRAFFIC] = Traffic()
+        app[BODIES] = bodies
         hooks: list[Callable[[], Awaitable[None]]] = [sockets.close_all]
         app[DRAIN_HOOKS] = hooks
         app[AUTHENTICATOR] = authenticator
@@ -142,7 +149,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app.add_routes(front_page.routes())
         app.add_routes(operation_routes.routes(database, bus))
         app.add_routes(account_routes.routes(accounts, settings.trusted_networks()))
-        app.add_routes(throttle.guard(sync_routes.routes(engine, throttle)))
+        app.add_routes(throttle.guard(sync_routes.routes(engine, throttle, bodies)))
         app.add_routes(throttle.guard(device_routes.routes(engine.devices)))
         app.add_routes(throttle.guard(space_routes.routes(engine.spaces)))
         app.add_routes(sockets.routes())

@@ -32,6 +32,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from api.shedding import Line
 from conflict.clock import rfc3339
 from storage.errors import StorageError
 from sync.environment import Environment
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 
 ENVIRONMENT: Final = web.AppKey("environment", Environment)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+LINE: Final = web.AppKey("line", Line)
 # Set once the head of the answer has gone out: from then on nothing else can be answered.
 ANSWERED: Final = web.RequestKey("answered", bool)
 
@@ -116,6 +118,8 @@ class Busy(ApiError):
     code = "busy"
     status = 503
     default = "The server is busy; wait a moment and send the same again."
+    # How much room what was refused takes in the line of those who come back (api/shedding.py).
+    places = 1
 
 
 # Codes of what aiohttp refuses by itself; every other status gets its phrase in snake_case.
@@ -125,11 +129,8 @@ _HTTP: Final[dict[int, tuple[str, str]]] = {
     405: ("method_not_allowed", "This address does not know the method; the Allow header lists those it knows."),
     413: ("too_large", "The body of the request is too large."),
     415: ("unsupported_media_type", "The server cannot read this kind of body."),
-    417: ("expectation_failed", "The server does not know this expectation."),
+    417: ("expectation_failed", "The server knows no expectation but 100-continue."),
 }
-
-# Waiting this long lets a restarted database accept connections again, without a user noticing more.
-STORAGE_RETRY_AFTER_S: Final = 2
 
 
 def envelope(*, error: str, code: str, details: Any, request_id: str, now_ms: int) -> bytes:
@@ -183,9 +184,17 @@ def of_error(request: web.Request, error: SyncError) -> web.Response:
         code=error.code,
         error=error.message,
         details=own.fields if own is not None and own.fields else error.details,
-        retry_after_s=error.retry_after_s,
+        retry_after_s=_retry_after_s(request, error),
         headers=own.headers if own is not None else None,
     )
+
+
+def _retry_after_s(request: web.Request, error: SyncError) -> int | None:
+    """What the error says, but nobody who is refused for the server's sake comes back before their turn."""
+    if error.status != 503:
+        return error.retry_after_s
+    places = error.places if isinstance(error, Busy) else 1
+    return max(error.retry_after_s or 0, request.app[LINE].retry_after_s(places))
 
 
 @web.middleware
@@ -202,7 +211,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             status=503,
             code="unavailable",
             error="The server cannot reach its data at the moment; wait and send the same again.",
-            retry_after_s=STORAGE_RETRY_AFTER_S,
+            retry_after_s=request.app[LINE].retry_after_s(),
         )
     except web.HTTPException as error:
         return _of_aiohttp(request, error)
@@ -221,10 +230,31 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         )
 
 
+def in_envelope(request: web.Request, error: web.HTTPException) -> None:
+    """Give a failure of aiohttp's that is on its way already the body of ours."""
+    code, message = _worded(error.status)
+    body = envelope(
+        error=message,
+        code=code,
+        details=None,
+        request_id=request.get(REQUEST_ID, ""),
+        now_ms=request.app[ENVIRONMENT].now_ms(),
+    )
+    error.body = body
+    error.content_type = "application/json"
+    error.charset = None
+    # Its head is written down already, though not sent.
+    error.headers["Content-Length"] = str(len(body))
+
+
+def _worded(status: int) -> tuple[str, str]:
+    fallback = HTTPStatus(status).phrase
+    return _HTTP.get(status, (fallback.lower().replace(" ", "_"), f"{fallback}."))
+
+
 def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     if error.status < 400:
         raise error
-    fallback = HTTPStatus(error.status).phrase
-    code, message = _HTTP.get(error.status, (fallback.lower().replace(" ", "_"), f"{fallback}."))
+    code, message = _worded(error.status)
     allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
     return failure(request, status=error.status, code=code, error=message, headers=allow)

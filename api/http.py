@@ -24,6 +24,7 @@ from typing import Any, Final, Protocol
 import msgspec
 from aiohttp import web
 
+from api.bodies import Held
 from api.errors import (
     ENVIRONMENT,
     REQUEST_ID,
@@ -176,10 +177,13 @@ def _inflater(request: web.Request, limit: int) -> _Inflater | None:
     )
 
 
-async def read_body(request: web.Request, limit: int = BODY_BYTES_MAX) -> bytes:
+async def read_body(request: web.Request, limit: int = BODY_BYTES_MAX, *, held: Held | None = None) -> bytes:
     """Return the body, decompressed, at most `limit` bytes.
 
+    held: counts what is read, where bodies may be large and many.
+
     Raises:
+        Busy: where `held` says so.
         TooLarge: before anything is read where Content-Length says so already, else as soon as it is true.
         Malformed: the compression or the transfer coding is broken.
         RequestTimeout: it came too slowly.
@@ -207,6 +211,8 @@ async def read_body(request: web.Request, limit: int = BODY_BYTES_MAX) -> bytes:
         if received > wire_limit:
             raise TooLarge(f"The body is larger than {limit} bytes.")
         parts.append(chunk if inflater is None else inflater.feed(chunk))
+        if held is not None:
+            held.add(len(parts[-1]))
     if inflater is not None:
         inflater.finish()
     return b"".join(parts)

@@ -22,7 +22,7 @@ from typing import Final
 from aiohttp import web
 
 from api.accounts.authenticator import Authenticator
-from api.errors import ANSWERED, ENVIRONMENT, REQUEST_ID, Handler, OriginDenied, of_error
+from api.errors import ANSWERED, ENVIRONMENT, REQUEST_ID, Handler, OriginDenied, in_envelope, of_error
 from api.http import CALLER
 from api.settings import Settings
 from sync.errors import Unauthenticated
@@ -156,6 +156,10 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
 async def dress(request: web.Request, response: web.StreamResponse) -> None:
     """Put the security headers on an answer that is about to go out (M2)."""
     request[ANSWERED] = True
+    if isinstance(response, web.HTTPException) and REQUEST_ID not in request:
+        # An expectation (RFC 9110, section 10.1.1) is refused by aiohttp itself, before any middleware.
+        request[REQUEST_ID] = request.app[ENVIRONMENT].token_bytes(12).hex()
+        in_envelope(request, response)
     headers = response.headers
     headers.popall("Server", None)
     headers["X-Content-Type-Options"] = "nosniff"

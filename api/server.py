@@ -48,6 +48,7 @@ COLLECT_AFTER_OBJECTS: Final = 50_000
 LINE_BYTES_MAX: Final = 24_576
 
 _BAD_HTTP: Final = "The bytes received are not a well-formed HTTP request."
+_BROKEN_OFF: Final = "The request is broken off; send it again."
 
 
 class AccessLog(AbstractAccessLogger):
@@ -87,9 +88,14 @@ class Connection(web.RequestHandler):
             access_log.info("an unknown method from %s, request %s", request.remote, request_id)
             status, code, error = 405, "method_not_allowed", "The server knows no such method."
             allow = {"Allow": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
-        elif status == 400:
+        elif isinstance(exc, ConnectionError):
+            # A phone that lost its network in the middle of a request: nobody's fault, and nobody reads this.
+            access_log.info("%s broke off, request %s", request.remote, request_id)
+            status, code, error = 400, "malformed", _BROKEN_OFF
+        elif status == 400 or isinstance(exc, UnicodeError):
+            # The latter is an Expect that is no text, which aiohttp would repeat before any middleware sees it.
             access_log.info("bad HTTP from %s, request %s", request.remote, request_id)
-            code, error = "malformed", _BAD_HTTP
+            status, code, error = 400, "malformed", _BAD_HTTP
         else:
             log.error("a connection failed, request %s", request_id, exc_info=exc)
             code, error = "internal", "The server failed unexpectedly."

@@ -9,7 +9,7 @@ Invariants
     D2  A transaction that ends by an exception or a cancellation is rolled back before its connection is used
         again; a connection of which that cannot be said is closed.
     D3  Every exception of a driver becomes one of `storage.errors`.
-    D4  Nobody waits for a connection or a lock without a bound; who cannot be served in time gets Busy.
+    D4  Nobody waits for a connection or a lock without a bound; who cannot be served in time gets Overloaded.
     D5  Writes of one process wait in the order in which they came.
 """
 
@@ -80,7 +80,7 @@ class Database(Protocol):
     def read(self, *, snapshot: bool = False) -> AbstractAsyncContextManager[Transaction]:
         """A reading. Each statement sees one state; with `snapshot` all of them see the same one.
 
-        Raises Busy where no connection is to be had in time, DatabaseUnavailable where the database is gone.
+        Raises Overloaded where no connection is to be had in time, DatabaseUnavailable where the database is gone.
         """
         ...
 
@@ -99,7 +99,7 @@ async def open_database(url: str, *, pool_size: int = 10, wait_s: float = WAIT_S
     Args:
         url: where it is.
         pool_size: the connections to Postgres at most. (SQLite has one writer and a few readers.)
-        wait_s: how long a transaction waits for a connection before it is Busy, in seconds.
+        wait_s: how long a transaction waits for a connection before it is Overloaded, in seconds.
 
     Raises DatabaseUnavailable, in one sentence that names the URL without its password.
     """

@@ -2,7 +2,8 @@
 
     StorageError             storage_error         final      a statement that cannot be carried out
     ├── DatabaseUnavailable  database_unavailable  retryable  it cannot be reached, or went away
-    ├── Busy                 database_busy         retryable  a lock or a connection was not to be had in time
+    ├── Busy                 database_busy         retryable  another transaction was in the way
+    │   └── Overloaded       database_overloaded   retryable  a lock or a connection was not to be had in time
     ├── DatabaseReadOnly     database_read_only    retryable  it takes no writes now: full disk, standby, permissions
     ├── Duplicate            duplicate             final      a unique key is taken already
     └── BackupError          backup_error          final      a backup that cannot be made, read or put back
@@ -44,6 +45,12 @@ class Busy(StorageError):
 
     code = "database_busy"
     retryable = True
+
+
+class Overloaded(Busy):
+    """The wait is over already: refuse the request now, since trying again here would only lengthen the line."""
+
+    code = "database_overloaded"
 
 
 class DatabaseReadOnly(StorageError):

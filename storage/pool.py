@@ -6,8 +6,10 @@ Refuses to know: what a connection is. It is told how to open one, and whether o
 Invariants
     P1  At most `size` connections are open or being opened at any time.
     P2  Who asked first is served first; a connection that comes back goes straight to who waits longest.
-    P3  Nobody waits longer than `wait_s`, and no more than WAITERS_MAX wait at once: then it is Busy. (But for those
-        whose work others wait for; they are few.)
+    P3  Nobody waits longer than `wait_s`, and no more than WAITERS_MAX wait at once: then it is Overloaded. (But for
+        those whose work others wait for; they are few.)
+    P5  Where every connection is out and none has come back for `stall_s`, the line does not move: all who wait are
+        Overloaded, and so is whoever comes, at once, until one comes back.
     P4  A caller that is cancelled, whenever it is, takes no connection with it.
 """
 
@@ -15,11 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
-from storage.errors import Busy
+from storage.errors import Overloaded
 
 # Past this many, who comes next would wait in vain: the last of them would be served after `wait_s` anyway.
 WAITERS_MAX: Final = 2_000
@@ -31,12 +34,21 @@ class Pool(Generic[T]):
     """Connections of one kind to one database. For one event loop."""
 
     def __init__(
-        self, opener: Callable[[], Awaitable[T]], alive: Callable[[T], bool], *, size: int, wait_s: float
+        self,
+        opener: Callable[[], Awaitable[T]],
+        alive: Callable[[T], bool],
+        *,
+        size: int,
+        wait_s: float,
+        stall_s: float = math.inf,
     ) -> None:
         """`opener` opens a connection, or raises StorageError; `alive` tells whether one can still be used."""
         self._opener = opener
         self._alive = alive
         self._wait_s = wait_s
+        self._stall_s = stall_s
+        # When a connection last was given or came back.
+        self._moved_at = -math.inf
         self._free = size
         self._idle: list[T] = []
         # A waiter is given a connection, or None: the leave to open one.
@@ -53,8 +65,13 @@ class Pool(Generic[T]):
 
         `patient` is for work that others wait for, and that cannot be left undone: it waits as long as it takes.
 
-        Raises Busy where none came free in time, and what the opener raises.
+        Raises Overloaded where none came free in time, and what the opener raises.
         """
+        item = await self._acquire(None if patient else self._wait_s)
+        self._moved_at = asyncio.get_running_loop().time()
+        return item
+
+    async def _acquire(self, wait_s: float | None) -> T:
         while self._idle:
             # The one used last: its statements are still prepared, and the others may fall asleep.
             item = self._idle.pop()
@@ -64,7 +81,7 @@ class Pool(Generic[T]):
         if self._free > 0:
             self._free -= 1
             return await self._open()
-        item_or_leave = await self._wait(None if patient else self._wait_s)
+        item_or_leave = await self._wait(wait_s)
         if item_or_leave is None:
             return await self._open()
         if self._alive(item_or_leave):
@@ -94,19 +111,32 @@ class Pool(Generic[T]):
             await asyncio.sleep(0)
 
     async def _wait(self, wait_s: float | None) -> T | None:
-        if wait_s is not None and len(self._waiters) >= WAITERS_MAX:
-            raise Busy(f"{WAITERS_MAX} others wait for a connection to the database; try again in a moment.")
-        waiter: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        if wait_s is not None:
+            self._check_line(loop.time())
+        until = math.inf if wait_s is None else loop.time() + wait_s
+        waiter: asyncio.Future[T | None] = loop.create_future()
         self._waiters.append(waiter)
         try:
-            async with asyncio.timeout(wait_s):
-                return await waiter
-        except TimeoutError:
-            self._give_up(waiter)
-            raise Busy(f"No connection to the database came free within {wait_s:g} s; try again in a moment.") from None
+            while not waiter.done():
+                # While others are served, the line moves on and with it the moment at which it would stand still.
+                give_up_at = until if wait_s is None else min(until, self._moved_at + self._stall_s)
+                if loop.time() >= give_up_at:
+                    self._give_up(waiter)
+                    raise Overloaded(
+                        "No connection to the database came free in time; try again when the line has become shorter."
+                    )
+                await asyncio.wait([waiter], timeout=None if give_up_at == math.inf else give_up_at - loop.time())
+            return waiter.result()
         except asyncio.CancelledError:
             self._give_up(waiter)
             raise
+
+    def _check_line(self, now: float) -> None:
+        if len(self._waiters) >= WAITERS_MAX:
+            raise Overloaded(f"{WAITERS_MAX} others wait for a connection to the database; try again in a moment.")
+        if now >= self._moved_at + self._stall_s:
+            raise Overloaded("Every connection to the database is held up; try again in a moment.")
 
     def _give_up(self, waiter: asyncio.Future[T | None]) -> None:
         if waiter.done() and not waiter.cancelled():
@@ -122,6 +152,7 @@ class Pool(Generic[T]):
             self._waiters.remove(waiter)
 
     def _hand_over(self, item: T | None) -> bool:
+        self._moved_at = asyncio.get_running_loop().time()
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():

@@ -23,13 +23,15 @@ from sqlalchemy.pool import NullPool
 
 from storage.cancelling import to_the_end
 from storage.database import WAIT_S, Dialect, Parameters, PreparedParameters, Transaction, masked
-from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, Duplicate, StorageError
+from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, Duplicate, Overloaded, StorageError
 from storage.pool import Pool
 from storage.prepared import Prepared
 
 CONNECT_TIMEOUT_S: Final = 5.0
-# A transaction of ours takes milliseconds. One that waits longer for a lock is Busy and is tried again.
-LOCK_TIMEOUT_MS: Final = 10_000
+# A transaction of ours takes milliseconds. One that waits longer for a lock is refused, and its device comes back.
+LOCK_TIMEOUT_MS: Final = 5_000
+# Where no connection comes back for so long, all of them are held up, and who waits is told so at once.
+STALL_S: Final = 1.0
 # No statement of ours is meant to run for long; one that does gives its connection back.
 STATEMENT_TIMEOUT_MS: Final = 30_000
 # The server answers nothing at all: it is stopped, or the network swallows everything.
@@ -58,7 +60,10 @@ SELECT (SELECT to_hex(system_identifier) FROM pg_control_system()) || '-'
 
 _HAS_TABLES: Final = Prepared("SELECT to_regclass('spaces') IS NOT NULL")
 
-_BUSY: Final = {"40001", "40P01", "55P03", "57014", "53300"}
+# Serialization failures and deadlocks: the next try goes well.
+_BUSY: Final = {"40001", "40P01"}
+# Locks and statements that took too long, and no connection left at the server: the time to wait is over.
+_OVERLOADED: Final = {"55P03", "57014", "53300"}
 _READ_ONLY: Final = {"25006", "53100", "42501"}
 # Classes of SQLSTATE: connection exceptions, operator intervention, wrong login, no such database.
 _GONE: Final = {"08", "57", "28", "3D"}
@@ -149,7 +154,7 @@ class PostgresDatabase:
 
     def __init__(self, engine: AsyncEngine, *, pool_size: int, wait_s: float) -> None:
         self._engine = engine
-        self._pool = Pool(self._connect, self._alive, size=pool_size, wait_s=wait_s)
+        self._pool = Pool(self._connect, self._alive, size=pool_size, wait_s=wait_s, stall_s=STALL_S)
         self._closing: set[asyncio.Task[None]] = set()
         self.timeline = ""
         self.statements = 0
@@ -307,6 +312,8 @@ def translated(error: Exception) -> StorageError:
     state = str(getattr(original, "sqlstate", None) or "")
     if state in _BUSY or isinstance(original, asyncpg.InvalidCachedStatementError):
         return Busy(f"The database is busy ({said}); try again in a moment.")
+    if state in _OVERLOADED:
+        return Overloaded(f"The database is overloaded ({said}); try again in a moment.")
     if state == "23505":
         return Duplicate(f"The database has this already ({said}).")
     if state in _READ_ONLY:

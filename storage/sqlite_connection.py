@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from storage.database import WAIT_S, Parameters, PreparedParameters
-from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, Duplicate, StorageError
+from storage.errors import DatabaseReadOnly, DatabaseUnavailable, Duplicate, Overloaded, StorageError
 from storage.prepared import Prepared
 
 CACHE_KIB: Final = {"rw": 32 * 1024, "rwc": 32 * 1024, "ro": 8 * 1024}
@@ -198,7 +198,7 @@ def translated(error: Exception) -> StorageError:
     if extended in _DUPLICATE:
         return Duplicate(f"The database has this already ({said}).")
     if code in _BUSY:
-        return Busy("The database is locked by another process; try again in a moment.")
+        return Overloaded("The database is locked by another process; try again in a moment.")
     if code in _READ_ONLY:
         return DatabaseReadOnly(f"The database takes no writes now ({said}); make room, or see to its permissions.")
     if code in _UNUSABLE:

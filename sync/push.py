@@ -16,8 +16,9 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -29,7 +30,7 @@ from storage import push as store
 from storage.collections import SCHEMA
 from storage.counts import count_entered, count_shown
 from storage.database import Database, Transaction
-from storage.errors import Busy
+from storage.errors import Busy, Overloaded
 from storage.push import Opened, SpaceRow, VoterRow
 from sync.bus import Bus
 from sync.caller import Caller
@@ -58,6 +59,7 @@ from sync.planner import Plan, Planner, named_keys
 from sync.repeats import Repeated, compare
 from sync.text_guard import TextGuard
 from sync.texts import TextReader
+from sync.turns import Turns
 
 # A serialization failure on one space means another push was there; three more tries end nearly all of them.
 BUSY_RETRIES = 3
@@ -119,6 +121,7 @@ class Writer:
     environment: Environment
     limits: Limits
     guard: TextGuard
+    turns: Turns = field(default_factory=Turns)
 
     async def push(self, caller: Caller, space: str, request: PushRequest) -> Answer:
         """Apply one batch.
@@ -147,17 +150,25 @@ class Writer:
         for tries in range(BUSY_RETRIES + 1):
             try:
                 return await attempt()
-            except Busy:
-                if tries == BUSY_RETRIES:
+            except Busy as error:
+                if tries == BUSY_RETRIES or isinstance(error, Overloaded):
                     raise Unavailable(retry_after_s=1) from None
                 jitter = self.environment.token_bytes(1)[0] / 255
                 await asyncio.sleep(0.01 * 2**tries * (0.5 + jitter))
         raise AssertionError("unreachable")
 
+    @asynccontextmanager
+    async def _writing(self, space: str) -> AsyncIterator[Transaction]:
+        """A transaction that is about to lock a space; on Postgres in its turn."""
+        # SQLite has a line of its own, in which those who wait share a commit.
+        turn = self.turns.of(space) if self.database.dialect == "postgresql" else nullcontext()
+        async with turn, self.database.write() as tx:
+            yield tx
+
     async def _push_once(
         self, caller: Caller, space: str, request: PushRequest, unreadable: Mapping[int, str], now_ms: int
     ) -> tuple[int, Answer]:
-        async with self.database.write() as tx:
+        async with self._writing(space) as tx:
             opened = await store.open_push(
                 tx,
                 space=space,
@@ -231,7 +242,7 @@ class Writer:
         self, space_id: str, writes: Sequence[ServerWrite], user: str | None, guard: Guard | None
     ) -> tuple[int, Plan]:
         now_ms = self.environment.now_ms()
-        async with self.database.write() as tx:
+        async with self._writing(space_id) as tx:
             # The row is locked first: what a guard reads after it cannot be outdated by another push.
             opened = await store.open_push(tx, space=space_id, user=user or "", device="", after_n=None, keys=())
             if opened is None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from api.bodies import Bodies
 from api.http import caller as caller_of
 from api.http import read_body
 from conflict.clock import rfc3339
@@ -94,8 +95,8 @@ async def _body(request: web.Request, engine: Engine, type_: Any) -> Any:
         raise Malformed(f"The body is not what this endpoint takes: {error}") from None
 
 
-def routes(engine: Engine, throttle: Throttle) -> list[web.RouteDef]:
-    """The routes of one engine, each with its full path. `throttle` is told what a push weighs."""
+def routes(engine: Engine, throttle: Throttle, bodies: Bodies) -> list[web.RouteDef]:
+    """The routes of one engine, each with its full path. `throttle` is told what a push weighs, `bodies` its size."""
 
     async def describe(request: web.Request) -> web.Response:
         check_protocol(request)
@@ -103,10 +104,12 @@ def routes(engine: Engine, throttle: Throttle) -> list[web.RouteDef]:
 
     async def push(request: web.Request) -> web.Response:
         caller = sync_caller(request)
-        body = await read_body(request, engine.limits.batch_bytes_max)
-        batch = decode_push(body, engine.limits)
-        await throttle.upload(caller.user, len(batch.changes), len(body))
-        answer = await engine.push(caller, _space(request), batch)
+        with bodies.holding(request.content_length) as held:
+            body = await read_body(request, engine.limits.batch_bytes_max, held=held)
+            async with bodies.working(len(body)):
+                batch = decode_push(body, engine.limits)
+                await throttle.upload(caller.user, len(batch.changes), len(body))
+                answer = await engine.push(caller, _space(request), batch)
         return json_object(answer.as_json())
 
     async def pull(request: web.Request) -> web.Response:

@@ -27,6 +27,7 @@ from typing import Any, Final
 from aiohttp import WSMsgType, web
 from yarl import URL
 
+from api.bodies import Bodies
 from api.errors import OriginDenied
 from sync.environment import Environment
 from sync.errors import Malformed, Unauthenticated, Unavailable
@@ -56,18 +57,21 @@ class LiveSockets:
         environment: Environment,
         *,
         check_token: Callable[[str], Awaitable[Any]],
+        bodies: Bodies | None = None,
         origins: Collection[str] = (),
         steady_ms: Callable[[], int] | None = None,
     ) -> None:
         """
         Args:
             check_token: raises Unauthenticated for a bad access token.
+            bodies: those of the whole process; frames wait among them.
             origins: web origins beside the server's own host that may open a socket.
             steady_ms: a clock that never jumps; the event loop's where none is given.
         """
         self.live = live
         self._environment = environment
         self._check_token = check_token
+        self.bodies = bodies or Bodies()
         self._origins = {origin.rstrip("/") for origin in origins}
         self._steady_ms = steady_ms or (lambda: int(asyncio.get_running_loop().time() * 1_000))
         self._heap: list[list[Any]] = []
@@ -222,12 +226,9 @@ class _Socket:
         """Act on one message; False where the socket is at its end."""
         owner, session = self._owner, self.session
         if message.type is WSMsgType.TEXT:
-            now = owner.now()
-            action = session.receive(message.data, now)
-            if action is not None:
-                await owner.live.act(session, action, now)
-                if isinstance(action, Hello | Token) and session.closing is None:
-                    owner.schedule(self, session.next_deadline_ms(owner.now()))
+            # A socket has one frame under way; while that waits, nothing more is read from it.
+            async with owner.bodies.working(len(message.data), patient=True):
+                await self._act(message.data)
             return True
         session.heard()
         if message.type is WSMsgType.PING:
@@ -239,6 +240,15 @@ class _Socket:
             session.close(CLOSE_MALFORMED, "Frames are text.")
         # What is left is the end of the socket: closed by the peer, by an error, or gone.
         return message.type in (WSMsgType.PING, WSMsgType.PONG, WSMsgType.BINARY)
+
+    async def _act(self, text: str) -> None:
+        owner, session = self._owner, self.session
+        now = owner.now()
+        action = session.receive(text, now)
+        if action is not None:
+            await owner.live.act(session, action, now)
+            if isinstance(action, Hello | Token) and session.closing is None:
+                owner.schedule(self, session.next_deadline_ms(owner.now()))
 
     async def _wait_for_room(self) -> None:
         """Read no further from a peer that leaves its answers lying (S3)."""

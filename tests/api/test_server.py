@@ -76,6 +76,41 @@ async def test_a_body_that_ends_early_harms_nobody(plain_server: Server) -> None
     assert (await plain_server.ask("GET", "/health/live")).status == 200
 
 
+async def test_a_phone_that_loses_its_network_in_the_middle_of_a_body_is_no_fault_of_the_server(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = await create_app(settings_for(sqlite_url), environment=environment(Clock()))
+    async with serving(app) as server:
+        with caplog.at_level(logging.INFO, "api.access"):
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(
+                b"POST /api/users/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 100\r\n\r\n{"
+            )
+            await until(lambda: app[TRAFFIC].in_flight == 1)
+            writer.transport.abort()
+            await until(lambda: "broke off" in caplog.text)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING or record.exc_info]
+
+
+@pytest.mark.parametrize(
+    ("expectation", "status", "code"),
+    [(b"a miracle", 417, "expectation_failed"), (b"100-cont\xffnue", 400, "malformed")],
+)
+@pytest.mark.parametrize("path", [b"/api/users/login", b"/nowhere"])
+async def test_an_expectation_that_is_none_is_refused_in_the_envelope(
+    plain_server: Server, path: bytes, expectation: bytes, status: int, code: str
+) -> None:
+    head, body = await raw(
+        plain_server,
+        b"POST %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: %b\r\n\r\n" % (path, expectation),
+    )
+    assert f" {status} " in head[0]
+    assert (json.loads(body)["code"], json.loads(body)["error"].count("miracle")) == (code, 0)
+    assert json.loads(body)["meta"]["request_id"]
+    assert f"Content-Length: {len(body)}" in head
+
+
 def test_a_connection_that_sends_nothing_is_not_kept_for_long() -> None:
     assert server_module.KEEPALIVE_S <= 30
 

@@ -519,3 +519,25 @@ def test_an_answer_that_breaks_the_protocol_deep_inside_changes_nothing_and_is_a
     phone.device.failed(request, "no answer")
     world.settle()
     world.assert_settled()
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_json_does_not_have_is_no_answer_and_leaves_the_database_readable(
+    world: World, number: str
+) -> None:
+    phone = ready(world)
+    other = world.phone()
+    other.put("workouts", title="theirs")
+    other.sync()
+    phone.heal()
+    while (request := phone.device.next_request()) is not None and request.kind != "pull":
+        phone.device.answer(request, world.server.handle(request))
+    assert request is not None
+    body = world.server.handle(request).body.decode().replace('"theirs"', number)
+    assert number in body
+    with pytest.raises(Unreachable):
+        phone.device.answer(request, Answer(200, body.encode()))
+    phone.device.failed(request, "no answer")
+    assert phone.list("workouts") == []
+    world.settle()
+    world.assert_settled()

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from storage import pool as pools
-from storage.errors import Busy, DatabaseUnavailable
+from storage.errors import Busy, DatabaseUnavailable, Overloaded
 from storage.pool import Pool
 
 
@@ -111,6 +111,41 @@ async def test_no_more_wait_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> N
     pool.release(item)
     pool.release(await tasks[0])
     assert await tasks[1] == 1
+
+
+async def test_where_no_connection_comes_back_all_who_wait_are_told_and_who_comes_later_at_once() -> None:
+    opener = Opener()
+    pool = Pool(opener, opener.alive, size=1, wait_s=30.0, stall_s=0.05)
+    item = await pool.acquire()
+    waiting = [asyncio.create_task(pool.acquire()) for _ in range(3)]
+    assert {type(error) for error in await asyncio.gather(*waiting, return_exceptions=True)} == {Overloaded}
+    late = asyncio.create_task(pool.acquire())
+    await settle()
+    assert isinstance(late.exception(), Overloaded)
+    # What others wait for waits on, and the first one that comes back ends the matter.
+    patient = asyncio.create_task(pool.acquire(patient=True))
+    await settle()
+    pool.release(item)
+    assert await patient == 1
+    waiter = asyncio.create_task(pool.acquire())
+    await settle()
+    pool.release(1)
+    assert await waiter == 1
+
+
+async def test_a_line_that_moves_is_no_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock of the test: whoever waits longer than a stall is served, as long as others are served meanwhile."""
+    now = asyncio.get_running_loop().time()
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    opener = Opener()
+    pool = Pool(opener, opener.alive, size=1, wait_s=30.0, stall_s=1.0)
+    item = await pool.acquire()
+    first, last = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
+    await settle()
+    for waiter in (first, last):
+        now += 0.9
+        pool.release(item)
+        assert await waiter == 1
 
 
 async def test_one_that_died_is_replaced() -> None:

@@ -14,7 +14,8 @@ from aiohttp import ClientWebSocketResponse, WSMsgType, web
 from aiohttp.test_utils import TestServer
 from sqlalchemy import insert
 
-from api.errors import ENVIRONMENT, answer_errors
+from api.errors import ENVIRONMENT, LINE, answer_errors
+from api.shedding import Line
 from api.sync.websocket import LiveSockets
 from storage.database import Database
 from storage.tables import sessions
@@ -144,6 +145,7 @@ async def live_server(world: World, database: Database, *, bus: Bus | None = Non
         steady_ms=lambda: clock.steady_ms,
     )
     app = web.Application(middlewares=[answer_errors])
+    app[LINE] = Line(lambda: 0)
     app[ENVIRONMENT] = environment
     app.add_routes(sockets.routes())
     server = TestServer(app)

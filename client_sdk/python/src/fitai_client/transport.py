@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from .core.requests import Answer, Request
+from .core.requests import Answer, Request, read_json
 from .errors import InvalidServer, Unreachable
 
 __all__ = ["HttpTransport", "LiveConnection", "server_address"]
@@ -64,7 +64,7 @@ class LiveConnection:
             message = await self._socket.receive()
             if message.type is aiohttp.WSMsgType.TEXT:
                 try:
-                    frame = json.loads(message.data)
+                    frame = read_json(message.data)
                 except (ValueError, RecursionError):
                     return None
                 if isinstance(frame, dict):

@@ -71,7 +71,7 @@ class Row(NamedTuple):
 
 def dumps(value: Any) -> str:
     """JSON as this database keeps it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def read_row(tx: Tx, space: int, key: Key) -> Row | None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from ..errors import Unreachable
 
-__all__ = ["Answer", "Kind", "Request", "check", "space_path"]
+__all__ = ["Answer", "Kind", "Request", "check", "read_json", "space_path"]
 
 Kind = Literal["about", "register", "spaces", "push", "pull", "snapshot", "ids", "digest", "bucket", "repair"]
 
@@ -53,7 +53,7 @@ class Answer:
             Unreachable: it is no JSON object, so something between here and the server made it up.
         """
         try:
-            value = json.loads(self.body)
+            value = read_json(self.body)
         except (ValueError, RecursionError) as error:
             raise Unreachable(
                 "The answer is no JSON: something between this device and the server wrote it."
@@ -61,6 +61,19 @@ class Answer:
         if not isinstance(value, dict):
             raise Unreachable("The answer is no JSON object.")
         return value
+
+
+def read_json(data: bytes | str) -> Any:
+    """The value of JSON as RFC 8259 means it: a NaN that was let in would make the database unreadable.
+
+    Raises:
+        ValueError, RecursionError: it is none.
+    """
+    return json.loads(data, parse_constant=_no_number)
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 # What each answer must have for the device to act on it.
