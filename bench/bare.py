@@ -1,9 +1,10 @@
 """The bare limit: the least that aiohttp, uvloop, msgspec and a database can do for the same requests.
 
 It takes the same push, over HTTP and over a socket, upserts the same rows in one durable transaction, hands them to
-the space's sockets and serves them page by page; an edit replaces its row, unmerged. It has no accounts, no permissions, no merging, no history, no validation and no
-duplicates; registrations answer made-up ids, so that the load generator treats it like any server. A measuring rod,
-never a server to use: `python -m bench.bare --database-url … --port …`.
+the space's sockets and serves them page by page; an edit replaces its row, unmerged. It has no accounts, no
+permissions, no merging, no history, no validation and no duplicates; registrations answer made-up ids, so that the
+load generator treats it like any server. A measuring rod, never a server to use:
+`python -m bench.bare --database-url … --port …`.
 """
 
 from __future__ import annotations
