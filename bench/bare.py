@@ -1,9 +1,10 @@
 """The bare limit: the least that aiohttp, uvloop, msgspec and a database can do for the same requests.
 
-It takes the same push, upserts the same rows in one durable transaction, hands them to the space's sockets and
-serves them page by page. It has no accounts, no permissions, no merging, no history, no validation and no
-duplicates; registrations answer made-up ids, so that the load generator treats it like any server. A measuring rod,
-never a server to use: `python -m bench.bare --database-url … --port …`.
+It takes the same push, over HTTP and over a socket, upserts the same rows in one durable transaction, hands them to
+the space's sockets and serves them page by page; an edit replaces its row, unmerged. It has no accounts, no
+permissions, no merging, no history, no validation and no duplicates; registrations answer made-up ids, so that the
+load generator treats it like any server. A measuring rod, never a server to use:
+`python -m bench.bare --database-url … --port …`.
 """
 
 from __future__ import annotations
@@ -44,8 +45,14 @@ class Push(msgspec.Struct):
     changes: list[Change]
 
 
-class Hello(msgspec.Struct):
-    spaces: dict[str, Any]
+class Frame(msgspec.Struct):
+    """What a socket says: a hello with its spaces, or a push with its number, its space and its changes."""
+
+    type: str
+    id: int = 0
+    space: str = ""
+    spaces: dict[str, Any] = {}
+    changes: list[Change] = []
 
 
 class Store(Protocol):
@@ -161,6 +168,7 @@ class Bare:
         self._sockets: defaultdict[str, set[web.WebSocketResponse]] = defaultdict(set)
         self._made = itertools.count(1)
         self._decode = msgspec.json.Decoder(Push).decode
+        self._decode_frame = msgspec.json.Decoder(Frame).decode
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=BODY_BYTES_MAX)
@@ -194,8 +202,10 @@ class Bare:
         return web.json_response({"spaces": [{"id": space, "kind": "personal"}]})
 
     async def _push(self, request: web.Request) -> web.Response:
-        space = request.match_info["space"]
-        changes = self._decode(await request.read()).changes
+        acked = await self._store_and_broadcast(request.match_info["space"], self._decode(await request.read()).changes)
+        return web.Response(body=b'{"acked":%d,"rejected":[]}' % acked, content_type="application/json")
+
+    async def _store_and_broadcast(self, space: str, changes: Sequence[Change]) -> int:
         head = self._heads[space]
         rows = []
         for change in changes:
@@ -210,7 +220,7 @@ class Bare:
         await self._store.upsert(space, rows)
         if self._sockets[space]:
             await self._broadcast(space, rows)
-        return web.Response(body=b'{"acked":%d,"rejected":[]}' % changes[-1].n, content_type="application/json")
+        return changes[-1].n
 
     async def _broadcast(self, space: str, rows: Sequence[Row]) -> None:
         records = b",".join(row[3] for row in rows).decode()
@@ -234,8 +244,14 @@ class Bare:
         spaces: list[str] = []
         try:
             async for message in socket:
-                if message.type is WSMsgType.TEXT and not spaces:
-                    spaces = list(msgspec.json.decode(message.data, type=Hello).spaces)
+                if message.type is not WSMsgType.TEXT:
+                    continue
+                frame = self._decode_frame(message.data)
+                if frame.type == "push":
+                    acked = await self._store_and_broadcast(frame.space, frame.changes)
+                    await socket.send_str(f'{{"type":"ack","id":{frame.id},"acked":{acked},"rejected":[]}}')
+                elif frame.type == "hello":
+                    spaces = list(frame.spaces)
                     for space in spaces:
                         self._sockets[space].add(socket)
                     await socket.send_str('{"type":"welcome"}')

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,6 +32,7 @@ class BenchError(Exception):
 class _Acked(msgspec.Struct):
     acked: int
     rejected: list[msgspec.Raw] = []
+    cursor: str = ""
 
 
 class _Page(msgspec.Struct):
@@ -39,13 +40,29 @@ class _Page(msgspec.Struct):
     before: str | None
 
 
-class _Typed(msgspec.Struct):
+class _Pulled(msgspec.Struct):
+    records: list[msgspec.Raw]
+    cursor: str
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _Frame(msgspec.Struct):
+    """What a socket says, as far as the generator looks."""
+
     type: str
+    id: int | str | None = None
+    records: list[_Named] = []
+    acked: int = 0
+    rejected: list[msgspec.Raw] = []
 
 
 _acked = msgspec.json.Decoder(_Acked).decode
 _page = msgspec.json.Decoder(_Page).decode
-_typed = msgspec.json.Decoder(_Typed).decode
+_pulled = msgspec.json.Decoder(_Pulled).decode
+_frame = msgspec.json.Decoder(_Frame).decode
 
 
 @dataclass
@@ -66,16 +83,17 @@ class Writer:
     home: Home
     log: Log
 
-    async def push(self, body: bytes, count: int) -> None:
-        """Send a prepared batch of `count` changes. Raises BenchError unless all of them were taken."""
+    async def push(self, body: bytes, n: int) -> str:
+        """Send a prepared batch whose last change is number `n`; the cursor behind it.
+
+        Raises BenchError unless all of it was taken.
+        """
         url = f"/api/sync/spaces/{self.home.space}/push"
         answer = _acked(
             await self.server.request("POST", url, token=self.home.token, device=self.log.device, data=body)
         )
-        if answer.rejected:
-            raise BenchError(f"{self.server.name} rejected changes of the load: {bytes(answer.rejected[0]).decode()}")
-        if answer.acked < count:
-            raise BenchError(f"{self.server.name} acknowledged {answer.acked} changes of {count}.")
+        _check_taken(self.server.name, answer.acked, answer.rejected, n)
+        return answer.cursor
 
 
 class Server:
@@ -152,8 +170,32 @@ class Server:
                 return
             before = page.before
 
-    async def open_socket(self, home: Home, device: str) -> asyncio.Task[None]:
+    async def pull(self, home: Home, device: str, cursor: str) -> int:
+        """Pull what moved after a cursor, in one page; how many records that brought."""
+        path = f"/api/sync/spaces/{home.space}/pull?cursor={cursor}"
+        return len(_pulled(await self.request("GET", path, token=home.token, device=device)).records)
+
+    async def first_page(self, home: Home, device: str) -> int:
+        """Pull the newest page as a new device does; how many records it brought."""
+        path = f"/api/sync/spaces/{home.space}/snapshot?limit={PAGE}"
+        return len(_page(await self.request("GET", path, token=home.token, device=device)).records)
+
+    async def idle_socket(self, home: Home, device: str) -> asyncio.Task[None]:
         """A live socket that was welcomed and reads until it ends; cancel the task to close it."""
+        return asyncio.create_task(self._read(await self._welcomed(home, device)))
+
+    @asynccontextmanager
+    async def live_socket(
+        self, home: Home, device: str, received: Callable[[list[str]], None]
+    ) -> AsyncIterator[LiveSocket]:
+        """A live socket for as long as the block lasts; `received` is told the ids of the records of each delta."""
+        socket = LiveSocket(self.name, await self._welcomed(home, device), received)
+        try:
+            yield socket
+        finally:
+            await socket.close()
+
+    async def _welcomed(self, home: Home, device: str) -> aiohttp.ClientWebSocketResponse:
         hello = {
             "type": "hello",
             "protocol": 1,
@@ -168,9 +210,9 @@ class Server:
             first = await socket.receive(TIMEOUT_S)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise BenchError(f"{self.name} opens no socket: {type(error).__name__} {error}") from None
-        if first.type is not aiohttp.WSMsgType.TEXT or _typed(first.data).type != "welcome":
+        if first.type is not aiohttp.WSMsgType.TEXT or _frame(first.data).type != "welcome":
             raise BenchError(f"{self.name} does not welcome a socket: {first.data!r} {first.extra or ''}")
-        return asyncio.create_task(self._read(socket))
+        return socket
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         try:
@@ -182,6 +224,65 @@ class Server:
 
     async def _json(self, method: str, path: str, body: dict[str, Any], *, token: str | None = None) -> Any:
         return msgspec.json.decode(await self.request(method, path, token=token, data=msgspec.json.encode(body)))
+
+
+class LiveSocket:
+    """A socket that pushes and listens. Made by `Server.live_socket`."""
+
+    def __init__(
+        self, name: str, socket: aiohttp.ClientWebSocketResponse, received: Callable[[list[str]], None]
+    ) -> None:
+        self._name = name
+        self._socket = socket
+        self._received = received
+        self._pushes = 0
+        self._acks: dict[int | str, asyncio.Future[_Frame]] = {}
+        self._reading = asyncio.create_task(self._read())
+
+    async def push(self, space: str, body: bytes, n: int) -> None:
+        """Send a prepared batch whose last change is number `n`. Raises BenchError unless all of it was taken."""
+        self._pushes += 1
+        answer = self._acks[self._pushes] = asyncio.get_running_loop().create_future()
+        frame = b'{"type":"push","id":%d,"space":"%b",%b' % (self._pushes, space.encode(), body[1:])
+        try:
+            await self._socket.send_str(frame.decode())
+            async with asyncio.timeout(TIMEOUT_S):
+                told = await answer
+        except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
+            raise BenchError(f"{self._name} answers no push over a socket: {type(error).__name__} {error}") from None
+        _check_taken(self._name, told.acked, told.rejected, n)
+
+    async def _read(self) -> None:
+        try:
+            async for message in self._socket:
+                frame = _frame(message.data)
+                if frame.type == "delta":
+                    self._received([record.id for record in frame.records])
+                elif frame.type == "ack" and frame.id in self._acks:
+                    self._acks.pop(frame.id).set_result(frame)
+                elif frame.type in ("error", "behind"):
+                    self._fail(f"{self._name} says over a socket: {message.data[:300]}")
+            self._fail(f"{self._name} closed a socket with {self._socket.close_code}.")
+        except (msgspec.DecodeError, TypeError) as error:
+            self._fail(f"{self._name} says over a socket what is no message: {error}")
+
+    def _fail(self, why: str) -> None:
+        for waiting in self._acks.values():
+            if not waiting.done():
+                waiting.set_exception(BenchError(why))
+
+    async def close(self) -> None:
+        """End it."""
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+        await self._socket.close()
+
+
+def _check_taken(name: str, acked: int, rejected: Sequence[msgspec.Raw], n: int) -> None:
+    if rejected:
+        raise BenchError(f"{name} rejected changes of the load: {bytes(rejected[0]).decode()}")
+    if acked < n:
+        raise BenchError(f"{name} acknowledged {acked} changes of {n}.")
 
 
 @asynccontextmanager

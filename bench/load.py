@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,10 +21,10 @@ import msgspec
 EXERCISES_A_WORKOUT: Final = 10
 # A workout of ordinary size, where whole histories are made of them.
 EXERCISES_A_TRAINING: Final = 5
-SETS_AN_EXERCISE: Final = 4
-RECORDS_A_TRAINING: Final = 1 + EXERCISES_A_TRAINING * (1 + SETS_AN_EXERCISE)
+SETS_ANEXERCISE: Final = 4
+RECORDS_A_TRAINING: Final = 1 + EXERCISES_A_TRAINING * (1 + SETS_ANEXERCISE)
 # Any exercise will do: a set names a place in a workout, and the place names an exercise.
-_EXERCISE: Final = "eb5ed8a7-5a9b-5d5c-9a61-0f9f7b4a2a10"
+EXERCISE: Final = "eb5ed8a7-5a9b-5d5c-9a61-0f9f7b4a2a10"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -45,6 +45,10 @@ class Log:
     n: int = 0
     after: dict[str, Any] | None = None
     places: list[str] = field(default_factory=list)
+    # Of the sets that the last batch made.
+    ids: list[str] = field(default_factory=list)
+    # How many records it made so far: edits make none.
+    made: int = 0
     _ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     def workout(self) -> bytes:
@@ -54,13 +58,12 @@ class Log:
     def training(self, workouts: int) -> bytes:
         """A batch of whole workouts, each with its exercises and their sets, RECORDS_A_TRAINING records in all."""
         changes: list[dict[str, Any]] = []
+        ids: list[str] = []
         for _ in range(workouts):
             changes += self._opened(EXERCISES_A_TRAINING)
-            changes += [
-                self._put("sets", uuid7(), _set(place, number))
-                for place in self.places
-                for number in range(SETS_AN_EXERCISE)
-            ]
+            changes += self._sets(SETS_ANEXERCISE * EXERCISES_A_TRAINING)
+            ids += self.ids
+        self.ids = ids
         return self._batch(changes)
 
     def _opened(self, exercises: int) -> list[dict[str, Any]]:
@@ -72,7 +75,7 @@ class Log:
                 self._put(
                     "workout_exercises",
                     place,
-                    {"workout": workout, "exercise": _EXERCISE, "position": f"a{number}", "rest_s": 120},
+                    {"workout": workout, "exercise": EXERCISE, "position": f"a{number}", "rest_s": 120},
                 )
                 for number, place in enumerate(self.places)
             ),
@@ -80,16 +83,29 @@ class Log:
 
     def sets(self, count: int) -> bytes:
         """A batch of `count` new sets below the places of the last workout."""
-        return self._batch(
-            [self._put("sets", uuid7(), _set(self.places[i % len(self.places)], i)) for i in range(count)]
-        )
+        return self._batch(self._sets(count))
 
-    def batches(self, sizes: Iterator[int]) -> list[bytes]:
-        """A batch of new sets for each size."""
-        return [self.sets(size) for size in sizes]
+    def edits(self, ids: Sequence[str], seen: Mapping[str, int], *, reps: int = 0) -> bytes:
+        """A batch that edits these sets, having seen `seen` of other devices. `reps` makes the values its own."""
+        changes = [
+            self._put(
+                "sets", id_, {"reps": 5 + (self.n + reps) % 20, "weight": {"value": 60 + self.n % 50, "unit": "kg"}}
+            )
+            for id_ in ids
+        ]
+        self.made -= len(ids)
+        return self._batch(changes, seen)
+
+    def _sets(self, count: int) -> list[dict[str, Any]]:
+        self.ids = [uuid7() for _ in range(count)]
+        return [
+            self._put("sets", id_, _set(self.places[number % len(self.places)], number))
+            for number, id_ in enumerate(self.ids)
+        ]
 
     def _put(self, collection: str, id: str, fields: dict[str, Any]) -> dict[str, Any]:
         self.n += 1
+        self.made += 1
         # One stamp a millisecond, and none ahead of the wall clock by more than the changes of a run are many.
         self._ms = max(self._ms, time.time_ns() // 1_000_000)
         hlc = f"{self._ms:012x}{self.n & 0xFFFF:04x}"
@@ -97,8 +113,8 @@ class Log:
             self._ms += 1
         return {"n": self.n, "hlc": hlc, "collection": collection, "id": id, "op": "put", "fields": fields}
 
-    def _batch(self, changes: list[dict[str, Any]]) -> bytes:
-        changes[0]["context"] = {self.device: changes[0]["n"] - 1} if self.after else {}
+    def _batch(self, changes: list[dict[str, Any]], seen: Mapping[str, int] | None = None) -> bytes:
+        changes[0]["context"] = {**(seen or {}), **({self.device: changes[0]["n"] - 1} if self.after else {})}
         body = {"device": self.device, "schema": 1, "after": self.after, "changes": changes}
         self.after = {"n": changes[-1]["n"], "hlc": changes[-1]["hlc"]}
         return _encode(body)

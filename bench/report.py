@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from bench.workloads import WORKLOADS, Comparison, Figures
+from bench.workloads import WORKLOADS, Comparison, Figures, Sizes
 
 # Of the JSON: raised where a name changes or goes.
 VERSION: Final = 1
@@ -24,22 +24,29 @@ VERSION: Final = 1
 class Result:
     """One workload: the figures of every round, of our server and of the bare limit where there was one.
 
-    judged: whether there was enough work to say that something was reached or missed.
+    sizes: how much work there was. judged: whether it was enough to say that something was reached or missed.
     """
 
     name: str
     fitai: list[Figures]
     bare: list[Figures]
+    sizes: Sizes
     judged: bool = True
+
+    @property
+    def medians(self) -> Figures:
+        """The median of every figure of our server."""
+        return median(self.fitai)
 
     def as_json(self) -> dict[str, Any]:
         """Medians, ratios and whether what is to be reached was reached."""
-        fitai, bare = median(self.fitai), median(self.bare)
+        fitai, bare = self.medians, median(self.bare)
         compared = {line.figure: line for line in self.lines()}
         return {
             "title": WORKLOADS[self.name].title,
             "fitai": fitai,
             "bare": bare or None,
+            "aims": {figure: line.aim or None for figure, line in compared.items()},
             "ratios": {figure: line.ratio for figure, line in compared.items()},
             "reached": {figure: line.reached for figure, line in compared.items()},
             "rounds": {"fitai": self.fitai, "bare": self.bare},
@@ -47,7 +54,7 @@ class Result:
 
     def lines(self) -> Iterator[Line]:
         """What the table shows of it."""
-        fitai, bare = median(self.fitai), median(self.bare)
+        fitai, bare = self.medians, median(self.bare)
         for figure, comparison in WORKLOADS[self.name].compared.items():
             yield Line(figure, comparison, fitai.get(figure), bare.get(figure), self.judged)
 
@@ -71,7 +78,7 @@ class Line:
     def reached(self) -> bool | None:
         """Whether the aim is met; None where there is none, no figure, or too little work to tell."""
         comparison = self.comparison
-        if not self.judged:
+        if not self.judged and not comparison.counted:
             return None
         if comparison.limit is not None:
             return None if self.fitai is None else self.fitai <= comparison.limit
@@ -80,10 +87,18 @@ class Line:
         return self.ratio >= comparison.reach if comparison.higher else self.ratio <= comparison.reach
 
     @property
+    def aim_value(self) -> float | None:
+        """What is to be reached, as a figure like ours; None where there is nothing, or nothing known."""
+        comparison = self.comparison
+        if comparison.limit is not None:
+            return comparison.limit
+        return None if comparison.reach is None or self.bare is None else comparison.reach * self.bare
+
+    @property
     def aim(self) -> str:
         """What is to be reached, in words."""
         if self.comparison.limit is not None:
-            return f"at most {self.comparison.limit:g}"
+            return f"at most {self.comparison.limit:g}" if self.comparison.limit else "none"
         if self.comparison.reach is not None:
             return f"at {'least' if self.comparison.higher else 'most'} {self.comparison.reach:g} ×"
         return ""
@@ -91,7 +106,7 @@ class Line:
     @property
     def verdict(self) -> str:
         """`reached`, in words; empty where there is nothing to reach."""
-        if self.aim and not self.judged:
+        if self.aim and not self.judged and not self.comparison.counted:
             return "too small to judge"
         return {None: "", True: "reached", False: "missed"}[self.reached]
 
@@ -135,12 +150,12 @@ def table(results: Sequence[Result], title: str) -> Table:
         made.add_column(column, justify="right")
     made.add_column("")
     for result in results:
-        for number, line in enumerate(result.lines()):
+        for place, line in enumerate(result.lines()):
             made.add_row(
-                f"{result.name} {WORKLOADS[result.name].title}" if number == 0 else "",
+                f"{result.name} {WORKLOADS[result.name].title}" if place == 0 else "",
                 line.comparison.label,
-                _number(line.fitai),
-                _number(line.bare),
+                number(line.fitai),
+                number(line.bare),
                 "" if line.ratio is None else f"{line.ratio:.2f}",
                 line.aim,
                 line.verdict,
@@ -149,7 +164,8 @@ def table(results: Sequence[Result], title: str) -> Table:
     return made
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A figure as a reader wants it: three digits, or whole from a hundred on."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bench.client import BenchError, connect
 from bench.report import Result
-from bench.servers import Database, started
-from bench.workloads import USUAL, WORKLOADS, Figures, Sizes, Target, sizes_shown
+from bench.servers import Database, allow_files, started
+from bench.workloads import USUAL, WORKLOADS, Figures, Sizes, Target
+
+
+class Progress(Protocol):
+    """Who is told how far the run is."""
+
+    def begin(self, what: str, steps: int) -> Callable[[int], None]:
+        """One workload begins on one server, of so many steps; the function takes how many more are done."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -22,8 +30,8 @@ class Options:
     """What to run, and against what.
 
     url, bare_url: servers that run already; where `url` is given nothing is started, and there are no ratios
-    without `bare_url`. rounds: how often each workload runs on each server (W4 once); the figures are
-    medians.
+    without `bare_url`. rounds: how often each workload runs on each server (W4 and W7 once); the
+    figures are medians.
     """
 
     workloads: Sequence[str] = USUAL
@@ -38,8 +46,7 @@ class Options:
     @property
     def judged(self) -> bool:
         """Whether the work is large enough to say that something was reached or missed."""
-        sizes, full = asdict(self.sizes), asdict(Sizes())
-        return all(sizes[name] >= full[name] for name in full)
+        return self.sizes.at_least(Sizes())
 
     def about(self) -> dict[str, Any]:
         """What was run, for the report."""
@@ -48,36 +55,37 @@ class Options:
             "url": self.url,
             "rounds": self.rounds,
             "judged": self.judged,
-            "sizes": sizes_shown(self.sizes),
+            "sizes": self.sizes.as_json(),
         }
 
 
-async def run(options: Options, progress: Callable[[str], None]) -> list[Result]:
-    """Run every workload of `options`; `progress` is told what is being done.
+async def run(options: Options, progress: Progress) -> list[Result]:
+    """Run every workload of `options`; the results are in the order of their names. `progress` is told what is done.
 
     Raises BenchError where a server cannot be started, refuses, or loses something.
     """
     unknown = [name for name in options.workloads if name not in WORKLOADS]
     if unknown:
         raise BenchError(f"There is no workload {unknown[0]}; there are {', '.join(sorted(WORKLOADS))}.")
+    allow_files()
     async with _targets(options) as (fitai, bare):
-        return [
+        results = [
             await _workload(name, options, fitai, bare, progress) for name in WORKLOADS if name in options.workloads
         ]
+    return sorted(results, key=lambda result: result.name)
 
 
-async def _workload(
-    name: str, options: Options, fitai: Target, bare: Target | None, progress: Callable[[str], None]
-) -> Result:
+async def _workload(name: str, options: Options, fitai: Target, bare: Target | None, progress: Progress) -> Result:
     kind = WORKLOADS[name]
     measured: dict[str, list[Figures]] = {"fitai": [], "bare": []}
     rounds = 1 if kind.once else options.rounds
     for number in range(1, rounds + 1):
         for key, target in (("bare", bare), ("fitai", fitai)):
             if target is not None and not (kind.alone and key == "bare"):
-                progress(f"{name} {kind.title}, round {number} of {rounds}: {target.server.name}")
-                measured[key].append(await kind.run(target, options.sizes))
-    return Result(name, measured["fitai"], measured["bare"], options.judged)
+                what = f"{name} {kind.title}, round {number} of {rounds}: {target.server.name}"
+                tick = progress.begin(what, kind.steps(options.sizes))
+                measured[key].append(await kind.run(replace(target, tick=tick), options.sizes))
+    return Result(name, measured["fitai"], measured["bare"], options.sizes, options.judged)
 
 
 @asynccontextmanager

@@ -63,7 +63,7 @@ async def started(
 
     Raises BenchError where one does not start.
     """
-    _allow_files()
+    allow_files()
     async with AsyncExitStack() as stack:
         # The place of both servers' logs too.
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fitai-bench-", dir=folder)))
@@ -80,11 +80,11 @@ async def started(
         yield fitai, bare
 
 
-def _allow_files() -> None:
+def allow_files() -> None:
+    """Let this process, and the servers that it starts, have as many files open as W4 has sockets."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft < wanted:
-        # The servers inherit it.
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 

@@ -84,8 +84,12 @@ class Database(Protocol):
         """
         ...
 
-    def write(self) -> AbstractAsyncContextManager[Transaction]:
-        """A transaction: committed where the block ends well, rolled back where it does not. Raises as `read`."""
+    def write(self, *, single: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction: committed where the block ends well, rolled back where it does not. Raises as `read`.
+
+        single: the block writes by one statement, its last one. On Postgres that commits by itself, which spares two
+        trips to the server; what was read before it is locked by nothing, so the statement names what it rests on.
+        """
         ...
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
     StorageError             storage_error         final      a statement that cannot be carried out
     ├── DatabaseUnavailable  database_unavailable  retryable  it cannot be reached, or went away
     ├── Busy                 database_busy         retryable  another transaction was in the way
+    │   ├── Moved            database_moved        retryable  what a write rests on was written by somebody else
     │   └── Overloaded       database_overloaded   retryable  a lock or a connection was not to be had in time
     ├── DatabaseReadOnly     database_read_only    retryable  it takes no writes now: full disk, standby, permissions
     ├── Duplicate            duplicate             final      a unique key is taken already
@@ -45,6 +46,12 @@ class Busy(StorageError):
 
     code = "database_busy"
     retryable = True
+
+
+class Moved(Busy):
+    """Nothing was written. Read again, with a lock this time, and write on top of that."""
+
+    code = "database_moved"
 
 
 class Overloaded(Busy):

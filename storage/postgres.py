@@ -147,6 +147,31 @@ class _PostgresTransaction:
             await self._connection.execute_prepared(statement, parameters)
 
 
+class _SingleWrite(_PostgresTransaction):
+    """No BEGIN and no COMMIT: each statement commits by itself, and only the last one writes (`Database.write`)."""
+
+    def __init__(self, database: PostgresDatabase, connection: _Connection) -> None:
+        super().__init__(database, connection)
+        self._begun = False
+
+    @property
+    def connection(self) -> _Connection:
+        """The one in use, to be given back."""
+        return self._connection
+
+    async def execute(self, statement: Executable | Prepared, parameters: Parameters = None) -> Sequence[Any]:
+        begun, self._begun = self._begun, True
+        try:
+            return await super().execute(statement, parameters)
+        except DatabaseUnavailable:
+            if begun:
+                raise
+            # It died in the pool, and the first statement only reads: as with a BEGIN, nothing has been said yet.
+            self._connection = await self._database.replaced(self._connection)
+            self.timeline = self._connection.timeline
+            return await super().execute(statement, parameters)
+
+
 class PostgresDatabase:
     """A Database over one Postgres database."""
 
@@ -186,9 +211,16 @@ class PostgresDatabase:
             self._give_back(connection)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
-        async with self._transaction("BEGIN") as tx:
-            yield tx
+    async def write(self, *, single: bool = False) -> AsyncIterator[Transaction]:
+        if not single:
+            async with self._transaction("BEGIN") as tx:
+                yield tx
+            return
+        one = _SingleWrite(self, await self._pool.acquire())
+        try:
+            yield one
+        finally:
+            self._give_back(one.connection)
 
     @asynccontextmanager
     async def _transaction(self, begin: str) -> AsyncIterator[Transaction]:
@@ -212,10 +244,19 @@ class PostgresDatabase:
         try:
             return await self._begun_once(begin)
         except DatabaseUnavailable:
-            # The server was restarted, most likely, and what else is idle is as dead.
-            for idle in self._pool.take_idle():
-                self._close_later(idle)
+            self._drop_idle()
             return await self._begun_once(begin)
+
+    async def replaced(self, connection: _Connection) -> _Connection:
+        """Another connection for one that turned out to be dead."""
+        self._give_back(connection)
+        self._drop_idle()
+        return await self._pool.acquire()
+
+    def _drop_idle(self) -> None:
+        # The server was restarted, most likely, and what else is idle is as dead.
+        for idle in self._pool.take_idle():
+            self._close_later(idle)
 
     async def _begun_once(self, begin: str) -> _Connection:
         connection = await self._pool.acquire()

@@ -1,11 +1,16 @@
-"""The queries of the write path: a whole push in three statements on Postgres and at most four on SQLite.
+"""The queries of the write path: a whole push in two or three statements on Postgres and at most four on SQLite.
 
-`open_push` locks the space first. On Postgres everything else is read in a second statement, so that it is as the
-lock's last holder left it; on SQLite the transaction holds the write lock with its first statement.
+On SQLite the transaction holds the write lock with its first statement. On Postgres a push is usually alone in its
+space: it reads everything by one statement, without a lock, and writes by another, which takes hold of the space's row
+and writes only where that is still the version of the row that was read. Where it is not, nothing is written, and the
+push is done again with the lock: then `open_push` locks the row first and reads by a second statement, so that
+everything is as the lock's last holder left it.
 
 Invariants
     H1  The number of statements of a push does not depend on the batch, nor on the length of the history.
     H2  Every statement is confined to one space.
+    H3  Whoever writes anything of a space, or locks it to do so, makes a new version of the space's row. So where the
+        row is the one that was read, all that was read of the space still holds.
 """
 
 from __future__ import annotations
@@ -16,7 +21,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from storage.cancelling import to_the_end
 from storage.database import PreparedParameters, Transaction
+from storage.errors import Moved
 from storage.prepared import Prepared
 from storage.spaces import SPACE_COLUMNS, SpaceRow, member_of, space_row
 
@@ -102,9 +109,10 @@ class VoterRow:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A space, locked for a push, and everything the push needs to know of it."""
+    """A space, and everything a push needs to know of it. `row_version`: of a row that is not locked; else None."""
 
     space: SpaceRow
+    row_version: int | None
     role: str | None
     state: str | None
     device_user: str | None
@@ -121,10 +129,11 @@ _CHANGE_COLUMNS = (
     "received_at, user_id"
 )
 _CHANGE = ", ".join(f"c.{name.strip()}" for name in _CHANGE_COLUMNS.split(","))
-_RECORD = "r.collection, r.id, r.seq, r.parent_collection, r.parent_id, r.status, r.body, r.state"
+_ROW = "collection, id, seq, parent_collection, parent_id, status, body, state"
+_RECORD = ", ".join(f"r.{name}" for name in _ROW.split(", "))
 _N_RECORD = 8
 
-# What a push needs beside records, as one row.
+# What a push needs beside records, as one row: the space, the version of its row, and who pushes.
 _WHO = f"m.role, m.state, d.user_id, d.revoked_at, v.user_id, v.seen, v.seen_at, v.first_at, v.resync, {_CHANGE}"
 _N_WHO = 9 + len(StoredChange._fields)
 _FROM = """
@@ -152,9 +161,15 @@ _WANTED = {
     "sqlite": "SELECT value ->> 0 AS collection, value ->> 1 AS id FROM json_each(:keys)",
 }
 _TOUCHED = {
+    # Most of what a push names is new: it is looked for once, and only what lies above what was found is climbed to.
     "postgresql": f"""
-WITH RECURSIVE touched(collection, id) AS (
-    {_WANTED["postgresql"]}
+WITH RECURSIVE wanted AS ({_WANTED["postgresql"]}), found AS MATERIALIZED (
+    SELECT r.* FROM wanted AS w CROSS JOIN LATERAL (
+        SELECT {_ROW} FROM records AS o
+        WHERE o.space_id = :space AND o.collection = w.collection AND o.id = w.id LIMIT 1
+    ) AS r
+), touched(collection, id) AS (
+    SELECT f.parent_collection, f.parent_id FROM found AS f WHERE f.parent_id IS NOT NULL
     UNION
     SELECT p.parent_collection, p.parent_id FROM touched AS t CROSS JOIN LATERAL (
         SELECT r.parent_collection, r.parent_id FROM records AS r
@@ -192,21 +207,23 @@ WITH RECURSIVE wanted AS ({_WANTED["sqlite"]}), touched(collection, id) AS (
 )""",
 }
 _TOUCHED_RECORDS = {
-    "postgresql": """FROM touched AS t CROSS JOIN LATERAL (
-    SELECT * FROM records AS o WHERE o.space_id = :space AND o.collection = t.collection AND o.id = t.id LIMIT 1
+    "postgresql": f"""FROM touched AS t CROSS JOIN LATERAL (
+    SELECT {_ROW} FROM records AS o WHERE o.space_id = :space AND o.collection = t.collection AND o.id = t.id LIMIT 1
 ) AS r""",
     "sqlite": """FROM touched AS t CROSS JOIN records AS r
 WHERE r.space_id = :space AND r.collection = t.collection AND r.id = t.id""",
 }
 
-_LOCK = Prepared(postgresql=f"SELECT {_SPACE} FROM spaces AS s WHERE s.id = :space FOR UPDATE")
+_LOCK = Prepared(postgresql="SELECT 1 FROM spaces WHERE id = :space FOR UPDATE")
 _OPEN = Prepared(
+    # xmin: the transaction that made this version of the row, which no other version of it has.
     postgresql=f"""{_TOUCHED["postgresql"]}
-SELECT {_WHO}, {_NO_RECORD.format(bytes="bytea")} {_FROM}
-UNION ALL SELECT {_nulls(_N_WHO)}, {_RECORD} {_TOUCHED_RECORDS["postgresql"]}""",
+SELECT {_SPACE}, s.xmin, {_WHO}, {_NO_RECORD.format(bytes="bytea")} {_FROM}
+UNION ALL SELECT {_nulls(_N_SPACE + 1 + _N_WHO)}, {_RECORD} FROM found AS r
+UNION ALL SELECT {_nulls(_N_SPACE + 1 + _N_WHO)}, {_RECORD} {_TOUCHED_RECORDS["postgresql"]}""",
     sqlite=f"""{_TOUCHED["sqlite"]}
-SELECT {_SPACE}, {_WHO}, {_NO_RECORD.format(bytes="blob")} {_FROM}
-UNION ALL SELECT {_nulls(_N_SPACE + _N_WHO)}, {_RECORD} {_TOUCHED_RECORDS["sqlite"]}""",
+SELECT {_SPACE}, NULL, {_WHO}, {_NO_RECORD.format(bytes="blob")} {_FROM}
+UNION ALL SELECT {_nulls(_N_SPACE + 1 + _N_WHO)}, {_RECORD} {_TOUCHED_RECORDS["sqlite"]}""",
 )
 _READ_BELOW = Prepared(
     postgresql=f"{_BELOW['postgresql']} SELECT {_RECORD} {_TOUCHED_RECORDS['postgresql']}",
@@ -226,35 +243,45 @@ def named(tx: Transaction, keys: Collection[Key]) -> dict[str, Any]:
 
 
 async def open_push(
-    tx: Transaction, *, space: str, user: str, device: str, after_n: int | None, keys: Collection[Key]
+    tx: Transaction,
+    *,
+    space: str,
+    user: str,
+    device: str,
+    after_n: int | None,
+    keys: Collection[Key],
+    lock: bool = True,
 ) -> Opened | None:
     """Lock a space and read what a push of `user` from `device` needs: None where there is no such space.
 
     `records` holds those of `keys` that exist, and all their ancestors. Two statements on Postgres, one on SQLite.
+
+    Without `lock`, on Postgres, one statement and no lock: then hand `row_version` on to `write_push`.
     """
     who = {"space": space, "user": user, "device": device, "after_n": -1 if after_n is None else after_n}
-    if tx.dialect == "sqlite":
-        rows = await tx.execute(_OPEN, {**who, **named(tx, keys)})
-        if not rows or rows[0][0] is None:
-            return None
-        return _opened(device, space_row(rows[0]), [row[_N_SPACE:] for row in rows])
-    locked = await tx.execute(_LOCK, who)
-    if not locked:
+    if lock and tx.dialect == "postgresql" and not await tx.execute(_LOCK, who):
         return None
-    # A second statement, since a statement of Postgres sees what was there when it began: before it got the lock.
-    return _opened(device, space_row(locked[0]), await tx.execute(_OPEN, {**who, **named(tx, keys)}))
-
-
-def _opened(device: str, space: SpaceRow, rows: Sequence[Sequence[Any]]) -> Opened:
+    # A statement of its own, since one of Postgres sees what was there when it began: before it got the lock.
+    rows = await tx.execute(_OPEN, {**who, **named(tx, keys)})
     # The one row that is no record comes first, but SQL does not promise it.
-    who = next(row for row in rows if row[_N_WHO] is None)
+    head = next((row for row in rows if row[0] is not None), None)
+    if head is None:
+        return None
+    row_version = None if lock else head[_N_SPACE]
+    return _opened(device, space_row(head), row_version, head[_N_SPACE + 1 :], [row for row in rows if row[0] is None])
+
+
+def _opened(
+    device: str, space: SpaceRow, row_version: int | None, who: Sequence[Any], records: Sequence[Sequence[Any]]
+) -> Opened:
     role, state, device_user, revoked_at = who[:4]
     role, state = member_of(space.id, role, state)
     voter = who[4:9]
     after = who[9:_N_WHO]
-    records = _records(row[_N_WHO:] for row in rows if row[_N_WHO] is not None)
+    stored = _records(row[_N_SPACE + 1 + _N_WHO :] for row in records)
     return Opened(
         space=space,
+        row_version=row_version,
         role=role,
         state=state,
         device_user=device_user,
@@ -263,7 +290,7 @@ def _opened(device: str, space: SpaceRow, rows: Sequence[Sequence[Any]]) -> Open
         if voter[0] is None
         else VoterRow(device, voter[0], _vector_decoder.decode(voter[1]), voter[2], voter[3], bool(voter[4])),
         after=None if after[0] is None else StoredChange(*after),
-        records={(record.collection, record.id): record for record in records},
+        records={(record.collection, record.id): record for record in stored},
     )
 
 
@@ -340,24 +367,26 @@ def _unnested(letter: str, columns: Sequence[tuple[str, str]]) -> tuple[str, str
 
 _RECORD_SELECTED, _RECORD_BATCH = _unnested("r", _RECORD_ARRAYS)
 _CHANGE_SELECTED, _CHANGE_BATCH = _unnested("c", _CHANGE_ARRAYS)
+# The space comes first, and everything else hangs on it: where its row has moved, nothing at all is written.
 _WRITE_POSTGRES = Prepared(
     postgresql=f"""
-WITH written AS (
+WITH space AS ({_SET_SPACE} AND (CAST(:row_version AS xid) IS NULL OR xmin = CAST(:row_version AS xid)) RETURNING 1
+), written AS (
     INSERT INTO records ({_RECORD_COLUMNS})
     SELECT CAST(:space AS text), {_RECORD_SELECTED},
         CASE WHEN coalesce(r.r_status, CAST(:r_status_all AS smallint)) = 1 THEN CAST(:deleted_at AS bigint) END
-    FROM {_RECORD_BATCH}
+    FROM {_RECORD_BATCH} CROSS JOIN space
     {_UPSERT_RECORD}
 ), logged AS (
     INSERT INTO changes (space_id, {_CHANGE_COLUMNS})
-    SELECT CAST(:space AS text), {_CHANGE_SELECTED} FROM {_CHANGE_BATCH}
+    SELECT CAST(:space AS text), {_CHANGE_SELECTED} FROM {_CHANGE_BATCH} CROSS JOIN space
 ), voted AS (
     INSERT INTO space_devices (space_id, device_id, user_id, seen, seen_at, first_at, resync)
     SELECT CAST(:space AS text), v.* FROM (SELECT CAST(:v_device AS text) AS device_id, CAST(:v_user AS text),
         CAST(:v_seen AS bytea), CAST(:v_seen_at AS bigint), CAST(:v_first_at AS bigint), CAST(:v_resync AS boolean)
-    ) AS v WHERE v.device_id IS NOT NULL
+    ) AS v CROSS JOIN space WHERE v.device_id IS NOT NULL
     ON CONFLICT (space_id, device_id) DO UPDATE SET seen = excluded.seen, seen_at = excluded.seen_at
-){_SET_SPACE}"""
+) SELECT count(*) FROM space"""
 )
 
 # On SQLite a batch is one prepared statement run for each row: measured faster than json_each over the batch, and
@@ -389,15 +418,20 @@ async def write_push(
     changes: Sequence[StoredChange],
     voter: VoterRow | None,
     deleted_at: int,
+    row_version: int | None = None,
 ) -> None:
     """Write what a push leaves: records, ledger, the device's vote where it moved, and the space as it now is.
 
     `deleted_at` (Unix milliseconds) dates the tombstones among `records`. One statement on Postgres, at most three on
-    SQLite. Raises Duplicate where the ledger has one of the numbers already.
+    SQLite. Raises Duplicate where the ledger has one of the numbers already; and Moved, with nothing written, where
+    `row_version` is that of a row that somebody has written since.
     """
     head = {**_space_parameters(space), **_voter_parameters(voter)}
     if tx.dialect == "postgresql":
-        await tx.execute(_WRITE_POSTGRES, {**head, **_arrays(records, changes), "deleted_at": deleted_at})
+        arrays = {**_arrays(records, changes), "deleted_at": deleted_at, "row_version": row_version}
+        writing = _write_postgres(tx, {**head, **arrays})
+        # What commits by itself is carried to its end, as a COMMIT is.
+        await (writing if row_version is None else to_the_end(writing))
         return
     statements: list[tuple[Prepared, PreparedParameters]] = []
     if records:
@@ -405,6 +439,11 @@ async def write_push(
     if changes:
         statements.append((_CHANGES_SQLITE, [(space.id, *change) for change in changes]))
     await tx.execute_all(*statements, (_SET_SPACE_ALONE if voter is None else _SET_SPACE_AND_VOTER, head))
+
+
+async def _write_postgres(tx: Transaction, parameters: dict[str, Any]) -> None:
+    if (await tx.execute(_WRITE_POSTGRES, parameters))[0][0] == 0:
+        raise Moved("Somebody else wrote the space meanwhile; read it again.")
 
 
 def _space_parameters(space: SpaceRow) -> dict[str, Any]:

@@ -92,7 +92,14 @@ def space_row(row: Sequence[Any]) -> SpaceRow:
 
 _space = select(*SPACE_COLUMNS).where(spaces.c.id == bindparam("space"))
 _SPACE = Prepared(_space)
-_LOCK_SPACE = Prepared(postgresql=_space.with_for_update(), sqlite=_space)
+# On Postgres by a new version of its row, so that a push that has read the row before finds it moved (H3).
+_LOCK_SPACE = Prepared(
+    postgresql=update(spaces)
+    .where(spaces.c.id == bindparam("space"))
+    .values(head=spaces.c.head)
+    .returning(*SPACE_COLUMNS),
+    sqlite=_space,
+)
 _MEMBERSHIP = Prepared(
     select(*SPACE_COLUMNS, members.c.role, members.c.state)
     .select_from(spaces)

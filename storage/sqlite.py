@@ -206,7 +206,7 @@ class SqliteDatabase:
                 self._readers.release(reader)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
+    async def write(self, *, single: bool = False) -> AsyncIterator[Transaction]:
         writer = await self._writers.acquire()
         if self._group is not None and self._group.is_late:
             try:

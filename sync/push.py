@@ -6,7 +6,9 @@ change alone (`sync.planner`); then what the batch leaves (mass_delete, over_quo
 transaction has committed.
 
 Invariants
-    W1  The space's row is locked first, so within a space seq order is commit order.
+    W1  Whatever a write rests on still holds when it commits: the space's row is locked first, or the write happens
+        only where nobody has touched that row since it was read (storage/push.py). So within a space seq order is
+        commit order.
     W2  A dot counts once: numbers at or below the device's entry in the space's version are compared with the
         ledger as they were sent, and skipped.
     W3  A context is cut to what the space has seen, so `saw` has no cycles and no device can fake knowledge.
@@ -30,7 +32,7 @@ from storage import push as store
 from storage.collections import SCHEMA
 from storage.counts import count_entered, count_shown
 from storage.database import Database, Transaction
-from storage.errors import Busy, Overloaded
+from storage.errors import Busy, Moved, Overloaded
 from storage.push import Opened, SpaceRow, VoterRow
 from sync.bus import Bus
 from sync.caller import Caller
@@ -122,6 +124,8 @@ class Writer:
     limits: Limits
     guard: TextGuard
     turns: Turns = field(default_factory=Turns)
+    # How many pushes into a space are under way in this process.
+    _under_way: dict[str, int] = field(default_factory=dict)
 
     async def push(self, caller: Caller, space: str, request: PushRequest) -> Answer:
         """Apply one batch.
@@ -140,16 +144,38 @@ class Writer:
             raise Invalid(f"schema is {request.schema}; schemas count from 1.")
         unreadable = await self.guard.unreadable(caller.user, request.changes)
         opened_at = self.environment.now_ms()
-        before, answer = await self._retrying(lambda: self._push_once(caller, space, request, unreadable, opened_at))
+        alone = self._begin(space)
+        try:
+            before, answer = await self._retrying(
+                lambda tries: self._push_once(
+                    caller, space, request, unreadable, opened_at, lock=tries > 0 or not alone
+                )
+            )
+        finally:
+            self._end(space)
         await self._announce(space, before, answer.space.head)
         if request.seen:
             await self._announce_seen(caller, answer.space, request)
         return answer
 
-    async def _retrying(self, attempt: Callable[[], Awaitable[Result]]) -> Result:
+    def _begin(self, space: str) -> bool:
+        """Note a push; True where it may be tried without a lock, for nobody else here writes the space now."""
+        self._under_way[space] = count = self._under_way.get(space, 0) + 1
+        return count == 1 and self.database.dialect == "postgresql"
+
+    def _end(self, space: str) -> None:
+        self._under_way[space] -= 1
+        if not self._under_way[space]:
+            del self._under_way[space]
+
+    async def _retrying(self, attempt: Callable[[int], Awaitable[Result]]) -> Result:
+        """What `attempt` returns, which is told how often it was tried before."""
         for tries in range(BUSY_RETRIES + 1):
             try:
-                return await attempt()
+                return await attempt(tries)
+            except Moved:
+                # Whoever was faster is done: with the lock it is this one's turn.
+                continue
             except Busy as error:
                 if tries == BUSY_RETRIES or isinstance(error, Overloaded):
                     raise Unavailable(retry_after_s=1) from None
@@ -166,9 +192,16 @@ class Writer:
             yield tx
 
     async def _push_once(
-        self, caller: Caller, space: str, request: PushRequest, unreadable: Mapping[int, str], now_ms: int
+        self,
+        caller: Caller,
+        space: str,
+        request: PushRequest,
+        unreadable: Mapping[int, str],
+        now_ms: int,
+        *,
+        lock: bool,
     ) -> tuple[int, Answer]:
-        async with self._writing(space) as tx:
+        async with self._writing(space) if lock else self.database.write(single=True) as tx:
             opened = await store.open_push(
                 tx,
                 space=space,
@@ -176,6 +209,7 @@ class Writer:
                 device=request.device,
                 after_n=request.after.n if request.after else None,
                 keys=named_keys(request.changes),
+                lock=lock,
             )
             if opened is None or opened.role is None or opened.state != "member":
                 raise NotFound()
@@ -211,6 +245,7 @@ class Writer:
                 changes=plan.changes,
                 voter=_voter(opened, plan.space, request, caller, now_ms),
                 deleted_at=now_ms,
+                row_version=opened.row_version,
             )
         return opened.space.head, Answer(
             acked=max(acked, new[-1].n if new else 0),
@@ -234,7 +269,7 @@ class Writer:
             Invalid: a write was refused; nothing was applied. The details name each refusal.
             NotFound: there is no such space.
         """
-        before, plan = await self._retrying(lambda: self._server_once(space, writes, user, guard))
+        before, plan = await self._retrying(lambda _: self._server_once(space, writes, user, guard))
         await self._announce(space, before, plan.space.head)
         return plan
 
@@ -335,7 +370,8 @@ class Writer:
             for collection, count in planner.deleted_live().items():
                 if count <= self.limits.mass_delete_records:
                     continue
-                live = await count_shown(tx, before.id, collection)
+                # Whether these are more than half; how many the others are, in a long history, is no matter.
+                live = await count_shown(tx, before.id, collection, most=count * 2)
                 if count * 2 > live:
                     raise MassDelete(
                         f"The batch deletes {count} of {live} {collection}; ask the user and confirm it.",

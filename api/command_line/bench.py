@@ -1,33 +1,42 @@
 """`fitai bench`: the load generator on the terminal.
 
-Owns: the flags, the table and the JSON file. Refuses to know: what is measured, and how (bench/).
+Owns: the flags, the progress, the table and the files. Refuses to know: what is measured, and how (bench/).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
 import click
 import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 
 from api.command_line import running
 from api.command_line.failures import Failure
 from api.command_line.terminal import console, say
 from bench.client import BenchError
+from bench.picture import picture
 from bench.report import as_json, table
-from bench.run import Options, run
+from bench.run import Options, Progress, run
 from bench.workloads import USUAL, WORKLOADS, Sizes
 
 EXAMPLES = """\b
 Examples:
-  fitai bench                                           everything, on SQLite, beside the bare limit
-  fitai bench --database postgres --workload W1         pushes, on a Postgres of its own
-  fitai bench --scale 0.1 --rounds 1 --json bench.json  a quick look, and a file for a program
-  fitai bench --url http://127.0.0.1:8080 --workload W1 against a server that runs already
-  fitai bench device                                    the SDK on a device, by itself
+  fitai bench                                            everything, on SQLite, beside the bare limit
+  fitai bench --database postgres W1 W1b W6              pushes, on a Postgres of its own
+  fitai bench --scale 0.1 --rounds 1                     a quick look
+  fitai bench --json bench.json --svg bench.svg          files for a program and for people
+  fitai bench --url http://127.0.0.1:8080 --workload W1  against a server that runs already
+  fitai bench device                                     the SDK on a device, by itself
 """
+# How often a bar is drawn anew: it takes time from the generator.
+REFRESHED_A_SECOND: Final = 4
 
 
 _KNOWN: Final = ", ".join(f"{name} ({WORKLOADS[name].title})" for name in sorted(WORKLOADS))
@@ -47,6 +56,43 @@ def _writable(_: click.Context, parameter: click.Parameter, value: Path | None) 
     if value is not None and not os.access(value if value.exists() else value.absolute().parent, os.W_OK):
         raise click.BadParameter(f"{value} cannot be written; name a file in a folder that is there.", param=parameter)
     return value
+
+
+class _Lines(Progress):
+    """A line for each part of the run: for a pipe."""
+
+    def begin(self, what: str, steps: int) -> Callable[[int], None]:
+        say(what, err=True)
+        return lambda _: None
+
+
+class _OneBar(Progress):
+    """A bar for the part that runs now: for people."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+
+    def begin(self, what: str, steps: int) -> Callable[[int], None]:
+        for task in self._bars.task_ids:
+            self._bars.remove_task(task)
+        # It moves to and fro until the first step is done: accounts and batches are being made.
+        task = self._bars.add_task(what, total=None)
+
+        def tick(done: int) -> None:
+            self._bars.update(task, total=steps, advance=done)
+
+        return tick
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    terminal = Console(stderr=True)
+    if not terminal.is_terminal:
+        yield _Lines()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=terminal, transient=True, refresh_per_second=REFRESHED_A_SECOND) as bars:
+        yield _OneBar(bars)
 
 
 @click.command(epilog=EXAMPLES)
@@ -82,7 +128,11 @@ def _writable(_: click.Context, parameter: click.Parameter, value: Path | None) 
     help="Size of the work; below 1 it is too small to judge by.",
 )
 @click.option(
-    "--rounds", type=click.IntRange(1, 100), default=3, show_default=True, help="Figures are medians; W4 runs once."
+    "--rounds",
+    type=click.IntRange(1, 100),
+    default=3,
+    show_default=True,
+    help="Figures are medians; W4 and W7 run once.",
 )
 @click.option(
     "--json",
@@ -90,6 +140,13 @@ def _writable(_: click.Context, parameter: click.Parameter, value: Path | None) 
     type=click.Path(path_type=Path, dir_okay=False),
     callback=_writable,
     help="Write every figure here.",
+)
+@click.option(
+    "--svg",
+    "svg_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=_writable,
+    help="Draw the results here: bars beside the bare limit and what is to be reached, W7 as curves.",
 )
 def bench(
     named: tuple[str, ...],
@@ -102,6 +159,7 @@ def bench(
     scale: float,
     rounds: int,
     json_file: Path | None,
+    svg_file: Path | None,
 ) -> None:
     """Measure a server beside the least that its language, driver and database can do.
 
@@ -124,16 +182,19 @@ def bench(
     )
     try:
         # The generator shares the machine with the servers: the less it takes, the less it disturbs.
-        results = running.run(
-            run(options, lambda line: say(line, err=True)),
-            loop_factory=running.fast_loop,
-            stopped="Stopped; the servers and their databases are gone.",
-        )
+        with _progress() as progress:
+            results = running.run(
+                run(options, progress),
+                loop_factory=running.fast_loop,
+                stopped="Stopped; the servers and their databases are gone.",
+            )
     except BenchError as error:
         raise Failure(str(error)) from None
-    console().print(
-        table(results, f"on {url or database}, {'one round' if rounds == 1 else f'medians of {rounds} rounds'}")
-    )
+    title = f"on {url or database}, {'one round' if rounds == 1 else f'medians of {rounds} rounds'}"
+    console().print(table(results, title))
     if json_file is not None:
         report = {"scale": scale, **options.about()}
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(as_json(results, report)), indent=2) + b"\n")
+    if svg_file is not None:
+        small = "" if options.judged else ", too small to judge by"
+        svg_file.write_text(picture(results, title + small), encoding="utf-8")

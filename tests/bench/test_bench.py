@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
@@ -22,7 +24,9 @@ from bench.device import run_step
 from bench.load import Log
 from bench.report import Line, median
 from bench.run import Options
-from bench.workloads import WORKLOADS, Comparison, Sizes, Target, push
+from bench.workloads import USUAL, WORKLOADS, Comparison, Sizes, Target
+from bench.workloads.live import live
+from bench.workloads.push import push, update
 from tests.services.postgres import Postgres, postgres
 
 
@@ -32,30 +36,46 @@ def run(*arguments: str) -> Result:
     return result
 
 
-def counts(figures: dict[str, Any]) -> list[Any]:
-    return [figures.get(name) for name in ("sets", "records", "readers", "sockets")]
+# How much each workload does at a hundredth of its size: what both servers must have been given.
+HUNDREDTH = {
+    "W1": {"sets": 2 * 2 * 10},
+    "W1b": {"edits": 2 * 2 * 10},
+    "W2": {"sets": 2 * 2, "received": 2 * 2, "lost": 0},
+    "W3": {"records": 100, "readers": 5},
+    "W4": {"sockets": 10, "sockets_many": 100},
+    "W5": {"records": 10, "both_fields_kept": 10, "losers_visible": 10},
+    "W6": {"pushes": 4 * 5},
+}
 
 
 def test_every_workload_runs_on_both_servers_and_counts_what_it_was_asked_for(tmp_path: Path) -> None:
-    report = tmp_path / "bench.json"
+    report, drawn = tmp_path / "bench.json", tmp_path / "bench.svg"
 
-    shown = run("--scale", "0.01", "--rounds", "1", "--folder", str(tmp_path), "--json", str(report))
+    shown = run(
+        "--scale", "0.01", "--rounds", "1", "--folder", str(tmp_path), "--json", str(report), "--svg", str(drawn)
+    )
 
     told = json.loads(report.read_text())
     assert told["database"] == "sqlite" and told["rounds"] == 1 and told["scale"] == 0.01
-    assert set(told["workloads"]) == {"W1", "W3", "W4"}
-    asked = {"W1": [2 * 2 * 10, None, None, None], "W3": [None, 100, 5, None], "W4": [None, None, None, 10]}
+    assert list(told["workloads"]) == list(USUAL) == ["W1", "W1b", "W2", "W3", "W4", "W5", "W6", "W7"]
     for name, workload in told["workloads"].items():
-        assert name in shown.output
-        for server in ("fitai", "bare"):
-            assert counts(workload[server]) == asked[name]
+        kind = WORKLOADS[name]
+        assert f"{name} {kind.title}" in shown.output
+        for server in ("fitai",) if kind.alone else ("fitai", "bare"):
+            assert HUNDREDTH.get(name, {}).items() <= workload[server].items()
             assert len(workload["rounds"][server]) == 1
-        assert set(workload["ratios"]) == set(workload["reached"]) == set(WORKLOADS[name].compared)
-        assert set(workload["reached"].values()) == {None}
+        assert (workload["bare"] is None) is kind.alone
+        assert set(workload["ratios"]) == set(workload["reached"]) == set(workload["aims"]) == set(kind.compared)
+        # A count is right or wrong however little was done; all else is too little to judge by.
+        for figure, reached in workload["reached"].items():
+            assert reached is (True if kind.compared[figure].counted else None)
     assert told["judged"] is False
     assert "too small to judge" in shown.output and "missed" not in shown.output
-    # Nothing is left behind.
-    assert list(tmp_path.iterdir()) == [report]
+    # Nothing else is left behind.
+    assert sorted(tmp_path.iterdir()) == [report, drawn]
+    picture = ElementTree.parse(drawn).getroot()
+    texts = {text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")}
+    assert {line.label for kind in map(WORKLOADS.get, USUAL) for line in kind.compared.values()} <= texts
 
 
 def test_the_device_workload_holds_every_record_and_is_judged_without_a_bare_limit(tmp_path: Path) -> None:
@@ -145,9 +165,48 @@ async def test_a_refusal_ends_the_run_with_what_the_server_said(bare: Server) ->
         await bare.request("GET", "/api/nothing")
 
 
+async def test_a_push_over_a_socket_is_durable_at_the_bare_server_and_reaches_the_other_sockets(bare: Server) -> None:
+    writer = await bare.writer()
+    heard: list[str] = []
+    there = asyncio.Event()
+
+    def received(ids: list[str]) -> None:
+        heard.extend(ids)
+        there.set()
+
+    async with (
+        bare.live_socket(writer.home, "here", lambda _: None) as here,
+        bare.live_socket(writer.home, "there", received),
+    ):
+        body = writer.log.sets(1)
+        await here.push(writer.home.space, body, writer.log.n)
+        async with asyncio.timeout(10):
+            await there.wait()
+
+    assert heard == writer.log.ids
+    assert sum([count async for count in bare.snapshot(writer.home, "here")]) == writer.log.made
+
+
+async def test_an_edit_makes_no_record_at_the_bare_server(bare: Server) -> None:
+    figures = await update(Target(bare), Sizes(devices=1, batches=3, batch=5, edited=20))
+    assert figures["edits"] == 15
+
+
+async def test_what_never_arrives_is_counted_as_lost(bare: Server) -> None:
+    class Deaf(Server):
+        def live_socket(self, home: Any, device: str, received: Any) -> Any:
+            return super().live_socket(home, device, lambda _: None)
+
+    few = Sizes(live_users=1, live_s=1.0, late_s=0.0)
+    figures = await live(Target(Deaf(bare.name, bare.url, bare._http)), few)
+    assert (figures["sets"], figures["received"], figures["lost"]) == (2, 0, 2)
+
+
 def test_a_log_numbers_without_gaps_and_stamps_upwards() -> None:
     log = Log("phone")
-    batches = [msgspec.json.decode(body) for body in (log.workout(), log.sets(25), log.sets(3))]
+    batches = [
+        msgspec.json.decode(body) for body in (log.workout(), log.sets(25), log.edits(log.ids[:4], {}), log.sets(3))
+    ]
 
     changes = [change for batch in batches for change in batch["changes"]]
     assert [change["n"] for change in changes] == list(range(1, len(changes) + 1))
@@ -162,9 +221,17 @@ def test_a_log_numbers_without_gaps_and_stamps_upwards() -> None:
 def test_the_default_sizes_are_those_of_the_published_workloads() -> None:
     sizes = Sizes()
     assert sizes.devices * sizes.batches * sizes.batch == 100_000
-    assert (sizes.records, sizes.readers, sizes.sockets) == (10_000, 5, 1_000)
+    assert (sizes.records, sizes.readers, sizes.sockets, sizes.sockets_many) == (10_000, 5, 1_000, 10_000)
+    assert (sizes.live_users, sizes.conflicts, sizes.singles_devices) == (100, 500, 64)
+    assert (sizes.history[0], sizes.history[-1]) == (1_000, 980_000)
     assert sizes.scaled(1) == sizes
     assert sizes.scaled(0.5).batch == sizes.batch
+
+
+def test_no_scale_asks_a_space_for_more_records_than_it_holds() -> None:
+    for factor in (0.001, 0.5, 2, 100):
+        history = Sizes().scaled(factor).history
+        assert list(history) == sorted(set(history)) and history[-1] <= Sizes().history[-1]
 
 
 @pytest.mark.parametrize(
@@ -192,16 +259,17 @@ def test_a_figure_that_is_not_known_has_no_ratio_and_no_verdict() -> None:
 
 
 def test_an_unknown_workload_is_refused_by_name() -> None:
-    for asked in ("W1,W2", "W1,", ""):
+    for asked in ("W1,W9", "W1,", ""):
         result = CliRunner().invoke(bench, ["--workload", asked])
         assert result.exit_code == 2
         unknown = asked.rpartition(",")[2]
-        assert f"there is no workload '{unknown}' yet; there are W1 (push), W3 (bootstrap), W4" in result.output
+        assert f"there is no workload '{unknown}' yet; there are W1 (push), W1b (update), W2 (live)" in result.output
 
 
-def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    result = CliRunner().invoke(bench, ["--json", str(tmp_path / "missing" / "bench.json")])
-    assert result.exit_code == 2 and "bench.json cannot be written" in result.output
+@pytest.mark.parametrize("option", ["--json", "--svg"])
+def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path, option: str) -> None:
+    result = CliRunner().invoke(bench, [option, str(tmp_path / "missing" / "report")])
+    assert result.exit_code == 2 and "report cannot be written" in result.output
 
 
 def test_no_postgres_on_the_machine_is_one_sentence_that_says_what_to_do(

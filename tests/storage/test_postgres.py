@@ -14,15 +14,17 @@ from sqlalchemy import insert, select, text, update
 
 from storage import feed, push
 from storage.database import Database, Transaction, open_database
-from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable
+from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, Moved
 from storage.migrations import upgrade
 from storage.postgres import translated
 from storage.prepared import Prepared
-from storage.push import open_push, write_push
+from storage.push import Opened, open_push, write_push
+from storage.spaces import lock_space
 from storage.tables import meta
 from tests.services.postgres import Postgres, postgres, run_statement, start
 from tests.services.processes import end
 from tests.storage.world import NOW, add_home, change, record, voter
+from tests.storage.world import opened as look
 
 PID = text("SELECT pg_backend_pid()")
 KEY = select(meta.c.value).where(meta.c.key == "k")
@@ -334,6 +336,8 @@ async def test_no_statement_of_push_and_pull_walks_a_history_even_before_there_a
         "Filter: (status = 0)",
         "Filter: (name IS NOT NULL)",
         "Filter: (p.parent_id IS NOT NULL)",
+        # Of the rows that a push names, which have been found already.
+        "Filter: (parent_id IS NOT NULL)",
         # Of a page's own rows, which the limit has ended already.
         "Filter: ((totals.before <= '1'::bigint) OR (totals.place <= 2))",
     }
@@ -344,3 +348,111 @@ def test_what_is_no_error_of_a_driver_is_a_defect() -> None:
     assert type(translated(ValueError("odd"))).__name__ == "StorageError"
     assert isinstance(translated(OSError("gone")), DatabaseUnavailable)
     assert translated(Busy("as it is")).args == ("as it is",)
+
+
+# -- a push without a lock ---------------------------------------------------------------------------------------------
+
+
+async def unlocked(tx: Transaction) -> Opened:
+    found = await open_push(
+        tx, space="home", user="ann", device="phone", after_n=None, keys=[("sets", "a")], lock=False
+    )
+    assert found is not None
+    return found
+
+
+async def write_on(tx: Transaction, found: Opened, name: str, n: int = 1) -> None:
+    """One new set on top of what was found."""
+    head = found.space.head + 1
+    await write_push(
+        tx,
+        space=replace(found.space, head=head, version={"phone": n}),
+        records=[record(name, head)],
+        changes=[change(n, name)],
+        voter=voter(),
+        deleted_at=NOW,
+        row_version=found.row_version,
+    )
+
+
+async def test_a_push_without_a_lock_is_two_statements_and_commits_by_itself(postgres_url: str) -> None:
+    async with opened(postgres_url) as database:
+        await add_home(database)
+        before = database.statements
+        async with database.write(single=True) as tx:
+            await write_on(tx, await unlocked(tx), "a")
+            # Others see it before the block ends.
+            assert database.statements - before == 2
+            found = await look(database, keys=[("sets", "a")])
+        assert found is not None and found.records == {("sets", "a"): record("a", 1)}
+        assert found.space.version == {"phone": 1}
+
+
+async def test_a_push_without_a_lock_writes_nothing_at_all_where_another_was_faster(postgres_url: str) -> None:
+    async with opened(postgres_url) as database:
+        await add_home(database)
+        async with database.write(single=True) as tx:
+            found = await unlocked(tx)
+            async with database.write() as faster:
+                await write_on(faster, replace(found, row_version=None), "b")
+            with pytest.raises(Moved):
+                await write_on(tx, found, "a", n=2)
+        after = await look(database, keys=[("sets", "a"), ("sets", "b")], after_n=2)
+        assert after is not None
+        assert (set(after.records), after.after, after.space.head) == ({("sets", "b")}, None, 1)
+
+
+async def test_a_push_without_a_lock_waits_for_who_has_one_and_then_writes_nothing(postgres_url: str) -> None:
+    async with opened(postgres_url) as database:
+        await add_home(database)
+        async with database.write(single=True) as tx:
+            found = await unlocked(tx)
+            async with database.write() as holder:
+                # It changes nothing of the space itself: a member is being removed, say.
+                await lock_space(holder, "home")
+                writing = asyncio.ensure_future(write_on(tx, found, "a"))
+                await until_blocked(database)
+            with pytest.raises(Moved):
+                await writing
+        after = await look(database, keys=[("sets", "a")])
+        assert after is not None and after.records == {}
+
+
+async def until_blocked(database: Database) -> None:
+    """Until some statement waits for a lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    async with database.read() as tx, asyncio.timeout(30):
+        while not (await tx.execute(waiting))[0][0]:  # noqa: ASYNC110 - the server sets no event
+            await asyncio.sleep(0.01)
+
+
+async def test_a_push_without_a_lock_replaces_a_connection_that_died_in_the_pool(postgres_url: str) -> None:
+    async with opened(postgres_url) as database:
+        await add_home(database)
+        async with database.write() as tx:
+            await kill(postgres_url, await pid_of_idle(database, tx))
+        async with database.write(single=True) as tx:
+            await write_on(tx, await unlocked(tx), "a")
+        assert (await look(database, keys=[("sets", "a")])) is not None
+
+
+async def test_a_push_without_a_lock_that_is_given_up_while_it_writes_is_stored_whole(postgres_url: str) -> None:
+    async with opened(postgres_url) as database:
+        await add_home(database)
+
+        async def push_it() -> None:
+            async with database.write(single=True) as tx:
+                await write_on(tx, await unlocked(tx), "a")
+
+        async with database.write() as holder:
+            await holder.execute(text("LOCK TABLE changes IN EXCLUSIVE MODE"))
+            writing = asyncio.ensure_future(push_it())
+            await until_blocked(database)
+            writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        found = await look(database, keys=[("sets", "a")], after_n=1)
+        assert found is not None and found.after == change(1, "a")
+        assert found.records == {("sets", "a"): record("a", 1)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from conflict import clock
 from storage import tables
 from storage.push import LINE_BYTES
+from sync.bus import MemoryBus
+from sync.engine import Engine
 from sync.errors import (
     DeviceForked,
     DeviceRevoked,
@@ -24,7 +27,7 @@ from sync.errors import (
     UnknownDevice,
 )
 from sync.limits import Limits
-from tests.sync.harness import World
+from tests.sync.harness import Device, World
 
 
 def by_id(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -417,6 +420,37 @@ async def test_a_push_of_100_new_sets_runs_at_most_four_statements(world: World,
     before = world.database.statements
     await phone.push(*(phone.put("sets", world.uuid(), workout_exercise=exercise, reps=5) for _ in range(100)))
     assert world.database.statements - before <= 4
+
+
+async def test_a_push_that_is_alone_in_its_space_takes_no_lock_on_postgres(world: World) -> None:
+    phone = await world.device()
+    await phone.push(phone.put("workouts", world.uuid(), title="x"))
+    before = world.database.statements
+    await phone.push(phone.put("workouts", world.uuid(), title="y"))
+    assert world.database.statements - before == (2 if world.database.dialect == "postgresql" else 4)
+
+
+async def test_pushes_of_several_processes_into_one_space_are_all_taken_in_some_order(world: World) -> None:
+    """W1: what each rests on still holds when it commits, though none knows of the others'."""
+    devices = [await world.device() for _ in range(4)]
+    others = [Engine(world.database, MemoryBus(), world.engine.texts, world.engine.environment) for _ in devices]
+    workout, pushes = world.uuid(), 12
+    await devices[0].push(devices[0].put("workouts", workout, title="x"))
+
+    async def write(device: Device, engine: Engine) -> None:
+        for number in range(pushes):
+            exercise = device.put("workout_exercises", world.uuid(), workout=workout, position=f"a{number}")
+            answer = await engine.push(device.caller, world.space, device.request([exercise]))
+            assert answer.acked == device.n and not answer.rejected
+            device.after = {"n": exercise["n"], "hlc": exercise["hlc"]}
+
+    await asyncio.gather(*(write(*each) for each in zip(devices, others, strict=True)))
+
+    reader = await world.device()
+    records = await reader.pull()
+    assert len(records) == 1 + pushes * len(devices)
+    assert len({each["seq"] for each in records}) == len(records)
+    assert reader.context == {device.id: device.n for device in devices}
 
 
 async def test_a_name_that_no_database_stores_is_rejected_alone_and_known_again(world: World) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from conflict.clock import rfc3339
 from storage.database import Database, Transaction
-from storage.errors import Busy
+from storage.errors import Busy, Moved
 from sync.errors import Invalid, Unavailable
 from sync.limits import Limits
 from sync.texts import ProcessTextReader
@@ -36,8 +36,11 @@ class Crowded:
         return getattr(self._database, name)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
-        async with self._database.write() as tx:
+    async def write(self, *, single: bool = False) -> AsyncIterator[Transaction]:
+        if single and self.times > 0:
+            self.times -= 1
+            raise Moved("another writer was there first")
+        async with self._database.write(single=single) as tx:
             yield tx
             if self.times > 0:
                 self.times -= 1
