@@ -194,7 +194,8 @@ class Phone:
 class PlainWriter:
     """A device of some twenty lines: it numbers its changes, keeps them, and sends what is not acknowledged."""
 
-    def __init__(self, name: str, url: str, log: AckLog, random: Random, *, in_batch: int = 3) -> None:
+    def __init__(self, name: str, url: str, log: AckLog, random: Random, *, new_only: bool = False) -> None:
+        """new_only: it makes records and edits none."""
         self.name = name
         self.url = url
         self.device = ""
@@ -205,7 +206,7 @@ class PlainWriter:
         self.resent = 0
         self._log = log
         self._random = random
-        self._in_batch = in_batch
+        self._new_only = new_only
         self._changes: list[dict[str, Any]] = []
         self._workouts: list[str] = []
         self._hlc = 0
@@ -240,10 +241,10 @@ class PlainWriter:
 
     def make(self) -> None:
         """One more batch of changes: new workouts, and new titles of old ones."""
-        for _ in range(self._random.randint(1, self._in_batch)):
+        for _ in range(self._random.randint(1, 3)):
             n = len(self._changes) + 1
             marker = f"{self.name} {n} {self._random.getrandbits(40):010x}"
-            if self._workouts and self._random.random() < 0.4:
+            if self._workouts and not self._new_only and self._random.random() < 0.4:
                 id = self._random.choice(self._workouts)
             else:
                 id = self._new_id()
@@ -310,6 +311,14 @@ class PlainWriter:
     async def server_digest(self, server: str) -> dict[str, Any]:
         """What `server` shows of the space, as a digest."""
         return await self._ask(server, "GET", f"/api/sync/spaces/{self.space}/digest")
+
+    async def server_shown(self, server: str) -> dict[tuple[str, str], int]:
+        """The seq of every record that `server` shows, by collection and id."""
+        shown = {}
+        for bucket in (await self.server_digest(server))["buckets"]:
+            answer = await self._ask(server, "GET", f"/api/sync/spaces/{self.space}/digest?bucket={bucket}")
+            shown |= {(one["collection"], one["id"]): one["seq"] for one in answer["records"]}
+        return shown
 
     async def _ask(self, server: str, method: str, path: str, body: Any = None) -> dict[str, Any]:
         status, answer = await self._request(server, method, path, body)

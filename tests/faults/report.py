@@ -60,5 +60,5 @@ def outcome_table(outcomes: Sequence[Outcome]) -> Table:
 def print_failures(console: Console, outcomes: Sequence[Outcome]) -> None:
     for one in outcomes:
         if not one.passed and not one.skipped:
-            console.rule(f"[red]{one.name}, {one.kind}[/]", align="left")
+            console.print(f"\n[bold red]{one.name}, {one.kind}[/]")
             console.print(one.details, markup=False, highlight=False, soft_wrap=True)

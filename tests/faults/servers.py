@@ -115,6 +115,10 @@ class FitaiServer:
                 os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.wait()
 
+    async def wait_ended(self) -> None:
+        if self._process is not None:
+            await self._process.wait()
+
     async def stop(self) -> None:
         """SIGTERM, as an operator stops it; killed where it does not go."""
         if self._process is None or self._process.returncode is not None:
@@ -171,7 +175,7 @@ class PostgresCluster:
         """kill -9 of every process of it: what was not written to the disk by then never will be."""
         # Stopped first, so that it starts no new ones while the old ones are looked for.
         self._signal(self.pid, signal.SIGSTOP)
-        for child in _children(self.pid):
+        for child in children(self.pid):
             self._signal(child, signal.SIGKILL)
         await self.kill_postmaster()
 
@@ -196,7 +200,7 @@ class PostgresCluster:
         self._stack.enter_context(no_leftovers(server.process, self.folder))
 
     def freeze(self) -> None:
-        self._frozen = [self.pid, *_children(self.pid)]
+        self._frozen = [self.pid, *children(self.pid)]
         for pid in self._frozen:
             self._signal(pid, signal.SIGSTOP)
 
@@ -218,7 +222,7 @@ class PostgresCluster:
             os.kill(pid, number)
 
 
-def _children(pid: int) -> Iterator[int]:
+def children(pid: int) -> Iterator[int]:
     """The processes that a process started, by what the kernel says of each."""
     for entry in list(Path("/proc").iterdir()):
         if entry.name.isdigit():

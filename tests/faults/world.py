@@ -44,6 +44,8 @@ class World:
     random: Random
     log: AckLog
     url: str
+    # Whether Postgres is safe from crashes.
+    safe: bool = True
     servers: list[FitaiServer] = field(default_factory=list)
     cluster: PostgresCluster | None = None
     redis: Redis | None = None
@@ -97,10 +99,19 @@ class World:
         self.pace.pause()
         self.failed()
 
-    def work(self) -> None:
-        """Let everybody write, whenever `pace` allows it."""
-        for actor in (*self.phones, *self.writers):
+    def work(self, *, phones: bool = True) -> None:
+        """Let everybody write, whenever `pace` allows it; or the plain writers alone."""
+        for actor in (*(self.phones if phones else ()), *self.writers):
             self._working.append(asyncio.create_task(actor.write(self.pace), name=actor.name))
+
+    def cut_off(self) -> None:
+        """Let no device reach a server, until `reconnect`."""
+        for actor in (*self.phones, *self.writers):
+            self.links[actor.name].partition()
+
+    def reconnect(self) -> None:
+        for actor in (*self.phones, *self.writers):
+            self.links[actor.name].heal("reset")
 
     def failed(self) -> None:
         """Raise what ended an actor, if anything did."""
@@ -124,7 +135,8 @@ class World:
         while (why := await self._unsettled()) is not None:
             self.failed()
             if time.monotonic() - began > stuck_s:
-                raise Violation("stuck", f"after {stuck_s:.0f} s without faults {why}", await self._states())
+                lines = [*await self._states(), *await self._unequal()]
+                raise Violation("stuck", f"after {stuck_s:.0f} s without faults {why}", lines)
             await asyncio.sleep(0.03)
         return time.monotonic() - began
 
@@ -159,6 +171,21 @@ class World:
             lines.append(
                 f"{phone.name}: {status.pending} pending, live {status.live}, {status.why or 'nothing to say'}"
             )
+        return lines
+
+    async def _unequal(self) -> list[str]:
+        """The records that a device and its server show with other seqs, or one of them alone."""
+        served: dict[tuple[str, str], int] = {}
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, Violation):
+            served = await self.writers[0].server_shown(self.servers[0].url)
+        lines = []
+        for phone in self.phones:
+            mine = {(collection, id): seq for collection, id, seq in await phone.shown()}
+            lines += [
+                f"{phone.name}: {key[0]} {key[1]}: seq {mine.get(key)}, at the server {served.get(key)}"
+                for key in sorted({*served, *mine})
+                if served.get(key) != mine.get(key)
+            ]
         return lines
 
     async def compare(self, *, renamed: bool = False) -> int:
@@ -214,7 +241,7 @@ async def world(
         async with AsyncExitStack() as stack:
             log = AckLog(folder / "acks.jsonl")
             stack.callback(log.close)
-            made = World(kind, folder, random, log, f"sqlite+aiosqlite:///{folder / 'server.db'}", _stack=stack)
+            made = World(kind, folder, random, log, f"sqlite+aiosqlite:///{folder / 'server.db'}", safe, _stack=stack)
             if kind == "postgres":
                 # The cluster's own start and end are in threads: they wait.
                 first = await _entered(stack, postgres(fsync=safe))
