@@ -203,7 +203,9 @@ class PlainWriter:
         self.acked = 0
         # When a push was last sent that was then acknowledged, by time.monotonic(): a server lived after that.
         self.last_success = 0.0
+        # Requests without an answer, and answers that say "later".
         self.resent = 0
+        self.refused = 0
         self._log = log
         self._random = random
         self._new_only = new_only
@@ -290,7 +292,9 @@ class PlainWriter:
         elif status == 401:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError, Violation):
                 await self._sign_in(self.url)
-        elif status not in (429, 503):
+        elif status in (429, 503):
+            self.refused += 1
+        else:
             raise Violation("answer", f"{self.name} got {status} {answer} for a push that is in order")
         return False
 

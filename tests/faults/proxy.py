@@ -233,6 +233,12 @@ class Proxy:
         self._cut = _Cut(direction, count, how, done)
         return done
 
+    def uncut(self) -> None:
+        """Cut nothing any more."""
+        if self._cut is not None:
+            self._cut.done.cancel()
+        self._cut = None
+
     # -- for the connections -----------------------------------------------------------------------------------------
 
     def gate(self, direction: Direction) -> asyncio.Event:

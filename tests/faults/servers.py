@@ -10,6 +10,7 @@ import contextlib
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -156,6 +157,9 @@ class PostgresCluster:
         self.folder = first.folder
         self.port = first.port
         self._server = first
+        # Where the launcher had to copy the programs to.
+        copied = next((first.folder.parent / "server").rglob("bin/postgres"), None)
+        self._binaries = copied.parent if copied else None
         self._stack = ExitStack()
         self._frozen: list[int] = []
 
@@ -184,12 +188,23 @@ class PostgresCluster:
         self._signal(self.pid, signal.SIGKILL)
         await asyncio.to_thread(self._server.process.wait)
 
+    async def stop(self) -> None:
+        """End it as an operator does, with everything on the disk."""
+        self._signal(self.pid, signal.SIGINT)
+        await asyncio.to_thread(self._server.process.wait)
+
+    async def copy_to(self, folder: Path) -> None:
+        """Copy its files, while it is stopped, with their owner."""
+        await asyncio.to_thread(_copy, self.folder, folder)
+
     async def start(self, *, safe: bool = True) -> None:
         """Start it again over its folder, and return when it answers. `safe`: no control, but as in production."""
         end = time.monotonic() + ORPHANS_S
         while True:
             try:
-                server = await asyncio.to_thread(start_postgres, self.folder, fsync=safe, port=self.port)
+                server = await asyncio.to_thread(
+                    start_postgres, self.folder, self._binaries, fsync=safe, port=self.port
+                )
             except RuntimeError:
                 if time.monotonic() > end:
                     raise
@@ -212,14 +227,17 @@ class PostgresCluster:
     async def close(self) -> None:
         self.thaw()
         if self.runs:
-            self._signal(self.pid, signal.SIGINT)
-            await asyncio.to_thread(self._server.process.wait)
-        self._stack.close()
+            await self.stop()
+        await asyncio.to_thread(self._stack.close)
 
     @staticmethod
     def _signal(pid: int, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def _copy(source: Path, target: Path) -> None:
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
 
 
 def children(pid: int) -> Iterator[int]:

@@ -230,18 +230,27 @@ async def world(
     safe: bool = True,
     settings: dict[str, str] | None = None,
     start: bool = True,
+    database_folder: Path | None = None,
 ) -> AsyncIterator[World]:
     """A world whose servers serve. Its folder is kept where the block raises, and named in a note of the exception.
 
     linked: whether the servers reach the database and Redis by proxies. safe: whether Postgres is safe from crashes;
-    a control is not. program, wrapper: as `FitaiServer` has them.
+    a control is not. program, wrapper: as `FitaiServer` has them. database_folder: where the file of SQLite is.
     """
     folder = folder or Path(tempfile.mkdtemp(prefix="fitai-faults-"))
     try:
         async with AsyncExitStack() as stack:
             log = AckLog(folder / "acks.jsonl")
             stack.callback(log.close)
-            made = World(kind, folder, random, log, f"sqlite+aiosqlite:///{folder / 'server.db'}", safe, _stack=stack)
+            made = World(
+                kind,
+                folder,
+                random,
+                log,
+                f"sqlite+aiosqlite:///{(database_folder or folder) / 'server.db'}",
+                safe,
+                _stack=stack,
+            )
             if kind == "postgres":
                 # The cluster's own start and end are in threads: they wait.
                 first = await _entered(stack, postgres(fsync=safe))
