@@ -220,6 +220,30 @@ async def test_a_cloned_phone_keeps_what_both_wrote(server: Server, open_phone: 
     assert (await phone.status()).device != (await clone.status()).device
 
 
+async def test_a_replaced_copy_follows_again_once_it_goes_by_an_id_of_its_own(
+    lite: Server, open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", lite.url)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await phone.run(lambda db: db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+    shutil.copyfile(tmp_path / "phone.db", tmp_path / "clone.db")
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    clone = await open_phone("clone", lite.url)
+    await asyncio.wait_for(clone.wait_live(), WAIT_S)
+
+    async def replaced() -> bool:
+        return not (await phone.status()).live
+
+    await until(replaced)
+    await clone.workouts.create(title="the clone's")
+    await clone.wait_for("server", timeout_s=WAIT_S)
+    await phone.workouts.create(title="the phone's")
+    await phone.wait_for("server", timeout_s=WAIT_S)
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    assert (await clone.status()).live
+    assert (await phone.status()).device != (await clone.status()).device
+
+
 async def test_a_space_that_is_joined_while_the_socket_is_open_is_followed(lite: Server, open_phone: OpenPhone) -> None:
     ann, bob = await open_phone("ann", lite.url), await open_phone("bob", lite.url)
     await ann.register(MAIL, PASSWORD, "Ann")

@@ -3,8 +3,8 @@
 A socket is a shortcut and never the truth: whatever it brings, loses or repeats, the pulls of the loop repair.
 
 Rules of device.md kept here
-    18  A device that was replaced (4409) does not reconnect by itself until its turn comes: until it is told to
-        sync, or is opened again.
+    18  A device that was replaced (4409) does not reconnect by itself until its turn comes: until it signs in, is
+        opened again, or goes by another id than its twin (rule 17).
     20  `seen` goes out by the socket as soon as a delta has been applied.
 """
 
@@ -75,6 +75,12 @@ class Live:
     def resume(self) -> None:
         """Connect when possible: somebody signed in, or this device's turn has come."""
         self._may.set()
+
+    async def follow_anew(self) -> None:
+        """This device has another id now: follow under it. Who was replaced by a copy of itself is no twin any more."""
+        self._may.set()
+        if self._connection is not None:
+            await self._connection.close()
 
     async def drop(self) -> None:
         """Close the socket and stay away until `resume`."""

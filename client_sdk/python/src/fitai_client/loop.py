@@ -140,6 +140,8 @@ class Loop:
         else:
             good = answer.status in (200, 201)
             log.log(logging.DEBUG if good else logging.INFO, "%s was answered %d", request.kind, answer.status)
+            if good and request.kind == "register":
+                await self._client._live.follow_anew()
         self.moved()
         return True
 
