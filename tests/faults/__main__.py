@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from api.command_line.terminal import console
-from tests.faults import accidents, controls
+from tests.faults import accidents, controls, losses
 from tests.faults.figures import Figures
 from tests.faults.report import outcome_table, print_failures, soak_table
 from tests.faults.scenario import BOTH, SCENARIOS, Outcome, Scenario, Skipped, carry_out
@@ -26,7 +26,7 @@ from tests.faults.soak import KILLS_A_PAUSE, soak
 from tests.faults.world import Kind
 
 # Imported for what they put into the list.
-MODULES = (accidents, controls)
+MODULES = (accidents, losses, controls)
 # A soak over one ledger; longer ones are made of several, since each compares the whole ledger in each round.
 KILLS_A_SOAK, PARTITIONS_A_SOAK = 60, 30
 

@@ -194,8 +194,10 @@ class Phone:
 class PlainWriter:
     """A device of some twenty lines: it numbers its changes, keeps them, and sends what is not acknowledged."""
 
-    def __init__(self, name: str, url: str, log: AckLog, random: Random, *, new_only: bool = False) -> None:
-        """new_only: it makes records and edits none."""
+    def __init__(
+        self, name: str, url: str, log: AckLog, random: Random, *, new_only: bool = False, hlc_ahead_ms: int = 0
+    ) -> None:
+        """new_only: it makes records and edits none. hlc_ahead_ms: how wrong its clock is."""
         self.name = name
         self.url = url
         self.device = ""
@@ -209,6 +211,7 @@ class PlainWriter:
         self._log = log
         self._random = random
         self._new_only = new_only
+        self._hlc_ahead_ms = hlc_ahead_ms
         self._changes: list[dict[str, Any]] = []
         self._workouts: list[str] = []
         self._hlc = 0
@@ -251,7 +254,7 @@ class PlainWriter:
             else:
                 id = self._new_id()
                 self._workouts.append(id)
-            self._hlc = max(self._hlc + 1, time.time_ns() // 1_000_000 << 16)
+            self._hlc = max(self._hlc + 1, time.time_ns() // 1_000_000 + self._hlc_ahead_ms << 16)
             change = {"n": n, "hlc": f"{self._hlc:016x}", "context": {}, "collection": "workouts", "id": id}
             change |= {"op": "put", "fields": {"title": marker}}
             self._changes.append(change)

@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import socket
 import struct
-import termios
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -99,6 +97,8 @@ class _Connection:
     async def _carry(
         self, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tap: Tap | None
     ) -> None:
+        # `drain` returns once the kernel has it all.
+        writer.transport.set_write_buffer_limits(0)
         while data := await reader.read(CHUNK_BYTES):
             await self._passable(direction)
             await self._proxy.late(len(data))
@@ -113,7 +113,7 @@ class _Connection:
                 if len(piece) < len(data):
                     await asyncio.sleep(TICK_S)
             if cut is not None:
-                await self._sent(writer)
+                # All of it is the kernel's by now, and on a loopback the other end's (X2).
                 if cut.how == "reset":
                     self.reset()
                 else:
@@ -133,19 +133,6 @@ class _Connection:
         if self.silent:
             # Until `stop`, or until an end that hears nothing gives up.
             await asyncio.Event().wait()
-
-    async def _sent(self, writer: asyncio.StreamWriter) -> None:
-        """Wait until all is in the kernel's hands, and the other end's kernel has it (X2)."""
-        made: socket.socket | None = writer.get_extra_info("socket")
-        unsent = struct.pack("i", 0)
-        for _ in range(200):
-            if made is None or made.fileno() < 0:
-                return
-            with contextlib.suppress(OSError):
-                unsent = fcntl.ioctl(made.fileno(), termios.TIOCOUTQ, struct.pack("i", 0))
-            if writer.transport.get_write_buffer_size() == 0 and struct.unpack("i", unsent)[0] == 0:  # type: ignore[attr-defined]
-                return
-            await asyncio.sleep(0.001)
 
     def reset(self) -> None:
         """Both ends get a reset, now."""

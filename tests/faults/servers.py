@@ -153,13 +153,13 @@ class FitaiServer:
 class PostgresCluster:
     """A cluster with fsync as in production. It is killed whole or by its head alone, and started again at its port."""
 
-    def __init__(self, first: Postgres) -> None:
+    def __init__(self, first: Postgres, binaries: Path | None = None) -> None:
         self.folder = first.folder
         self.port = first.port
         self._server = first
         # Where the launcher had to copy the programs to.
         copied = next((first.folder.parent / "server").rglob("bin/postgres"), None)
-        self._binaries = copied.parent if copied else None
+        self._binaries = copied.parent if copied else binaries
         self._stack = ExitStack()
         self._frozen: list[int] = []
 
@@ -192,6 +192,10 @@ class PostgresCluster:
         """End it as an operator does, with everything on the disk."""
         self._signal(self.pid, signal.SIGINT)
         await asyncio.to_thread(self._server.process.wait)
+
+    def beside(self, folder: Path) -> PostgresCluster:
+        """A cluster over a copy of the files, at another port; it is not started."""
+        return PostgresCluster(Postgres(free_port(), folder, self._server.process), self._binaries)
 
     async def copy_to(self, folder: Path) -> None:
         """Copy its files, while it is stopped, with their owner."""
