@@ -179,6 +179,26 @@ async def test_a_server_that_comes_back_is_found_again_and_gets_what_waited(
         await process.stop()
 
 
+async def test_the_socket_waits_no_longer_once_the_server_answers_a_request_again(
+    sqlite_url: str, open_phone: OpenPhone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = ServerProcess(sqlite_url)
+    await process.start()
+    phone = await open_phone("phone", process.url)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    for name in ("BACKOFF_MIN_S", "BACKOFF_MAX_S"):
+        monkeypatch.setattr(f"fitai_client.live.{name}", 3600.0)
+    await process.stop()
+    await phone.workouts.create(title="w")
+    await process.start()
+    try:
+        await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    finally:
+        await phone.close()
+        await process.stop()
+
+
 async def test_rule_18_the_replaced_twin_does_not_reconnect_by_itself(
     lite: Server, open_phone: OpenPhone, tmp_path: Path
 ) -> None:
