@@ -51,6 +51,8 @@ class AckLog:
         self._began = time.monotonic()
         self.acks: dict[Dot, Ack] = {}
         self.issued: set[Change] = set()
+        # One number that stands for two changes: the server took both for the same.
+        self.contradictions: list[tuple[Ack, Ack]] = []
 
     @property
     def now(self) -> float:
@@ -63,9 +65,12 @@ class AckLog:
 
     def acknowledged(self, actor: str, dot: Dot, change: Change) -> None:
         """`actor` was told that this is stored."""
+        ack = Ack(self.now, actor, dot, change)
         if dot in self.acks:
+            if self.acks[dot].change != change:
+                self.contradictions.append((self.acks[dot], ack))
             return
-        ack = self.acks[dot] = Ack(self.now, actor, dot, change)
+        self.acks[dot] = ack
         self.issued.add(change)
         self._file.write(json.dumps(asdict(ack)) + "\n")
         self._file.flush()

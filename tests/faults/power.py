@@ -84,10 +84,11 @@ async def cut_power(server: FitaiServer, trace: Path, database: Path, random: Ra
             await server.wait_ended()
     await server.kill()
     log = database.with_name(f"{database.name}-wal")
-    return await asyncio.to_thread(_forget, trace, log, 1.0 if random.random() < 0.5 else random.random(), random)
+    return await asyncio.to_thread(forget, trace, log, 1.0 if random.random() < 0.5 else random.random(), random)
 
 
-def _forget(trace: Path, log: Path, share: float, random: Random) -> int:
+def forget(trace: Path, log: Path, share: float, random: Random) -> int:
+    """Overwrite that share of the ranges of a log that a trace shows as not fsynced: how many bytes."""
     lost = 0
     ranges = unsynced(trace.read_text()).get(str(log.resolve()), [])
     trace.unlink()

@@ -198,6 +198,9 @@ class World:
         acks = list(self.log.acks.values())
         stored = await read_stored(self.url, self.writers[0].space)
         compare(acks, self.log.issued, stored, renamed=renamed)
+        if self.log.contradictions:
+            lines = [f"{first}, and {second}" for first, second in self.log.contradictions]
+            raise Violation("contradiction", "one number was acknowledged for two changes", lines)
         return len(acks)
 
     async def compare_whole(self, *, renamed: bool = False, everything: bool = True) -> None:
