@@ -179,6 +179,26 @@ async def test_a_server_that_comes_back_is_found_again_and_gets_what_waited(
         await process.stop()
 
 
+async def test_the_socket_waits_no_longer_once_the_server_answers_a_request_again(
+    sqlite_url: str, open_phone: OpenPhone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = ServerProcess(sqlite_url)
+    await process.start()
+    phone = await open_phone("phone", process.url)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    for name in ("BACKOFF_MIN_S", "BACKOFF_MAX_S"):
+        monkeypatch.setattr(f"fitai_client.live.{name}", 3600.0)
+    await process.stop()
+    await phone.workouts.create(title="w")
+    await process.start()
+    try:
+        await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    finally:
+        await phone.close()
+        await process.stop()
+
+
 async def test_rule_18_the_replaced_twin_does_not_reconnect_by_itself(
     lite: Server, open_phone: OpenPhone, tmp_path: Path
 ) -> None:
@@ -217,6 +237,30 @@ async def test_a_cloned_phone_keeps_what_both_wrote(server: Server, open_phone: 
     await phone.sync()
     record = await phone.workouts.get(workout)
     assert {record["title"], record.conflicts["title"][0].value} == {"phone's", "clone's"}
+    assert (await phone.status()).device != (await clone.status()).device
+
+
+async def test_a_replaced_copy_follows_again_once_it_goes_by_an_id_of_its_own(
+    lite: Server, open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", lite.url)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await phone.run(lambda db: db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
+    shutil.copyfile(tmp_path / "phone.db", tmp_path / "clone.db")
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    clone = await open_phone("clone", lite.url)
+    await asyncio.wait_for(clone.wait_live(), WAIT_S)
+
+    async def replaced() -> bool:
+        return not (await phone.status()).live
+
+    await until(replaced)
+    await clone.workouts.create(title="the clone's")
+    await clone.wait_for("server", timeout_s=WAIT_S)
+    await phone.workouts.create(title="the phone's")
+    await phone.wait_for("server", timeout_s=WAIT_S)
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    assert (await clone.status()).live
     assert (await phone.status()).device != (await clone.status()).device
 
 

@@ -3,8 +3,8 @@
 A socket is a shortcut and never the truth: whatever it brings, loses or repeats, the pulls of the loop repair.
 
 Rules of device.md kept here
-    18  A device that was replaced (4409) does not reconnect by itself until its turn comes: until it is told to
-        sync, or is opened again.
+    18  A device that was replaced (4409) does not reconnect by itself until its turn comes: until it signs in, is
+        opened again, or goes by another id than its twin (rule 17).
     20  `seen` goes out by the socket as soon as a delta has been applied.
 """
 
@@ -54,6 +54,7 @@ class Live:
         self._task: asyncio.Task[None] | None = None
         self._connection: LiveConnection | None = None
         self._may = asyncio.Event()
+        self._back = asyncio.Event()
         self._numbers: dict[str, int] = {}
         self._seen: dict[str, dict[str, dict[str, int]]] = {}
         self._readers: list[asyncio.Queue[Mapping[str, Any]]] = []
@@ -75,6 +76,16 @@ class Live:
     def resume(self) -> None:
         """Connect when possible: somebody signed in, or this device's turn has come."""
         self._may.set()
+
+    def server_is_back(self) -> None:
+        """A request was answered after others were not: wait no longer. The requests' own waits are jittered."""
+        self._back.set()
+
+    async def follow_anew(self) -> None:
+        """This device has another id now: follow under it. Who was replaced by a copy of itself is no twin any more."""
+        self._may.set()
+        if self._connection is not None:
+            await self._connection.close()
 
     async def drop(self) -> None:
         """Close the socket and stay away until `resume`."""
@@ -123,6 +134,7 @@ class Live:
         failures = 0
         while True:
             await self._may.wait()
+            self._back.clear()
             try:
                 welcomed = await self._session()
                 failures = 0 if welcomed else failures + 1
@@ -136,7 +148,12 @@ class Live:
             await self._lost()
             ceiling = min(BACKOFF_MIN_S * 2 ** min(failures, 10), BACKOFF_MAX_S)
             # Jittered, so that a restarted server is not met by all at once.
-            await asyncio.sleep(ceiling * (0.5 + self._fraction() / 2))
+            await self._wait(ceiling * (0.5 + self._fraction() / 2))
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._back.wait()
 
     async def _session(self) -> bool:
         """One socket from hello to end; True where the server welcomed it."""

@@ -133,6 +133,7 @@ class Loop:
         try:
             log.debug("%s leaves", request.kind)
             answer = await self._carry(request)
+            was_away = self._device.failures > 0
             await self._client.run(lambda db: self._device.answer(request, answer))
         except Unreachable as error:
             log.info("%s: %s", request.kind, error)
@@ -141,6 +142,10 @@ class Loop:
         else:
             good = answer.status in (200, 201)
             log.log(logging.DEBUG if good else logging.INFO, "%s was answered %d", request.kind, answer.status)
+            if good and was_away:
+                self._client._live.server_is_back()
+            if good and request.kind == "register":
+                await self._client._live.follow_anew()
         self.moved()
         return True
 
