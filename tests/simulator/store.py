@@ -14,36 +14,35 @@ Nothing here reads a clock or a random source: the loop's time and `random` deci
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import random
 import sqlite3
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from sqlalchemy import Connection, Executable, create_engine
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Connection
 
 from storage.cancelling import to_the_end
-from storage.database import WAIT_S, Dialect, Parameters, PreparedParameters, Transaction
+from storage.database import WAIT_S, Dialect, Transaction
 from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, StorageError
 from storage.migrations import upgrade
-from storage.prepared import Prepared
 from storage.sqlite_connection import translated
+from tests.simulator.store_file import File, Statement, driver_of, roll_back, run
+from tests.simulator.store_transaction import FULL, GONE, Fate, SimTransaction, Turns
 
 # Commits between two images of the file: a failover can lose as many at least.
 IMAGE_EVERY: Final = 64
 # A transaction that is to fail does so at one of its first statements, or at its end where it has fewer.
 FATE_STATEMENTS: Final = 5
 
-Statement = tuple[Executable | Prepared, PreparedParameters]
-Fate = Literal["timeout", "abort", "disk_full"]
-_FULL: Final = "The database takes no writes now (disk full); make room, or see to its permissions."
-_GONE: Final = "The database went away in the middle; try again when it is back."
+# A process that is stopped in the middle of a write holds up the others no longer than this, as on Postgres.
+IDLE_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,173 +79,6 @@ class _Stretch:
     commits: list[tuple[int, list[Statement]]] = field(default_factory=list)
 
 
-class _File:
-    """The file, one connection that writes, one that reads, and some for readings that hold one state."""
-
-    def __init__(self, path: Path, image: bytes) -> None:
-        path.write_bytes(image)
-        self._path = path
-        self.writer = _opened(path)
-        self.reader = _opened(path)
-        self._idle: list[Connection] = []
-        self._all = [self.writer, self.reader]
-
-    def take_snapshot_reader(self) -> Connection:
-        if self._idle:
-            return self._idle.pop()
-        self._all.append(_opened(self._path))
-        return self._all[-1]
-
-    def give_snapshot_reader(self, connection: Connection) -> None:
-        if connection in self._all:
-            roll_back(connection)
-            self._idle.append(connection)
-
-    def image(self) -> bytes:
-        """All that is committed."""
-        return driver_of(self.reader).serialize()
-
-    def close(self) -> None:
-        for connection in self._all:
-            connection.close()
-            connection.engine.dispose()
-        self._all, self._idle = [], []
-        for suffix in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-
-
-class _Turns:
-    """One writer at a time, in the order of asking."""
-
-    def __init__(self) -> None:
-        self._holder: _Transaction | None = None
-        self._waiting: deque[tuple[_Transaction, asyncio.Future[None]]] = deque()
-
-    @property
-    def holder(self) -> _Transaction | None:
-        return self._holder
-
-    async def take(self, tx: _Transaction, wait_s: float) -> None:
-        if self._holder is None:
-            self._holder = tx
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((tx, turn))
-        try:
-            async with asyncio.timeout(wait_s):
-                await turn
-        except TimeoutError:
-            self.give(tx)
-            raise Busy("The database is locked by another process; try again in a moment.") from None
-        except BaseException:
-            self.give(tx)
-            raise
-
-    def give(self, tx: _Transaction) -> None:
-        """`tx` writes no more, or waits no more."""
-        if self._holder is not tx:
-            self._waiting = deque(each for each in self._waiting if each[0] is not tx)
-            return
-        self._holder = None
-        while self._waiting:
-            following, turn = self._waiting.popleft()
-            if not turn.done():
-                self._holder = following
-                turn.set_result(None)
-                return
-
-    def fail(self, is_lost: Callable[[_Transaction], bool]) -> None:
-        """Those who wait and are lost learn it now."""
-        for tx, turn in list(self._waiting):
-            if is_lost(tx) and not turn.done():
-                turn.set_exception(DatabaseUnavailable(_GONE))
-
-
-class _Transaction:
-    dialect: Dialect = "sqlite"
-
-    def __init__(self, database: SimDatabase, *, writes: bool, snapshot: bool) -> None:
-        self.database = database
-        self.store = database.store
-        self.timeline = self.store.timeline
-        self.era = self.store.era
-        self.writes = writes
-        self.snapshot = snapshot
-        self.failed = False
-        self.over = False
-        self.connection: Connection | None = None
-        self.log: list[Statement] = []
-        self.fate: Fate | None = None
-        self.fate_in = 0
-
-    @property
-    def lost(self) -> bool:
-        """True once the database, or the worker that speaks to it, is another one than at the beginning."""
-        return self.era != self.store.era or self.database.is_dead
-
-    def check(self) -> None:
-        if self.lost:
-            raise DatabaseUnavailable(_GONE)
-
-    async def execute(self, statement: Executable | Prepared, parameters: Parameters = None) -> Sequence[Any]:
-        return await self._run([(statement, parameters)])
-
-    async def execute_all(self, *statements: tuple[Prepared, PreparedParameters]) -> None:
-        await self._run(statements)
-
-    async def _run(self, statements: Sequence[Statement]) -> Sequence[Any]:
-        assert not self.over, "a transaction is used after its block"
-        if self.failed:
-            raise StorageError("The transaction is over, since one of its statements had failed.")
-        self.database.statements += len(statements)
-        try:
-            return await self._answered(statements)
-        except BaseException:
-            self.failed = True
-            raise
-
-    async def _answered(self, statements: Sequence[Statement]) -> Sequence[Any]:
-        rows: Sequence[Any] = ()
-        # What is read may be old by the time it is known, or new when it was long asked for.
-        late = self.store.draw(0.5)
-        if not late:
-            await self.store.pause()
-        for statement, parameters in statements:
-            await self.meet_fate()
-            self.check()
-            rows = self._inline(statement, parameters)
-        if late:
-            await self.store.pause()
-            self.check()
-        return rows
-
-    def _inline(self, statement: Executable | Prepared, parameters: PreparedParameters) -> Sequence[Any]:
-        connection = self.connection
-        if connection is None:
-            connection = self.store.reader()
-        elif not driver_of(connection).in_transaction:
-            raise StorageError("The transaction was given up by SQLite; nothing of it is stored.")
-        if self.writes:
-            # As it was now: a caller may go on with its dictionary.
-            kept = dict(parameters) if isinstance(parameters, dict) else parameters
-            self.log.append((statement, kept))
-        return run(connection, statement, parameters)
-
-    async def meet_fate(self, *, at_end: bool = False) -> None:
-        """Raise what was drawn for this transaction, where its time has come."""
-        if self.fate is None:
-            return
-        self.fate_in -= 1
-        if self.fate_in > 0 and not at_end:
-            return
-        if self.fate == "timeout":
-            await asyncio.sleep(self.store.faults.timeout_s)
-            raise Busy("The database is busy (canceling statement due to timeout); try again in a moment.")
-        if self.fate == "abort":
-            raise Busy("The database is busy (could not serialize access); try again in a moment.")
-        raise DatabaseReadOnly(_FULL)
-
-
 class SimDatabase:
     """The `Database` of one worker process. `kill` it when the process dies; nothing of it can be used then."""
 
@@ -265,7 +97,7 @@ class SimDatabase:
 
     @asynccontextmanager
     async def read(self, *, snapshot: bool = False) -> AsyncIterator[Transaction]:
-        tx = _Transaction(self, writes=False, snapshot=snapshot)
+        tx = SimTransaction(self, writes=False, snapshot=snapshot)
         await self.store.begin(tx, self._wait_s)
         try:
             yield tx
@@ -274,7 +106,7 @@ class SimDatabase:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Transaction]:
-        tx = _Transaction(self, writes=True, snapshot=False)
+        tx = SimTransaction(self, writes=True, snapshot=False)
         await self.store.begin(tx, self._wait_s)
         try:
             yield tx
@@ -314,11 +146,11 @@ class SimStore:
         # How often each fault has struck, by its name.
         self.struck: dict[str, int] = {}
         self._random = draws
-        self._turns = _Turns()
+        self._turns = Turns()
         shm = Path("/dev/shm")
         self._folder = tempfile.TemporaryDirectory(prefix="sim", dir=shm if shm.is_dir() else None)
         self._files = 0
-        self._file: _File
+        self._file: File
         self._stretches: deque[_Stretch] = deque()
         self._begin_history(image)
 
@@ -407,7 +239,7 @@ class SimStore:
     def reader(self) -> Connection:
         return self._file.reader
 
-    async def begin(self, tx: _Transaction, wait_s: float) -> None:
+    async def begin(self, tx: SimTransaction, wait_s: float) -> None:
         if self.is_stopped or tx.lost:
             await asyncio.sleep(0)
             raise DatabaseUnavailable("The database is not to be reached; try again when it is back.")
@@ -426,13 +258,18 @@ class SimStore:
                 raise
             tx.connection = self._file.writer
             driver_of(tx.connection).execute("BEGIN IMMEDIATE")
+            # Nothing of the process that asks: the database itself sees to it.
+            loop = asyncio.get_running_loop()
+            tx.patience = loop.call_later(IDLE_S, self._cut_off, tx, context=contextvars.Context())
         elif tx.snapshot:
             tx.connection = self._file.take_snapshot_reader()
             driver_of(tx.connection).execute("BEGIN")
 
-    def end(self, tx: _Transaction) -> None:
+    def end(self, tx: SimTransaction) -> None:
         """`tx` is over, and nothing of it is stored that was not yet."""
         tx.over = True
+        if tx.patience is not None:
+            tx.patience.cancel()
         if tx.connection is None:
             return
         connection, tx.connection = tx.connection, None
@@ -442,7 +279,7 @@ class SimStore:
             roll_back(connection)
             self._turns.give(tx)
 
-    async def commit(self, tx: _Transaction) -> None:
+    async def commit(self, tx: SimTransaction) -> None:
         """Store what `tx` wrote, or raise as the port does."""
         try:
             await self.pause()
@@ -450,15 +287,15 @@ class SimStore:
             await tx.meet_fate(at_end=True)
             tx.check()
             if tx.log and self.is_full:
-                raise DatabaseReadOnly(_FULL)
+                raise DatabaseReadOnly(FULL)
             ambiguous = self.draw(self.faults.ambiguous)
             if ambiguous:
                 self._struck("ambiguous")
             if ambiguous and self.draw(0.5):
-                raise DatabaseUnavailable(_GONE)
+                raise DatabaseUnavailable(GONE)
             self._carry_out(tx)
             if ambiguous:
-                raise DatabaseUnavailable(_GONE)
+                raise DatabaseUnavailable(GONE)
             if self.draw(0.5):
                 # The answer is on its way; the next writer does not wait for it.
                 await self.pause()
@@ -475,7 +312,13 @@ class SimStore:
                 roll_back(holder.connection)
             self._turns.give(holder)
 
-    def _carry_out(self, tx: _Transaction) -> None:
+    def _cut_off(self, tx: SimTransaction) -> None:
+        if self._turns.holder is tx:
+            self._struck("idle")
+            tx.is_cut_off = True
+            self.forget_lost()
+
+    def _carry_out(self, tx: SimTransaction) -> None:
         assert tx.connection is not None
         try:
             if not driver_of(tx.connection).in_transaction:
@@ -490,7 +333,7 @@ class SimStore:
         if tx.log and self.on_commit is not None:
             self.on_commit(self.number)
 
-    def _fate(self, tx: _Transaction) -> Fate | None:
+    def _fate(self, tx: SimTransaction) -> Fate | None:
         chances: tuple[tuple[Fate, float], ...] = (("timeout", self.faults.timeout),)
         if tx.writes:
             chances += (("abort", self.faults.abort), ("disk_full", self.faults.disk_full))
@@ -527,46 +370,7 @@ class SimStore:
         if self._files:
             self._file.close()
         self._files += 1
-        self._file = _File(Path(self._folder.name) / f"{self._files}.db", image)
-
-
-def _opened(path: Path) -> Connection:
-    driver = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0, cached_statements=256)
-    driver.execute("PRAGMA journal_mode = WAL")
-    # Nothing outlives the process anyway.
-    driver.execute("PRAGMA synchronous = OFF")
-    driver.execute("PRAGMA temp_store = MEMORY")
-    driver.execute("PRAGMA foreign_keys = ON")
-    return create_engine("sqlite+pysqlite://", creator=lambda: driver, poolclass=StaticPool).connect()
-
-
-def driver_of(connection: Connection) -> sqlite3.Connection:
-    """The driver's own connection."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
-
-
-def roll_back(connection: Connection) -> None:
-    """SQLite may have rolled back by itself already."""
-    if driver_of(connection).in_transaction:
-        driver_of(connection).execute("ROLLBACK")
-
-
-def run(connection: Connection, statement: Executable | Prepared, parameters: PreparedParameters) -> Sequence[Any]:
-    """The rows of a statement, as the product's own adapter runs it. Raises StorageError."""
-    try:
-        if isinstance(statement, Prepared):
-            if isinstance(parameters, Sequence):
-                driver_of(connection).executemany(*statement.rows("sqlite", parameters))
-                return ()
-            query, arguments = statement.compiled("sqlite")
-            return driver_of(connection).execute(query, arguments(parameters or {})).fetchall()
-        result = connection.execute(statement, parameters)
-        return result.all() if result.returns_rows else ()
-    except Exception as error:
-        # Whatever it is that the driver raises becomes ours, as in the product.
-        raise translated(error) from error
+        self._file = File(Path(self._folder.name) / f"{self._files}.db", image)
 
 
 @lru_cache(maxsize=1)
