@@ -122,10 +122,11 @@ async def test_a_crash_fails_who_is_inside_and_who_waits_and_nobody_afterwards(s
 async def test_a_writer_that_stands_still_is_given_up_for_those_who_wait(
     store: SimStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.simulator.store.IDLE_S", 0)
     database = store.database()
+    monkeypatch.setattr("tests.simulator.store.IDLE_S", 0)
     with pytest.raises(DatabaseUnavailable):
         async with database.write() as tx:
+            monkeypatch.undo()
             await add(store.database(), "note 1")
             await tx.execute(ADD, {"key": "note 2"})
     assert notes(store) == {"note 1"}
