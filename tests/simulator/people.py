@@ -45,6 +45,14 @@ class People:
     users: list[User] = field(default_factory=list)
     spaces: dict[str, Space] = field(default_factory=dict)
 
+    @property
+    def canaries(self) -> list[str]:
+        return [user.canary for user in self.users]
+
+    def writers_of(self, space: str) -> set[str]:
+        """The canaries that may stand in a space."""
+        return {user.canary for user in self.users if user.id in self.spaces[space].roles}
+
     def readable_by(self, user: str) -> set[str]:
         """The canaries that may reach a user: of whoever is in a space with them."""
         near = {user} | {other for space in self.spaces.values() if user in space.roles for other in space.roles}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar, cast
@@ -71,6 +72,9 @@ class Transport:
         def refuse() -> None:
             network.send(back, fail)
 
+        if phone.spoil and request.query.get("cursor"):
+            phone.spoil = False
+            request = replace(request, query={**request.query, "cursor": "forgotten"})
         phone.asks(request)
         network.send(there, worker.serve, request, token, reply, refuse, failed=fail)
         try:
@@ -157,6 +161,9 @@ class Phone:
         self.process = Process(name)
         self.process.alive = False
         self.disk_s = 0.0
+        self.is_running = False
+        # The next pull names a cursor that nobody gave out.
+        self.spoil = False
         self.db: LocalDatabase
         self.device: Device
         self.loop: Loop
@@ -174,6 +181,7 @@ class Phone:
     def boot(self) -> None:
         """Start the app."""
         self.process = Process(self.name)
+        self.is_running = False
         self.db = LocalDatabase(self.path, self.environment)
         self.device = Device(self.db, {"name": self.name, "platform": "test", "app_version": "1"})
         self.device.signed_in = True
@@ -186,6 +194,7 @@ class Phone:
         self.live = Live(client, self.device, account, self.loop)
         self.loop.start()
         self.live.start()
+        self.is_running = True
 
     def kill(self) -> None:
         """The app dies: only its file is left."""
@@ -195,7 +204,7 @@ class Phone:
 
     def wake(self) -> None:
         """The user wrote something."""
-        if hasattr(self, "loop"):
+        if self.is_running:
             self.loop.wake()
 
 

@@ -7,7 +7,9 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from tests.simulator.bugs import Bugs
 from tests.simulator.fence import fence
+from tests.simulator.nemesis import Nemesis
 from tests.simulator.oracles import Oracles
 from tests.simulator.violation import Violation
 from tests.simulator.weather import Plan, draw
@@ -100,11 +102,18 @@ async def _live(world: World, outcome: Outcome) -> None:
     oracles = Oracles(world)
     loop = world.loop
     await world.begin()
+    nemesis = Nemesis(world)
+    nemesis.rewinds = oracles.rewound
+    nemesis.start()
+    bugs = Bugs(world, nemesis, oracles.watch, oracles.replaced)
+    oracles.sent = bugs.remember
+    bugs.start()
     for person in world.persons:
         loop.spawn(None, world.work(person), "user")
     await asyncio.sleep(world.plan.hours * 3_600)
     world.heal()
     await _rest(world, oracles)
+    oracles.judge()
     oracles.acked_is_stored()
     oracles.nothing_lost()
     outcome.device_hours = loop.time() / 3_600 * len(world.phones)

@@ -14,7 +14,7 @@ from fitai_client.core.database import Tx
 from fitai_client.core.ids import uuid7
 from fitai_client.core.query import Query
 from fitai_client.core.reads import Record, read_list, read_one
-from fitai_client.core.spaces import all_spaces, space
+from fitai_client.core.spaces import all_spaces, save, space
 from fitai_client.core.writing import Write, write_groups
 from fitai_client.errors import FitaiError
 from tests.client_sdk.witness import Key, Witness
@@ -113,6 +113,16 @@ class Person:
             return f"{what} refused: {error}"
         self.edits += 1
         return what
+
+    def decide(self, phone: Phone) -> str | None:
+        """Answer what the phone asks: whether so many deletes are meant, what is to become of what was refused."""
+        with phone.db.write() as tx:
+            for one in all_spaces(tx):
+                if one.paused is not None:
+                    save(tx, one, paused=None, confirm_deletes=one.paused["code"] == "mass_delete")
+                    phone.wake()
+                    return f"decided {one.paused}"
+        return None
 
     def _hand(self, phone: Phone) -> Hand | None:
         with phone.db.write() as tx:

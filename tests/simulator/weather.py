@@ -259,7 +259,7 @@ def draw(draws: Random, hours: float | None = None) -> Plan:
         page=int(log_uniform(draws, 1, 1_000)),
         batch=int(maybe(1, 1_000, 1_000)),
         delta=int(maybe(1, 1_000, 1_000)),
-        ids=int(maybe(1, 500, 500)),
+        ids=int(maybe(100, 500, 500)),
         mass_delete=int(maybe(3, 100, 100)),
     )
     drawn_hours = log_uniform(draws, 0.25, 8)

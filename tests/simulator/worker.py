@@ -33,10 +33,11 @@ from sync.text_worker import answer as read_texts
 from sync.texts import BadText, ReadText, ReadTexts, RewriteText
 from tests.simulator.bus import Exchange, WorkerBus
 from tests.simulator.clock import Clock
+from tests.simulator.database_link import DatabaseLink
 from tests.simulator.loop import Process, VirtualLoop
 from tests.simulator.network import Network
 from tests.simulator.sockets import PhoneEnd, WorkerEnd
-from tests.simulator.store import SimDatabase, SimStore
+from tests.simulator.store import SimStore
 from tests.simulator.weather import Work
 
 # Of a token, from when it is shown on.
@@ -95,7 +96,7 @@ class Worker:
         self.live: Live
         self.bus: WorkerBus
         self.ends: list[WorkerEnd] = []
-        self._database: SimDatabase
+        self._database: DatabaseLink
         self.is_ready = False
 
     def boot(self) -> None:
@@ -103,7 +104,7 @@ class Worker:
         self.process = Process(self.name)
         self.ends = []
         self.bus = WorkerBus(self.exchange, self.process)
-        self._database = self.store.database(self.name)
+        self._database = DatabaseLink(self.store, self.name)
         self.loop.spawn(self.process, self._boot(), f"{self.name} boots")
 
     async def _boot(self) -> None:
@@ -143,6 +144,21 @@ class Worker:
             await asyncio.sleep(3_600 / self.work.retention)
             with contextlib.suppress(StorageError):
                 await retention.run()
+
+    def cut_database(self, *, silent: bool) -> None:
+        """Nothing passes between this process and the store."""
+        self._database.cut(silent=silent)
+
+    def cut_bus(self) -> None:
+        """Nothing passes between this process and the bus."""
+        self.bus.is_cut = True
+
+    def heal_links(self) -> None:
+        """Both pass again."""
+        self._database.heal()
+        if self.bus.is_cut:
+            self.bus.is_cut = False
+            self.bus.missed()
 
     # -- what comes in ---------------------------------------------------------------------------------------------
 

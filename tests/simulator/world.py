@@ -13,7 +13,7 @@ from sync.limits import Limits
 from tests.client_sdk.witness import Witness
 from tests.simulator.bus import Exchange
 from tests.simulator.clock import Clock
-from tests.simulator.loop import VirtualLoop
+from tests.simulator.loop import Process, VirtualLoop
 from tests.simulator.network import Network
 from tests.simulator.people import People, draw_people, move_in
 from tests.simulator.phone import Phone
@@ -58,7 +58,7 @@ class World:
         self.server_clock = Clock(self.loop.time)
         self.limits = Limits(
             page_records_max=plan.config.page,
-            batch_changes_max=1_000,
+            batch_changes_max=plan.config.batch,
             delta_records_max=plan.config.delta,
             ids_max=plan.config.ids,
             mass_delete_records=plan.config.mass_delete,
@@ -141,6 +141,8 @@ class World:
             up = [phone for phone in mine if phone.is_up]
             if up:
                 phone = person.draws.choice(up)
+                if (decided := person.decide(phone)) is not None:
+                    self.trace.note("decides", phone.name, decided)
                 what = person.act(phone)
                 if what is not None:
                     self.trace.note("edit", phone.name, what)
@@ -154,11 +156,20 @@ class World:
         self.store.is_full = False
         self.store.start()
         for worker in self.workers:
+            if worker.process.alive:
+                worker.heal_links()
+            self._let_go_on(worker.process)
             if not worker.process.alive:
                 worker.boot()
         for phone in self.phones:
+            phone.clock.thaw()
+            self._let_go_on(phone.process)
             if not phone.process.alive:
                 phone.boot()
+
+    def _let_go_on(self, process: Process) -> None:
+        if process.stopped and process.alive:
+            self.loop.continue_process(process)
 
     def close(self) -> None:
         for worker in self.workers:
