@@ -72,7 +72,8 @@ class Bugs:
         pushes = self._pushes.get(phone.name)
         if not pushes or not phone.is_up:
             return None
-        body = _regrouped([json.loads(one.body or "{}") for one in pushes[-draws.randint(1, 3) :]], draws)
+        same = [one for one in pushes if one.path == pushes[-1].path]
+        body = _regrouped([json.loads(one.body or "{}") for one in same[-draws.randint(1, 3) :]], draws)
         if body is None:
             return None
         request = replace(pushes[-1], body=json.dumps(body))

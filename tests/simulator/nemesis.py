@@ -201,8 +201,9 @@ class Nemesis:
         return what
 
     async def _fail_over(self, draws: Random) -> str:
+        lose = draws.randint(0, self.world.plan.accidents.fail_over_lose)
         with outside():
-            lost = self.world.store.fail_over(draws.randint(0, self.world.plan.accidents.fail_over_lose))
+            lost = self.world.store.fail_over(min(lose, self.world.store.number - self.world.founded))
         what = self._begins("fail over", lost)
         if lost:
             self.rewinds()

@@ -77,6 +77,7 @@ class World:
         # Machines that are down, and when they come back.
         self.faults: Counter[str] = Counter()
         self.calm = False
+        self.founded = 0
 
     def _worker(self, n: int) -> Worker:
         clock = Clock(self.loop.time, offset_ms=self.streams.of("clock:workers").randint(-2_500, 2_500))
@@ -125,6 +126,8 @@ class World:
         faults, self.store.faults = self.store.faults, without_faults(self.store.faults)
         await move_in(self.store.database("setup"), self.people)
         self.store.faults = faults
+        # What was before anybody could push is never lost: a world without its accounts promises nothing.
+        self.founded = self.store.number
         for worker in self.workers:
             worker.boot()
         await asyncio.sleep(0.1)
