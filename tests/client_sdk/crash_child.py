@@ -28,7 +28,8 @@ from fitai_client.core import attachments, inbox, undo
 from fitai_client.core.requests import Answer, Request
 from fitai_client.core.spaces import PERSONAL
 from fitai_client.core.writing import Write
-from tests.client_sdk.world import TOKENS, Phone, World, token
+from tests.client_sdk.witness import TOKENS, token
+from tests.client_sdk.world import Phone, World
 
 DAY_MS = 24 * 3600 * 1000
 # What writes; a kill at any other statement leaves what a kill at the one before it left.
@@ -91,22 +92,22 @@ class Mortal(Phone):
         """Not here: what a test writes is no point to be killed at."""
 
     def write(self, *groups: list[Write]) -> None:
-        told = set(self.world.written)
+        told = set(self.world.witness.written)
         for group in groups:
             for one in group:
-                self._note(one)
+                self.world.witness.note(one, self.get, self.shown)
         # What is about to be replaced may be gone from now on; what is written is promised when `write` returns.
-        self.line.ask("told", told, self.world.replaced, self.world.now)
+        self.line.ask("told", told, self.world.witness.replaced, self.world.now)
         super().write(*groups)
-        self.line.ask("told", self.world.written, self.world.replaced, self.world.now)
+        self.line.ask("told", self.world.witness.written, self.world.witness.replaced, self.world.now)
 
     def decide(self, collection: str, id: str, function: Callable[[Any], Any], *refused: tuple[str, Any]) -> None:
         """Let the user replace what a record shows, or drop what was refused of it, by anything but a plain write."""
         record = self.get(collection, id)
         if record is not None:
-            self._saw(record, list(record.values))
-        self.world.replaced |= {((collection, id), name, token(value)) for name, value in refused}
-        self.line.ask("told", self.world.written, self.world.replaced, self.world.now)
+            self.world.witness.saw(record, list(record.values))
+        self.world.witness.replaced |= {((collection, id), name, token(value)) for name, value in refused}
+        self.line.ask("told", self.world.witness.written, self.world.witness.replaced, self.world.now)
         with self.db.write() as tx:
             function(tx)
 
@@ -210,7 +211,7 @@ STORIES: dict[str, Callable[[Mortal], None]] = {"life": a_life, "update": an_upd
 def be_the_device(story: str, path: Path, line: Line, kill_at: int) -> None:
     world = World(path.parent, seed=7)
     world.server = FarServer(line)  # type: ignore[assignment]
-    world.written, world.replaced, world.now = line.ask("hello")
+    world.witness.written, world.witness.replaced, world.now = line.ask("hello")
     phone = Mortal.__new__(Mortal)
     phone.line, phone.left = line, kill_at
     phone.__init__(world, path)  # type: ignore[misc]
@@ -229,7 +230,7 @@ class Witness:
         self.path = folder / "phone0.db"
         if old is not None:
             shutil.copyfile(old, self.path)
-            self.world.written |= _unsent(old)
+            self.world.witness.written |= _unsent(old)
         self.other = Phone(self.world, folder / "phone1.db", 40_000)
         self.world.devices.append(self.other)
         for n in range(3):
@@ -246,13 +247,16 @@ class Witness:
     def _answer(self, what: str, *arguments: Any) -> Any:
         world = self.world
         if what == "hello":
-            return world.written, world.replaced, world.now
+            return world.witness.written, world.witness.replaced, world.now
         if what == "handle":
             return world.server.handle(*arguments)
         if what == "delta":
             return world.server.delta(*arguments)
         if what == "told":
-            world.written, world.replaced = world.written | arguments[0], world.replaced | arguments[1]
+            world.witness.written, world.witness.replaced = (
+                world.witness.written | arguments[0],
+                world.witness.replaced | arguments[1],
+            )
             world.now = max(world.now, arguments[2])
         elif what == "accident":
             world.now = max(world.now, arguments[1])

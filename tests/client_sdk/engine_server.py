@@ -62,6 +62,28 @@ class InlineTexts:
         return None
 
 
+def waiting_records(query: Callable[..., Sequence[Any]], space: str) -> dict[Key, Json]:
+    """What is kept in a space of a database, and hidden until a parent comes; `query(statement, *values)` reads."""
+    rows = {
+        (collection, id): (status, (above, above_id), state)
+        for collection, id, status, above, above_id, state in query(
+            "SELECT collection, id, status, parent_collection, parent_id, state FROM records WHERE space_id = ?", space
+        )
+    }
+
+    def waits(key: Key) -> bool:
+        status, above, _ = rows[key]
+        return status == STUB or (status == HIDDEN and (above not in rows or waits(above)))
+
+    found: dict[Key, Json] = {}
+    for key, (status, _, state) in rows.items():
+        if status == HIDDEN and waits(key):
+            shown = kernel.show(kernel.decode(state), RULES[key[0]])
+            losers = {name: [one.value for one in many] for name, many in shown.conflicts.items()}
+            found[key] = {"values": shown.values, "conflicts": losers}
+    return found
+
+
 class EngineServer:
     """`handle` takes what a transport would carry. Close it: it has a loop and a database of its own."""
 
@@ -149,25 +171,8 @@ class EngineServer:
     def orphans(self) -> dict[Key, Json]:
         """What is kept, and hidden until a parent comes that was refused or is still on its way."""
         conn = sqlite3.connect(self._path)
-        rows = {
-            (collection, id): (status, (above, above_id), state)
-            for collection, id, status, above, above_id, state in conn.execute(
-                "SELECT collection, id, status, parent_collection, parent_id, state FROM records WHERE space_id = ?",
-                (self._space,),
-            )
-        }
+        found = waiting_records(lambda statement, *values: conn.execute(statement, values).fetchall(), self._space)
         conn.close()
-
-        def waits(key: Key) -> bool:
-            status, above, _ = rows[key]
-            return status == STUB or (status == HIDDEN and (above not in rows or waits(above)))
-
-        found = {}
-        for key, (status, _, state) in rows.items():
-            if status == HIDDEN and waits(key):
-                shown = kernel.show(kernel.decode(state), RULES[key[0]])
-                losers = {name: [one.value for one in many] for name, many in shown.conflicts.items()}
-                found[key] = {"values": shown.values, "conflicts": losers}
         return found
 
     def delta(self, cursor: str) -> Json | None:

@@ -132,6 +132,24 @@ def test_rule_16_the_same_holds_for_ids_of_before(world: World) -> None:
     assert second
 
 
+def test_rule_16_an_id_of_before_that_has_nothing_to_carry_over_gets_no_successor(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    backup = world.server.backup()
+    phone.put("workouts", workout, title="under the first id")
+    phone.sync()
+    for _ in range(6):
+        world.server.revoke(phone.device_id())
+        phone.put("workouts", title="one more")
+        phone.sync()
+        world.server.restore(backup)
+        world.settle()
+
+    # Six that have something, the present one, and those of both phones from the beginning.
+    assert len(world.server.state.devices) <= 6 + 1 + 2
+    world.assert_settled()
+    world.assert_nothing_lost()
+
+
 def test_rule_16_what_can_no_longer_go_under_an_old_id_goes_under_a_fresh_one(world: World) -> None:
     phone, _, workout, _, _ = pair(world)
     backup = world.server.backup()

@@ -271,6 +271,25 @@ def test_rule_7_the_pages_of_one_pull_become_visible_together(world: World) -> N
     assert set(counts) == {1, 11}
 
 
+def test_a_poll_goes_on_to_its_last_page_at_once_and_again_where_no_answer_came(world: World) -> None:
+    phone, other, _, _, _ = pair(world)
+    while phone.step() is not None:
+        pass
+    for n in range(7):
+        other.put("workouts", title=f"t{n}")
+    other.sync()
+    world.tick(60_000)
+
+    request = phone.step("lost")
+    assert request is not None and request.kind == "pull"
+    world.tick(phone.device.next_wake_ms() or 0)
+    assert (phone.device.next_wake_ms() or 0) == 0
+    kinds = []
+    while (request := phone.step()) is not None:
+        kinds.append(request.kind)
+    assert kinds == ["pull", "pull", "pull"]
+
+
 def test_rule_7_a_delta_applies_only_where_it_starts_where_the_device_is(world: World) -> None:
     phone, other, _, _, one = pair(world)
     with phone.db.write() as tx:

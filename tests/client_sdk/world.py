@@ -30,6 +30,7 @@ from fitai_client.core.status import Status, read_status
 from fitai_client.core.writing import Write, write_groups
 from tests.client_sdk.engine_server import EngineServer
 from tests.client_sdk.model_server import Key, ModelServer
+from tests.client_sdk.witness import Witness
 
 COLLECTIONS = ("workouts", "workout_exercises", "sets")
 START_MS = 1_800_000_000_000
@@ -52,9 +53,7 @@ class World:
             else cast(ModelServer, EngineServer(engine, folder, lambda: self.now, seed, page=page))
         )
         self.devices: list[Phone] = []
-        # Every value that a user wrote: (key, field, token), and where it was replaced knowingly.
-        self.written: set[tuple[Key, str, Any]] = set()
-        self.replaced: set[tuple[Key, str, Any]] = set()
+        self.witness = Witness()
 
     def tick(self, ms: int = 7) -> None:
         self.now += ms
@@ -104,23 +103,9 @@ class World:
 
     def assert_nothing_lost(self) -> None:
         """Every value written shows, is a listed conflict, waits in an inbox, or was replaced by who had seen it."""
-        alive: set[tuple[Key, str, Any]] = set()
-        for key, record in self.server.visible().items():
-            alive |= {(key, name, token(value)) for name, value in record["values"].items()}
-            for name, losers in record.get("conflicts", {}).items():
-                alive |= {(key, name, token(loser["value"])) for loser in losers}
-        for key, record in self.server.orphans().items():
-            alive |= {(key, name, token(value)) for name, value in record["values"].items()}
-            alive |= {(key, name, token(value)) for name, vs in record["conflicts"].items() for value in vs}
-        for phone in self.devices:
-            for entry in read_inbox(phone.db.conn):
-                alive |= {((entry.collection or "", entry.id or ""), n, token(v)) for n, v in entry.fields.items()}
-        lost = self.written - alive - self.replaced
+        inboxes = [entry for phone in self.devices for entry in read_inbox(phone.db.conn)]
+        lost = self.witness.lost(self.server.visible(), self.server.orphans(), inboxes)
         assert not lost, f"lost: {sorted(map(str, lost))}"
-
-
-def token(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -172,7 +157,7 @@ class Phone:
     def go_back_to(self, path: Path) -> None:
         """An old copy of the database comes back. What was only in the one it replaces is gone for good."""
         for fields, key in self._only_here():
-            self.world.replaced |= {(key, name, token(value)) for name, value in fields.items()}
+            self.world.witness.given_up(key, fields)
         self.db.conn.close()
         self.late.clear()
         for suffix in ("-wal", "-shm"):
@@ -213,7 +198,7 @@ class Phone:
         """Write groups, noting what the user saw of what they replace."""
         for group in groups:
             for one in group:
-                self._note(one)
+                self.world.witness.note(one, self.get, self.shown)
         self.world.tick()
         with self.db.write() as tx:
             write_groups(tx, PERSONAL, groups)
@@ -231,42 +216,9 @@ class Phone:
         self.world.tick()
         with self.db.write() as tx:
             done = function(tx, PERSONAL)
-        after = self.shown()
-        for key, record in before.items():
-            now = after.get(key)
-            self._saw(
-                record,
-                [
-                    name
-                    for name in record.values
-                    if now is None
-                    or now.values.get(name) != record.values[name]
-                    or now.conflicts.get(name) != record.conflicts.get(name)
-                ],
-            )
+        self.world.witness.undone(before, self.shown())
         self.assert_consistent()
         return done
-
-    def _note(self, one: Write) -> None:
-        key = (one.collection, one.id)
-        if one.op == "delete":
-            for record in self.shown().values():
-                if (record.collection, record.id) == key or one.id in record.above.values():
-                    self._saw(record, list(record.values))
-            return
-        record = self.get(*key)
-        if record is not None:
-            self._saw(record, list(one.fields))
-        for name, value in one.fields.items():
-            if name in TOKENS:
-                self.world.written.add((key, name, token(value)))
-
-    def _saw(self, record: Record, names: list[str]) -> None:
-        for name in names:
-            if name in TOKENS:
-                self.world.replaced.add(((record.collection, record.id), name, token(record.values.get(name))))
-                for loser in record.conflicts.get(name, ()):
-                    self.world.replaced.add(((record.collection, record.id), name, token(loser.value)))
 
     # -- the network -----------------------------------------------------------------------------------------------
 
@@ -382,7 +334,3 @@ class Phone:
                     tx.one("SELECT COUNT(*) FROM log WHERE device = ? AND n <= ? AND state < 2", (device, after_n))[0]
                     == 0
                 )
-
-
-# Fields whose every written value is unlike every other, so that it can be followed.
-TOKENS = frozenset({"title", "reps", "tempo", "superset"})

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conflict import Change, CollectionRules, FieldRules
 from conflict.values import to_number
 from tests.conflict.histories import EXAMPLES, RULES, Space, Written, deliveries, histories, load_model, model_schema
 
@@ -65,45 +63,3 @@ def test_the_order_of_delivery_changes_no_byte_of_what_is_shown_or_stored(data: 
     assert {k: msgspec.json.encode(s) for k, s in one.records.items()} == {
         k: msgspec.json.encode(s) for k, s in other.records.items()
     }
-
-
-def test_two_devices_a_record_and_its_parent_agree_on_every_short_history() -> None:
-    rules = {
-        "top": CollectionRules({"a": FieldRules("register"), "p": FieldRules("register", passing=True)}, None),
-        "low": CollectionRules({"a": FieldRules("register"), "top": FieldRules("register")}, ("top", "top")),
-    }
-    schema = model_schema(model, rules)
-    top, low = ("top", "t"), ("low", "l")
-    steps: list[tuple[tuple[str, str], str, dict[str, Any]]] = [
-        (top, "put", {"a": 0}),
-        (top, "put", {"p": 0}),
-        (top, "put", {}),
-        (top, "delete", {}),
-        (low, "put", {"a": 0, "top": "t"}),
-        (low, "put", {"a": 0}),
-        (low, "delete", {}),
-    ]
-    length = 4 if EXAMPLES >= 2000 else 3
-    tried = 0
-
-    def explore(history: list[Written]) -> None:
-        nonlocal tried
-        if len(history) == length:
-            space = Space(rules)
-            for written in history:
-                space.deliver(written)
-            assert space.shown() == shown_by_model(history, schema, rules), history
-            tried += 1
-            return
-        counts = {d: sum(w.change.device == d for w in history) for d in ("d", "e")}
-        for (device, other), (key, op, fields) in product((("d", "e"), ("e", "d")), steps):
-            for known in range(counts[other] + 1):
-                # Stamps run backwards on one of the two, so that the clock and causality disagree.
-                wall = 9 - len(history) if device == "d" else len(history)
-                # Each value is another one, so that nothing is hidden by equality.
-                values = {name: len(history) if value == 0 else value for name, value in fields.items()}
-                change = Change(device, counts[device] + 1, f"{wall:012x}0000", {other: known}, op, values)
-                explore([*history, Written(key, change)])
-
-    explore([])
-    assert tried > 1000

@@ -16,7 +16,7 @@ from . import digest, identity, inbox, leaving, pulling, pushing, recovery, vect
 from .database import Tx
 from .requests import Request
 from .running import Running
-from .spaces import Space, Stream, all_spaces, current_device, space, stream, streams
+from .spaces import Space, Stream, all_spaces, current_device, save, space, stream, streams
 from .writing import BATCH_CHANGES_MAX
 
 __all__ = ["due", "seen"]
@@ -79,7 +79,10 @@ def _for_space(tx: Tx, running: Running, found: Space, description: Mapping[str,
             return request
     if found.phase in ("new", "snapshot"):
         return pulling.snapshot_request(found, device)
-    if found.phase == "settling" or found.pull or now_ms >= running.pull_at_ms.get(found.no, now_ms + 1):
+    if now_ms >= running.pull_at_ms.get(found.no, now_ms + 1):
+        # Due until it is complete: its other pages, and another try where no answer comes, wait for no timer.
+        save(tx, found, pull=True)
+    if found.phase == "settling" or found.pull:
         return _pull(running, found, device)
     if digest.due(found, now_ms):
         check = running.checks.get(found.no)

@@ -104,20 +104,41 @@ def lines_to_ask(tx: Tx, found: Space, one: Stream) -> tuple[tuple[int, str] | N
 
 
 def ready(tx: Tx) -> tuple[str, str] | None:
-    """(id, key of its successor) of an id that every space has told about, so that a new one can be asked for."""
+    """(id, key of its successor) of an id that every space has told about, so that a new one can be asked for.
+
+    An id of before that has nothing to carry over is left here without a successor: each server that lost its devices
+    would be asked for one more otherwise, until there are too many.
+    """
     for device in leaving(tx):
         if all(stream(tx, found.no, device).matched is not None for found in all_spaces(tx)):
+            if _carries_nothing(tx, device):
+                switched(tx, device, None)
+                continue
             key: str = tx.one("SELECT successor_key FROM devices WHERE id = ?", (device,))[0]
             return device, key
     return None
 
 
-def switched(tx: Tx, old: str, new: str) -> None:
-    """Renumber everything above `matched` of an id that was left, under the new one (rule 17)."""
+def _carries_nothing(tx: Tx, device: str) -> bool:
+    if tx.one("SELECT state FROM devices WHERE id = ?", (device,))[0] == "current":
+        return False
+    return not any(
+        tx.one(
+            "SELECT 1 FROM log WHERE space = ? AND device = ? AND n > ? AND op <> 'void' AND verdict IS NULL LIMIT 1",
+            (found.no, device, stream(tx, found.no, device).matched or 0),
+        )
+        for found in all_spaces(tx)
+    )
+
+
+def switched(tx: Tx, old: str, new: str | None) -> None:
+    """Renumber everything above `matched` of an id that was left, under the new one (rule 17); None where that is
+    nothing."""
     key, state = tx.one("SELECT successor_key, state FROM devices WHERE id = ?", (old,))
     # Rule 16: an id of before is followed by one of its own, which is never the current one.
     tx.execute("UPDATE devices SET state = 'old', successor_key = NULL WHERE id = ?", (old,))
-    tx.execute("INSERT INTO devices (id, key, state) VALUES (?, ?, ?)", (new, key, state))
+    if new is not None:
+        tx.execute("INSERT INTO devices (id, key, state) VALUES (?, ?, ?)", (new, key, state))
     for found in all_spaces(tx):
         one = stream(tx, found.no, old)
         if _log_is_short(tx, found.no, one):
@@ -132,9 +153,8 @@ def switched(tx: Tx, old: str, new: str) -> None:
             restart_snapshot(tx, found)
 
 
-def _renumber(tx: Tx, found: Space, one: Stream, upto: int, new: str) -> None:
-    fresh = stream(tx, found.no, new)
-    n = fresh.last_n
+def _renumber(tx: Tx, found: Space, one: Stream, upto: int, new: str | None) -> None:
+    n = 0 if new is None else stream(tx, found.no, new).last_n
     moved: set[tuple[str, str]] = set()
     group: tuple[int, int] | None = None
     rows = tx.all(
@@ -162,7 +182,8 @@ def _renumber(tx: Tx, found: Space, one: Stream, upto: int, new: str) -> None:
             (new, n, vectors.encode(known), group[1] if group else None, pos),
         )
         moved.add((collection, id))
-    save_stream(tx, fresh, last_n=n)
+    if new is not None:
+        save_stream(tx, stream(tx, found.no, new), last_n=n)
     save_stream(tx, one, last_n=upto, after_n=min(one.after_n, upto), ask=False)
     for key in moved:
         recompute(tx, found.no, key)

@@ -35,7 +35,7 @@ from .records import (
 )
 from .recovery import snapshot_completed
 from .requests import Request, space_path
-from .spaces import Space, save, save_stream, streams
+from .spaces import Space, current_device, save, save_stream, streams
 
 __all__ = [
     "apply_delta",
@@ -165,8 +165,11 @@ def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str
         snapshot_completed(tx, found, before)
     rest = {key for _, key in done} - set(shown)
     settle(tx, found.no, sorted(rest), merged=True)
+    current = current_device(tx)
     for one in streams(tx, found.no):
-        if one.device and (new_life or found.version.get(one.device, 0) < one.after_n):
+        if not one.device or (one.last_n == 0 and one.device != current):
+            continue  # An id of before that never wrote here has nothing that could be lost.
+        if new_life or found.version.get(one.device, 0) < one.after_n:
             save_stream(tx, one, ask=True)
 
 

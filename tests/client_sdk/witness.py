@@ -1,0 +1,93 @@
+"""What users wrote and what they replaced knowingly, so that at the end it can be said of every value where it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from fitai_client.core.inbox import Refused
+from fitai_client.core.reads import Record
+from fitai_client.core.writing import Write
+
+Key = tuple[str, str]
+Value = tuple[Key, str, Any]
+Shown = Mapping[Key, Record]
+
+# Fields whose every written value is unlike every other, so that it can be followed.
+TOKENS = frozenset({"title", "reps", "tempo", "superset"})
+
+
+def token(value: Any) -> str:
+    """A value as it is remembered."""
+    return json.dumps(value, sort_keys=True)
+
+
+class Witness:
+    """Who saw what they wrote over. A value is lost where it is nowhere, and nobody replaced it who had seen it."""
+
+    def __init__(self) -> None:
+        self.written: set[Value] = set()
+        self.replaced: set[Value] = set()
+
+    def note(self, one: Write, get: Callable[[str, str], Record | None], shown: Callable[[], Shown]) -> None:
+        """A user is about to write; `get` and `shown` say what their device shows."""
+        key = (one.collection, one.id)
+        if one.op == "delete":
+            for record in shown().values():
+                if (record.collection, record.id) == key or one.id in record.above.values():
+                    self.saw(record, list(record.values))
+            return
+        record_ = get(*key)
+        if record_ is not None:
+            self.saw(record_, list(one.fields))
+        for name, value in one.fields.items():
+            if name in TOKENS:
+                self.written.add((key, name, token(value)))
+
+    def saw(self, record: Record, names: list[str]) -> None:
+        """Somebody replaces these fields of a record as it shows to them, conflicts included."""
+        for name in names:
+            if name in TOKENS:
+                key = (record.collection, record.id)
+                self.replaced.add((key, name, token(record.values.get(name))))
+                for loser in record.conflicts.get(name, ()):
+                    self.replaced.add((key, name, token(loser.value)))
+
+    def undone(self, before: Shown, after: Shown) -> None:
+        """A user took something back: what shows otherwise afterwards was replaced knowingly."""
+        for key, record in before.items():
+            now = after.get(key)
+            self.saw(
+                record,
+                [
+                    name
+                    for name in record.values
+                    if now is None
+                    or now.values.get(name) != record.values[name]
+                    or now.conflicts.get(name) != record.conflicts.get(name)
+                ],
+            )
+
+    def given_up(self, key: Key, fields: Mapping[str, Any]) -> None:
+        """The only place where these values were is gone, as its user knows."""
+        self.replaced |= {(key, name, token(value)) for name, value in fields.items()}
+
+    def lost(
+        self,
+        served: Mapping[Key, Mapping[str, Any]],
+        waiting: Mapping[Key, Mapping[str, Any]],
+        inboxes: Iterable[Refused],
+    ) -> set[Value]:
+        """What is nowhere: not served, no listed conflict, not kept until a parent comes (`waiting`), in no inbox."""
+        alive: set[Value] = set()
+        for key, record in served.items():
+            alive |= {(key, name, token(value)) for name, value in record["values"].items()}
+            for name, losers in record.get("conflicts", {}).items():
+                alive |= {(key, name, token(loser["value"])) for loser in losers}
+        for key, record in waiting.items():
+            alive |= {(key, name, token(value)) for name, value in record["values"].items()}
+            alive |= {(key, name, token(value)) for name, values in record["conflicts"].items() for value in values}
+        for entry in inboxes:
+            alive |= {((entry.collection or "", entry.id or ""), n, token(v)) for n, v in entry.fields.items()}
+        return self.written - alive - self.replaced

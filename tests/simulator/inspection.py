@@ -1,0 +1,97 @@
+"""Looking into a phone while it works.
+
+I8   a phone's version of a space never goes back
+I10  what a phone shows below its cursor is what the server serves there; nothing was passed over
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from tests.simulator.phone import Phone
+from tests.simulator.store import SimStore
+from tests.simulator.violation import Violation
+
+SHOWN = 1
+
+
+class Inspection:
+    """What one phone was seen to know."""
+
+    def __init__(self, store: SimStore) -> None:
+        self.store = store
+        # Space → (life, version as text, version).
+        self._known: dict[str, tuple[str, str, dict[str, int]]] = {}
+
+    def forget(self) -> None:
+        """The phone's file is another one now, or the server went back."""
+        self._known.clear()
+
+    def versions(self, phone: Phone) -> None:
+        """I8, cheap enough for every step."""
+        for id, life, version in phone.db.conn.execute("SELECT id, life, version FROM spaces WHERE phase = 'live'"):
+            if id is None or not life:
+                continue
+            before = self._known.get(id)
+            if before is not None and before[1] == version and before[0] == life:
+                continue
+            now: dict[str, int] = json.loads(version)
+            if before is not None and before[0] == life:
+                back = {device: n for device, n in before[2].items() if now.get(device, 0) < n}
+                if back:
+                    raise Violation("I8", f"{phone.name} knew {back} of {id}, and now only {now}")
+            self._known[id] = (life, version, now)
+
+    def records(self, phone: Phone) -> None:
+        """I10: compare what is below each cursor with the server, if that still is in the same life."""
+        for no, id, cursor, phase, resync in phone.db.conn.execute(
+            "SELECT no, id, cursor, phase, resync FROM spaces"
+        ).fetchall():
+            if id is None or cursor is None or phase != "live" or resync:
+                continue
+            rows = self.store.query("SELECT life, head, floor FROM spaces WHERE id = ?", id)
+            _, life, seq, _ = _opened(cursor)
+            if rows and rows[0][0] == life and rows[0][2] <= seq <= rows[0][1]:
+                self._space(phone, no, id, seq)
+
+    def _space(self, phone: Phone, no: int, id: str, seq: int) -> None:
+        there = {
+            (collection, record): (at, status, body)
+            for collection, record, at, status, body in self.store.query(
+                "SELECT collection, id, seq, status, body FROM records WHERE space_id = ?", id
+            )
+        }
+        here: dict[tuple[str, str], tuple[int, int, str]] = {}
+        for collection, record, at, status, body in phone.db.conn.execute(
+            "SELECT collection, id, seq, status, body FROM records WHERE space = ?", (no,)
+        ):
+            here[collection, record] = (at, status, body)
+        for key, (at, status, body) in here.items():
+            if status != SHOWN or at is None:
+                continue
+            served = there.get(key)
+            if at > seq:
+                raise Violation("I10", f"{phone.name} shows {key} of {at}, beyond its cursor {seq}")
+            if served is None:
+                raise Violation("I10", f"{phone.name} shows {key} of {at}, which is not stored (cursor {seq})")
+            if served[0] <= seq and served[1] == 0 and (served[0] != at or not _same(body, served[2])):
+                raise Violation("I10", f"{phone.name} shows {key} of {at} as {body}, and it is {served} (cursor {seq})")
+            if served[0] <= seq and served[1] == 1:
+                raise Violation(
+                    "I10", f"{phone.name} shows {key} of {at}, whose tombstone is {served[0]} (cursor {seq})"
+                )
+        for key, (at, status, _) in there.items():
+            if status == 0 and at <= seq and key not in here:
+                raise Violation("I10", f"{phone.name} passed over {key} of {at} (cursor {seq})")
+
+
+def _opened(cursor: str) -> list[Any]:
+    found: list[Any] = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    return found
+
+
+def _same(body: str, served: bytes) -> bool:
+    here, there = json.loads(body), json.loads(served)
+    return bool(here["values"] == there["values"] and here.get("conflicts", {}) == there.get("conflicts", {}))

@@ -1,0 +1,135 @@
+"""I6: what is stored is what the accepted changes mean, by the executable model and by the product's own audit.
+
+Where tombstones were collected, the model is asked about the records alone that nothing was collected of. Their parents
+hang on what went all the same, so it gets the whole ledger.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Executable
+
+from conflict.values import json_equal
+from storage.collections import RULES
+from storage.database import Dialect, Parameters, PreparedParameters, Transaction
+from storage.prepared import Prepared
+from sync.audit import Audit
+from sync.audit_rules import Violation as Broken
+from tests.conflict.histories import model_schema
+from tests.shared import load_model
+from tests.simulator.store import SimStore
+from tests.simulator.store_file import run
+from tests.simulator.violation import Violation
+from tests.simulator.worker import InlineTexts
+
+T = TypeVar("T")
+model = load_model()
+SCHEMA = {
+    name: model.Collection(
+        kinds={field: kind for field, kind in collection.kinds.items() if kind != "text"},
+        order=collection.order,
+        parent=collection.parent,
+        passing=collection.passing,
+    )
+    for name, collection in model_schema(model, dict(RULES)).items()
+}
+_LINES = (
+    "SELECT device_id, n, COALESCE(clamped_hlc, hlc), context, collection, record_id, op, fields, collected"
+    " FROM changes WHERE space_id = ? AND verdict IS NULL AND op <> 'void'"
+)
+
+
+def judge_space(store: SimStore, space: str) -> None:
+    """Compare every record of a space with what the model makes of its ledger."""
+    changes = []
+    collected = set()
+    for device, n, hlc, context, collection, record, op, fields, gone in store.query(_LINES, space):
+        changes.append(
+            model.Change(
+                device, n, hlc, json.loads(context or b"{}"), collection, record, op, json.loads(fields or b"{}")
+            )
+        )
+        if gone:
+            collected.add((collection, record))
+    wanted = model.show(changes, SCHEMA)
+    rows = store.query("SELECT collection, id, status, body FROM records WHERE space_id = ? AND status < 3", space)
+    stored = {(collection, record): (status, body) for collection, record, status, body in rows}
+    for key, record in wanted.items():
+        if key in collected:
+            continue
+        if key not in stored:
+            raise Violation("I6", f"{key} is not stored, and should show {record}")
+        status, body = stored[key]
+        meant = 1 if record["deleted"] else 2 if record["hidden"] else 0
+        if status != meant and not (meant == 1 and status == 2):
+            raise Violation("I6", f"{key} has status {status}, and should have {meant}: {record}")
+        if status == 0:
+            _compare(key, json.loads(body), record)
+
+
+def _compare(key: tuple[str, str], body: dict[str, Any], record: dict[str, Any]) -> None:
+    texts = {name for name, rule in RULES[key[0]].fields.items() if rule.kind == "text"}
+    values = {name: value for name, value in body["values"].items() if name not in texts}
+    losers = {name: [one["value"] for one in many] for name, many in body.get("conflicts", {}).items()}
+    for told, meant, what in ((values, record["values"], "values"), (losers, record["conflicts"], "conflicts")):
+        if told.keys() != meant.keys() or not all(json_equal(told[name], _plain(meant[name])) for name in told):
+            raise Violation("I6", f"{key} shows {what} {told}, and should show {meant}")
+
+
+def _plain(value: Any) -> Any:
+    return value
+
+
+def audit(store: SimStore) -> None:
+    """Let the product's audit go over everything."""
+    found: list[Broken] = []
+    _at_once(Audit(_Reading(store), InlineTexts(), found.append).run())
+    if found:
+        one = found[0]
+        raise Violation("I6", f"the audit finds {len(found)}: {one.rule} {one.space} {one.record} {one.what}")
+
+
+def _at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Run what never waits."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("the audit waits for something")
+
+
+class _Reading:
+    """A `Database` for reading what is committed, at once, whatever the faults."""
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, store: SimStore) -> None:
+        self._store = store
+        self.statements = 0
+
+    @property
+    def timeline(self) -> str:
+        return self._store.timeline
+
+    @asynccontextmanager
+    async def read(self, *, snapshot: bool = False) -> AsyncIterator[Transaction]:
+        yield self
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        raise AssertionError("the audit writes nothing")
+        yield self
+
+    async def close(self) -> None:
+        return None
+
+    async def execute(self, statement: Executable | Prepared, parameters: Parameters = None) -> Sequence[Any]:
+        return run(self._store.reader(), statement, parameters)
+
+    async def execute_all(self, *statements: tuple[Prepared, PreparedParameters]) -> None:
+        raise AssertionError("the audit writes nothing")

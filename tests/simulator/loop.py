@@ -1,0 +1,204 @@
+"""Virtual time: an event loop without sockets, threads or a clock, and processes that can be killed and stopped.
+
+A process is what dies at once. Everything that code of it starts (tasks, timers, callbacks) inherits the process by
+its context; once the process is dead none of that runs again, not even a `finally`, as after kill -9. What belongs to
+no process is the world itself: the network, the database server, the users, the nemesis.
+
+Invariants
+    V1  Time passes only where nothing is left to run now, and then jumps to the next timer.
+    V2  What is to run at one time runs in the order in which it was asked for.
+    V3  A callback that raises ends the simulation: nobody else would tell of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import heapq
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar
+from typing import Any, Final
+
+PROCESS: Final[ContextVar[Process | None]] = ContextVar("process", default=None)
+WORLD: Final = Context()
+
+
+class Deadlock(Exception):
+    """Nothing is left that could ever happen: somebody waits for what nobody will do."""
+
+
+class Process:
+    """What dies, stops and goes on as one. `context` is what its code runs in."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.alive = True
+        self.stopped = False
+        self.context = Context()
+        self.context.run(PROCESS.set, self)
+        self._held: list[asyncio.Handle] = []
+
+    def hold(self, handle: asyncio.Handle) -> None:
+        """Keep what a stopped process was to run; what a dead one was to run is never run."""
+        if self.alive:
+            self._held.append(handle)
+
+    def resume(self) -> list[asyncio.Handle]:
+        """Go on: what is to be run now, in its order."""
+        self.stopped = False
+        held, self._held = self._held, []
+        return held
+
+
+class _Handle(asyncio.Handle):
+    """A callback of a process, run only while the process runs."""
+
+    __slots__ = ()
+
+    def _run(self) -> None:
+        _run(self)
+
+
+class _TimerHandle(asyncio.TimerHandle):
+    __slots__ = ()
+
+    def _run(self) -> None:
+        _run(self)
+
+
+def _run(handle: Any) -> None:
+    context: Context = handle._context
+    process = context.get(PROCESS)
+    if process is not None and (process.stopped or not process.alive):
+        process.hold(handle)
+        return
+    try:
+        context.run(handle._callback, *handle._args)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the simulation (V3)
+        handle._loop.broke(error)
+
+
+class _Jump:
+    """In the place of a selector: waiting for input is letting time pass."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+
+    def select(self, timeout: float | None) -> list[Any]:
+        if timeout is None:
+            raise Deadlock("nothing is left to happen")
+        if timeout > 0:
+            self._loop.jump()
+        return []
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """The loop of one simulation, from time 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._now = 0.0
+        self._selector = _Jump(self)
+        self._clock_resolution = 1e-9
+        self.error: BaseException | None = None
+        self.set_task_factory(_owned_task)
+        self.set_exception_handler(lambda loop, context: None)
+        self._graves: list[Process] = []
+        self._dead: list[asyncio.Task[Any]] = []
+        self.callbacks = 0
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def time(self) -> float:
+        return self._now
+
+    def jump(self) -> None:
+        """Let time pass to the next timer."""
+        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        if scheduled:
+            self._now = max(self._now, scheduled[0].when())
+
+    def _process_events(self, event_list: list[Any]) -> None:
+        return None
+
+    def _write_to_self(self) -> None:
+        return None
+
+    # -- callbacks -------------------------------------------------------------------------------------------------
+
+    def _call_soon(self, callback: Any, args: Any, context: Context | None) -> asyncio.Handle:
+        self.callbacks += 1
+        handle = _Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = _TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
+
+    def later(self, delay: float, callback: Callable[..., None], *args: Any) -> asyncio.TimerHandle:
+        """Have the world do something after a while, whoever asks."""
+        return self.call_at(self._now + delay, callback, *args, context=WORLD)
+
+    def broke(self, error: BaseException) -> None:
+        """A callback raised: the simulation ends with it (V3)."""
+        if self.error is None:
+            self.error = error
+        self.stop()
+
+    # -- processes -------------------------------------------------------------------------------------------------
+
+    def spawn(self, process: Process | None, work: Coroutine[Any, Any, Any], name: str = "") -> asyncio.Task[Any]:
+        """Start a task of a process; None: of the world."""
+        context = (WORLD if process is None else process.context).copy()
+        return self.create_task(work, name=name or None, context=context)
+
+    def kill(self, process: Process) -> None:
+        """Nothing of the process runs from here on."""
+        process.alive = False
+        # Collected as garbage its coroutines would run their last blocks: they are kept.
+        self._dead += [task for task in asyncio.all_tasks(self) if getattr(task, "process", None) is process]
+        self._graves.append(process)
+
+    def stop_process(self, process: Process) -> None:
+        """SIGSTOP."""
+        process.stopped = True
+
+    def continue_process(self, process: Process) -> None:
+        """SIGCONT."""
+        self._ready.extend(process.resume())  # type: ignore[attr-defined]
+
+    def bury(self) -> None:
+        """At the end of everything: let what is left of all tasks come to its end, whatever it does."""
+        for process in self._graves:
+            process.alive = True
+        left = sorted((task for task in asyncio.all_tasks(self) if not task.done()), key=lambda task: task.get_name())
+        for _ in range(20):
+            left = [task for task in left if not task.done()]
+            if not left:
+                break
+            for task in left:
+                task.cancel()
+            with contextlib.suppress(Deadlock):
+                self.run_until_complete(_a_while())
+        self._dead.clear()
+        self.close()
+
+
+async def _a_while() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def _owned_task(loop: Any, work: Any, *, context: Context | None = None) -> asyncio.Task[Any]:
+    context = context or contextvars.copy_context()
+    task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context)
+    task.process = context.get(PROCESS)  # type: ignore[attr-defined]
+    return task

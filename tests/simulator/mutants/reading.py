@@ -1,0 +1,87 @@
+"""Mutants of the read path and of the live side: pages, cursors, versions, deltas, who may see what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from storage import spaces
+from sync import cursors, feed, hub
+from sync.feed import Feed
+from sync.hub import Hub, Standing, Step
+from tests.simulator.mutants.registry import Patch, mutant
+
+
+@mutant("I10")
+def cursor_of_the_head(patch: Patch) -> None:
+    """A page's cursor is that of the head, though more records follow."""
+    real = feed.encode_cursor
+    patch(feed, "encode_cursor", lambda space, seq=None: real(space))
+
+
+@mutant("I8")
+def version_of_a_later_state(patch: Patch) -> None:
+    """The version of a page is read after its records."""
+    read_after = feed.store.read_after
+
+    async def reading(tx: Any, space: str, *rest: Any, **more: Any) -> Any:
+        page = await read_after(tx, space, *rest, **more)
+        later = await spaces.read_space(tx, space)
+        if page is None or later is None:
+            return page
+        return replace(page, space=replace(page.space, version=later.version))
+
+    patch(feed.store, "read_after", reading)
+
+
+@mutant("I11")
+def life_ignored(patch: Patch) -> None:
+    """A cursor of a life that ended before it is as good as any."""
+    patch(cursors, "_check_life", lambda life, head, space: None)
+
+
+@mutant("I18")
+def membership_unasked(patch: Patch) -> None:
+    """One query of the read path does not ask who may see the space."""
+
+    async def visible(self: Feed, tx: Any, caller: Any, space: str) -> Any:
+        found = await spaces.read_space(tx, space)
+        if found is None:
+            raise feed.NotFound
+        return found
+
+    patch(Feed, "_visible", visible)
+
+
+@mutant("I10")
+def hub_skips_a_gap(patch: Patch) -> None:
+    """Who stands before a delta gets it all the same, as if nothing lay between."""
+    real = hub.step_of
+
+    def step(standing: Standing, position: int, cursor: str, delta: Any) -> Step:
+        found = real(standing, position, cursor, delta)
+        return Step.OWN_FROM if found is Step.BEHIND else found
+
+    patch(hub, "step_of", step)
+
+
+@mutant("I15")
+def behind_unsaid(patch: Patch) -> None:
+    """A socket for which too much moved is not told so, and gets what comes next."""
+
+    def tell(self: Hub, subscription: Any) -> None:
+        self._stand_at_channel(subscription)
+
+    patch(Hub, "_tell_behind", tell)
+
+
+@mutant("I10")
+def delta_of_the_newest(patch: Patch) -> None:
+    """A delta brings the last of the records that moved, and says that it brought all."""
+    real = Feed.read_delta
+
+    async def reading(self: Feed, space: str, after: int) -> Any:
+        delta = await real(self, space, after)
+        return None if delta is None else replace(delta, records=delta.records[-1:])
+
+    patch(Feed, "read_delta", reading)

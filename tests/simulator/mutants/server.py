@@ -1,0 +1,288 @@
+"""Mutants of the write path: numbers, holes, contexts, lives, rights, the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from storage.errors import StorageError
+from sync import planner, push, retention
+from sync.planner import Planner
+from sync.push import Writer
+from tests.simulator.mutants.registry import Patch, mutant
+
+_HELD: ContextVar[Sequence[Any]] = ContextVar("held", default=())
+_TASKS: set[asyncio.Task[None]] = set()
+
+
+@mutant("I2")
+def repeats_apply_again(patch: Patch) -> None:
+    """No uniqueness of dots: what a device sends again is merged again."""
+    check, judge, write = Writer._check_device, Writer._judge, push.store.write_push
+
+    async def checking(self: Writer, tx: Any, caller: Any, opened: Any, request: Any, held: Any) -> Any:
+        _HELD.set(held)
+        return await check(self, tx, caller, opened, request, held)
+
+    async def judging(self: Writer, tx: Any, plan: Planner, new: Any, context: Any) -> None:
+        await judge(self, tx, plan, [*_HELD.get(), *new], context)
+
+    async def writing(tx: Any, *, changes: Iterable[Any], **rest: Any) -> None:
+        # The ledger has them already, and would say so.
+        held = {change.n for change in _HELD.get()}
+        await write(tx, changes=[change for change in changes if change.n not in held], **rest)
+
+    patch(Writer, "_check_device", checking)
+    patch(Writer, "_judge", judging)
+    patch(push.store, "write_push", writing)
+
+
+class _Early:
+    """A database whose writes are over before they are stored."""
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Any]:
+        context = self._database.write()
+        tx = await context.__aenter__()
+        try:
+            yield tx
+        except BaseException:
+            await context.__aexit__(*sys.exc_info())
+            raise
+        task = asyncio.ensure_future(self._store(context))
+        _TASKS.add(task)
+        task.add_done_callback(_TASKS.discard)
+
+    async def _store(self, context: Any) -> None:
+        with suppress(StorageError):
+            await context.__aexit__(None, None, None)
+
+
+@mutant("I1")
+def answer_before_commit(patch: Patch) -> None:
+    """A push is answered once its statements have run, and commits afterwards."""
+    once = Writer._push_once
+
+    async def pushing(self: Writer, *arguments: Any) -> Any:
+        early: Any = _Early(self.database)
+        return await once(replace(self, database=early), *arguments)
+
+    patch(Writer, "_push_once", pushing)
+
+
+class _Late:
+    """A transaction that reads before it has its turn to write."""
+
+    def __init__(self, database: Any, reading: Any) -> None:
+        self._database = database
+        self._tx = reading
+        self.writing: Any = None
+
+    @property
+    def dialect(self) -> Any:
+        return self._tx.dialect
+
+    @property
+    def timeline(self) -> Any:
+        return self._tx.timeline
+
+    async def execute(self, *arguments: Any) -> Any:
+        return await self._tx.execute(*arguments)
+
+    async def execute_all(self, *statements: Any) -> None:
+        self.writing = self._database.write()
+        self._tx = await self.writing.__aenter__()
+        await self._tx.execute_all(*statements)
+
+
+class _Unlocked:
+    """A database whose writes look at the space before they lock it."""
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Any]:
+        async with self._database.read() as reading:
+            late = _Late(self._database, reading)
+            try:
+                yield late
+            except BaseException:
+                if late.writing is not None:
+                    await late.writing.__aexit__(*sys.exc_info())
+                raise
+            if late.writing is not None:
+                await late.writing.__aexit__(None, None, None)
+
+
+@mutant("I9")
+def seq_without_lock(patch: Patch) -> None:
+    """The head is read before the space is locked, so two pushes give the same seqs, and one forgets the other."""
+    once = Writer._push_once
+
+    async def pushing(self: Writer, *arguments: Any) -> Any:
+        unlocked: Any = _Unlocked(self.database)
+        return await once(replace(self, database=unlocked), *arguments)
+
+    patch(Writer, "_push_once", pushing)
+
+
+@mutant("I3")
+def batch_in_parts(patch: Patch) -> None:
+    """Each change of a batch commits by itself, those of a group too."""
+    once = Writer._push_once
+
+    async def pushing(self: Writer, caller: Any, space: str, request: Any, *rest: Any) -> Any:
+        if len(request.changes) < 2:
+            return await once(self, caller, space, request, *rest)
+        after, context, head, answers = request.after, None, None, []
+        for change in request.changes:
+            context = change.context if change.context is not None else context
+            one = msgspec.structs.replace(
+                request, after=after, changes=[msgspec.structs.replace(change, context=context)]
+            )
+            before, answer = await once(self, caller, space, one, *rest)
+            head = before if head is None else head
+            answers.append(answer)
+            after = type(request.after or push_after(request))(n=change.n, hlc=change.hlc)
+        rejected = [one for answer in answers for one in answer.rejected]
+        clamped = [n for answer in answers for n in answer.clamped]
+        return head, replace(answers[-1], rejected=rejected, clamped=clamped)
+
+    patch(Writer, "_push_once", pushing)
+
+
+def push_after(request: Any) -> Any:
+    """An `after`, for its type."""
+    from sync.messages import After
+
+    return After(n=1, hlc="0" * 16)
+
+
+@mutant("I8")
+def holes_accepted(patch: Patch) -> None:
+    """A batch that begins beyond the next number is taken, and a device that is ahead is not told."""
+
+    def check(self: Writer, opened: Any, request: Any, acked: int, repeated: Any) -> None:
+        if repeated.forked:
+            raise push.DeviceForked(details=repeated.details())
+
+    patch(Writer, "_check_numbers", check)
+
+
+@mutant("I2")
+def forks_unnoticed(patch: Patch) -> None:
+    """What is sent again is skipped by its number, whatever it says."""
+    compare = push.compare
+    patch(push, "compare", lambda *arguments: replace(compare(*arguments), forked=False))
+
+
+@mutant("I2")
+def after_unchecked(patch: Patch) -> None:
+    """The change that a device says came last is not held against the ledger."""
+    compare = push.compare
+
+    def comparing(request: Any, after: Any, held: Any, stored: Any) -> Any:
+        if after is not None and request.after is not None:
+            after = after._replace(hlc=request.after.hlc)
+        return compare(request, after, held, stored)
+
+    patch(push, "compare", comparing)
+
+
+@mutant("I8")
+def version_overwritten(patch: Patch) -> None:
+    """A push leaves its own device alone in the space's version."""
+    finish = Planner.finish
+
+    async def finishing(self: Planner) -> Any:
+        plan = await finish(self)
+        if self.judged:
+            last = {self.device: self.judged[-1].sent.n}
+            plan.space = replace(plan.space, version=last)
+        return plan
+
+    patch(Planner, "finish", finishing)
+
+
+@mutant("I8")
+def context_not_cut(patch: Patch) -> None:
+    """A device may claim to have seen what nobody wrote."""
+    patch(planner, "cut", lambda context, seen: dict(context))
+
+
+@mutant("I14")
+def stamps_not_clamped(patch: Patch) -> None:
+    """A device of the year 2099 wins for ever."""
+    patch(planner, "clamp", lambda hlc, now_ms: hlc)
+
+
+@mutant("I11")
+def no_new_life(patch: Patch) -> None:
+    """A database that went back goes on in the same life."""
+    patch(Writer, "_in_present_life", lambda self, tx, space, now_ms: replace(space, timeline=tx.timeline))
+
+
+@mutant("I24")
+def revoked_device_accepted(patch: Patch) -> None:
+    """A device that its user has revoked goes on writing."""
+    check = Writer._check_device
+
+    async def checking(self: Writer, tx: Any, caller: Any, opened: Any, *rest: Any) -> Any:
+        return await check(self, tx, caller, replace(opened, device_revoked=False), *rest)
+
+    patch(Writer, "_check_device", checking)
+
+
+@mutant("I3")
+def group_by_halves(patch: Patch) -> None:
+    """Of a group the good changes stand, though one was refused."""
+    patch(Planner, "_reject_whole_group", lambda self, begun: None)
+
+
+@mutant("I7")
+def puts_not_carried_up(patch: Patch) -> None:
+    """A delete is judged without what was written below the record."""
+    patch(Planner, "_carry_up", lambda self: None)
+
+
+@mutant("I17")
+def quota_counts_twice(patch: Patch) -> None:
+    """What a space holds grows with each refused change."""
+    finish = Planner.finish
+
+    async def finishing(self: Planner) -> Any:
+        plan = await finish(self)
+        plan.space = replace(plan.space, records=plan.space.records + len(plan.rejected))
+        return plan
+
+    patch(Planner, "finish", finishing)
+
+
+@mutant("I13")
+def tombstones_go_unseen(patch: Patch) -> None:
+    """A tombstone is collected though a device has not promised to know it."""
+    patch(retention, "_knows", lambda voter, dots: True)
+
+
+@mutant("I10")
+def floor_stays(patch: Patch) -> None:
+    """Tombstones are collected, and a cursor from before them is as good as ever."""
+    real = retention.store.set_floor
+    patch(retention.store, "set_floor", lambda tx, space, floor, removed: real(tx, space, 0, removed))

@@ -1,0 +1,193 @@
+"""The oracles: what must hold, looked at while the world goes on and once it has come to rest.
+
+I1   every change that a phone heard to be stored is stored
+I5   at rest all phones and the server are at one, and nothing that anybody wrote is lost
+I17  what waits for one reader stays bounded
+I18  no byte of anybody reaches who has no space with them
+
+The others stand in shadow.py (with every commit), judge.py (now and then) and inspection.py (in the phones).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Final
+
+from fitai_client.core.inbox import read_inbox
+from fitai_client.core.requests import Answer, Request
+from sync.outgoing import OUTGOING_HARD_BYTES_MAX
+from tests.client_sdk.engine_server import waiting_records
+from tests.client_sdk.witness import Key
+from tests.simulator.agreement import differences, served
+from tests.simulator.inspection import Inspection
+from tests.simulator.judge import audit, judge_space
+from tests.simulator.phone import Phone
+from tests.simulator.shadow import Issued, Shadow
+from tests.simulator.violation import Violation
+from tests.simulator.world import World
+
+# The model and the audit go over everything once the ledger has grown by a quarter, and by so many changes at least.
+JUDGE_EVERY: Final = 200
+INSPECT_EVERY: Final = 20
+
+
+class Oracles:
+    """They look at one world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        # (space, device) → the number up to which a phone was told that the server holds its changes.
+        self.acked: dict[tuple[str, str], int] = {}
+        self.acks = 0
+        self.pushes = 0
+        self.sent: Callable[[Phone, Request], None] = lambda phone, request: None
+        self.issued = Issued()
+        self.shadow = Shadow(world.store, world.people, self.issued, self._latest_ms)
+        self._judged_at = 0
+        self._inspections: dict[str, Inspection] = {}
+        self._draws = world.streams.of("oracles")
+        self.has_rewound = False
+        world.store.on_commit = self._committed
+        for phone in world.phones:
+            self.watch(phone)
+
+    def _latest_ms(self) -> int:
+        ahead = max(worker.clock.now_ms() for worker in self.world.workers)
+        return ahead + self.world.limits.clock_ahead_ms_max
+
+    def watch(self, phone: Phone) -> None:
+        """Listen to what a phone asks and hears."""
+        trace = self.world.trace
+
+        canaries = set(self.world.people.canaries) - self.world.people.readable_by(phone.user)
+        strangers = [canary.encode() for canary in sorted(canaries)]
+        inspection = self._inspections[phone.name] = Inspection(self.world.store)
+
+        def asks(request: Request) -> None:
+            if request.kind == "push":
+                self.pushes += 1
+                self.issued.sent(request.path.rsplit("/", 2)[1], json.loads(request.body or "{}"))
+                self.sent(phone, request)
+            trace.note(
+                "asks", phone.name, request.kind, request.path, dict(request.query), (request.body or "").encode()
+            )
+
+        def hears(request: Request, answer: Answer) -> None:
+            trace.note("hears", phone.name, request.kind, answer.status, answer.body)
+            self._strange(phone, answer.body, strangers)
+            if request.kind == "push" and answer.status == 200:
+                self._acked(request, answer)
+
+        def frame(data: bytes) -> None:
+            trace.note("frame", phone.name, data)
+            self._strange(phone, data, strangers)
+
+        def moved() -> None:
+            if not self.has_rewound:
+                self._guarded(inspection.versions, phone)
+
+        phone.asks, phone.hears, phone.hears_frame, phone.moved = asks, hears, frame, moved
+
+    def _guarded(self, look: Callable[..., None], *what: object) -> None:
+        """What an oracle finds ends the simulation, whoever would catch it on its way."""
+        try:
+            look(*what)
+        except Violation as violation:
+            self.world.loop.broke(violation)
+
+    def _strange(self, phone: Phone, data: bytes, strangers: list[bytes]) -> None:
+        for canary in strangers:
+            if canary in data:
+                self.world.loop.broke(Violation("I18", f"{phone.name} was sent a value of a stranger: {data!r}"))
+
+    def _committed(self, number: int) -> None:
+        self.world.trace.note("commit", number)
+        self._guarded(self._look, number)
+
+    def _look(self, number: int) -> None:
+        self.shadow.committed(number)
+        if number % INSPECT_EVERY == 0:
+            self._queues()
+            phone = self._draws.choice(self.world.phones)
+            if phone.is_running and not self.has_rewound:
+                self._inspections[phone.name].records(phone)
+        grown = self.shadow.changes - self._judged_at
+        if grown >= max(JUDGE_EVERY, self._judged_at // 4):
+            self._judged_at = self.shadow.changes
+            self.judge()
+
+    def judge(self) -> None:
+        """I6, I9: everything that is stored, as a whole."""
+        self.shadow.compare()
+        for space in self.world.people.spaces:
+            judge_space(self.world.store, space)
+        audit(self.world.store)
+
+    def _queues(self) -> None:
+        for worker in self.world.workers:
+            for end in worker.ends:
+                if end.session.outgoing.size > OUTGOING_HARD_BYTES_MAX:
+                    raise Violation("I17", f"{end.session.outgoing.size} bytes wait for one socket of {worker.name}")
+
+    def _acked(self, request: Request, answer: Answer) -> None:
+        body = json.loads(request.body or "{}")
+        if not body["changes"]:
+            return
+        space = request.path.rsplit("/", 2)[1]
+        n = min(answer.json()["acked"], body["changes"][-1]["n"])
+        key = (space, body["device"])
+        self.acks += n - self.acked.get(key, 0)
+        self.acked[key] = max(self.acked.get(key, 0), n)
+
+    def replaced(self, phone: Phone) -> None:
+        """The phone's file is an older one now."""
+        self._inspections[phone.name].forget()
+
+    def rewound(self) -> None:
+        """The store lost its last commits: what was told of them holds no more until the phones have pushed again."""
+        self.has_rewound = True
+        self.shadow.begin_anew()
+        self._judged_at = 0
+        for space, text in self.world.store.query("SELECT id, version FROM spaces"):
+            version = json.loads(text)
+            for place, device in self.acked:
+                if place == space:
+                    self.acked[place, device] = min(self.acked[place, device], version.get(device, 0))
+
+    # -- at any time -------------------------------------------------------------------------------------------------
+
+    def acked_is_stored(self) -> None:
+        """I1: the server holds what it said it holds."""
+        for space, text in self.world.store.query("SELECT id, version FROM spaces"):
+            version = json.loads(text)
+            for (place, device), n in self.acked.items():
+                if place == space and version.get(device, 0) < n:
+                    raise Violation("I1", f"{device} was told of {n} in {space}, and {version.get(device, 0)} are held")
+
+    # -- at rest -----------------------------------------------------------------------------------------------------
+
+    def disagreement(self) -> str | None:
+        """How some phone differs from the server; None where all are at one."""
+        world = self.world
+        people = {person.user.id: person for person in world.persons}
+        for phone in world.phones:
+            if phone.is_running:
+                people[phone.user].decide(phone)
+            members = {space.id for space in world.people.spaces.values() if phone.user in space.roles}
+            for difference in differences(phone, world.store, members):
+                return f"{phone.name}: {difference}"
+        return None
+
+    def nothing_lost(self) -> None:
+        """Every value that was written shows, is a conflict, waits in an inbox, or was replaced by who had seen it."""
+        world = self.world
+        there = {}
+        waiting: dict[Key, dict[str, object]] = {}
+        for space in world.people.spaces:
+            there.update({key: json.loads(body) for key, (_, body) in served(world.store, space).items()})
+            waiting.update(waiting_records(world.store.query, space))
+        inboxes = [entry for phone in world.phones for entry in read_inbox(phone.db.conn)]
+        lost = world.witness.lost(there, waiting, inboxes)
+        if lost:
+            raise Violation("I5", f"lost: {sorted(map(str, lost))[:5]}")

@@ -1,0 +1,119 @@
+"""The accounts of a world, and the spaces that they share: rows that its database has before anything happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+
+from sqlalchemy import insert
+
+from conflict import clock
+from storage import tables
+from storage.database import Database
+from tests.simulator.clock import START_MS
+from tests.simulator.phone import token_of
+
+YEARS_MS = 100 * 365 * 86_400_000
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody with an account. `canary` stands in everything they write and nowhere else."""
+
+    id: str
+    canary: str
+    personal: str
+
+    @property
+    def token(self) -> str:
+        return token_of(self.id)
+
+
+@dataclass
+class Space:
+    """A space and its members' roles by user id."""
+
+    id: str
+    kind: str
+    roles: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class People:
+    """Everybody, and every space."""
+
+    users: list[User] = field(default_factory=list)
+    spaces: dict[str, Space] = field(default_factory=dict)
+
+    @property
+    def canaries(self) -> list[str]:
+        return [user.canary for user in self.users]
+
+    def writers_of(self, space: str) -> set[str]:
+        """The canaries that may stand in a space."""
+        return {user.canary for user in self.users if user.id in self.spaces[space].roles}
+
+    def readable_by(self, user: str) -> set[str]:
+        """The canaries that may reach a user: of whoever is in a space with them."""
+        near = {user} | {other for space in self.spaces.values() if user in space.roles for other in space.roles}
+        return {one.canary for one in self.users if one.id in near}
+
+
+def draw_people(draws: Random, users: int, shared: int) -> People:
+    """`users` accounts, each with its personal space, and `shared` spaces with two members or more."""
+    people = People()
+    for _ in range(users):
+        user = User(_id(draws), draws.randbytes(6).hex(), _id(draws))
+        people.users.append(user)
+        people.spaces[user.personal] = Space(user.personal, "personal", {user.id: "owner"})
+    for _ in range(shared):
+        space = Space(_id(draws), "shared")
+        members = draws.sample(people.users, draws.randint(2, len(people.users)))
+        space.roles = {user.id: "owner" if n == 0 else "editor" for n, user in enumerate(members)}
+        people.spaces[space.id] = space
+    return people
+
+
+async def move_in(database: Database, people: People) -> None:
+    """Write the rows."""
+    async with database.write() as tx:
+        for user in people.users:
+            name = f"{user.id}@example.com"
+            row = {"id": user.id, "email": name, "email_key": name, "name": "Someone", "password_hash": "x"}
+            await tx.execute(insert(tables.users).values(**row, created_at=START_MS))
+            session = {"id": f"session-{user.id}", "user_id": user.id, "created_at": START_MS}
+            await tx.execute(
+                insert(tables.sessions).values(**session, last_used_at=START_MS, expires_at=START_MS + YEARS_MS)
+            )
+        for space in people.spaces.values():
+            owner = next(user for user, role in space.roles.items() if role == "owner")
+            await tx.execute(insert(tables.spaces).values(**_space_row(space, owner, database.timeline)))
+            for user_id, role in space.roles.items():
+                member = {"space_id": space.id, "user_id": user_id, "role": role, "state": "member"}
+                await tx.execute(insert(tables.members).values(**member, invited_by=None, created_at=START_MS))
+
+
+def _space_row(space: Space, owner: str, timeline: str) -> dict[str, object]:
+    return {
+        "id": space.id,
+        "kind": space.kind,
+        "name": "Space",
+        "owner_id": owner,
+        "head": 0,
+        "version": b"{}",
+        "life": "a1",
+        "lives": b'[["a1",0]]',
+        "timeline": timeline,
+        "floor": 0,
+        "records": 0,
+        "bytes": 0,
+        "server_device": f"server-{space.id[:8]}",
+        "server_hlc": clock.pack(START_MS, 0),
+        "created_at": START_MS,
+    }
+
+
+def _id(draws: Random) -> str:
+    number = draws.getrandbits(128) & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

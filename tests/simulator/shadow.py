@@ -1,0 +1,173 @@
+"""The shadow: a second memory of what was committed, compared with every commit.
+
+I2   a dot counts once, and each device's dots come without holes
+I3   the changes of one batch, and of one group, are there together or not at all
+I4   nothing is stored that no phone issued, as it issued it, by whoever may write there
+I8   no entry of a space's version ever goes back, and none covers what is not held
+I9   what was served up to a seq never changes below it
+I14  no stamp that counts is further ahead of the server's clock than is allowed
+I18  no value of somebody stands where they have no place
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from conflict.values import json_equal
+from tests.simulator.people import People
+from tests.simulator.store import SimStore
+from tests.simulator.violation import Violation
+
+# Every so many commits everything that is served is compared with what is remembered of it.
+WHOLE_EVERY: Final = 100
+
+_LINES = (
+    "SELECT rowid, space_id, device_id, n, arrival, collection, record_id, op, hlc, clamped_hlc, grp, context, fields,"
+    " verdict, user_id FROM changes WHERE rowid > ? ORDER BY rowid"
+)
+
+Key = tuple[str, str]
+Row = tuple[Any, ...]
+
+
+@dataclass
+class _Space:
+    head: int = 0
+    life: str = ""
+    version_text: bytes = b"{}"
+    version: dict[str, int] = field(default_factory=dict)
+    served: dict[Key, tuple[int, int, int]] = field(default_factory=dict)
+
+
+class Issued:
+    """Every change that left a phone, by its dot, stamp and kind: a clone may give one number to two changes, and a
+    void has the stamp of the change whose place it takes."""
+
+    def __init__(self) -> None:
+        self._changes: dict[tuple[str, str, int, str, str], Mapping[str, Any]] = {}
+
+    def sent(self, space: str, body: Mapping[str, Any]) -> None:
+        context: Any = {}
+        for change in body["changes"]:
+            context = change.get("context", context)
+            dot = (space, body["device"], change["n"], change["hlc"], change["op"])
+            self._changes[dot] = {**change, "context": context}
+
+    def find(self, space: str, device: str, n: int, hlc: str, op: str) -> Mapping[str, Any] | None:
+        return self._changes.get((space, device, n, hlc, op))
+
+
+class Shadow:
+    """What one store should hold."""
+
+    def __init__(self, store: SimStore, people: People, issued: Issued, latest_ms: Callable[[], int]) -> None:
+        self.store = store
+        self.people = people
+        self.issued = issued
+        # The clock of the worker that is furthest ahead, plus what a phone may be ahead of it.
+        self.latest_ms = latest_ms
+        self.commits = 0
+        self.changes = 0
+        self._last = 0
+        self._spaces: dict[str, _Space] = {}
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """The store went back to an earlier state: what it holds now is where everything begins."""
+        self._last = self.store.query("SELECT COALESCE(MAX(rowid), 0) FROM changes")[0][0]
+        self._spaces = {}
+        for id, head, life, version in self.store.query("SELECT id, head, life, version FROM spaces"):
+            space = self._spaces[id] = _Space(head, life, version, json.loads(version))
+            space.served = self._served(id, 0)
+
+    def committed(self, number: int) -> None:
+        """Look at one commit."""
+        self.commits += 1
+        lines: dict[str, list[Row]] = {}
+        for row in self.store.query(_LINES, self._last):
+            self._last = row[0]
+            lines.setdefault(row[1], []).append(row)
+        for id, head, life, version in self.store.query("SELECT id, head, life, version FROM spaces"):
+            space = self._spaces.get(id)
+            if space is None:
+                space = self._spaces[id] = _Space()
+            if space.head != head or space.version_text != version or id in lines:
+                self._space(id, space, head, life, version, lines.get(id, []))
+        if self.commits % WHOLE_EVERY == 0:
+            self.compare()
+
+    def compare(self) -> None:
+        """I9: everything that is served is as it was when it was first served under its seq."""
+        for id, space in self._spaces.items():
+            now = self._served(id, 0)
+            for key, row in now.items():
+                if space.served.get(key) != row:
+                    raise Violation("I9", f"{key} is served as {row} and was as {space.served.get(key)}")
+            # What is hidden since, or was collected, is served no more.
+            space.served = now
+
+    def _served(self, id: str, after: int) -> dict[Key, tuple[int, int, int]]:
+        rows = self.store.query(
+            "SELECT collection, id, seq, status, body FROM records WHERE space_id = ? AND seq > ? AND status < 2",
+            id,
+            after,
+        )
+        return {(collection, record): (seq, status, hash(body)) for collection, record, seq, status, body in rows}
+
+    def _space(self, id: str, space: _Space, head: int, life: str, version_text: bytes, lines: list[Row]) -> None:
+        version: dict[str, int] = json.loads(version_text)
+        if head < space.head:
+            raise Violation("I9", f"the head of {id} went back from {space.head} to {head}")
+        moved = self._served(id, space.head)
+        space.served.update(moved)
+        wanted = dict(space.version)
+        for row in lines:
+            self._line(id, row, wanted, space.head, head)
+        self._groups(lines)
+        if version != wanted:
+            raise Violation("I8", f"the version of {id} is {version}, and by its ledger {wanted}")
+        space.head, space.life, space.version, space.version_text = head, life, version, version_text
+
+    def _line(self, id: str, row: Row, wanted: dict[str, int], before: int, head: int) -> None:
+        _, _, device, n, arrival, collection, record, op, hlc, clamped, _, context, fields, verdict, user = row
+        self.changes += 1
+        what = f"{device}/{n} in {id}"
+        if n != wanted.get(device, 0) + 1:
+            raise Violation("I2", f"{what} is stored after {wanted.get(device, 0)}")
+        if not before < arrival <= head:
+            raise Violation("I9", f"{what} arrived at {arrival}, and the head moved from {before} to {head}")
+        sent = self.issued.find(id, device, n, hlc, op)
+        if sent is None:
+            raise Violation("I4", f"{what} was issued by nobody")
+        named = (sent["op"], sent.get("collection"), sent.get("id"))
+        same = json_equal(json.loads(fields), sent.get("fields")) if fields else not sent.get("fields")
+        if named != (op, collection, record) or not same:
+            raise Violation("I4", f"{what} is stored as {op} {collection}/{record} {fields}, and was sent as {sent}")
+        claimed = sent.get("context") or {}
+        for other, seen in json.loads(context).items() if context else ():
+            if other != device and (seen > claimed.get(other, 0) or seen > wanted.get(other, 0)):
+                raise Violation("I8", f"{what} counts as having seen {other}/{seen}, which it said or could not")
+        if int((clamped or hlc)[:12], 16) > self.latest_ms():
+            raise Violation("I14", f"{what} counts from {clamped or hlc}, further ahead than is allowed")
+        role = self.people.spaces[id].roles.get(user)
+        if role is None or (role == "viewer" and op != "void"):
+            raise Violation("I18", f"{what} is written by {user}, who is {role} there")
+        if fields and verdict is None:
+            near = self.people.writers_of(id)
+            text = fields.decode()
+            if any(canary in text for canary in self.people.canaries if canary not in near):
+                raise Violation("I18", f"{what} has a value of somebody else: {text}")
+        wanted[device] = n
+
+    def _groups(self, lines: list[Row]) -> None:
+        verdicts: dict[tuple[str, Any], tuple[bool, int]] = {}
+        for row in lines:
+            if row[10] is None:
+                continue
+            group = (row[2], row[10])
+            verdict = (row[13] is None, row[4])
+            if verdicts.setdefault(group, verdict) != verdict:
+                raise Violation("I3", f"a part of group {group} is stored alone")
