@@ -105,7 +105,7 @@ class SimDatabase:
             self.store.end(tx)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
+    async def write(self, *, single: bool = False) -> AsyncIterator[Transaction]:
         tx = SimTransaction(self, writes=True, snapshot=False)
         await self.store.begin(tx, self._wait_s)
         try:
