@@ -8,6 +8,8 @@ from click.shell_completion import get_completion_class
 from api.command_line.device.running import JsonCommand
 
 SHELLS = ("bash", "zsh", "fish")
+# A zsh that nobody set up, as a new Mac has it, completes nothing and knows no compdef.
+BEFORE = {"zsh": "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }\n"}
 
 
 @click.command(
@@ -28,7 +30,7 @@ def completion(context: click.Context, shell: str, as_json: bool) -> None:
     assert made is not None
     # The script only: `source()` would also start the shell to look at its version.
     complete = made(context.find_root().command, {}, "fitai", "_FITAI_COMPLETE")
-    script = complete.source_template % complete.source_vars()
+    script = BEFORE.get(shell, "") + complete.source_template % complete.source_vars()
     if as_json:
         from api.command_line.device.terminal import print_json
 
