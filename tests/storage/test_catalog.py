@@ -1,29 +1,24 @@
-"""The shipped exercise catalog: its data, and how a server's catalog space comes to hold it."""
+"""The shipped exercise catalog: its form, and the sense of what an exercise says about itself.
+
+Its names are held by `test_catalog_names.py`, its instructions by `test_catalog_texts.py`, and how a server comes to
+hold it by `tests/sync/test_catalog.py`.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import csv
-import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from importlib import resources
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
 import pytest
-import pytest_asyncio
 
-from storage.catalog import Exercise, exercise_id, load, names
+from storage import catalog
+from storage.catalog import Exercise, exercise_id, load
 from storage.collections import COLLECTIONS
-from storage.database import Database
-from storage.field_types import Enum, String
-from storage.spaces import CATALOG_SPACE
-from sync.catalog import seed_catalog, writes_for
-from sync.messages import read_push
-from tests.shared import shared
-from tests.sync.harness import World
+from storage.field_types import Enum
 
 EXERCISES = load()
 MUSCLES = {
@@ -31,15 +26,47 @@ MUSCLES = {
     "lower_back", "middle_back", "neck", "quadriceps", "shoulders", "traps", "triceps",
 }  # fmt: skip
 EQUIPMENT_IN_NAMES = {
-    "Barbell": "barbell", "Bodyweight": "bodyweight", "Cable": "cable", "Dumbbell": "dumbbell", "EZ-Bar": "ez_bar",
-    "Kettlebell": "kettlebell", "Machine": "machine",
+    "Band": "band", "Banded": "band", "Barbell": "barbell", "Bodyweight": "bodyweight", "Cable": "cable",
+    "Dumbbell": "dumbbell", "EZ-Bar": "ez_bar", "Exercise Ball": "exercise_ball", "Foam Roll": "foam_roller",
+    "Kettlebell": "kettlebell", "Machine": "machine", "Medicine Ball": "medicine_ball", "Ring": "suspension",
+    "Smith Machine": "machine", "Suspension": "suspension",
 }  # fmt: skip
-# Names in real logs that name no exercise.
-NOT_AN_EXERCISE = {"Warm Up": "a label under which one logs whatever was done before the first exercise"}
+# The steps in which a load is raised, in kg, where one kind of equipment alone carries it.
+STEPS_KG = {
+    "barbell": {1.25, 2.5, 5}, "cable": {1.25, 2.5, 5}, "dumbbell": {0.5, 1, 2, 2.5}, "ez_bar": {1.25, 2.5},
+    "kettlebell": {4}, "machine": {2.5, 5}, "medicine_ball": {1},
+}  # fmt: skip
 
 
-def test_the_catalog_holds_at_least_150_exercises() -> None:
-    assert len(EXERCISES) >= 150
+# -- what there is ---------------------------------------------------------------------------------------------------
+
+
+def test_the_catalog_holds_at_least_a_thousand_exercises() -> None:
+    assert len(EXERCISES) >= 1_000
+
+
+@pytest.mark.parametrize("muscle", sorted(MUSCLES))
+def test_every_muscle_is_trained_and_stretched(muscle: str) -> None:
+    working = Counter(each.category == "stretching" for each in EXERCISES if muscle in each.primary_muscles)
+    assert working[False] >= 10 and working[True] >= 1
+
+
+@pytest.mark.parametrize(("field", "least"), [("category", 10), ("equipment", 10), ("level", 100), ("measure", 5)])
+def test_every_word_of_the_vocabulary_is_used(field: str, least: int) -> None:
+    type_ = COLLECTIONS["exercises"].fields[field].type
+    assert isinstance(type_, Enum)
+    said = [getattr(each, field) for each in EXERCISES]
+    used = Counter(word for each in said for word in ((each,) if isinstance(each, str) else each))
+    assert {word for word in type_.values if used[word] < least} == set()
+
+
+def test_a_file_holds_one_pattern_of_a_size_that_can_be_read() -> None:
+    files = [file for file in resources.files(catalog).iterdir() if file.name.endswith(".json")]
+    sizes = {file.name: len(msgspec.json.decode(file.read_bytes())) for file in files}
+    assert {name: size for name, size in sizes.items() if size > 60} == {}
+
+
+# -- form ------------------------------------------------------------------------------------------------------------
 
 
 def test_an_exercise_has_exactly_the_declared_fields() -> None:
@@ -52,10 +79,11 @@ def test_ids_are_unique_and_derived() -> None:
     assert {each.name for each in EXERCISES if each.id != exercise_id(each.name)} == set()
 
 
-def test_a_name_or_an_alias_means_one_exercise() -> None:
-    told = Counter(name.casefold() for each in EXERCISES for name in (each.name, *each.aliases))
-    assert {name for name, count in told.items() if count > 1} == set()
-    assert len(names(EXERCISES)) == len(told)
+def test_an_exercise_that_was_shipped_stays() -> None:
+    shipped = (Path(__file__).parent / "shipped_exercises.txt").read_text(encoding="utf-8").splitlines()
+    ids = {each.id for each in EXERCISES}
+    assert len(shipped) >= 1_000
+    assert {name for name in shipped if exercise_id(name) not in ids} == set()
 
 
 def test_every_word_is_of_the_declared_vocabulary() -> None:
@@ -69,14 +97,6 @@ def test_every_word_is_of_the_declared_vocabulary() -> None:
         assert set(exercise.primary_muscles) | set(exercise.secondary_muscles) <= MUSCLES
 
 
-def test_every_text_fits_its_field() -> None:
-    for exercise in EXERCISES:
-        name = COLLECTIONS["exercises"].fields["name"].type
-        assert isinstance(name, String)
-        assert name.min_length <= len(exercise.name) <= name.max_length
-        assert all(1 < len(alias) <= 100 for alias in exercise.aliases)
-
-
 def test_sets_are_sorted_and_without_repetition() -> None:
     for exercise in EXERCISES:
         for elements in (
@@ -85,32 +105,26 @@ def test_sets_are_sorted_and_without_repetition() -> None:
             assert list(elements) == sorted(set(elements))
 
 
+# -- sense -----------------------------------------------------------------------------------------------------------
+
+
 def test_an_exercise_works_a_muscle_and_no_muscle_twice() -> None:
     for exercise in EXERCISES:
         assert exercise.primary_muscles
         assert not set(exercise.primary_muscles) & set(exercise.secondary_muscles)
 
 
-def test_an_exercise_is_explained_in_at_least_three_sentences() -> None:
+def test_an_exercise_is_done_with_something() -> None:
+    assert [each.name for each in EXERCISES if not each.equipment] == []
+
+
+def test_the_equipment_matches_the_name() -> None:
     for exercise in EXERCISES:
-        assert len(exercise.instructions) >= 3
-        assert all(re.fullmatch(r"[A-Z].{20,}\.", step) for step in exercise.instructions)
-
-
-def test_no_instruction_stands_twice_in_the_catalog() -> None:
-    told = Counter(step for each in EXERCISES for step in each.instructions)
-    assert {step for step, count in told.items() if count > 1} == set()
-
-
-def test_no_sentence_is_taken_from_free_exercise_db() -> None:
-    def sentences(texts: list[str]) -> set[str]:
-        parts = [part for text in texts for part in re.split(r"(?<=[.!?;])\s+", text)]
-        return {re.sub(r"[^a-z0-9]+", " ", part.casefold()).strip() for part in parts} - {""}
-
-    theirs = json.loads((shared() / "data" / "free-exercise-db.json").read_text(encoding="utf-8"))
-    taken = sentences([step for each in theirs for step in each["instructions"]])
-    assert len(taken) > 2_000
-    assert sentences([step for each in EXERCISES for step in each.instructions]) & taken == set()
+        for word, equipment in EQUIPMENT_IN_NAMES.items():
+            if re.search(rf"(?:^|[ -]){word}(?:[ -]|$)", exercise.name) and "Machine" not in word:
+                assert equipment in exercise.equipment, exercise.name
+            if "Machine" in word and word in exercise.name:
+                assert equipment in exercise.equipment, exercise.name
 
 
 def test_body_weight_counts_by_a_fraction_exactly_where_it_is_part_of_the_load() -> None:
@@ -134,22 +148,58 @@ def test_a_step_of_the_load_is_given_exactly_where_there_is_a_load() -> None:
             assert exercise.weight_increment.unit == "kg" and 0.5 <= exercise.weight_increment.value <= 5
 
 
+def test_a_step_of_the_load_is_one_that_the_equipment_has() -> None:
+    for exercise in EXERCISES:
+        steps = STEPS_KG.get(exercise.equipment[0]) if len(exercise.equipment) == 1 else None
+        if steps is not None and exercise.load_mode == "external" and exercise.weight_increment is not None:
+            assert exercise.weight_increment.value in steps, exercise.name
+
+
+def test_what_only_bands_or_the_body_resist_has_no_load_of_its_own() -> None:
+    for exercise in EXERCISES:
+        if set(exercise.equipment) <= {"band", "bodyweight", "exercise_ball", "foam_roller", "suspension"}:
+            assert exercise.load_mode != "external", exercise.name
+
+
 def test_rest_is_sensible_for_the_kind_of_work() -> None:
     for exercise in EXERCISES:
         if exercise.measure == "distance_duration":
             assert exercise.default_rest_s is None
             continue
+        least, most = (15, 30) if exercise.category == "stretching" else (45, 240)
         assert exercise.default_rest_s is not None
-        assert 45 <= exercise.default_rest_s <= 240 and exercise.default_rest_s % 15 == 0
+        assert least <= exercise.default_rest_s <= most and exercise.default_rest_s % 15 == 0, exercise.name
         if exercise.mechanic == "isolation":
-            assert exercise.default_rest_s <= 120
+            assert exercise.default_rest_s <= 120, exercise.name
 
 
-def test_the_equipment_matches_the_name() -> None:
+def test_ways_are_measured_in_cardio_and_in_carries_alone() -> None:
     for exercise in EXERCISES:
-        for word, equipment in EQUIPMENT_IN_NAMES.items():
-            if word in exercise.name.split():
-                assert equipment in exercise.equipment
+        if exercise.measure == "distance_duration":
+            assert exercise.category == "cardio", exercise.name
+        if exercise.measure == "weight_distance":
+            assert exercise.category in ("cardio", "strength", "strongman"), exercise.name
+
+
+def test_a_stretch_has_neither_load_nor_mechanic() -> None:
+    for exercise in EXERCISES:
+        if exercise.category == "stretching":
+            assert exercise.measure in ("duration", "reps_only") and exercise.mechanic is None, exercise.name
+        else:
+            assert exercise.mechanic is not None, exercise.name
+
+
+def test_a_hold_is_static_and_timed() -> None:
+    holds = [each for each in EXERCISES if each.name.endswith((" Hold", " Hang"))]
+    assert len(holds) > 20
+    for exercise in holds:
+        assert exercise.force == "static" and exercise.measure in ("duration", "weight_duration"), exercise.name
+
+
+def test_what_one_limb_does_by_name_is_unilateral() -> None:
+    named = [each for each in EXERCISES if re.search(r"\b(?:Single|One)-(?:Arm|Leg)\b", each.name)]
+    assert len(named) > 80
+    assert [each.name for each in named if not each.is_unilateral] == []
 
 
 def test_variations_of_a_movement_share_a_main_muscle() -> None:
@@ -157,101 +207,11 @@ def test_variations_of_a_movement_share_a_main_muscle() -> None:
     for each in EXERCISES:
         assert each.variation_group is not None
         groups.setdefault(each.variation_group, []).append(each)
-    assert any(len(group) > 5 for group in groups.values())
+    assert sum(len(group) > 5 for group in groups.values()) > 50
     for group in groups.values():
         told = Counter(muscle for each in group for muscle in (*each.primary_muscles, *each.secondary_muscles))
         assert max(told.values()) == len(group), [each.name for each in group]
 
 
-def log_names(path: Path) -> set[str]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row.get("exercise_title") or row["Exercise Name"] for row in csv.DictReader(file)}
-
-
-@pytest.mark.parametrize("path", sorted((shared() / "data").glob("*.csv")), ids=lambda path: path.stem)
-def test_every_exercise_of_a_real_log_resolves(path: Path) -> None:
-    known = names(EXERCISES)
-    found = log_names(path)
-    assert found
-    assert {name for name in found if name.casefold() not in known} - set(NOT_AN_EXERCISE) == set()
-
-
-# -- seeding -------------------------------------------------------------------------------------------------------
-
-
-@pytest_asyncio.fixture
-async def world(database: Database) -> AsyncIterator[World]:
-    made = await World.make(database)
-    yield made
-    await made.close()
-
-
-async def test_a_device_pulls_the_catalog_as_it_is_shipped(world: World) -> None:
-    assert await seed_catalog(world.engine) == len(EXERCISES)
-
-    device = await world.device()
-    records = await device.pull(space=CATALOG_SPACE)
-
-    assert {record["id"]: record["values"] for record in records} == {each.id: each.values() for each in EXERCISES}
-
-
-async def test_a_second_seeding_writes_nothing(world: World) -> None:
-    await seed_catalog(world.engine)
-    device = await world.device()
-    await device.pull(space=CATALOG_SPACE)
-
-    assert await seed_catalog(world.engine) == 0
-    assert await device.pull(space=CATALOG_SPACE) == []
-
-
-async def test_a_new_release_writes_only_what_changed(world: World) -> None:
-    await seed_catalog(world.engine, EXERCISES[:3])
-    device = await world.device()
-    await device.pull(space=CATALOG_SPACE)
-    renamed = msgspec.structs.replace(EXERCISES[1], name="Renamed", aliases=(*EXERCISES[1].aliases[1:], "Another"))
-
-    assert await seed_catalog(world.engine, [EXERCISES[0], renamed, EXERCISES[2], EXERCISES[3]]) == 2
-
-    pulled = {record["id"]: record["values"] for record in await device.pull(space=CATALOG_SPACE)}
-    assert pulled == {
-        renamed.id: {**renamed.values(), "aliases": sorted(renamed.aliases)},
-        EXERCISES[3].id: EXERCISES[3].values(),
-    }
-
-
-async def test_an_exercise_that_is_shipped_no_longer_is_archived_once(world: World) -> None:
-    await seed_catalog(world.engine, EXERCISES[:2])
-
-    assert await seed_catalog(world.engine, EXERCISES[:1]) == 1
-    assert await seed_catalog(world.engine, EXERCISES[:1]) == 0
-
-    records = await (await world.device()).pull(space=CATALOG_SPACE)
-    assert {record["id"]: record["values"]["archived"] for record in records} == {
-        EXERCISES[0].id: False,
-        EXERCISES[1].id: True,
-    }
-
-
-async def test_servers_that_start_at_once_seed_once(world: World) -> None:
-    written = await asyncio.gather(*(seed_catalog(world.engine, EXERCISES[:5]) for _ in range(3)))
-    assert sorted(written) == [0, 0, 5]
-
-
-async def test_a_device_cannot_write_the_catalog(world: World) -> None:
-    await seed_catalog(world.engine, EXERCISES[:1])
-    device = await world.device()
-    change = device.put("exercises", EXERCISES[0].id, name="Mine")
-    body = {"device": device.id, "schema": 1, "after": None, "changes": [change]}
-
-    with pytest.raises(Exception) as refused:
-        await world.engine.push(device.caller, CATALOG_SPACE, read_push(body, world.engine.limits))
-    assert getattr(refused.value, "code", None) == "read_only"
-
-
-def test_a_put_names_only_the_fields_that_differ() -> None:
-    exercise = EXERCISES[0]
-    stored = {**exercise.values(), "level": "advanced", "equipment": ["cable", *exercise.equipment]}
-
-    (write,) = writes_for([exercise], {exercise.id: stored})
-
-    assert write.fields == {"level": exercise.level, "equipment": {"add": [], "remove": ["cable"]}}
+def test_every_exercise_says_whose_it_is_and_under_which_licence() -> None:
+    assert {(each.licence, each.author, each.source_url) for each in EXERCISES} == {("MIT", "FitAI", None)}
