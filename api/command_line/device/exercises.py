@@ -16,11 +16,14 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import cached_property, lru_cache
+from typing import Any, Final, TypeVar
 
 from api.command_line.device.outcome import Refused
 from fitai_client import Client, NotFound
 from storage.catalog import load as shipped
+
+K = TypeVar("K")
 
 CANDIDATES_MAX: Final = 12
 # How alike two names must be for one to be offered for the other.
@@ -72,12 +75,23 @@ class Exercises:
         self.all = [*catalog, *own]
         self.by_id = {each.id: each for each in self.all}
         self._by_name = {plain(name): each for each in self.all for name in each.names}
-        self._by_words: dict[tuple[str, ...], dict[str, Exercise]] = {}
-        self._by_letters: dict[str, dict[str, Exercise]] = {}
+
+    # Thousands of names, and most that are typed are whole ones: these are made for the first that is not.
+
+    @cached_property
+    def _by_words(self) -> Mapping[tuple[str, ...], Mapping[str, Exercise]]:
+        return self._by(words)
+
+    @cached_property
+    def _by_letters(self) -> Mapping[str, Mapping[str, Exercise]]:
+        return self._by(letters)
+
+    def _by(self, spelt: Callable[[str], K]) -> dict[K, dict[str, Exercise]]:
+        found: dict[K, dict[str, Exercise]] = {}
         for each in self.all:
             for name in each.names:
-                self._by_words.setdefault(words(name), {})[each.id] = each
-                self._by_letters.setdefault(letters(name), {})[each.id] = each
+                found.setdefault(spelt(name), {})[each.id] = each
+        return found
 
     def add(self, exercise: Exercise) -> None:
         """Know one more, which was just made."""
@@ -137,6 +151,8 @@ class Exercises:
         return list({self._by_name[name].id: self._by_name[name] for name in close}.values())
 
 
+# A live session reads the exercises again whenever one of them changes.
+@lru_cache(maxsize=16_384)
 def plain(name: str) -> str:
     """A name folded: lower case, no accents, single spaces, hyphens as spaces."""
     apart = unicodedata.normalize("NFKD", name.casefold())
