@@ -67,9 +67,7 @@ def test_no_instruction_is_another_with_a_word_changed() -> None:
     long = [step for _, step in STEPS if len(step.split()) >= 6]
     told = [groups(step, 2) for step in long]
     alike = {
-        (long[a], long[b])
-        for a, b, count in common(told, told)
-        if a < b and count / len(told[a] | told[b]) >= 0.6
+        (long[a], long[b]) for a, b, count in common(told, told) if a < b and count / len(told[a] | told[b]) >= 0.6
     }
     assert alike == set()
 
@@ -83,9 +81,7 @@ def test_instructions_do_not_repeat_themselves_within_an_exercise() -> None:
 def test_no_sentence_is_that_of_free_exercise_db_or_near_it() -> None:
     taken = sentences_of_others()
     ours, theirs = ([groups(text, 2) for text in texts] for texts in ([step for _, step in STEPS], taken))
-    alike = {
-        (STEPS[a], taken[b]) for a, b, count in common(ours, theirs) if count / len(ours[a] | theirs[b]) >= 0.45
-    }
+    alike = {(STEPS[a], taken[b]) for a, b, count in common(ours, theirs) if count / len(ours[a] | theirs[b]) >= 0.45}
     assert alike == set()
 
 
