@@ -137,14 +137,18 @@ class Exercises:
         return own[0] if len(own) == 1 else next(iter(found.values())) if len(found) == 1 else None
 
     def _fitting(self, text: str, fits: Callable[[str, str], bool]) -> list[Exercise]:
-        """Those with a word that fits for every typed one; the trained and the short ones first."""
+        """Those with a word that fits for every typed one; the trained first, then by the shortest name that fits."""
         typed = singular(text)
-        found = {
-            each.id: each
-            for each in self.all
-            if typed and any(all(any(fits(w, t) for w in singular(name)) for t in typed) for name in each.names)
-        }
-        return sorted(found.values(), key=lambda each: (-self.trained.get(each.id, 0), len(each.name), each.name))
+        lengths: dict[str, int] = {}
+        for each in self.all if typed else ():
+            for name in each.names:
+                spelt = singular(name)
+                if all(any(fits(word, t) for word in spelt) for t in typed):
+                    lengths[each.id] = min(len(name), lengths.get(each.id, len(name)))
+        return sorted(
+            (self.by_id[id] for id in lengths),
+            key=lambda each: (-self.trained.get(each.id, 0), lengths[each.id], each.name),
+        )
 
     def _alike(self, text: str) -> list[Exercise]:
         close = difflib.get_close_matches(plain(text), self._by_name, CANDIDATES_MAX, _ALIKE)

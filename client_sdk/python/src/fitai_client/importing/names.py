@@ -42,7 +42,8 @@ _STRETCHING = re.compile(r"\b(stretch|stretching|stretches|dehnen|foam rolling|y
 _UNILATERAL = re.compile(r"\b(single|one) (arm|leg|hand)(ed)?\b|\bunilateral\b")
 
 
-@lru_cache(maxsize=4096)
+# More than a catalog and a log have names, all of which are folded several times.
+@lru_cache(maxsize=16_384)
 def plain(name: str) -> str:
     """A name folded: lower case, no accents, single spaces, hyphens as spaces."""
     return " ".join(re.sub(r"[-_/]+", " ", fold(name)).split())

@@ -37,7 +37,7 @@ _SYNONYMS = {
 }
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def words(name: str) -> tuple[str, ...]:
     """A name's words in alphabetical order, in the singular: "Bench Press (Barbell)" and "Barbell Bench Press" are the
     same words. A bench is flat where nothing else is said."""
@@ -45,7 +45,7 @@ def words(name: str) -> tuple[str, ...]:
     return tuple(sorted(_singular(word) for word in found if word != "flat" or len(found) == 1))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def letters(name: str) -> str:
     """A name's letters in their order: "Chinups" and "Chin-Up" are the same letters."""
     return "".join(_singular(word) for word in re.findall(r"[^\W_]+", plain(name)))
@@ -62,7 +62,7 @@ _EQUIPMENT = frozenset({"barbell", "dumbbell", "kettlebell", "cable", "machine",
 _USUAL_WORDS = {_singular(word): meant.split() for word, meant in _SYNONYMS.items()}
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _sense(name: str) -> frozenset[str]:
     """The words of a name with their usual spelling, for likeness alone."""
     return frozenset(_singular(each) for word in words(name) for each in _USUAL_WORDS.get(word, (word,)))
