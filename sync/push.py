@@ -50,6 +50,8 @@ from sync.errors import (
     Resync,
     SchemaAhead,
     ServerBehind,
+    SyncError,
+    TooLarge,
     TooManyDevices,
     Unavailable,
     UnknownDevice,
@@ -147,9 +149,7 @@ class Writer:
         alone = self._begin(space)
         try:
             before, answer = await self._retrying(
-                lambda tries: self._push_once(
-                    caller, space, request, unreadable, opened_at, lock=tries > 0 or not alone
-                )
+                lambda lock: self._push_once(caller, space, request, unreadable, opened_at, lock=lock), unlocked=alone
             )
         finally:
             self._end(space)
@@ -168,14 +168,16 @@ class Writer:
         if not self._under_way[space]:
             del self._under_way[space]
 
-    async def _retrying(self, attempt: Callable[[int], Awaitable[Result]]) -> Result:
-        """What `attempt` returns, which is told how often it was tried before."""
+    async def _retrying(self, attempt: Callable[[bool], Awaitable[Result]], *, unlocked: bool = False) -> Result:
+        """What `attempt` returns, which is told whether to lock the space: not at first where `unlocked` says so."""
         for tries in range(BUSY_RETRIES + 1):
+            lock = tries > 0 or not unlocked
             try:
-                return await attempt(tries)
-            except Moved:
-                # Whoever was faster is done: with the lock it is this one's turn.
-                continue
+                return await attempt(lock)
+            except (Moved, SyncError) as error:
+                # What was read without a lock may be outdated: the write finds that out, and nobody is refused for it.
+                if lock or isinstance(error, TooLarge):
+                    raise
             except Busy as error:
                 if tries == BUSY_RETRIES or isinstance(error, Overloaded):
                     raise Unavailable(retry_after_s=1) from None

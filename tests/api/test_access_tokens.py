@@ -167,6 +167,24 @@ def test_every_claim_is_checked_by_type_and_by_value(changes: dict[str, Any]) ->
     assert is_refused(signed(claims(**changes)))
 
 
+def test_a_token_that_was_good_before_is_refused_once_its_time_is_over() -> None:
+    clock = Fixed()
+    tokens = AccessTokens([KEYS], environment(clock))
+    token = signed(claims())
+    assert tokens.verify(token) == tokens.verify(token)
+    clock.ahead_ms = (ACCESS_LIFETIME_S + LEEWAY_S) * 1_000
+    with pytest.raises(Unauthenticated):
+        tokens.verify(token)
+
+
+def test_no_more_tokens_are_remembered_than_there_is_room_for_and_a_forgotten_one_is_as_good() -> None:
+    tokens = AccessTokens([KEYS], environment(Fixed()), remembered_max=2)
+    made = [signed(claims(sub=f"user-{number}")) for number in range(4)]
+    for _ in range(2):
+        assert [tokens.verify(token).user for token in made] == [f"user-{number}" for number in range(4)]
+    assert len(tokens._read) == 2
+
+
 def test_the_leeway_is_exact() -> None:
     clock = Fixed()
     tokens = AccessTokens([KEYS], environment(clock))

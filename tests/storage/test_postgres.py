@@ -23,7 +23,7 @@ from storage.spaces import lock_space
 from storage.tables import meta
 from tests.services.postgres import Postgres, postgres, run_statement, start
 from tests.services.processes import end
-from tests.storage.world import NOW, add_home, change, record, voter
+from tests.storage.world import NOW, add_home, change, record, until_blocked, voter
 from tests.storage.world import opened as look
 
 PID = text("SELECT pg_backend_pid()")
@@ -416,16 +416,6 @@ async def test_a_push_without_a_lock_waits_for_who_has_one_and_then_writes_nothi
                 await writing
         after = await look(database, keys=[("sets", "a")])
         assert after is not None and after.records == {}
-
-
-async def until_blocked(database: Database) -> None:
-    """Until some statement waits for a lock."""
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    async with database.read() as tx, asyncio.timeout(30):
-        while not (await tx.execute(waiting))[0][0]:  # noqa: ASYNC110 - the server sets no event
-            await asyncio.sleep(0.01)
 
 
 async def test_a_push_without_a_lock_replaces_a_connection_that_died_in_the_pool(postgres_url: str) -> None:

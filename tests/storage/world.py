@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
+
+from sqlalchemy import text
 
 from storage import accounts, devices, spaces
 from storage.database import Database
@@ -81,3 +84,13 @@ async def push(
         head = max([found.space.head, *(each.seq for each in rows)])
         after = replace(found.space, **{"head": head, **moved})
         await write_push(tx, space=after, records=rows, changes=lines, voter=vote, deleted_at=deleted_at)
+
+
+async def until_blocked(database: Database) -> None:
+    """Until some statement of a Postgres waits for a lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    async with database.read() as tx, asyncio.timeout(30):
+        while not (await tx.execute(waiting))[0][0]:  # noqa: ASYNC110 - the server sets no event
+            await asyncio.sleep(0.01)

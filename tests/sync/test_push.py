@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from conflict import clock
 from storage import tables
-from storage.push import LINE_BYTES
+from storage.push import LINE_BYTES, StoredChange, open_push, write_push
 from sync.bus import MemoryBus
 from sync.engine import Engine
 from sync.errors import (
@@ -27,6 +28,7 @@ from sync.errors import (
     UnknownDevice,
 )
 from sync.limits import Limits
+from tests.storage.world import until_blocked
 from tests.sync.harness import Device, World
 
 
@@ -451,6 +453,32 @@ async def test_pushes_of_several_processes_into_one_space_are_all_taken_in_some_
     assert len(records) == 1 + pushes * len(devices)
     assert len({each["seq"] for each in records}) == len(records)
     assert reader.context == {device.id: device.n for device in devices}
+
+
+async def test_nobody_is_refused_for_what_another_is_just_writing(world: World) -> None:
+    """The device's last push is under way elsewhere: the next one is not told that the server is behind."""
+    phone = await world.device()
+    first, second = (phone.put("workouts", world.uuid(), title=title) for title in ("1", "2"))
+    elsewhere = Engine(world.database, MemoryBus(), world.engine.texts, world.engine.environment)
+    async with world.database.write() as tx:
+        opened = await open_push(tx, space=world.space, user=world.user, device=phone.id, after_n=None, keys=())
+        assert opened is not None
+        space = replace(opened.space, head=1, version={phone.id: 1})
+        line = ledger_line(first, phone)
+        await write_push(tx, space=space, records=[], changes=[line], voter=None, deleted_at=0)
+        phone.after = {"n": 1, "hlc": first["hlc"]}
+        pushing = asyncio.ensure_future(elsewhere.push(phone.caller, world.space, phone.request([second])))
+        if world.database.dialect == "postgresql":
+            await until_blocked(world.database)
+    assert (await pushing).acked == 2
+
+
+def ledger_line(sent: dict[str, Any], device: Device) -> StoredChange:
+    """What a change leaves in the ledger."""
+    id_, hlc = sent["id"], sent["hlc"]
+    return StoredChange(
+        device.id, sent["n"], 1, "workouts", id_, "put", hlc, None, None, b"{}", b"{}", None, 0, device.caller.user
+    )
 
 
 async def test_a_name_that_no_database_stores_is_rejected_alone_and_known_again(world: World) -> None:
