@@ -179,6 +179,8 @@ def test_years_of_training_reach_the_other_terminal_and_go_again(terminals: Term
     assert laptop.json("records") == {**phone.json("records"), "sync": laptop.json("records")["sync"]}
     # The server asks about so many deletes; the question was answered here.
     assert phone.json("undo", "--yes")["sync"]["pending"] == 0
+    # A look at the history waits a moment for the server; a sync waits until it has everything.
+    laptop.does("sync")
     assert laptop.json("history")["total"] == 0
 
 
