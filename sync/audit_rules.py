@@ -218,6 +218,10 @@ class Replay:
         return True
 
 
+_context: Final = msgspec.json.Decoder(dict[str, int])
+_fields: Final = msgspec.json.Decoder(dict[str, Any])
+
+
 def as_change(line: StoredChange) -> Change | str:
     """A line of the ledger as the kernel takes it, or a sentence on why it cannot be."""
     name = f"change {line.n} of {line.device}"
@@ -228,8 +232,8 @@ def as_change(line: StoredChange) -> Change | str:
     if not is_hlc(hlc):
         return f"{name} has the stamp {hlc!r}"
     try:
-        context = msgspec.json.decode(line.context, type=dict[str, int])
-        sent = msgspec.json.decode(line.fields or b"{}", type=dict[str, Any])
+        context = _context.decode(line.context)
+        sent = _fields.decode(line.fields or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError):
         return f"{name} is stored in JSON that cannot be read"
     if line.op == "delete":
@@ -245,17 +249,11 @@ _COMPARED: Final = ("at", "by", "own_puts", "deletes", "writes", "sets", "counte
 
 def differences(state: RecordState, replayed: RecordState) -> list[str]:
     """The parts in which a state is not what its changes make of it; texts and what lies below are not compared."""
-    here, there = _plain(state), _plain(replayed)
-    if here == there:
-        return []
-    # Values that a device sent may be spelt otherwise once they have been stored: compare what is read back.
-    there = kernel.decode(kernel.encode(there))
-    found = [name for name in _COMPARED if getattr(here, name) != getattr(there, name)]
-    return found + ["texts"] * (state.texts.keys() != replayed.texts.keys())
+    if _differing(state, replayed):
+        # Values that a device sent may be spelt otherwise once they have been stored: compare what is read back.
+        replayed = kernel.decode(kernel.encode(replayed))
+    return _differing(state, replayed) + ["texts"] * (state.texts.keys() != replayed.texts.keys())
 
 
-def _plain(state: RecordState) -> RecordState:
-    return msgspec.structs.replace(state, below={}, texts=dict.fromkeys(state.texts, _NO_TEXT))
-
-
-_NO_TEXT: Final = kernel.TextState(b"", "")
+def _differing(here: RecordState, there: RecordState) -> list[str]:
+    return [name for name in _COMPARED if getattr(here, name) != getattr(there, name)]
