@@ -59,7 +59,7 @@ def backup(target: Path, as_json: bool, **flags: Any) -> None:
 
 
 async def _save(url: str, target: Path, now: datetime, *, quiet: bool) -> Saved:
-    database = await open_database(url)
+    database = await open_database(url, patient=True)
     try:
         with progress_bar(console(quiet=quiet)) as counting:
             return await save(

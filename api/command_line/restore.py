@@ -46,7 +46,9 @@ def restore(source: Path, as_json: bool, **flags: Any) -> None:
     """
     settings = settings_from(flags).settings
     with telling(as_json):
-        header = run(_restore(source, settings.database_url, quiet=as_json), stopped="Stopped; nothing was restored.")
+        header = run(
+            restore_into(source, settings.database_url, quiet=as_json), stopped="Stopped; nothing was restored."
+        )
     shown = masked(settings.database_url)
     if as_json:
         click.echo(json.dumps({"ok": True, "file": str(source), "database_url": shown, **described(header)}, indent=2))
@@ -54,7 +56,8 @@ def restore(source: Path, as_json: bool, **flags: Any) -> None:
         say(f"{header.rows:,} rows of {header.taken_at} are restored in {shown}; look over them with `fitai check`.")
 
 
-async def _restore(source: Path, url: str, *, quiet: bool) -> Header:
+async def restore_into(source: Path, url: str, *, quiet: bool) -> Header:
+    """Put a backup into the empty place that `url` names, with a progress bar. Raises BackupError, StorageError."""
     environment = system()
     with progress_bar(console(quiet=quiet)) as counting:
         archive = Archive.verified(source, counting("verifying", "bytes"))
