@@ -37,6 +37,7 @@ REMEDIES: Final[dict[str, str]] = {
     "lives_disorder": _RESTORE,
     "floor_above_head": _RESTORE,
     "seq_repeated": f"{_REWRITE}; devices may have missed one of them and find it by their digest",
+    "seq_stale": f"{_REWRITE}; devices may have missed it and find it by their digest",
     "version_differs": _RESTORE,
     "ledger_hole": _RESTORE,
     "counter_differs": "set the counter in the table spaces to what was counted; only the quota depends on it",
@@ -49,6 +50,7 @@ REMEDIES: Final[dict[str, str]] = {
     "tombstone_undated": _REWRITE,
     "parent_differs": _RESTORE,
     "parent_missing": _RESTORE,
+    "below_unfounded": f"{_REPORT}; a delete could be refused for an edit that nobody made",
     "below_short": "write any record below once more; until then a delete could swallow an edit it had not seen",
     "text_differs": _REWRITE,
     "replay_differs": _RESTORE,
@@ -196,6 +198,9 @@ class Replay:
     key: Key
     state: RecordState = EMPTY
     broken: str | None = None
+    # The head after its newest batch, and after the one before that; 0 where there is none.
+    arrival: int = 0
+    before: int = 0
 
     def add(self, line: StoredChange, *, compacted: bool = False) -> bool:
         """Apply one accepted line; after a broken one, nothing more is applied.
@@ -203,6 +208,8 @@ class Replay:
         False where a text has no room: compact the texts of `state`, as had been done when the line came, and add
         it again, `compacted`.
         """
+        if line.arrival > self.arrival:
+            self.before, self.arrival = self.arrival, line.arrival
         if self.broken is not None:
             return True
         change = as_change(line)

@@ -284,6 +284,7 @@ async def test_damaged_bytes_are_named(damaged: Damaged, rule: str, damage: str,
 
 BY_STATE: list[tuple[str, str, Callable[[kernel.RecordState], kernel.RecordState]]] = [
     ("below_short", "exercise", lambda s: msgspec.structs.replace(s, below={})),
+    ("below_unfounded", "workout", lambda s: msgspec.structs.replace(s, below={"device1": 1})),
     ("state_broken", "set", lambda s: msgspec.structs.replace(s, own_puts={"device1": -1})),
     ("text_differs", "workout", lambda s: kernel.with_text(s, "notes", "light")),
     ("text_differs", "workout", lambda s: kernel.with_text(s, "notes", "heavy", b"rubbish")),
@@ -303,6 +304,25 @@ async def test_a_damaged_state_is_named(
     told = "exercise" if rule != "below_short" else "set"
     expected = damaged.names[told if record == "exercise" else record]
     assert [violation.record and violation.record.split("/")[1] for violation in found] == [expected]
+
+
+async def test_a_record_that_was_changed_without_a_new_seq_is_named(damaged: Damaged) -> None:
+    phone = damaged.phone
+    await phone.push(phone.put("sets", damaged.set, reps=9))
+    assert await audit(damaged.world) == []
+    await damaged.run("UPDATE records SET seq = 2 WHERE id = :set")
+    assert ("seq_stale", f"sets/{damaged.set}") in rules(await audit(damaged.world))
+
+
+async def test_what_a_collected_record_left_in_its_parent_is_sound(damaged: Damaged) -> None:
+    world, phone = damaged.world, damaged.phone
+    await phone.push(phone.delete("sets", damaged.set))
+    await phone.pull()
+    await phone.push(seen=phone.context)
+    world.clock.ms += 31 * DAY_MS
+    assert await Retention(world.database, world.engine.environment).run() > 0
+    await phone.push(phone.put("workouts", damaged.workout, rating=3))
+    assert await audit(world) == []
 
 
 async def test_what_follows_a_broken_change_is_not_blamed_for_it(damaged: Damaged) -> None:
@@ -403,7 +423,7 @@ async def test_a_damaged_file_of_sqlite_is_named(damaged: Damaged) -> None:
 
 def test_every_rule_that_can_be_broken_is_broken_above() -> None:
     tested = {rule for rule, *_ in [*BY_SQL, *BY_BYTES, *BY_STATE, *ORPHANS]}
-    assert tested | {"file_damaged"} == REMEDIES.keys()
+    assert tested | {"file_damaged", "seq_stale"} == REMEDIES.keys()
 
 
 # -- in other processes ------------------------------------------------------------------------------------------
