@@ -55,7 +55,7 @@ def backup(target: Path, as_json: bool, **flags: Any) -> None:
         told = {"ok": True, "file": str(target), "bytes": saved.size, "sha256": saved.sha256, **described(saved.header)}
         click.echo(json.dumps(told, indent=2))
     else:
-        say(f"{saved.header.rows:,} rows are backed up in {target} ({saved.size:,} bytes, SHA-256 {saved.sha256}).")
+        say(f"{rows_are(saved.header)} backed up in {target} ({saved.size:,} bytes, SHA-256 {saved.sha256}).")
 
 
 async def _save(url: str, target: Path, now: datetime, *, quiet: bool) -> Saved:
@@ -71,6 +71,11 @@ async def _save(url: str, target: Path, now: datetime, *, quiet: bool) -> Saved:
             )
     finally:
         await database.close()
+
+
+def rows_are(header: Header) -> str:
+    """How many rows a backup has, as a sentence begins."""
+    return "1 row is" if header.rows == 1 else f"{header.rows:,} rows are"
 
 
 def described(header: Header) -> dict[str, Any]:

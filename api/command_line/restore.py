@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from api.command_line.backup import described
+from api.command_line.backup import described, rows_are
 from api.command_line.failures import telling
 from api.command_line.options import database_flags, settings_from
 from api.command_line.progress import progress_bar
@@ -53,7 +53,7 @@ def restore(source: Path, as_json: bool, **flags: Any) -> None:
     if as_json:
         click.echo(json.dumps({"ok": True, "file": str(source), "database_url": shown, **described(header)}, indent=2))
     else:
-        say(f"{header.rows:,} rows of {header.taken_at} are restored in {shown}; look over them with `fitai check`.")
+        say(f"{rows_are(header)} restored in {shown}, as of {header.taken_at}; look over them with `fitai check`.")
 
 
 async def restore_into(source: Path, url: str, *, quiet: bool) -> Header:

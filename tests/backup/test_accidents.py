@@ -117,6 +117,7 @@ RESTORING_DIES = [
 ]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("moment", RESTORING_DIES, ids=lambda at: f"{at[2]}-{at[3]}")
 async def test_a_restore_that_is_killed_leaves_an_empty_place_and_the_next_one_is_whole(
     world: World, empty_url: str, tmp_path: Path, moment: tuple[str, str, str, int]
@@ -133,6 +134,7 @@ async def test_a_restore_that_is_killed_leaves_an_empty_place_and_the_next_one_i
     assert unfinished(tmp_path) == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 async def test_who_has_enough_is_told_that_nothing_is_there_and_nothing_is(
     world: World, database_url: str, empty_url: str, tmp_path: Path, sign: signal.Signals
@@ -167,6 +169,7 @@ async def test_a_full_disk_is_told_and_leaves_no_backup(world: World, database_u
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("room", [16 * 1024, 300 * 1024])
 async def test_a_full_disk_is_told_and_leaves_no_database(
     world: World, empty: Empty, tmp_path: Path, room: int
