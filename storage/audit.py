@@ -9,9 +9,10 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from sqlalchemy import bindparam, func, select, text, tuple_
 
 from storage.database import Transaction
@@ -49,6 +50,15 @@ class Place(NamedTuple):
     arrival: int = 0
     device: str = ""
     n: int = 0
+
+
+class Put(NamedTuple):
+    """A change that the record (collection, id) counts among the puts below it."""
+
+    collection: str
+    id: str
+    device: str
+    n: int
 
 
 class Orphan(NamedTuple):
@@ -128,6 +138,30 @@ _READ_LINES = Prepared(
         wanted=_WANTED_SQLITE,
         changes="changes AS c",
         more=f"AND {_OF_RECORD}",
+    ),
+)
+# A counted put is of a record below: no collection lies deeper than two others. The ledger may have let go of the
+# line, or the record may have been collected, which leaves its puts behind in the parent.
+_UNFOUNDED = """
+SELECT w.collection, w.id, w.device, w.n FROM {wanted} CROSS JOIN {changes}
+LEFT JOIN records AS r ON r.space_id = :space AND r.collection = c.collection AND r.id = c.record_id
+LEFT JOIN records AS p ON p.space_id = :space AND p.collection = r.parent_collection AND p.id = r.parent_id
+WHERE {more} (c.op <> 'put' OR c.verdict IS NOT NULL OR (r.id IS NOT NULL
+    AND NOT coalesce(r.parent_collection = w.collection AND r.parent_id = w.id, false)
+    AND NOT coalesce(p.parent_collection = w.collection AND p.parent_id = w.id, false)))"""
+_OF_DOT = "c.space_id = :space AND c.device_id = w.device AND c.n = w.n"
+_READ_UNFOUNDED = Prepared(
+    postgresql=_UNFOUNDED.format(
+        wanted="unnest(CAST(:collections AS text[]), CAST(:ids AS text[]), CAST(:devices AS text[]), "
+        "CAST(:numbers AS bigint[])) AS w(collection, id, device, n)",
+        changes=f"LATERAL (SELECT * FROM changes AS c WHERE {_OF_DOT}) AS c",
+        more="",
+    ),
+    sqlite=_UNFOUNDED.format(
+        wanted="(SELECT value ->> 0 AS collection, value ->> 1 AS id, value ->> 2 AS device, value ->> 3 AS n "
+        "FROM json_each(:puts)) AS w",
+        changes="changes AS c",
+        more=f"{_OF_DOT} AND",
     ),
 )
 _LOST = text(
@@ -242,6 +276,17 @@ async def read_lines(tx: Transaction, space: str, keys: Collection[Key], after: 
     them."""
     page: dict[str, Any] = {"space": space, **named(tx, keys), **after._asdict(), "most": most}
     return [StoredChange(*row) for row in await tx.execute(_READ_LINES, page)] if keys else []
+
+
+async def unfounded(tx: Transaction, space: str, puts: Sequence[Put]) -> list[Put]:
+    """Those of these puts that are in the ledger and are no puts of a record below the one that counts them."""
+    page: dict[str, Any] = {"space": space}
+    if tx.dialect == "sqlite":
+        page["puts"] = msgspec.json.encode(puts).decode()
+    else:
+        collections, ids, devices, numbers = zip(*puts, strict=True)
+        page |= {"collections": collections, "ids": ids, "devices": devices, "numbers": numbers}
+    return [Put(*row) for row in await tx.execute(_READ_UNFOUNDED, page)]
 
 
 async def read_lost(tx: Transaction, space: str, device: str, above: int, upto: int, most: int) -> list[Key]:

@@ -97,13 +97,15 @@ class Database(Protocol):
         ...
 
 
-async def open_database(url: str, *, pool_size: int = 10, wait_s: float = WAIT_S) -> Database:
+async def open_database(url: str, *, pool_size: int = 10, wait_s: float = WAIT_S, patient: bool = False) -> Database:
     """Open `sqlite+aiosqlite:///file` or `postgresql+asyncpg://…`, whose tables `upgrade` has made.
 
     Args:
         url: where it is.
         pool_size: the connections to Postgres at most. (SQLite has one writer and a few readers.)
         wait_s: how long a transaction waits for a connection before it is Overloaded, in seconds.
+        patient: for what goes over all that is stored; a statement, and a pause within a transaction, may then take as
+            long as it needs.
 
     Raises DatabaseUnavailable, in one sentence that names the URL without its password.
     """
@@ -112,7 +114,7 @@ async def open_database(url: str, *, pool_size: int = 10, wait_s: float = WAIT_S
 
     if backend_of(url) == "sqlite":
         return await SqliteDatabase.open(url, wait_s=wait_s)
-    return await PostgresDatabase.open(url, pool_size=pool_size, wait_s=wait_s)
+    return await PostgresDatabase.open(url, pool_size=pool_size, wait_s=wait_s, patient=patient)
 
 
 def backend_of(url: str) -> Dialect:

@@ -48,6 +48,7 @@ SERVER_SETTINGS: Final = {
     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
     "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
 }
+_PATIENT: Final = {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 
 # The system and the database tell a restore into another cluster, or under another name; the first eight digits of
 # the WAL file tell a promotion at once (the control file tells it only after the next checkpoint).
@@ -185,9 +186,11 @@ class PostgresDatabase:
         self.statements = 0
 
     @classmethod
-    async def open(cls, url: str, *, pool_size: int = 10, wait_s: float = WAIT_S) -> PostgresDatabase:
+    async def open(
+        cls, url: str, *, pool_size: int = 10, wait_s: float = WAIT_S, patient: bool = False
+    ) -> PostgresDatabase:
         """Connect once. Raises DatabaseUnavailable where nothing answers at `url`, or what answers has no tables."""
-        database = cls(engine_of(url), pool_size=pool_size, wait_s=wait_s)
+        database = cls(engine_of(url, patient=patient), pool_size=pool_size, wait_s=wait_s)
         try:
             async with database.read() as tx:
                 if not (await tx.execute(_HAS_TABLES))[0][0]:
@@ -313,16 +316,16 @@ class PostgresDatabase:
         await self._engine.dispose()
 
 
-def engine_of(url: str) -> AsyncEngine:
-    """An engine that opens connections as this product wants them, and keeps none."""
+def engine_of(url: str, *, patient: bool = False) -> AsyncEngine:
+    """An engine that opens connections as this product wants them, and keeps none; `patient` as `open_database`."""
     return create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
-            "command_timeout": COMMAND_TIMEOUT_S,
-            "server_settings": SERVER_SETTINGS,
+            "command_timeout": None if patient else COMMAND_TIMEOUT_S,
+            "server_settings": SERVER_SETTINGS | (_PATIENT if patient else {}),
         },
     )
 

@@ -174,7 +174,7 @@ async def create_space(
 ) -> None:
     """Store an empty space, with its owner as its first member. Raises Duplicate where the id is taken.
 
-    Its timeline stays empty until its first write, which adopts the database's.
+    It is of the database's timeline from the beginning: its very first writes may be what a failover loses.
     """
     await tx.execute(
         insert(spaces),
@@ -187,7 +187,7 @@ async def create_space(
             "version": b"{}",
             "life": life,
             "lives": msgspec.json.encode([(life, 0)]),
-            "timeline": "",
+            "timeline": tx.timeline,
             "floor": 0,
             "records": 0,
             "bytes": 0,

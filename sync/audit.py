@@ -66,8 +66,9 @@ class Audit:
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
-        # One more than there are processes, so that none of them waits for what is to be asked here.
-        self._at_once = asyncio.Semaphore(1 if self.workers is None else self.workers.count + 1)
+        # One more than there are processes, so that none of them waits for what is to be asked here; and no more than
+        # SQLite has readers.
+        self._at_once = asyncio.Semaphore(1 if self.workers is None else min(self.workers.count + 1, 4))
 
     async def size(self) -> int:
         """About how many records there are, for a progress bar: the sum of the spaces' own counters."""

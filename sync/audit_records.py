@@ -18,7 +18,7 @@ from typing import Final
 from conflict import record as kernel
 from conflict.record import RecordState
 from storage import audit as store
-from storage.audit import AuditedRecord, Place
+from storage.audit import AuditedRecord, Place, Put
 from storage.collections import COLLECTIONS
 from storage.database import Transaction
 from storage.push import Key, SpaceRow, StoredChange
@@ -29,6 +29,8 @@ from sync.texts import BadText, TextReader
 # Each may have a quarter of a megabyte, twice.
 RECORDS_PER_PAGE: Final = 200
 LINES_PER_PAGE: Final = 1_000
+# A parent counts one put of each device that ever wrote below it.
+PUTS_PER_STATEMENT: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ class RecordAudit:
         """Go over the records whose keys are above `after` and at most `upto`; to the end where that is None."""
         while True:
             rows = await store.read_records(self.tx, self.space.id, after, upto, RECORDS_PER_PAGE)
-            await self._replay(await self._page(rows))
+            await self._replay({row.key: row.seq for row in rows}, await self._page(rows))
             self.walked(len(rows))
             if len(rows) < RECORDS_PER_PAGE:
                 return self.counted
@@ -84,6 +86,11 @@ class RecordAudit:
             self.counted.bytes += len(row.body) + len(row.state)
             states[row.key] = await self._record(row, parents)
         self.counted.rows += len(rows)
+        puts = [Put(*key, device, n) for key, state in states.items() if state for device, n in state.below.items()]
+        for at in range(0, len(puts), PUTS_PER_STATEMENT):
+            for put in await store.unfounded(self.tx, self.space.id, puts[at : at + PUTS_PER_STATEMENT]):
+                what = f"it counts change {put.n} of {put.device} as a put below it, and that is none"
+                self._tell(f"{put.collection}/{put.id}", Finding("below_unfounded", what))
         return states
 
     async def _record(self, row: AuditedRecord, parents: dict[Key, Parent]) -> RecordState | None:
@@ -119,7 +126,7 @@ class RecordAudit:
 
     # -- the ledger, record by record ------------------------------------------------------------------------
 
-    async def _replay(self, states: dict[Key, RecordState | None]) -> None:
+    async def _replay(self, seqs: dict[Key, int], states: dict[Key, RecordState | None]) -> None:
         """Work every record of a page out again from its lines."""
         unseen = {key for key, state in states.items() if state is not None and state.named}
         replay: Replay | None = None
@@ -128,19 +135,22 @@ class RecordAudit:
             key = (line.collection or "", line.id or "")
             if replay is None or replay.key != key:
                 if replay is not None:
-                    await self._compare(replay, states[replay.key])
+                    await self._compare(replay, seqs[replay.key], states[replay.key])
                 replay = Replay(key)
                 unseen.discard(key)
             if not replay.add(line):
                 replay.state = await self._compacted(replay.state)
                 replay.add(line, compacted=True)
         if replay is not None:
-            await self._compare(replay, states[replay.key])
+            await self._compare(replay, seqs[replay.key], states[replay.key])
         for key in sorted(unseen):
             self._tell("/".join(key), Finding("ledger_missing", "none of its changes is in the ledger"))
 
-    async def _compare(self, replay: Replay, state: RecordState | None) -> None:
+    async def _compare(self, replay: Replay, seq: int, state: RecordState | None) -> None:
         name = "/".join(replay.key)
+        if seq <= replay.before:
+            what = f"its seq {seq} is of before its newest change, which arrived after {replay.before}"
+            self._tell(name, Finding("seq_stale", what))
         if replay.broken is not None:
             self._tell(name, Finding("change_unreadable", replay.broken))
         elif state is not None and (differing := await self._differences(state, replay.state)):

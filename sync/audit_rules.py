@@ -37,6 +37,7 @@ REMEDIES: Final[dict[str, str]] = {
     "lives_disorder": _RESTORE,
     "floor_above_head": _RESTORE,
     "seq_repeated": f"{_REWRITE}; devices may have missed one of them and find it by their digest",
+    "seq_stale": f"{_REWRITE}; devices may have missed it and find it by their digest",
     "version_differs": _RESTORE,
     "ledger_hole": _RESTORE,
     "counter_differs": "set the counter in the table spaces to what was counted; only the quota depends on it",
@@ -49,6 +50,7 @@ REMEDIES: Final[dict[str, str]] = {
     "tombstone_undated": _REWRITE,
     "parent_differs": _RESTORE,
     "parent_missing": _RESTORE,
+    "below_unfounded": f"{_REPORT}; a delete could be refused for an edit that nobody made",
     "below_short": "write any record below once more; until then a delete could swallow an edit it had not seen",
     "text_differs": _REWRITE,
     "replay_differs": _RESTORE,
@@ -196,6 +198,9 @@ class Replay:
     key: Key
     state: RecordState = EMPTY
     broken: str | None = None
+    # The head after its newest batch, and after the one before that; 0 where there is none.
+    arrival: int = 0
+    before: int = 0
 
     def add(self, line: StoredChange, *, compacted: bool = False) -> bool:
         """Apply one accepted line; after a broken one, nothing more is applied.
@@ -203,6 +208,8 @@ class Replay:
         False where a text has no room: compact the texts of `state`, as had been done when the line came, and add
         it again, `compacted`.
         """
+        if line.arrival > self.arrival:
+            self.before, self.arrival = self.arrival, line.arrival
         if self.broken is not None:
             return True
         change = as_change(line)
@@ -218,6 +225,10 @@ class Replay:
         return True
 
 
+_context: Final = msgspec.json.Decoder(dict[str, int])
+_fields: Final = msgspec.json.Decoder(dict[str, Any])
+
+
 def as_change(line: StoredChange) -> Change | str:
     """A line of the ledger as the kernel takes it, or a sentence on why it cannot be."""
     name = f"change {line.n} of {line.device}"
@@ -228,8 +239,8 @@ def as_change(line: StoredChange) -> Change | str:
     if not is_hlc(hlc):
         return f"{name} has the stamp {hlc!r}"
     try:
-        context = msgspec.json.decode(line.context, type=dict[str, int])
-        sent = msgspec.json.decode(line.fields or b"{}", type=dict[str, Any])
+        context = _context.decode(line.context)
+        sent = _fields.decode(line.fields or b"{}")
     except (msgspec.DecodeError, UnicodeDecodeError):
         return f"{name} is stored in JSON that cannot be read"
     if line.op == "delete":
@@ -245,17 +256,11 @@ _COMPARED: Final = ("at", "by", "own_puts", "deletes", "writes", "sets", "counte
 
 def differences(state: RecordState, replayed: RecordState) -> list[str]:
     """The parts in which a state is not what its changes make of it; texts and what lies below are not compared."""
-    here, there = _plain(state), _plain(replayed)
-    if here == there:
-        return []
-    # Values that a device sent may be spelt otherwise once they have been stored: compare what is read back.
-    there = kernel.decode(kernel.encode(there))
-    found = [name for name in _COMPARED if getattr(here, name) != getattr(there, name)]
-    return found + ["texts"] * (state.texts.keys() != replayed.texts.keys())
+    if _differing(state, replayed):
+        # Values that a device sent may be spelt otherwise once they have been stored: compare what is read back.
+        replayed = kernel.decode(kernel.encode(replayed))
+    return _differing(state, replayed) + ["texts"] * (state.texts.keys() != replayed.texts.keys())
 
 
-def _plain(state: RecordState) -> RecordState:
-    return msgspec.structs.replace(state, below={}, texts=dict.fromkeys(state.texts, _NO_TEXT))
-
-
-_NO_TEXT: Final = kernel.TextState(b"", "")
+def _differing(here: RecordState, there: RecordState) -> list[str]:
+    return [name for name in _COMPARED if getattr(here, name) != getattr(there, name)]

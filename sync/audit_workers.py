@@ -136,7 +136,7 @@ async def _serve(source: BinaryIO, sink: BinaryIO) -> None:
     hello = msgspec.msgpack.decode(await asyncio.to_thread(read), type=_Hello)
     texts = ProcessTextReader()
     try:
-        database = await open_database(hello.url)
+        database = await open_database(hello.url, patient=True)
         try:
             while data := await asyncio.to_thread(read):
                 part = msgspec.msgpack.decode(data, type=Part)

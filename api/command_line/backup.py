@@ -55,11 +55,11 @@ def backup(target: Path, as_json: bool, **flags: Any) -> None:
         told = {"ok": True, "file": str(target), "bytes": saved.size, "sha256": saved.sha256, **described(saved.header)}
         click.echo(json.dumps(told, indent=2))
     else:
-        say(f"{saved.header.rows:,} rows are backed up in {target} ({saved.size:,} bytes, SHA-256 {saved.sha256}).")
+        say(f"{rows_are(saved.header)} backed up in {target} ({saved.size:,} bytes, SHA-256 {saved.sha256}).")
 
 
 async def _save(url: str, target: Path, now: datetime, *, quiet: bool) -> Saved:
-    database = await open_database(url)
+    database = await open_database(url, patient=True)
     try:
         with progress_bar(console(quiet=quiet)) as counting:
             return await save(
@@ -71,6 +71,11 @@ async def _save(url: str, target: Path, now: datetime, *, quiet: bool) -> Saved:
             )
     finally:
         await database.close()
+
+
+def rows_are(header: Header) -> str:
+    """How many rows a backup has, as a sentence begins."""
+    return "1 row is" if header.rows == 1 else f"{header.rows:,} rows are"
 
 
 def described(header: Header) -> dict[str, Any]:

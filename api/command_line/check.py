@@ -9,18 +9,20 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import click
 from rich.table import Table
 
-from api.command_line.failures import Failure
+from api.command_line.failures import telling
 from api.command_line.options import database_flags, settings_from
 from api.command_line.progress import progress_bar
+from api.command_line.restore import restore_into
 from api.command_line.running import run
 from api.command_line.terminal import console
 from storage.database import masked, open_database
-from storage.errors import StorageError
 from sync.audit import Audit, Tally
 from sync.audit_rules import Violation
 from sync.audit_workers import workers
@@ -34,6 +36,7 @@ RECORDS_FOR_WORKERS: Final = 20_000
 EXAMPLES = """\b
 Examples:
   fitai check                                                     fitai.db in this folder
+  fitai check /srv/backups/fitai-20261125T030000Z.tar             a backup: whether it could be restored, and is sound
   fitai check --database-url sqlite+aiosqlite:////srv/copy.db     a copy that was restored
   fitai check --database-url postgresql+asyncpg://fitai@db/fitai
   fitai check --json                                              for a program
@@ -41,24 +44,33 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
+@click.argument("backup", type=click.Path(path_type=Path), required=False)
 @database_flags
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def check(as_json: bool, **flags: Any) -> None:
-    """Check everything that is stored, and change nothing.
+def check(backup: Path | None, as_json: bool, **flags: Any) -> None:
+    """Check everything that is stored, in the database or in the file BACKUP, and change nothing.
 
     Works beside a running server. Ends with 0 where all is well, and with 1 where anything is not; each fault is
-    one line that says what to do.
+    one line that says what to do. A backup is restored into a temporary file, which goes with the check.
     """
     settings = settings_from(flags).settings
-    try:
-        tally = run((_as_json if as_json else _in_words)(settings.database_url))
-    except StorageError as error:
-        raise Failure(str(error)) from None
+    with telling(as_json):
+        tally = run(_check(backup, settings.database_url, as_json=as_json))
     if tally.violations:
         sys.exit(1)
 
 
-async def _as_json(url: str) -> Tally:
+async def _check(backup: Path | None, url: str, *, as_json: bool) -> Tally:
+    look = _as_json if as_json else _in_words
+    if backup is None:
+        return await look(url, masked(url))
+    with TemporaryDirectory(prefix="fitai-check-") as folder:
+        url = f"sqlite+aiosqlite:///{folder}/restored.db"
+        await restore_into(backup, url, quiet=as_json)
+        return await look(url, str(backup))
+
+
+async def _as_json(url: str, name: str) -> Tally:
     listed: list[Violation] = []
 
     def found(violation: Violation) -> None:
@@ -69,6 +81,7 @@ async def _as_json(url: str) -> Tally:
         audit.found = found
         tally = await audit.run()
     report = {
+        "checked": name,
         "clean": not tally.violations,
         "spaces": tally.spaces,
         "records": tally.records,
@@ -82,7 +95,7 @@ async def _as_json(url: str) -> Tally:
     return tally
 
 
-async def _in_words(url: str) -> Tally:
+async def _in_words(url: str, name: str) -> Tally:
     terminal = console()
     with progress_bar(terminal) as counting:
         async with _opened(url) as audit:
@@ -92,14 +105,14 @@ async def _in_words(url: str) -> Tally:
             audit.found = lambda v: terminal.print(line_of(v), markup=False, highlight=False, soft_wrap=True)
             tally = await audit.run()
     terminal.print(_summary(tally))
-    terminal.print(_verdict(masked(url), tally), markup=False, highlight=False, soft_wrap=True)
+    terminal.print(_verdict(name, tally), markup=False, highlight=False, soft_wrap=True)
     return tally
 
 
 @asynccontextmanager
 async def _opened(url: str) -> AsyncIterator[Audit]:
     async with AsyncExitStack() as stack:
-        database = await open_database(url)
+        database = await open_database(url, patient=True)
         stack.push_async_callback(database.close)
         texts = ProcessTextReader()
         stack.push_async_callback(texts.close)
@@ -118,11 +131,11 @@ def line_of(violation: Violation) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def _verdict(database: str, tally: Tally) -> str:
+def _verdict(name: str, tally: Tally) -> str:
     if not tally.violations:
-        return f"All is well in {database}."
+        return f"All is well in {name}."
     faults = "1 fault" if tally.violations == 1 else f"{tally.violations:,} faults"
-    return f"{faults} in {database}: each line above says what to do."
+    return f"{faults} in {name}: each line above says what to do."
 
 
 def _summary(tally: Tally) -> Table:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from api.command_line.backup import described
+from api.command_line.backup import described, rows_are
 from api.command_line.failures import telling
 from api.command_line.options import database_flags, settings_from
 from api.command_line.progress import progress_bar
@@ -46,15 +46,18 @@ def restore(source: Path, as_json: bool, **flags: Any) -> None:
     """
     settings = settings_from(flags).settings
     with telling(as_json):
-        header = run(_restore(source, settings.database_url, quiet=as_json), stopped="Stopped; nothing was restored.")
+        header = run(
+            restore_into(source, settings.database_url, quiet=as_json), stopped="Stopped; nothing was restored."
+        )
     shown = masked(settings.database_url)
     if as_json:
         click.echo(json.dumps({"ok": True, "file": str(source), "database_url": shown, **described(header)}, indent=2))
     else:
-        say(f"{header.rows:,} rows of {header.taken_at} are restored in {shown}; look over them with `fitai check`.")
+        say(f"{rows_are(header)} restored in {shown}, as of {header.taken_at}; look over them with `fitai check`.")
 
 
-async def _restore(source: Path, url: str, *, quiet: bool) -> Header:
+async def restore_into(source: Path, url: str, *, quiet: bool) -> Header:
+    """Put a backup into the empty place that `url` names, with a progress bar. Raises BackupError, StorageError."""
     environment = system()
     with progress_bar(console(quiet=quiet)) as counting:
         archive = Archive.verified(source, counting("verifying", "bytes"))

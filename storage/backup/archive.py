@@ -34,7 +34,7 @@ _HEADER: Final = "backup.json"
 _CHECKSUM: Final = "sha256"
 _BLOCK: Final = 512
 _READ_BYTES: Final = 1024 * 1024
-# Of a gigabyte of logs, level 3 leaves about a tenth; more costs time and gains little.
+# The levels above cost time and gain little.
 _LEVEL: Final = 3
 
 

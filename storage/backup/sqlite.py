@@ -24,7 +24,7 @@ _UNSEEN: Final = (
     "PRAGMA journal_mode = OFF",
     "PRAGMA synchronous = OFF",
     "PRAGMA foreign_keys = OFF",
-    "PRAGMA cache_size = -262144",
+    "PRAGMA cache_size = -131072",
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -77,6 +78,34 @@ def test_a_clean_database_is_clean_in_json(sqlite_url: str) -> None:
     report = json.loads(check(sqlite_url, "--json").stdout)
     assert report["clean"] is True
     assert report["violations"] == []
+
+
+def test_a_backup_is_checked_as_a_database_is_and_nothing_is_left_of_it(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asyncio.run(fill(sqlite_url, "UPDATE spaces SET records = 9"))
+    backup, folder = tmp_path / "a.tar", tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    assert CliRunner().invoke(fitai, ["backup", str(backup), "--database-url", sqlite_url]).exit_code == 0
+    result = check(sqlite_url, str(backup))
+    assert result.exit_code == 1
+    assert "counter_differs: it says records = 9, and has 3" in result.stdout
+    assert result.stdout.splitlines()[-1] == f"1 fault in {backup}: each line above says what to do."
+    assert list(folder.iterdir()) == []
+
+    backup.write_bytes(backup.read_bytes()[:-1])
+    torn = check(sqlite_url, str(backup), "--json")
+    assert torn.exit_code == 1
+    assert json.loads(torn.stdout)["code"] == "backup_damaged"
+
+
+def test_a_large_database_is_checked_by_other_processes(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.command_line.check.RECORDS_FOR_WORKERS", 1)
+    asyncio.run(fill(database_url, "UPDATE records SET status = 2 WHERE seq = 2"))
+    result = check(database_url)
+    assert result.exit_code == 1
+    assert "status_differs" in result.stdout
 
 
 def test_the_check_changes_nothing(sqlite_url: str) -> None:

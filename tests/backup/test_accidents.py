@@ -35,7 +35,7 @@ def dying(*args, **kwargs):
     global count
     count += 1
     if count == calls:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), {sign})
     return original(*args, **kwargs)
 setattr(holder, name, dying)
 from api.command_line.main import main
@@ -46,9 +46,16 @@ main()
 
 def dying(at: tuple[str, str, str, int], *words: str | Path) -> None:
     """Run a command that is killed (-9) at a moment; fails where the moment never came."""
-    program = _DYING.format(at=at, words=[str(word) for word in words])
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120)
+    ended = signalled(signal.SIGKILL, at, *words)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+
+
+def signalled(
+    sign: signal.Signals, at: tuple[str, str, str, int], *words: str | Path
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command that sends itself a signal at a moment."""
+    program = _DYING.format(at=at, words=[str(word) for word in words], sign=int(sign))
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120)
 
 
 def limited(bytes_: int) -> Callable[[], None]:
@@ -110,6 +117,7 @@ RESTORING_DIES = [
 ]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("moment", RESTORING_DIES, ids=lambda at: f"{at[2]}-{at[3]}")
 async def test_a_restore_that_is_killed_leaves_an_empty_place_and_the_next_one_is_whole(
     world: World, empty_url: str, tmp_path: Path, moment: tuple[str, str, str, int]
@@ -126,6 +134,30 @@ async def test_a_restore_that_is_killed_leaves_an_empty_place_and_the_next_one_i
     assert unfinished(tmp_path) == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+async def test_who_has_enough_is_told_that_nothing_is_there_and_nothing_is(
+    world: World, database_url: str, empty_url: str, tmp_path: Path, sign: signal.Signals
+) -> None:
+    await filled(world)
+    whole, target = tmp_path / "whole.tar", tmp_path / "a.tar"
+    await back_up(world.database, whole)
+    for at, words, sentence in (
+        (
+            (ARCHIVE, "ArchiveWriter", "add", 3),
+            ("backup", target, "--database-url", database_url),
+            b"no backup was made",
+        ),
+        ((ARCHIVE, "", "decode_rows", 3), ("restore", whole, "--database-url", empty_url), b"nothing was restored"),
+    ):
+        ended = await asyncio.to_thread(signalled, sign, at, *words)
+        assert (ended.returncode, ended.stderr) == (130, b"fitai: Stopped; " + sentence + b".\n")
+    assert not target.exists()
+    assert unfinished(tmp_path) == []
+    with pytest.raises(DatabaseUnavailable):
+        await open_database(empty_url)
+
+
 async def test_a_full_disk_is_told_and_leaves_no_backup(world: World, database_url: str, tmp_path: Path) -> None:
     await filled(world)
     folder = tmp_path / "backups"
@@ -137,6 +169,7 @@ async def test_a_full_disk_is_told_and_leaves_no_backup(world: World, database_u
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("room", [16 * 1024, 300 * 1024])
 async def test_a_full_disk_is_told_and_leaves_no_database(
     world: World, empty: Empty, tmp_path: Path, room: int

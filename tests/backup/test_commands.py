@@ -48,7 +48,8 @@ def test_a_backup_and_its_restore_say_in_a_sentence_what_they_did(
 
     restored = command("restore", tmp_path / "a.tar", "--database-url", empty_url)
     assert (restored.exit_code, restored.stderr) == (0, "")
-    assert restored.stdout.endswith(f" are restored in {masked(empty_url)}; look over them with `fitai check`.\n")
+    assert restored.stdout.endswith("; look over them with `fitai check`.\n")
+    assert f" rows are restored in {masked(empty_url)}, as of 20" in restored.stdout
     assert command("check", "--database-url", empty_url).exit_code == 0
 
 

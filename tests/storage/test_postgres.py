@@ -446,3 +446,11 @@ async def test_a_push_without_a_lock_that_is_given_up_while_it_writes_is_stored_
         found = await look(database, keys=[("sets", "a")], after_n=1)
         assert found is not None and found.after == change(1, "a")
         assert found.records == {("sets", "a"): record("a", 1)}
+
+
+async def test_what_goes_over_everything_is_never_cut_off_for_taking_long(postgres_url: str) -> None:
+    database = await open_database(postgres_url, patient=True)
+    async with database.read(snapshot=True) as tx:
+        for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            assert [tuple(row) for row in await tx.execute(text(f"SHOW {setting}"))] == [("0",)]
+    await database.close()

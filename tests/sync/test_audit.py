@@ -20,8 +20,10 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from conflict import record as kernel
+from storage.errors import StorageError
 from sync.audit import SPACES_PER_PAGE, Audit
 from sync.audit_rules import REMEDIES, Violation
+from sync.audit_workers import Part, PartAudit, Workers, workers
 from sync.retention import DAY_MS, Retention
 from tests.sync.harness import START_MS, Device, World
 
@@ -282,6 +284,7 @@ async def test_damaged_bytes_are_named(damaged: Damaged, rule: str, damage: str,
 
 BY_STATE: list[tuple[str, str, Callable[[kernel.RecordState], kernel.RecordState]]] = [
     ("below_short", "exercise", lambda s: msgspec.structs.replace(s, below={})),
+    ("below_unfounded", "workout", lambda s: msgspec.structs.replace(s, below={"device1": 1})),
     ("state_broken", "set", lambda s: msgspec.structs.replace(s, own_puts={"device1": -1})),
     ("text_differs", "workout", lambda s: kernel.with_text(s, "notes", "light")),
     ("text_differs", "workout", lambda s: kernel.with_text(s, "notes", "heavy", b"rubbish")),
@@ -301,6 +304,25 @@ async def test_a_damaged_state_is_named(
     told = "exercise" if rule != "below_short" else "set"
     expected = damaged.names[told if record == "exercise" else record]
     assert [violation.record and violation.record.split("/")[1] for violation in found] == [expected]
+
+
+async def test_a_record_that_was_changed_without_a_new_seq_is_named(damaged: Damaged) -> None:
+    phone = damaged.phone
+    await phone.push(phone.put("sets", damaged.set, reps=9))
+    assert await audit(damaged.world) == []
+    await damaged.run("UPDATE records SET seq = 2 WHERE id = :set")
+    assert ("seq_stale", f"sets/{damaged.set}") in rules(await audit(damaged.world))
+
+
+async def test_what_a_collected_record_left_in_its_parent_is_sound(damaged: Damaged) -> None:
+    world, phone = damaged.world, damaged.phone
+    await phone.push(phone.delete("sets", damaged.set))
+    await phone.pull()
+    await phone.push(seen=phone.context)
+    world.clock.ms += 31 * DAY_MS
+    assert await Retention(world.database, world.engine.environment).run() > 0
+    await phone.push(phone.put("workouts", damaged.workout, rating=3))
+    assert await audit(world) == []
 
 
 async def test_what_follows_a_broken_change_is_not_blamed_for_it(damaged: Damaged) -> None:
@@ -401,4 +423,57 @@ async def test_a_damaged_file_of_sqlite_is_named(damaged: Damaged) -> None:
 
 def test_every_rule_that_can_be_broken_is_broken_above() -> None:
     tested = {rule for rule, *_ in [*BY_SQL, *BY_BYTES, *BY_STATE, *ORPHANS]}
-    assert tested | {"file_damaged"} == REMEDIES.keys()
+    assert tested | {"file_damaged", "seq_stale"} == REMEDIES.keys()
+
+
+# -- in other processes ------------------------------------------------------------------------------------------
+
+
+async def in_parts(world: World, url: str, monkeypatch: pytest.MonkeyPatch) -> list[Violation]:
+    """As `audit`, by two other processes and three records at a time."""
+    monkeypatch.setattr("sync.audit.RECORDS_PER_PART", 3)
+    found: list[Violation] = []
+    async with workers(url, 2) as children:
+        tally = await Audit(world.database, world.engine.texts, found.append, workers=children).run()
+    assert tally.violations == len(found)
+    return found
+
+
+async def test_other_processes_find_what_one_finds(
+    damaged: Damaged, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, phone = damaged.world, damaged.phone
+    await phone.push(*[phone.put("workouts", world.uuid(), title="x") for _ in range(8)])
+    second = await world.add_space(world.user, "shared")
+    assert await in_parts(world, database_url, monkeypatch) == []
+    await damaged.run("UPDATE changes SET hlc = '0000000000000001' WHERE record_id = :set")
+    await damaged.run("UPDATE spaces SET records = 7 WHERE id = :other", other=second)
+    found = await audit(world)
+    assert len(found) == 2
+    assert set(await in_parts(world, database_url, monkeypatch)) == set(found)
+
+
+async def test_a_space_that_moves_meanwhile_is_gone_over_again_in_one_state(
+    damaged: Damaged, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, phone = damaged.world, damaged.phone
+    original, parts = Workers.audit, 0
+
+    async def moving(self: Workers, part: Part) -> PartAudit:
+        nonlocal parts
+        parts += 1
+        if parts == 1:
+            await phone.push(phone.put("workouts", world.uuid(), title="meanwhile"))
+        return await original(self, part)
+
+    monkeypatch.setattr(Workers, "audit", moving)
+    assert await in_parts(world, database_url, monkeypatch) == []
+    assert parts >= 2
+
+
+async def test_a_process_that_ends_ends_the_check(
+    damaged: Damaged, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.audit_workers.sys.executable", "/bin/true")
+    with pytest.raises(StorageError, match="A process of the check ended"):
+        await in_parts(damaged.world, database_url, monkeypatch)

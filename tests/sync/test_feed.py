@@ -131,6 +131,17 @@ async def test_a_new_timeline_of_the_database_begins_a_new_life_at_the_next_writ
     assert len(await phone.pull()) == 1
 
 
+async def test_a_space_whose_first_writes_were_lost_begins_a_new_life_too(world: World) -> None:
+    phone = await world.device()
+    made = await world.engine.spaces.create(phone.caller, "Gym")
+    async with world.database.write() as tx:
+        await tx.execute(tables.spaces.update().where(tables.spaces.c.timeline != "").values(timeline="lost"))
+
+    answer = await phone.push(phone.put("workouts", world.uuid(), title="first of the new life"), space=made["id"])
+
+    assert [start for _, start in answer.space.lives] == [0, 0]
+
+
 async def test_the_digest_is_the_sum_that_the_protocol_defines(world: World) -> None:
     phone = await world.device()
     ids = await fill(world, phone, 20)
