@@ -10,7 +10,8 @@ import asyncpg
 from api.middleware import TRAFFIC
 from tests.api.harness import Answer, running, settings_for, until
 from tests.faults.overload import cases
-from tests.faults.overload.people import asking
+from tests.faults.overload.outcome import POOL
+from tests.faults.overload.people import Device, asking
 from tests.security.harness import Person, join
 
 # More than there are connections to Postgres.
@@ -52,7 +53,7 @@ async def test_writers_of_one_space_lose_nothing_and_are_refused_a_bounded_numbe
         devices = await client.devices(40, a_user=40)
         tries: Counter[str] = Counter()
 
-        async def write(device: cases.Device) -> None:
+        async def write(device: Device) -> None:
             for _ in range(3):
                 batch = device.batch()
                 for _ in range(5):
@@ -69,10 +70,10 @@ async def test_writers_of_one_space_lose_nothing_and_are_refused_a_bounded_numbe
 
 async def test_a_small_herd_comes_back_after_a_kill_and_nothing_is_lost() -> None:
     """The rig itself, with real processes: forty devices instead of five thousand."""
-    outcome = await cases.herd(0.008)
+    outcome = await cases.CASES["herd"](0.008)
     assert outcome.findings == []
     assert outcome.figures["there"] == 40
-    assert outcome.figures["db_connections"] <= cases.POOL
+    assert outcome.figures["db_connections"] <= POOL
 
 
 def test_every_case_says_what_it_asks() -> None:
