@@ -56,8 +56,8 @@ class Herd:
     ended: Counter[str] = field(default_factory=Counter)
     deltas: int = 0
 
-    async def live(self, device: Device, delay_s: float) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """One device until it is synced and welcomed."""
+    async def live(self, device: Device, delay_s: float) -> asyncio.Task[None]:
+        """One device until it is synced and welcomed; the task in which it stays."""
         await asyncio.sleep(delay_s)
         begun = time.monotonic()
         running = Running(Environment(lambda: time.monotonic_ns() // 1_000_000, os.urandom))
@@ -71,7 +71,7 @@ class Herd:
                         pushed = True
                     made = await self._open(device)
                 self.seconds.append(time.monotonic() - begun)
-                return made
+                return asyncio.create_task(self.stay(*made))
             except Refused as error:
                 self._refused(running, str(error), error.retry_after_s)
             except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
@@ -100,12 +100,12 @@ class Herd:
     async def _open(self, device: Device) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await self._connect()
         try:
-            writer.write(_UPGRADE)
+            hello = {"type": "hello", "protocol": 1, "schema": 1, "token": device.token, "device": device.device}
+            # At once: thousands of phones have a processor each, and here they share one.
+            writer.write(_UPGRADE + frame(1, json.dumps({**hello, "spaces": {device.space: None}}).encode()))
             status, headers, _ = await _reply(reader)
             if status != 101:
                 raise Refused(f"handshake {status}", _retry_after(headers))
-            hello = {"type": "hello", "protocol": 1, "schema": 1, "token": device.token, "device": device.device}
-            writer.write(frame(1, json.dumps({**hello, "spaces": {device.space: None}}).encode()))
             opcode, payload = await _frame(reader)
             if opcode != 1 or b'"welcome"' not in payload:
                 raise Refused(f"close {int.from_bytes(payload[:2])}" if opcode == 8 else payload[:40].decode())
@@ -185,8 +185,7 @@ async def run(told: dict[str, Any]) -> None:
     allow_files()
     herd = Herd(told["port"], told["sync"])
     devices = [Device(**each) for each in told["devices"]]
-    sockets = await asyncio.gather(*(herd.live(each, random.uniform(0, told["over_s"])) for each in devices))
-    staying = [asyncio.create_task(herd.stay(*each)) for each in sockets]
+    staying = await asyncio.gather(*(herd.live(each, random.uniform(0, told["over_s"])) for each in devices))
     _say(herd.figures())
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     for task in staying:
