@@ -20,14 +20,16 @@ import asyncio
 import gc
 import logging
 import socket
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import BadHttpMethod
 
-from api.errors import ENVIRONMENT, REQUEST_ID, envelope
-from api.middleware import DRAIN_HOOKS, TRAFFIC
+from api.door import Door, places
+from api.errors import ENVIRONMENT, LINE, REQUEST_ID, envelope
+from api.middleware import DRAIN_HOOKS, SETTINGS, TRAFFIC
+from api.shedding import Line
 from sync.environment import Environment
 
 log = logging.getLogger(__name__)
@@ -69,9 +71,41 @@ class AccessLog(AbstractAccessLogger):
 class Connection(web.RequestHandler):
     """One connection; differs from aiohttp's in what it answers to bytes that are no HTTP (H2)."""
 
-    __slots__ = ("environment",)
+    __slots__ = ("door", "environment", "inside", "line")
 
+    door: Door
     environment: Environment
+    line: Line
+    # Whether the door let it in.
+    inside: bool
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.inside = self.door.enter()
+        if self.inside:
+            super().connection_made(transport)
+        else:
+            self._turn_away(cast(asyncio.Transport, transport))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self.inside:
+            self.door.leave()
+            super().connection_lost(exc)
+
+    def _turn_away(self, transport: asyncio.Transport) -> None:
+        """Answer before anything is read, and close (O2 of api/door.py)."""
+        body = envelope(
+            error="The server has as many connections as it takes; come back when it is your turn.",
+            code="busy",
+            details=None,
+            request_id=self.environment.token_bytes(12).hex(),
+            now_ms=self.environment.now_ms(),
+        )
+        head = (
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+            f"Retry-After: {self.line.retry_after_s()}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        transport.write(head.encode() + body)
+        transport.close()
 
     def handle_error(
         self,
@@ -158,11 +192,13 @@ class HttpServer:
         if manager is None:
             raise RuntimeError("the runner was set up and has no server")
         loop = asyncio.get_running_loop()
-        environment = self._app[ENVIRONMENT]
+        environment, line = self._app[ENVIRONMENT], self._app[LINE]
+        door = Door(places(self._app[SETTINGS].connections))
 
         def connect() -> Connection:
             connection = Connection(manager, loop=loop, **HANDLER_ARGS)
             connection.environment = environment
+            connection.door, connection.line = door, line
             return connection
 
         self._listener = await loop.create_server(connect, sock=listening, backlog=BACKLOG)

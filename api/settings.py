@@ -60,6 +60,8 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
+    # Of each process; fewer where the system allows it fewer open files (api/door.py).
+    connections: int = 50_000
     rate_limits: bool = True
     # Of one account; see api/sync/throttle.py.
     writes_per_minute: int = 600
@@ -79,6 +81,7 @@ class Settings:
     def _check_each(self) -> None:
         _require(0 <= self.port <= 65_535, "port", "must be 0 to 65535")
         _require(1 <= self.workers <= WORKERS_MAX, "workers", f"must be 1 to {WORKERS_MAX}")
+        _require(1 <= self.connections <= RATE_MAX, "connections", f"must be 1 to {RATE_MAX}")
         _require(self.log_level in LOG_LEVELS, "log_level", f"must be one of {', '.join(LOG_LEVELS)}")
         _require(
             BCRYPT_COST_MIN <= self.bcrypt_cost <= BCRYPT_COST_MAX,
@@ -240,6 +243,7 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "host": _text,
     "port": _number,
     "workers": _number,
+    "connections": _number,
     "rate_limits": _switch,
     "writes_per_minute": _number,
     "upload_mib_per_day": _number,

@@ -241,7 +241,7 @@ class Live:
                 details = {**(details or {}), "retry_after_s": error.retry_after_s}
             session.refuse(id_, error.code, error.message, details)
         except Exception as error:  # One request's failure is told and logged; the socket goes on
-            log.exception("a request over the socket failed")
+            log.log(_level(error), "a request over the socket failed: %s", error, exc_info=_is_defect(error))
             code, message = _of_unexpected(error)
             session.refuse(id_, code, message, None if space is None else {"space": space})
 
@@ -261,7 +261,7 @@ class Live:
             except (DeviceRevoked, UnknownDevice) as error:
                 session.close(CLOSE_REVOKED, error.code)
             except Exception as error:  # Whatever a database does, the device is told to come again
-                log.warning("a hello could not be judged", exc_info=not isinstance(error, SyncError))
+                log.log(_level(error), "a hello could not be judged: %s", error, exc_info=_is_defect(error))
                 session.close(CLOSE_TRY_LATER, "unavailable")
             if session.closing is None:
                 await self.roster.announce(session)
@@ -277,8 +277,8 @@ class Live:
             except SyncError as error:
                 refused.append((space, error))
                 continue
-            except Exception:  # Half a welcome would leave the device without a space unawares
-                log.exception("a hello could not be judged")
+            except Exception as error:  # Half a welcome would leave the device without a space unawares
+                log.log(_level(error), "a hello could not be judged: %s", error, exc_info=_is_defect(error))
                 session.close(CLOSE_TRY_LATER, "unavailable")
                 return
             if cursor is None:
@@ -370,7 +370,7 @@ class Live:
             session.close(CLOSE_UNAUTHENTICATED, error.code)
             return
         except Exception as error:  # The old token stays good until it expires
-            log.warning("a token could not be judged", exc_info=not isinstance(error, SyncError))
+            log.log(_level(error), "a token could not be judged: %s", error, exc_info=_is_defect(error))
             session.refuse(None, "unavailable", "The token could not be checked; send it again.")
             return
         if admitted.caller.user != session.caller.user or admitted.expires_ms <= now.wall_ms:
@@ -483,6 +483,15 @@ class TooManySpaces(SyncError):
     code = "too_many_spaces"
     status = 409
     default = f"A socket listens to at most {SPACES_MAX} spaces; unsubscribe from one."
+
+
+def _is_defect(error: Exception) -> bool:
+    """Five thousand devices that come back to a database that is gone are no five thousand defects."""
+    return not isinstance(error, SyncError) and not getattr(error, "retryable", False)
+
+
+def _level(error: Exception) -> int:
+    return logging.ERROR if _is_defect(error) else logging.WARNING
 
 
 def _of_unexpected(error: Exception) -> tuple[str, str]:

@@ -40,6 +40,7 @@ from api.command_line import running
 from api.command_line.failures import Failure, WrongSetting
 from api.command_line.options import server_flags, settings_from
 from api.command_line.terminal import say
+from api.door import allow_files
 from api.secret_key import SecretKeyError
 from api.server import HttpServer, spare_the_collector
 from api.settings import Settings
@@ -110,6 +111,7 @@ async def _serve_one(settings: Settings, listening: socket.socket, ready: Callab
     if watcher is not None:
         # A worker whose watching process was killed would hold the port for ever.
         loop.add_reader(watcher.sentinel, stopping.set)
+    allow_files()
     server = HttpServer(await create_app(settings))
     await server.start(listening)
     spare_the_collector()

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from api import door
 from api import server as server_module
 from api.app import create_app
 from api.logs import Formatter
@@ -109,6 +110,38 @@ async def test_an_expectation_that_is_none_is_refused_in_the_envelope(
     assert (json.loads(body)["code"], json.loads(body)["error"].count("miracle")) == (code, 0)
     assert json.loads(body)["meta"]["request_id"]
     assert f"Content-Length: {len(body)}" in head
+
+
+async def test_one_connection_too_many_is_told_when_to_come_back_before_anything_is_read(sqlite_url: str) -> None:
+    async with serving(await create_app(settings_for(sqlite_url, connections=2))) as server:
+        kept = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+        for reader, writer in kept:
+            writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 200 " in await reader.readline()
+        for _ in range(3):
+            head, body = await raw(server, b"")
+            assert " 503 " in head[0] and "Retry-After: 1" in head
+            assert json.loads(body)["code"] == "busy"
+        kept[0][1].close()
+        await until(lambda: answered(server.port))
+        kept[1][1].close()
+
+
+async def answered(port: int) -> bool:
+    """Whether a new connection is let in."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    line = await reader.readline()
+    writer.close()
+    return b" 200 " in line
+
+
+@pytest.mark.parametrize(("files", "expected"), [(1_024, 896), (100, 1), (10**6, 5_000), (-1, 5_000)])
+def test_the_places_leave_files_for_the_database_and_the_log(
+    monkeypatch: pytest.MonkeyPatch, files: int, expected: int
+) -> None:
+    monkeypatch.setattr(door.resource, "getrlimit", lambda _: (files, files))
+    assert door.places(5_000) == expected
 
 
 def test_a_connection_that_sends_nothing_is_not_kept_for_long() -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from fitai_client import Client
+from fitai_client.errors import Unreachable
+from fitai_client.live import BACKOFF_MAX_S, BACKOFF_MIN_S, RESTARTED_S, reconnect_s
 from fitai_client.presence import TTL_S, Presence
+from fitai_client.transport import HttpTransport
 from tests.api.harness import PASSWORD, Server, until
 from tests.client_sdk.conftest import OpenPhone
 from tests.client_sdk.server import ServerProcess
@@ -315,3 +319,34 @@ async def test_a_revoked_devices_socket_ends_and_it_asks_for_a_sign_in(lite: Ser
     await phone.sign_in(MAIL, PASSWORD)
     assert (await phone.status()).device != device and (await phone.status()).pending == 0
     await asyncio.wait_for(phone.wait_live(), WAIT_S)
+
+
+def test_devices_that_were_all_told_the_same_come_back_spread_out_and_none_too_early() -> None:
+    drawn = [n / 1_000 for n in range(1_000)]
+    told = sorted(reconnect_s(0, each, told_s=10.0) for each in drawn)
+    assert told[0] >= 10 and len({int(each * 2) for each in told}) == 10
+    # A restart is told to all in the same moment: no second of the spread gets more than its share.
+    back = [reconnect_s(0, each, code=1012) for each in drawn]
+    assert set(Counter(int(each) for each in back).values()) == {1_000 / RESTARTED_S}
+    # A device that only lost its network is back at once.
+    assert max(reconnect_s(0, each, code=1006) for each in drawn) <= BACKOFF_MIN_S
+
+
+def test_a_socket_that_is_refused_again_and_again_is_asked_for_ever_more_rarely() -> None:
+    waits = [reconnect_s(failures, 0.5) for failures in range(12)]
+    assert waits == sorted(waits)
+    assert waits[-1] <= BACKOFF_MAX_S
+
+
+async def test_a_handshake_that_is_refused_for_now_tells_when_to_come_back(unused_tcp_port: int) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", unused_tcp_port):
+        transport = HttpTransport(f"http://127.0.0.1:{unused_tcp_port}")
+        with pytest.raises(Unreachable) as refused:
+            await transport.connect(heartbeat_s=30)
+        await transport.close()
+    assert refused.value.retry_after_s == 7

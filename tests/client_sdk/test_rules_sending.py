@@ -541,3 +541,13 @@ def test_a_number_that_json_does_not_have_is_no_answer_and_leaves_the_database_r
     assert phone.list("workouts") == []
     world.settle()
     world.assert_settled()
+
+
+def test_a_wait_that_the_server_named_is_kept_and_spread_by_as_much_as_half_of_it(world: World) -> None:
+    waits = []
+    for _ in range(40):
+        phone = world.phone()
+        phone.refuse(503, "busy", retry_after_s=20.0)
+        waits.append(phone.device.next_wake_ms() or 0)
+    assert min(waits) >= 20_000 and max(waits) <= 30_000
+    assert len({wait // 1_000 for wait in waits}) >= 6

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from storage.errors import DatabaseUnavailable
 from sync import live
 from sync.bus import LOST, user_topic
 from sync.errors import Unavailable
@@ -265,7 +266,22 @@ async def test_a_failure_of_the_server_is_told_and_the_socket_goes_on(
         await peer.say("push", id=1, space="s", **body("r1"))
         assert peer.read()[-1]["code"] == expected
     assert code(peer) is None
-    assert "failed" in caplog.text
+    # A defect is logged with its traceback; a database that is busy or gone by a line, since thousands meet it at once.
+    assert [(r.levelname, bool(r.exc_info)) for r in caplog.records] == [("ERROR", True), ("WARNING", False)]
+
+
+async def test_a_database_that_is_gone_at_the_hello_is_logged_by_a_line(
+    process: Process, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def gone(*_: object) -> None:
+        raise DatabaseUnavailable("The database is gone.")
+
+    store.check_device = gone  # type: ignore[assignment]
+    assert code(await process.connect("ann", "phone")) == 1013
+    store.see = gone  # type: ignore[assignment]
+    del store.check_device  # type: ignore[attr-defined]
+    assert code(await process.connect("ann", "phone", {"s": None})) == 1013
+    assert [(r.levelname, bool(r.exc_info)) for r in caplog.records] == [("WARNING", False)] * 2
 
 
 async def test_seen_goes_the_way_of_a_push_without_changes(process: Process) -> None:

@@ -104,10 +104,17 @@ class InvalidServer(FitaiError):
 
 
 class Unreachable(FitaiError):
-    """The server did not answer, or its answer could not be read."""
+    """The server did not answer, or its answer could not be read.
+
+    retry_after_s: when to come back, in seconds, where it said that it is too busy now.
+    """
 
     code = "unreachable"
     retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ServerRefused(FitaiError):

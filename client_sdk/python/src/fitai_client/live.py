@@ -20,6 +20,7 @@ from .account import Account
 from .collections import SCHEMA
 from .core.database import LocalDatabase
 from .core.device import Device
+from .core.running import told_ms
 from .core.spaces import all_spaces, current_device, save, space
 from .errors import FitaiError
 from .loop import Loop
@@ -35,12 +36,29 @@ log = logging.getLogger("fitai_client.live")
 
 HEARTBEAT_S = 30.0
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 30.0
+# A server that restarts, or says that it cannot serve this socket now, told all its devices so in the same moment.
+RESTARTED_S = 4.0
 # A token is renewed on an open socket this long before it ends.
 RENEW_BEFORE_S = 90.0
 # Signals are worth little later; of those that nobody reads, the newest are kept.
 FRAMES_MAX = 256
 
 REPLACED = 4409
+RESTARTING, TRY_LATER = 1012, 1013
+
+
+def reconnect_s(failures: int, fraction: float, *, told_s: float | None = None, code: int | None = None) -> float:
+    """How long to stay away: jittered, so that a server that was restarted is not met by all at once.
+
+    failures: sockets in a row that were not welcomed. fraction: drawn from [0, 1). told_s: what the server said.
+    code: with what the last one was closed.
+    """
+    if told_s is not None:
+        return told_ms(told_s, int(fraction * 2**31)) / 1000
+    least = RESTARTED_S if code in (RESTARTING, TRY_LATER) else BACKOFF_MIN_S
+    ceiling = min(max(least, BACKOFF_MIN_S * 2.0 ** min(failures, 10)), BACKOFF_MAX_S)
+    # Right after a restart every moment is as good as any other; later on, half of the wait is certain.
+    return ceiling * (fraction if least == RESTARTED_S and failures == 0 else 0.5 + fraction / 2)
 
 
 class Live:
@@ -59,6 +77,7 @@ class Live:
         self._seen: dict[str, dict[str, dict[str, int]]] = {}
         self._readers: list[asyncio.Queue[Mapping[str, Any]]] = []
         self._connected = asyncio.Event()
+        self._close_code: int | None = None
         self.presence = Presence(device.environment.now_ms)
         if device.signed_in:
             self._may.set()
@@ -135,20 +154,21 @@ class Live:
         while True:
             await self._may.wait()
             self._back.clear()
+            told_s = None
+            self._close_code = None
             try:
                 welcomed = await self._session()
                 failures = 0 if welcomed else failures + 1
             except FitaiError as error:
                 log.info("no socket: %s", error)
                 failures += 1
+                told_s = getattr(error, "retry_after_s", None)
             except Exception:
                 # A frame that no server of this protocol sends must not end following for good.
                 log.exception("the socket is dropped")
                 failures += 1
             await self._lost()
-            ceiling = min(BACKOFF_MIN_S * 2 ** min(failures, 10), BACKOFF_MAX_S)
-            # Jittered, so that a restarted server is not met by all at once.
-            await self._wait(ceiling * (0.5 + self._fraction() / 2))
+            await self._wait(reconnect_s(failures, self._fraction(), told_s=told_s, code=self._close_code))
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -174,6 +194,7 @@ class Live:
             renewing.cancel()
             await connection.close()
             self._connection = None
+        self._close_code = connection.close_code
         if connection.close_code == REPLACED:
             log.info("another instance of this device holds the socket")
             self._may.clear()

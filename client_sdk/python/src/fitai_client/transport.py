@@ -123,7 +123,11 @@ class HttpTransport:
                 self.server + "/api/sync/live", heartbeat=heartbeat_s, max_msg_size=FRAME_BYTES_MAX
             )
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-            raise Unreachable(f"{self.server} opens no socket: {_why(error, self.server)}.") from error
+            headers = error.headers if isinstance(error, aiohttp.WSServerHandshakeError) else None
+            raise Unreachable(
+                f"{self.server} opens no socket: {_why(error, self.server)}.",
+                retry_after_s=_seconds(headers.get("Retry-After")) if headers is not None else None,
+            ) from error
         return LiveConnection(socket)
 
     async def close(self) -> None:

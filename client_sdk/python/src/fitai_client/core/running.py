@@ -13,12 +13,18 @@ from . import digest, vectors
 from .environment import Environment
 from .requests import Request
 
-__all__ = ["BACKOFF_MAX_MS", "Running", "backoff_ms"]
+__all__ = ["BACKOFF_MAX_MS", "Running", "backoff_ms", "told_ms"]
 
 # First and longest wait after an error, doubled each time.
 BACKOFF_MIN_MS, BACKOFF_MAX_MS = 500, 60_000
-# How much is added at random to a wait that the server named.
+# How much is added at random to a wait that the server named: this, or half as much again.
 _SPREAD_MS = 500
+
+
+def told_ms(seconds: float, drawn: int) -> int:
+    """How long to wait where the server said so: never less, and not in step with all others who were told the same."""
+    told = int(min(seconds * 1000, BACKOFF_MAX_MS))
+    return told + drawn % max(_SPREAD_MS, told // 2)
 
 
 def backoff_ms(failures: int, drawn: int) -> int:
@@ -63,8 +69,8 @@ class Running:
         environment = self.environment
         drawn = int.from_bytes(environment.random_bytes(4), "big")
         self.failures = min(self.failures + 1, 16)
-        wait_ms = backoff_ms(self.failures, drawn) if seconds is None else int(seconds * 1000) + drawn % _SPREAD_MS
-        self.not_before_ms = environment.now_ms() + min(wait_ms, BACKOFF_MAX_MS)
+        wait_ms = backoff_ms(self.failures, drawn) if seconds is None else told_ms(seconds, drawn)
+        self.not_before_ms = environment.now_ms() + wait_ms
         self.problem = {"code": code, "message": message}
 
     def heard(self) -> None:
