@@ -30,6 +30,8 @@ class Violation(Exception):
 
     def __init__(self, rule: str, sentence: str, lines: Iterable[str] = ()) -> None:
         self.rule = rule
+        # Where the logs are, where it happened in a world.
+        self.folder: Path | None = None
         self.lines = list(lines)
         shown = [*self.lines[:LISTED_MAX], *([f"… {len(self.lines):,} in all"] if len(self.lines) > LISTED_MAX else [])]
         super().__init__("\n  ".join([f"{rule}: {sentence}", *shown]))

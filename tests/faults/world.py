@@ -275,6 +275,8 @@ async def world(
             await made.rest()
     except BaseException as error:
         error.add_note(f"its logs are in {folder}")
+        if isinstance(error, Violation):
+            error.folder = folder
         raise
     else:
         shutil.rmtree(folder, ignore_errors=True)
