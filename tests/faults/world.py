@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,6 +139,14 @@ class World:
                 raise Violation("stuck", f"after {stuck_s:.0f} s without faults {why}", lines)
             await asyncio.sleep(0.03)
         return time.monotonic() - began
+
+    async def until(self, holds: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Wait for something that has to come. Raises Violation where it does not."""
+        end = time.monotonic() + STUCK_S
+        while not await holds():
+            if time.monotonic() > end:
+                raise Violation("stuck", f"after {STUCK_S:.0f} s {what}", await self._states())
+            await asyncio.sleep(0.05)
 
     async def _unsettled(self) -> str | None:
         for writer in self.writers:
