@@ -29,6 +29,10 @@ from tests.faults.world import Kind
 MODULES = (accidents, losses, controls)
 # A soak over one ledger; longer ones are made of several, since each compares the whole ledger in each round.
 KILLS_A_SOAK, PARTITIONS_A_SOAK = 60, 30
+# Scenarios at once: most of their time is waiting.
+LANES = 2
+# Longer than any scenario, on a machine that does much else.
+SCENARIO_S = 400.0
 
 
 @dataclass
@@ -116,14 +120,16 @@ async def _run(
             await asyncio.gather(*(_soaks(report, kind, *counts, minutes, bar) for kind in kinds))
         parts = [(one, kind) for one in chosen for kind in one.kinds if kind in kinds]
         task = bar.add_task("scenarios", total=len(parts), said="")
-        for one, kind in parts:
-            bar.update(task, said=f"{one.name}, {kind}")
+        lanes = asyncio.Semaphore(LANES)
 
-            def tell(line: str, name: str = one.name) -> None:
-                bar.update(task, said=f"{name}: {line}")
+        async def carried_out(one: Scenario, kind: Kind) -> Outcome:
+            async with lanes:
+                bar.update(task, said=one.name)
+                outcome = await _scenario(one, kind, report.seed, lambda line: bar.update(task, said=line))
+                bar.advance(task)
+                return outcome
 
-            report.outcomes.append(await _scenario(one, kind, report.seed, tell))
-            bar.advance(task)
+        report.outcomes += await asyncio.gather(*(carried_out(one, kind) for one, kind in parts))
         bar.update(task, said="")
 
 
@@ -164,7 +170,8 @@ async def _soak(
 async def _scenario(one: Scenario, kind: Kind, seed: int, tell: Callable[[str], None]) -> Outcome:
     began = time.monotonic()
     try:
-        said, figures = await carry_out(one, kind, Random(f"{seed} {one.name} {kind}"), tell)
+        async with asyncio.timeout(SCENARIO_S):
+            said, figures = await carry_out(one, kind, Random(f"{seed} {one.name} {kind}"), tell)
     except Skipped as skipped:
         return Outcome(one.name, kind, True, str(skipped), time.monotonic() - began, skipped=True)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told and fails the run

@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlalchemy import text
 
 # How late a transaction commits after its numbers were handed out, at most.
-COMMIT_DELAY_S: Final = 0.15
+COMMIT_DELAY_S: Final = 0.3
 # Numbers that one push takes at once, more than it has records.
 SEQUENCE: Final = "CREATE SEQUENCE plain_feed START 10000 INCREMENT 10000"
 

@@ -49,6 +49,8 @@ class Figures:
     partitions: int = 0
     pauses: int = 0
     rounds: int = 0
+    # How often the database was compared after a death, before a device could speak to it again.
+    looks: int = 0
     # Of the soak that runs, and of those before it.
     acked: int = 0
     acked_before: int = 0
@@ -63,7 +65,7 @@ class Figures:
         return self.acked_before + self.acked
 
     def as_json(self) -> dict[str, Any]:
-        counts = ("kills", "partitions", "pauses", "rounds", "acked_in_all", "resent", "duplicates", "cuts")
+        counts = ("kills", "partitions", "pauses", "rounds", "looks", "acked_in_all", "resent", "duplicates", "cuts")
         made: dict[str, Any] = {name: getattr(self, name) for name in counts}
         made |= {"seconds": round(self.seconds, 1), "strikes": dict(sorted(self.strikes.items()))}
         for name, (_, value, goal) in GOALS.items():

@@ -18,11 +18,10 @@ from random import Random
 from typing import Any, Final
 
 from fitai_client.core.environment import Environment, system
-from tests.api.harness import until
 from tests.faults.actors import EMAIL, PASSWORD
 from tests.faults.broken_server import program
 from tests.faults.scenario import Tell, scenario
-from tests.faults.servers import FITAI, PostgresCluster
+from tests.faults.servers import FITAI, PostgresCluster, run_fitai
 from tests.faults.verdict import Violation, read_stored
 from tests.faults.world import Kind, World, world
 from tests.services.postgres import run_statement
@@ -100,7 +99,7 @@ async def _caught_up(made: World, standby: PostgresCluster) -> None:
     async def caught_up() -> bool:
         return (await read_stored(standby.url(), space)).changes == wanted
 
-    await until(caught_up)
+    await made.until(caught_up, "the standby has not caught up")
 
 
 @scenario("a backup is restored under devices that are ahead of it, and under one that it does not know")
@@ -109,22 +108,29 @@ async def restored(kind: Kind, random: Random, tell: Tell) -> dict[str, Any]:
         await made.populate()
         await made.write_for(0.7)
         await made.settle()
-        backup = await _back_up(made)
         before = await made.compare()
-        tell(f"backed up with {before} changes; everybody goes on")
+        backup = made.folder / "backup.tar"
+        # Beside the running server, while everybody goes on.
+        made.pace.resume()
+        await run_fitai("backup", str(backup), "--database-url", made.url)
         await made.write_for(0.7)
+        tell(f"backed up with {before} changes or a few more")
         # It signs in after the backup was made: neither its session nor its id are in it.
         late = await made.add_phone("late")
+        await late.client.wait_live()
         for _ in range(10):
             await late.write_once()
         await made.settle()
-        after = await made.compare()
 
         made.pace.resume()
         await asyncio.sleep(0.2)
         await made.servers[0].kill()
         await _restore(made, backup)
-        tell(f"restored: {after - before} acknowledged changes are gone")
+        held = (await read_stored(made.url, made.writers[0].space)).changes
+        lost = sum(dot not in held for dot in made.log.acks)
+        if lost == 0:
+            raise Violation("blind", "the backup had everything: the scenario lost nothing")
+        tell(f"restored: {lost} acknowledged changes are gone")
         await made.servers[0].start()
         await asyncio.sleep(0.3)
         made.pace.pause()
@@ -133,47 +139,23 @@ async def restored(kind: Kind, random: Random, tell: Tell) -> dict[str, Any]:
         async def out() -> bool:
             return not (await late.client.status()).signed_in
 
-        await until(out)
+        await made.until(out, "a device that the backup does not know has not noticed")
         await late.client.sign_in(EMAIL, PASSWORD)
         took = await made.settle()
         await made.compare_whole(renamed=True)
-        return {"acknowledged changes lost and given back": after - before, "equal after": f"{took:.1f} s"}
+        return {"acknowledged changes lost and given back": lost, "equal after": f"{took:.1f} s"}
 
 
-async def _back_up(made: World) -> Path | None:
-    """A copy of the database, made while the server runs; on Postgres as a database, while nobody uses it."""
-    if made.cluster is not None:
-        await made.servers[0].stop()
-        await run_statement(made.cluster.url("postgres"), "CREATE DATABASE backup TEMPLATE fitai")
-        await made.servers[0].start()
-        return None
-    copy = made.folder / "backup.db"
-
-    def copied() -> None:
-        source, target = sqlite3.connect(made.folder / "server.db"), sqlite3.connect(copy)
-        source.backup(target)
-        source.close()
-        target.close()
-
-    await asyncio.to_thread(copied)
-    return copy
-
-
-async def _restore(made: World, backup: Path | None) -> None:
-    """What docs/operations.md says: the copy in its place, and for SQLite a new timeline."""
-    if backup is None:
-        assert made.cluster is not None
+async def _restore(made: World, backup: Path) -> None:
+    """What docs/operations.md says: into an empty place, and what was there is set aside."""
+    if made.cluster is None:
+        for suffix in ("", "-wal", "-shm"):
+            (made.folder / f"server.db{suffix}").unlink(missing_ok=True)
+    else:
         postgres = made.cluster.url("postgres")
         await run_statement(postgres, "DROP DATABASE fitai WITH (FORCE)")
-        await run_statement(postgres, "ALTER DATABASE backup RENAME TO fitai")
-        return
-    database = made.folder / "server.db"
-    for suffix in ("-wal", "-shm"):
-        database.with_name(database.name + suffix).unlink(missing_ok=True)
-    await asyncio.to_thread(shutil.copyfile, backup, database)
-    connection = sqlite3.connect(database, isolation_level=None)
-    connection.execute("DELETE FROM meta WHERE key = 'timeline'")
-    connection.close()
+        await run_statement(postgres, "CREATE DATABASE fitai")
+    await run_fitai("restore", str(backup), "--database-url", made.url)
 
 
 @scenario("a phone's database is copied to a second phone, and both go on")

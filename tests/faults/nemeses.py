@@ -22,6 +22,8 @@ from tests.faults.world import World
 
 # Past this a server or a database does not come back.
 BACK_S: Final = 60.0
+# After so many deaths the database is looked at before a device can give anything back.
+LOOKS: Final = 0.4
 
 Strike = Callable[[], Awaitable[None]]
 
@@ -80,12 +82,14 @@ class Nemesis:
         async with self._struck(server.name, f"kill -9 of {server.name}"):
             self._figures.kills += 1
             self._fail_over(server)
-            began = time.monotonic()
             await server.kill()
+            looks = self._cut_off()
             await self._pause(0.0, 0.2)
-            began = max(began, time.monotonic() - 0.2)
+            began = time.monotonic()
             await self._serving(server)
             self._figures.times["server"].add(time.monotonic() - began)
+            if looks:
+                await self._look()
 
     async def kill_cluster(self) -> None:
         assert self._world.cluster is not None
@@ -103,13 +107,32 @@ class Nemesis:
             began = time.monotonic()
             await kill()
             killed = time.monotonic()
+            looks = self._cut_off()
             await cluster.start()
+            if looks:
+                await self._look()
+                return
             while not any(writer.last_success > killed for writer in self._world.writers):
                 self._world.failed()
                 if time.monotonic() - began > BACK_S:
                     raise Violation("stuck", f"no push succeeded within {BACK_S:.0f} s after Postgres was back")
                 await asyncio.sleep(0.01)
             self._figures.times["postgres"].add(time.monotonic() - began)
+
+    def _cut_off(self) -> bool:
+        """Sometimes let no device speak after a death until it was looked whether all is there that was acknowledged:
+        otherwise those who keep their logs give back what is lost before anybody sees it."""
+        looks = self._random.random() < LOOKS
+        if looks:
+            self._world.cut_off()
+        return looks
+
+    async def _look(self) -> None:
+        try:
+            await self._world.compare(at_rest=False)
+            self._figures.looks += 1
+        finally:
+            self._world.reconnect()
 
     async def kill_redis(self) -> None:
         redis = self._world.redis

@@ -14,6 +14,7 @@ from tests.faults.scenario import Outcome
 
 _COUNTS: Final = (
     ("kills", "deaths by kill -9"),
+    ("looks", "of them looked into before a device could speak again"),
     ("partitions", "partitions"),
     ("pauses", "processes stopped and continued"),
     ("cuts", "connections cut at a byte"),

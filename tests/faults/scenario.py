@@ -6,6 +6,7 @@ control breaks the product on purpose, and has to end in a `Violation`: it prove
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -77,5 +78,7 @@ async def carry_out(one: Scenario, kind: Kind, random: Random, tell: Tell) -> tu
     except Violation as violation:
         if violation.rule not in one.breaks:
             raise
+        if violation.folder is not None:
+            shutil.rmtree(violation.folder, ignore_errors=True)
         return f"seen: {str(violation).splitlines()[0]}", {"rule": violation.rule}
     raise Violation("blind", f"the product was broken on purpose ({one.title}) and the rig saw nothing: {figures}")

@@ -240,6 +240,20 @@ class PostgresCluster:
             os.kill(pid, number)
 
 
+async def run_fitai(*words: str) -> None:
+    """Run a command of the product. Raises RuntimeError with what it said where it fails."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *FITAI, *words),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(f"fitai {words[0]} ended with {process.returncode}: {said.decode(errors='replace').strip()}")
+
+
 def _copy(source: Path, target: Path) -> None:
     subprocess.run(["cp", "-a", str(source), str(target)], check=True)
 

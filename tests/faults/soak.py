@@ -14,6 +14,7 @@ from typing import Final
 
 from tests.faults.figures import Figures
 from tests.faults.nemeses import Nemesis, Strike, duplicate_some
+from tests.faults.servers import FITAI
 from tests.faults.world import Kind, World, world
 
 PHONES: Final = 3
@@ -26,7 +27,14 @@ TOLD_MAX: Final = 8
 
 
 async def soak(
-    kind: Kind, seed: int, *, kills: int, partitions: int, figures: Figures, moved: Callable[[str], None]
+    kind: Kind,
+    seed: int,
+    *,
+    kills: int,
+    partitions: int,
+    figures: Figures,
+    moved: Callable[[str], None],
+    program: Sequence[str] = FITAI,
 ) -> None:
     """One run over one database: fills `figures`, and calls `moved` with a word after each strike.
 
@@ -36,7 +44,7 @@ async def soak(
     streams = {name: Random(f"{seed} {kind} {name}") for name in ("world", "schedule", "nemesis")}
     began = time.monotonic()
     servers = 2 if kind == "postgres" else 1
-    async with world(kind, streams["world"], servers=servers, redis=kind == "postgres") as made:
+    async with world(kind, streams["world"], servers=servers, redis=kind == "postgres", program=program) as made:
         await made.populate(phones=PHONES, writers=WRITERS)
         nemesis = Nemesis(made, streams["nemesis"], figures)
         duplicator = duplicate_some(made, figures)

@@ -30,6 +30,8 @@ class Violation(Exception):
 
     def __init__(self, rule: str, sentence: str, lines: Iterable[str] = ()) -> None:
         self.rule = rule
+        # Where the logs are, where it happened in a world.
+        self.folder: Path | None = None
         self.lines = list(lines)
         shown = [*self.lines[:LISTED_MAX], *([f"… {len(self.lines):,} in all"] if len(self.lines) > LISTED_MAX else [])]
         super().__init__("\n  ".join([f"{rule}: {sentence}", *shown]))
@@ -81,11 +83,12 @@ async def _from_postgres(url: str, space: str) -> tuple[list[Any], set[str]]:
         await connection.close()
 
 
-def compare(acks: Collection[Ack], issued: Collection[Change], stored: Stored, *, renamed: bool = False) -> None:
+def compare(acks: Collection[Ack], issued: Collection[Change] | None, stored: Stored, *, renamed: bool = False) -> None:
     """Hold the database against what devices were told. Raises Violation.
 
-    renamed: devices took new ids on the way, so that what was acknowledged under one may stand under another, and what
-    two copies of one phone both held stands twice.
+    issued: every change that was made; None where more may be made meanwhile. renamed: devices took new ids on the
+    way, so that what was acknowledged under one may stand under another, and what two copies of one phone both held
+    stands twice.
     """
     by_content = Counter(stored.changes.values())
     lost: list[Ack] = []
@@ -99,7 +102,7 @@ def compare(acks: Collection[Ack], issued: Collection[Change], stored: Stored, *
             f"{len(lost)} of {len(acks)} acknowledged changes are not stored",
             [_line(ack, stored) for ack in lost],
         )
-    made_up = [(dot, change) for dot, change in stored.changes.items() if change not in issued]
+    made_up = [one for one in stored.changes.items() if issued is not None and one[1] not in issued]
     if made_up and not renamed:
         raise Violation("made_up", f"{len(made_up)} stored changes were written by nobody", map(str, made_up))
     twice = [change for change, count in by_content.items() if count > 1 and change.op == "put"]

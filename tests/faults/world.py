@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,6 +140,14 @@ class World:
             await asyncio.sleep(0.03)
         return time.monotonic() - began
 
+    async def until(self, holds: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Wait for something that has to come. Raises Violation where it does not."""
+        end = time.monotonic() + STUCK_S
+        while not await holds():
+            if time.monotonic() > end:
+                raise Violation("stuck", f"after {STUCK_S:.0f} s {what}", await self._states())
+            await asyncio.sleep(0.05)
+
     async def _unsettled(self) -> str | None:
         for writer in self.writers:
             if not self._working and not await writer.push_once():
@@ -188,8 +196,10 @@ class World:
             ]
         return lines
 
-    async def compare(self, *, renamed: bool = False) -> int:
-        """Hold the database against the log of acknowledgements: how many there are. Nobody may write meanwhile.
+    async def compare(self, *, renamed: bool = False, at_rest: bool = True) -> int:
+        """Hold the database against the log of acknowledgements: how many there are.
+
+        at_rest: nobody writes meanwhile, so that what is stored was written by somebody.
 
         Raises Violation.
         """
@@ -197,7 +207,7 @@ class World:
             await phone.note_issued()
         acks = list(self.log.acks.values())
         stored = await read_stored(self.url, self.writers[0].space)
-        compare(acks, self.log.issued, stored, renamed=renamed)
+        compare(acks, self.log.issued if at_rest else None, stored, renamed=renamed)
         if self.log.contradictions:
             lines = [f"{first}, and {second}" for first, second in self.log.contradictions]
             raise Violation("contradiction", "one number was acknowledged for two changes", lines)
@@ -275,6 +285,8 @@ async def world(
             await made.rest()
     except BaseException as error:
         error.add_note(f"its logs are in {folder}")
+        if isinstance(error, Violation):
+            error.folder = folder
         raise
     else:
         shutil.rmtree(folder, ignore_errors=True)
