@@ -262,7 +262,8 @@ def draw(draws: Random, hours: float | None = None) -> Plan:
         ids=int(maybe(100, 500, 500)),
         mass_delete=int(maybe(3, 100, 100)),
     )
-    drawn_hours = log_uniform(draws, 0.25, 8)
+    # A world lives for about so many edits of one user: a quiet one longer than a busy one.
+    drawn_hours = min(max(log_uniform(draws, 20, 300) / work.edits, 0.25), 24.0)
     return Plan(
         users=users,
         devices=devices,

@@ -77,6 +77,7 @@ class World:
         # Machines that are down, and when they come back.
         self.faults: Counter[str] = Counter()
         self.calm = False
+        self.edits_left: int | None = None
         self.founded = 0
 
     def _worker(self, n: int) -> Worker:
@@ -139,7 +140,7 @@ class World:
         mine = [phone for phone in self.phones if phone.user == person.user.id]
         while True:
             await asyncio.sleep(person.draws.expovariate(person.work.edits / 3_600))
-            if self.calm:
+            if self.calm or self.edits_left == 0:
                 return
             up = [phone for phone in mine if phone.is_up]
             if up:
@@ -148,6 +149,8 @@ class World:
                     self.trace.note("decides", phone.name, decided)
                 what = person.act(phone)
                 if what is not None:
+                    if self.edits_left is not None:
+                        self.edits_left -= 1
                     self.trace.note("edit", phone.name, what)
 
     def heal(self) -> None:
