@@ -41,9 +41,8 @@ def main() -> None:
             if outcome.error:
                 _say(outcome.error)
         elif args.each:
-            _say(
-                f"seed={outcome.seed} hash={outcome.hash} cpu={outcome.cpu_s:.1f} device-hours={outcome.device_hours:.1f}"
-            )
+            took = f"device-hours={outcome.device_hours:.1f} cpu={outcome.cpu_s:.1f}"
+            _say(f"seed={outcome.seed} hash={outcome.hash} {took}")
     minutes = (time.monotonic() - began) / 60
     _say(json.dumps(tally.as_json(minutes)) if args.json else tally.as_text(minutes))
     sys.exit(tally.violations > 0)

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.simulator.bugs import Bugs
 from tests.simulator.fence import fence
+from tests.simulator.malice import Malice
 from tests.simulator.nemesis import Nemesis
 from tests.simulator.oracles import Oracles
 from tests.simulator.randomness import Streams
@@ -161,6 +162,8 @@ async def _live(world: World, oracles: Oracles) -> None:
     nemesis.start()
     bugs = Bugs(world, nemesis, oracles.watch, oracles.replaced)
     oracles.sent = bugs.remember
+    if world.people.mallory is not None:
+        Malice(world, world.people.mallory, world.streams.of("malice"), oracles.mallory_hears).start()
     bugs.start()
     for person in world.persons:
         loop.spawn(None, world.work(person), "user")

@@ -15,7 +15,7 @@ from tests.simulator.bus import Exchange
 from tests.simulator.clock import Clock
 from tests.simulator.loop import Process, VirtualLoop
 from tests.simulator.network import Network
-from tests.simulator.people import People, draw_people, move_in
+from tests.simulator.people import People, add_mallory, draw_people, move_in
 from tests.simulator.phone import Phone
 from tests.simulator.randomness import Streams
 from tests.simulator.store import SimStore, StoreFaults, migrated, without_faults
@@ -66,6 +66,8 @@ class World:
         self.workers = [self._worker(n) for n in range(plan.workers)]
         self.witness = Witness()
         self.people: People = draw_people(self.streams.of("people"), plan.users, plan.shared)
+        if plan.malice:
+            add_mallory(self.people, self.streams.of("malice"))
         self.persons = [
             Person(user, self.streams.of(f"work:{n}"), plan.work, self.witness)
             for n, user in enumerate(self.people.users)
