@@ -12,12 +12,13 @@ from dataclasses import replace
 from tests.simulator.run import Options, Outcome, draw_plan, simulate
 
 
-def shrink(failing: Outcome, say: Callable[[str], None]) -> Outcome:
-    """The smallest world found that breaks the same invariant; `say` is told of each one."""
+def shrink(failing: Outcome, say: Callable[[str], None], *, steps: int | None = None) -> Outcome:
+    """The smallest world found that breaks the same invariant, after so many steps at most; `say` is told of each."""
     best = failing
     moved = True
-    while moved:
+    while moved and steps != 0:
         moved = False
+        steps = None if steps is None else steps - 1
         for options in _smaller(best):
             outcome = simulate(best.seed, options=options)
             if outcome.invariant == failing.invariant:

@@ -158,13 +158,17 @@ class Plan:
         return replace(self, **{group: replace(part, **{name: getattr(type(part)(), name)})})
 
     def dimensions(self) -> list[str]:
-        """What is switched on."""
+        """What is switched on; how long and how far is no kind of its own."""
+        lesser = {"least_s", "clog_s", "partition_s", "one_way", "pause_s", "fail_over_lose", "outage_s", "away_s"}
+        lesser |= {"worker_down_s", "phone_down_s", "store_down_s", "edits", "keep_ms", "lag_ms"}
         found = [name for name in ("malice", "shared") if getattr(self, name)]
         for group in ("network", "accidents", "bus", "clocks", "bugs", "store", "work", "config"):
             part: Any = getattr(self, group)
             plain = type(part)()
             found += [
-                f"{group}.{one.name}" for one in fields(part) if getattr(part, one.name) != getattr(plain, one.name)
+                f"{group}.{one.name}"
+                for one in fields(part)
+                if one.name not in lesser and getattr(part, one.name) != getattr(plain, one.name)
             ]
         return found
 
