@@ -192,7 +192,10 @@ class Oracles:
         world = self.world
         there = {}
         waiting: dict[Key, dict[str, object]] = {}
+        mallory = world.people.mallory
         for space in world.people.spaces:
+            if mallory is not None and space == mallory.personal:
+                continue  # It names records of others in its own space as it likes.
             there.update({key: json.loads(body) for key, (_, body) in served(world.store, space).items()})
             waiting.update(waiting_records(world.store.query, space))
         inboxes = [entry for phone in world.phones for entry in read_inbox(phone.db.conn)]
