@@ -105,7 +105,7 @@ class Network:
         self._cuts.clear()
         self._clogged.clear()
         weather = self.weather
-        self.weather = NetworkWeather(mean_s=min(weather.mean_s, 0.2), least_s=weather.least_s)
+        self.weather = NetworkWeather(mean_s=min(weather.mean_s, 0.1), least_s=weather.least_s)
 
 
 class Wire:

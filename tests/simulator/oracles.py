@@ -89,6 +89,14 @@ class Oracles:
 
         phone.asks, phone.hears, phone.hears_frame, phone.moved = asks, hears, frame, moved
 
+    def mallory_hears(self, data: bytes) -> None:
+        """I18: the malicious device hears nothing of who has no space with it."""
+        mallory = self.world.people.mallory
+        assert mallory is not None
+        for canary in sorted(set(self.world.people.canaries) - self.world.people.readable_by(mallory.id)):
+            if canary.encode() in data:
+                self.world.loop.broke(Violation("I18", f"the malicious device was told {data!r}"))
+
     def _guarded(self, look: Callable[..., None], *what: object) -> None:
         """What an oracle finds ends the simulation, whoever would catch it on its way."""
         try:
@@ -184,7 +192,10 @@ class Oracles:
         world = self.world
         there = {}
         waiting: dict[Key, dict[str, object]] = {}
+        mallory = world.people.mallory
         for space in world.people.spaces:
+            if mallory is not None and space == mallory.personal:
+                continue  # It names records of others in its own space as it likes.
             there.update({key: json.loads(body) for key, (_, body) in served(world.store, space).items()})
             waiting.update(waiting_records(world.store.query, space))
         inboxes = [entry for phone in world.phones for entry in read_inbox(phone.db.conn)]

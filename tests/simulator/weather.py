@@ -137,7 +137,8 @@ class Plan:
     devices: tuple[int, ...] = (2,)
     workers: int = 2
     shared: int = 0
-    malicious: bool = False
+    # Requests of the malicious device an hour; 0 for none.
+    malice: float = 0.0
     hours: float = 1.0
     network: NetworkWeather = field(default_factory=NetworkWeather)
     accidents: Accidents = field(default_factory=Accidents)
@@ -157,13 +158,17 @@ class Plan:
         return replace(self, **{group: replace(part, **{name: getattr(type(part)(), name)})})
 
     def dimensions(self) -> list[str]:
-        """What is switched on."""
-        found = [name for name in ("malicious", "shared") if getattr(self, name)]
+        """What is switched on; how long and how far is no kind of its own."""
+        lesser = {"least_s", "clog_s", "partition_s", "one_way", "pause_s", "fail_over_lose", "outage_s", "away_s"}
+        lesser |= {"worker_down_s", "phone_down_s", "store_down_s", "edits", "keep_ms", "lag_ms"}
+        found = [name for name in ("malice", "shared") if getattr(self, name)]
         for group in ("network", "accidents", "bus", "clocks", "bugs", "store", "work", "config"):
             part: Any = getattr(self, group)
             plain = type(part)()
             found += [
-                f"{group}.{one.name}" for one in fields(part) if getattr(part, one.name) != getattr(plain, one.name)
+                f"{group}.{one.name}"
+                for one in fields(part)
+                if one.name not in lesser and getattr(part, one.name) != getattr(plain, one.name)
             ]
         return found
 
@@ -262,13 +267,14 @@ def draw(draws: Random, hours: float | None = None) -> Plan:
         ids=int(maybe(100, 500, 500)),
         mass_delete=int(maybe(3, 100, 100)),
     )
-    drawn_hours = log_uniform(draws, 0.25, 8)
+    # A world lives for about so many edits of one user: a quiet one longer than a busy one.
+    drawn_hours = min(max(log_uniform(draws, 20, 300) / work.edits, 0.25), 24.0)
     return Plan(
         users=users,
         devices=devices,
         workers=workers,
         shared=draws.randint(1, 2) if users > 1 and draws.random() >= OFF else 0,
-        malicious=draws.random() >= OFF,
+        malice=maybe(6, 240),
         hours=drawn_hours if hours is None else hours,
         network=network,
         accidents=accidents,
