@@ -1,6 +1,11 @@
-"""The oracles see what they are there for: mutants that die at once. All of them: `python -m tests.simulator.mutants`."""
+"""The oracles see what they are there for: mutants that die at once.
+
+All of them: `python -m tests.simulator.mutants`.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
@@ -25,9 +30,9 @@ def test_a_mutant_dies_at_once(name: str) -> None:
 
 def test_a_mutant_is_over_when_its_block_is() -> None:
     for mutant in MUTANTS.values():
-        replaced = []
+        replaced: list[Any] = []
 
-        def patch(where: object, name: str, broken: object, replaced: list[object] = replaced) -> object:
+        def patch(where: object, name: str, broken: object, replaced: list[Any] = replaced) -> object:
             real = where.__dict__[name] if isinstance(where, type) else getattr(where, name)
             assert broken is not real
             replaced.append((where, name, real))
@@ -35,6 +40,6 @@ def test_a_mutant_is_over_when_its_block_is() -> None:
 
         mutant.how(patch)
         with mutant.alive():
-            assert all(where.__dict__[name] is not real for where, name, real in replaced)  # type: ignore[attr-defined]
+            assert all(where.__dict__[name] is not real for where, name, real in replaced)
         assert replaced
-        assert all(where.__dict__[name] is real for where, name, real in replaced)  # type: ignore[attr-defined]
+        assert all(where.__dict__[name] is real for where, name, real in replaced)

@@ -274,13 +274,13 @@ def quota_counts_twice(patch: Patch) -> None:
     patch(Planner, "finish", finishing)
 
 
-@mutant("I13", needs=lambda plan: plan.work.retention > 1 and plan.work.keep_ms < 600_000)
+@mutant("I13", "suite", tests="tests/sync/test_retention.py")
 def tombstones_go_unseen(patch: Patch) -> None:
     """A tombstone is collected though a device has not promised to know it."""
     patch(retention, "_knows", lambda voter, dots: True)
 
 
-@mutant("I10", needs=lambda plan: plan.work.retention > 1 and plan.work.keep_ms < 600_000)
+@mutant("I10", "suite", tests="tests/sync/test_retention.py")
 def floor_stays(patch: Patch) -> None:
     """Tombstones are collected, and a cursor from before them is as good as ever."""
     real = retention_store.set_floor
