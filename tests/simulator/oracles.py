@@ -90,6 +90,14 @@ class Oracles:
 
         phone.asks, phone.hears, phone.hears_frame, phone.moved = asks, hears, frame, moved
 
+    def mallory_hears(self, data: bytes) -> None:
+        """I18: the malicious device hears nothing of who has no space with it."""
+        mallory = self.world.people.mallory
+        assert mallory is not None
+        for canary in sorted(set(self.world.people.canaries) - self.world.people.readable_by(mallory.id)):
+            if canary.encode() in data:
+                self.world.loop.broke(Violation("I18", f"the malicious device was told {data!r}"))
+
     def _guarded(self, look: Callable[..., None], *what: object) -> None:
         """What an oracle finds ends the simulation, whoever would catch it on its way."""
         try:

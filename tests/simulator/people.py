@@ -44,28 +44,33 @@ class People:
 
     users: list[User] = field(default_factory=list)
     spaces: dict[str, Space] = field(default_factory=dict)
+    # The account of the malicious device, where there is one.
+    mallory: User | None = None
 
     @property
     def canaries(self) -> list[str]:
-        return [user.canary for user in self.users]
+        return [user.canary for user in self.everybody]
+
+    @property
+    def everybody(self) -> list[User]:
+        """The honest and the other."""
+        return [*self.users, self.mallory] if self.mallory is not None else self.users
 
     def writers_of(self, space: str) -> set[str]:
         """The canaries that may stand in a space."""
-        return {user.canary for user in self.users if user.id in self.spaces[space].roles}
+        return {user.canary for user in self.everybody if user.id in self.spaces[space].roles}
 
     def readable_by(self, user: str) -> set[str]:
         """The canaries that may reach a user: of whoever is in a space with them."""
         near = {user} | {other for space in self.spaces.values() if user in space.roles for other in space.roles}
-        return {one.canary for one in self.users if one.id in near}
+        return {one.canary for one in self.everybody if one.id in near}
 
 
 def draw_people(draws: Random, users: int, shared: int) -> People:
     """`users` accounts, each with its personal space, and `shared` spaces with two members or more."""
     people = People()
     for _ in range(users):
-        user = User(_id(draws), draws.randbytes(6).hex(), _id(draws))
-        people.users.append(user)
-        people.spaces[user.personal] = Space(user.personal, "personal", {user.id: "owner"})
+        people.users.append(_move_in(people, draws))
     for _ in range(shared):
         space = Space(_id(draws), "shared")
         members = draws.sample(people.users, draws.randint(2, len(people.users)))
@@ -74,10 +79,24 @@ def draw_people(draws: Random, users: int, shared: int) -> People:
     return people
 
 
+def add_mallory(people: People, draws: Random) -> None:
+    """The account of the malicious device; in some shared spaces it may look on."""
+    people.mallory = _move_in(people, draws)
+    for space in people.spaces.values():
+        if space.kind == "shared" and draws.random() < 0.5:
+            space.roles[people.mallory.id] = "viewer"
+
+
+def _move_in(people: People, draws: Random) -> User:
+    user = User(_id(draws), draws.randbytes(6).hex(), _id(draws))
+    people.spaces[user.personal] = Space(user.personal, "personal", {user.id: "owner"})
+    return user
+
+
 async def move_in(database: Database, people: People) -> None:
     """Write the rows."""
     async with database.write() as tx:
-        for user in people.users:
+        for user in people.everybody:
             name = f"{user.id}@example.com"
             row = {"id": user.id, "email": name, "email_key": name, "name": "Someone", "password_hash": "x"}
             await tx.execute(insert(tables.users).values(**row, created_at=START_MS))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from tests.simulator.bugs import Bugs
 from tests.simulator.fence import fence
+from tests.simulator.malice import Malice
 from tests.simulator.nemesis import Nemesis
 from tests.simulator.oracles import Oracles
+from tests.simulator.randomness import Streams
 from tests.simulator.violation import Violation
 from tests.simulator.weather import Plan, draw
 from tests.simulator.world import World
@@ -20,12 +25,46 @@ REST_S = 900.0
 LOOK_EVERY_S = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What of a seed's world is taken otherwise than drawn.
+
+    hours: of the world's time. without: dimensions that are switched off. phones: at most so many in all. edits: the
+    users stop after so many.
+    """
+
+    hours: float | None = None
+    without: tuple[str, ...] = ()
+    phones: int | None = None
+    edits: int | None = None
+
+    def applied(self, plan: Plan) -> Plan:
+        """The plan with these options."""
+        for dimension in self.without:
+            plan = plan.without(dimension)
+        if self.phones is not None:
+            left, devices = self.phones, []
+            for wanted in plan.devices:
+                devices.append(min(wanted, left))
+                left -= devices[-1]
+            plan = replace(plan, devices=tuple(devices))
+        return plan if self.hours is None else replace(plan, hours=self.hours)
+
+    def __str__(self) -> str:
+        parts = [f" --without {dimension}" for dimension in self.without]
+        for name in ("hours", "phones", "edits"):
+            value = getattr(self, name)
+            if value is not None:
+                parts.append(f" --{name} {value:g}" if name == "hours" else f" --{name} {value}")
+        return "".join(parts)
+
+
 @dataclass
 class Outcome:
     """What became of a seed. `violation` is the invariant and what was seen, or None; `error` its traceback, if any."""
 
     seed: int
-    plan: Plan
+    options: Options
     hash: str = ""
     violation: str | None = None
     at_s: float = 0.0
@@ -34,44 +73,54 @@ class Outcome:
     edits: int = 0
     pushes: int = 0
     acks: int = 0
+    commits: int = 0
+    cpu_s: float = 0.0
     faults: dict[str, int] = field(default_factory=dict)
-    options: str = ""
     error: str = ""
+
+    @property
+    def invariant(self) -> str:
+        """The broken one's number, or `none`."""
+        return (self.violation or "none").partition(":")[0]
 
     @property
     def line(self) -> str:
         """One line that says what happened and how to see it again."""
+        what = f" {self.violation}" if self.violation else ""
         return (
-            f"seed={self.seed} invariant={(self.violation or 'none').split(':')[0]} t={self.at_s:.3f}"
-            f" {self.violation or ''} replay: python -m tests.simulator --seed {self.seed}{self.options}"
+            f"seed={self.seed} invariant={self.invariant} t={self.at_s:.3f}{what}"
+            f" replay: python -m tests.simulator --seed {self.seed}{self.options}"
         )
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "device_hours": round(self.device_hours, 2), "cpu_s": round(self.cpu_s, 2)}
 
 
 def simulate(
     seed: int,
     *,
     hours: float | None = None,
-    without: tuple[str, ...] = (),
+    options: Options | None = None,
     show: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Run one seed to its end.
+    """Run one seed to its end. May be called again and again in one process.
 
-    hours: of the world's time, instead of what the seed draws. without: dimensions that are switched off.
-    show: gets every line of the log. May be called again and again in one process.
+    hours: of the world's time, in place of what the seed draws. options: what else is taken otherwise.
+    show: gets every line of the log.
     """
-    world_draws = draw_plan(seed, hours)
-    plan = world_draws
-    for dimension in without:
-        plan = plan.without(dimension)
-    outcome = Outcome(seed, plan)
-    world = World(seed, plan, show)
+    options = options or Options(hours=hours)
+    outcome = Outcome(seed, options)
+    began = time.process_time()
+    world = World(seed, options.applied(draw_plan(seed)), show)
+    world.edits_left = options.edits
+    oracles = Oracles(world)
     try:
         with fence():
             asyncio.set_event_loop(world.loop)
             try:
-                world.loop.run_until_complete(_live(world, outcome))
+                world.loop.run_until_complete(_live(world, oracles))
             except RuntimeError:
-                # `stop` was called: a callback raised.
+                # `stop` was called, since a callback raised.
                 if world.loop.error is None:
                     raise
             if world.loop.error is not None:
@@ -82,24 +131,30 @@ def simulate(
         outcome.violation = f"crash: {type(error).__name__}: {error}"
         outcome.error = traceback.format_exc()
     finally:
-        outcome.at_s = world.loop.time()
-        outcome.hash = world.trace.digest
-        outcome.events = world.loop.callbacks
+        _count(outcome, world, oracles)
         world.close()
         asyncio.set_event_loop(None)
+        outcome.cpu_s = time.process_time() - began
     return outcome
 
 
-def draw_plan(seed: int, hours: float | None = None) -> Plan:
-    """The plan of a seed."""
-    from tests.simulator.randomness import Streams
-
-    plan = draw(Streams(seed).of("plan"))
-    return plan if hours is None else replace(plan, hours=hours)
+def draw_plan(seed: int) -> Plan:
+    """The plan of a seed, as it is drawn."""
+    return draw(Streams(seed).of("plan"))
 
 
-async def _live(world: World, outcome: Outcome) -> None:
-    oracles = Oracles(world)
+def _count(outcome: Outcome, world: World, oracles: Oracles) -> None:
+    outcome.at_s = world.loop.time()
+    outcome.hash = world.trace.digest
+    outcome.events = world.loop.callbacks
+    outcome.device_hours = world.loop.time() / 3_600 * len(world.phones)
+    outcome.edits = sum(person.edits for person in world.persons)
+    outcome.pushes, outcome.acks, outcome.commits = oracles.pushes, oracles.acks, oracles.shadow.commits
+    struck = world.network.struck + world.exchange.struck + world.faults + Counter(world.store.struck)
+    outcome.faults = dict(sorted(struck.items()))
+
+
+async def _live(world: World, oracles: Oracles) -> None:
     loop = world.loop
     await world.begin()
     nemesis = Nemesis(world)
@@ -107,6 +162,8 @@ async def _live(world: World, outcome: Outcome) -> None:
     nemesis.start()
     bugs = Bugs(world, nemesis, oracles.watch, oracles.replaced)
     oracles.sent = bugs.remember
+    if world.people.mallory is not None:
+        Malice(world, world.people.mallory, world.streams.of("malice"), oracles.mallory_hears).start()
     bugs.start()
     for person in world.persons:
         loop.spawn(None, world.work(person), "user")
@@ -116,10 +173,6 @@ async def _live(world: World, outcome: Outcome) -> None:
     oracles.judge()
     oracles.acked_is_stored()
     oracles.nothing_lost()
-    outcome.device_hours = loop.time() / 3_600 * len(world.phones)
-    outcome.edits = sum(person.edits for person in world.persons)
-    outcome.pushes, outcome.acks = oracles.pushes, oracles.acks
-    outcome.faults = dict(world.network.struck + world.exchange.struck + world.faults)
 
 
 async def _rest(world: World, oracles: Oracles) -> None:

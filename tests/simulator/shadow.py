@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from conflict.values import json_equal
 from tests.simulator.people import People
@@ -31,7 +31,24 @@ _LINES = (
 )
 
 Key = tuple[str, str]
-Row = tuple[Any, ...]
+
+
+class Line(NamedTuple):
+    """One line of the ledger."""
+
+    device: str
+    n: int
+    arrival: int
+    collection: str | None
+    record: str | None
+    op: str
+    hlc: str
+    clamped: str | None
+    group: str | None
+    context: bytes | None
+    fields: bytes | None
+    verdict: bytes | None
+    user: str
 
 
 @dataclass
@@ -108,10 +125,10 @@ class Shadow:
     def committed(self, number: int) -> None:
         """Look at one commit."""
         self.commits += 1
-        lines: dict[str, list[Row]] = {}
+        lines: dict[str, list[Line]] = {}
         for row in self.store.query(_LINES, self._last):
             self._last = row[0]
-            lines.setdefault(row[1], []).append(row)
+            lines.setdefault(row[1], []).append(Line(*row[2:]))
         for id, head, life, version in self.store.query("SELECT id, head, life, version FROM spaces"):
             space = self._spaces.get(id)
             if space is None:
@@ -140,68 +157,77 @@ class Shadow:
         )
         return {(collection, record): (seq, status, hash(body)) for collection, record, seq, status, body in rows}
 
-    def _space(self, id: str, space: _Space, head: int, life: str, version_text: bytes, lines: list[Row]) -> None:
+    def _space(self, id: str, space: _Space, head: int, life: str, version_text: bytes, lines: list[Line]) -> None:
         version: dict[str, int] = json.loads(version_text)
         if head < space.head:
             raise Violation("I9", f"the head of {id} went back from {space.head} to {head}")
         moved = self._served(id, space.head)
         space.served.update(moved)
         wanted = dict(space.version)
-        for row in lines:
-            self._line(id, row, wanted, space.head, head)
-            self._of_device(space, row)
-        self._groups(space, lines)
+        for line in lines:
+            self._line(id, line, wanted, space.head, head)
+            if line.device in self._revoked:
+                raise Violation("I24", f"{line.device}/{line.n} is stored, and the device was revoked before")
+        honest = [line for line in lines if self.people.mallory is None or line.user != self.people.mallory.id]
+        self._stamps(space, honest)
+        self._groups(space, honest)
         if version != wanted:
             raise Violation("I8", f"the version of {id} is {version}, and by its ledger {wanted}")
         space.head, space.life, space.version, space.version_text = head, life, version, version_text
         space.versions[head] = version
 
-    def _line(self, id: str, row: Row, wanted: dict[str, int], before: int, head: int) -> None:
-        _, _, device, n, arrival, collection, record, op, hlc, clamped, _, context, fields, verdict, user = row
+    def _line(self, id: str, line: Line, wanted: dict[str, int], before: int, head: int) -> None:
         self.changes += 1
-        what = f"{device}/{n} in {id}"
-        if n != wanted.get(device, 0) + 1:
-            raise Violation("I2", f"{what} is stored after {wanted.get(device, 0)}")
-        if not before < arrival <= head:
-            raise Violation("I9", f"{what} arrived at {arrival}, and the head moved from {before} to {head}")
-        sent = self.issued.find(id, device, n, hlc, op)
-        if sent is None:
-            raise Violation("I4", f"{what} was issued by nobody")
-        named = (sent["op"], sent.get("collection"), sent.get("id"))
-        same = json_equal(json.loads(fields), sent.get("fields")) if fields else not sent.get("fields")
-        if named != (op, collection, record) or not same:
-            raise Violation("I4", f"{what} is stored as {op} {collection}/{record} {fields}, and was sent as {sent}")
-        claimed = sent.get("context") or {}
-        for other, seen in json.loads(context).items() if context else ():
-            if other != device and (seen > claimed.get(other, 0) or seen > wanted.get(other, 0)):
-                raise Violation("I8", f"{what} counts as having seen {other}/{seen}, which it said or could not")
-        if int((clamped or hlc)[:12], 16) > self.latest_ms():
-            raise Violation("I14", f"{what} counts from {clamped or hlc}, further ahead than is allowed")
-        role = self.people.spaces[id].roles.get(user)
-        if role is None or (role == "viewer" and op != "void"):
-            raise Violation("I18", f"{what} is written by {user}, who is {role} there")
-        if fields and verdict is None:
+        what = f"{line.device}/{line.n} in {id}"
+        if line.n != wanted.get(line.device, 0) + 1:
+            raise Violation("I2", f"{what} is stored after {wanted.get(line.device, 0)}")
+        if not before < line.arrival <= head:
+            raise Violation("I9", f"{what} arrived at {line.arrival}, and the head moved from {before} to {head}")
+        mallory = self.people.mallory
+        if mallory is None or line.user != mallory.id:
+            self._as_issued(id, line, what, wanted)
+        elif id != mallory.personal and line.op != "void":
+            raise Violation("I18", f"{what} is of the malicious device")
+        if int((line.clamped or line.hlc)[:12], 16) > self.latest_ms():
+            raise Violation("I14", f"{what} counts from {line.clamped or line.hlc}, further ahead than is allowed")
+        role = self.people.spaces[id].roles.get(line.user)
+        if role is None or (role == "viewer" and line.op != "void"):
+            raise Violation("I18", f"{what} is written by {line.user}, who is {role} there")
+        if line.fields and line.verdict is None:
             near = self.people.writers_of(id)
-            text = fields.decode()
+            text = line.fields.decode()
             if any(canary in text for canary in self.people.canaries if canary not in near):
                 raise Violation("I18", f"{what} has a value of somebody else: {text}")
-        wanted[device] = n
+        wanted[line.device] = line.n
 
-    def _of_device(self, space: _Space, row: Row) -> None:
-        device, n, hlc = row[2], row[3], row[8]
-        if device in self._revoked:
-            raise Violation("I24", f"{device}/{n} is stored, and the device was revoked before")
-        if hlc <= space.stamps.get(device, ""):
-            raise Violation("I14", f"{device}/{n} has stamp {hlc}, after {space.stamps[device]}")
-        space.stamps[device] = hlc
+    def _as_issued(self, id: str, line: Line, what: str, wanted: dict[str, int]) -> None:
+        sent = self.issued.find(id, line.device, line.n, line.hlc, line.op)
+        if sent is None:
+            raise Violation("I4", f"{what} was issued by nobody")
+        named = (sent.get("collection"), sent.get("id"))
+        same = json_equal(json.loads(line.fields), sent.get("fields")) if line.fields else not sent.get("fields")
+        if named != (line.collection, line.record) or not same:
+            raise Violation("I4", f"{what} is stored as {line}, and was sent as {sent}")
+        claimed = sent.get("context") or {}
+        for other, seen in json.loads(line.context).items() if line.context else ():
+            if other != line.device and (seen > claimed.get(other, 0) or seen > wanted.get(other, 0)):
+                raise Violation("I8", f"{what} counts as having seen {other}/{seen}, which it said or could not")
 
-    def _groups(self, space: _Space, lines: list[Row]) -> None:
+    def _stamps(self, space: _Space, lines: list[Line]) -> None:
+        for line in lines:
+            if line.hlc <= space.stamps.get(line.device, ""):
+                raise Violation(
+                    "I14", f"{line.device}/{line.n} has stamp {line.hlc}, after {space.stamps[line.device]}"
+                )
+            space.stamps[line.device] = line.hlc
+
+    def _groups(self, space: _Space, lines: list[Line]) -> None:
         verdicts: dict[tuple[str, Any], tuple[bool, int]] = {}
-        for row in lines:
-            if row[10] is None:
+        for line in lines:
+            if line.group is None:
                 continue
-            group = (row[2], row[10])
-            verdict = (row[13] is None, row[4])
+            group = (line.device, line.group)
+            verdict = (line.verdict is None, line.arrival)
             if verdicts.setdefault(group, verdict) != verdict:
                 raise Violation("I3", f"a part of group {group} is stored alone")
         again = space.groups.intersection(verdicts)

@@ -137,7 +137,8 @@ class Plan:
     devices: tuple[int, ...] = (2,)
     workers: int = 2
     shared: int = 0
-    malicious: bool = False
+    # Requests of the malicious device an hour; 0 for none.
+    malice: float = 0.0
     hours: float = 1.0
     network: NetworkWeather = field(default_factory=NetworkWeather)
     accidents: Accidents = field(default_factory=Accidents)
@@ -158,7 +159,7 @@ class Plan:
 
     def dimensions(self) -> list[str]:
         """What is switched on."""
-        found = [name for name in ("malicious", "shared") if getattr(self, name)]
+        found = [name for name in ("malice", "shared") if getattr(self, name)]
         for group in ("network", "accidents", "bus", "clocks", "bugs", "store", "work", "config"):
             part: Any = getattr(self, group)
             plain = type(part)()
@@ -262,13 +263,14 @@ def draw(draws: Random, hours: float | None = None) -> Plan:
         ids=int(maybe(100, 500, 500)),
         mass_delete=int(maybe(3, 100, 100)),
     )
-    drawn_hours = log_uniform(draws, 0.25, 8)
+    # A world lives for about so many edits of one user: a quiet one longer than a busy one.
+    drawn_hours = min(max(log_uniform(draws, 20, 300) / work.edits, 0.25), 24.0)
     return Plan(
         users=users,
         devices=devices,
         workers=workers,
         shared=draws.randint(1, 2) if users > 1 and draws.random() >= OFF else 0,
-        malicious=draws.random() >= OFF,
+        malice=maybe(6, 240),
         hours=drawn_hours if hours is None else hours,
         network=network,
         accidents=accidents,

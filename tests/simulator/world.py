@@ -15,7 +15,7 @@ from tests.simulator.bus import Exchange
 from tests.simulator.clock import Clock
 from tests.simulator.loop import Process, VirtualLoop
 from tests.simulator.network import Network
-from tests.simulator.people import People, draw_people, move_in
+from tests.simulator.people import People, add_mallory, draw_people, move_in
 from tests.simulator.phone import Phone
 from tests.simulator.randomness import Streams
 from tests.simulator.store import SimStore, StoreFaults, migrated, without_faults
@@ -66,6 +66,8 @@ class World:
         self.workers = [self._worker(n) for n in range(plan.workers)]
         self.witness = Witness()
         self.people: People = draw_people(self.streams.of("people"), plan.users, plan.shared)
+        if plan.malice:
+            add_mallory(self.people, self.streams.of("malice"))
         self.persons = [
             Person(user, self.streams.of(f"work:{n}"), plan.work, self.witness)
             for n, user in enumerate(self.people.users)
@@ -77,6 +79,7 @@ class World:
         # Machines that are down, and when they come back.
         self.faults: Counter[str] = Counter()
         self.calm = False
+        self.edits_left: int | None = None
         self.founded = 0
 
     def _worker(self, n: int) -> Worker:
@@ -139,7 +142,7 @@ class World:
         mine = [phone for phone in self.phones if phone.user == person.user.id]
         while True:
             await asyncio.sleep(person.draws.expovariate(person.work.edits / 3_600))
-            if self.calm:
+            if self.calm or self.edits_left == 0:
                 return
             up = [phone for phone in mine if phone.is_up]
             if up:
@@ -148,6 +151,8 @@ class World:
                     self.trace.note("decides", phone.name, decided)
                 what = person.act(phone)
                 if what is not None:
+                    if self.edits_left is not None:
+                        self.edits_left -= 1
                     self.trace.note("edit", phone.name, what)
 
     def heal(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from tests.conflict.small_scope import ALPHABETS, Disagreement, Scope
 from tests.shared import load_model
 from tests.simulator.mutants.registry import Mutant
-from tests.simulator.run import draw_plan, simulate
+from tests.simulator.run import Options, draw_plan, simulate
 from tests.simulator.weather import Plan
 
 SEEDS_MAX: Final = 500
@@ -61,7 +61,7 @@ def worlds(hours: float, needs: Callable[[Plan], bool] = lambda plan: True) -> I
     seed = 0
     while True:
         seed += 1
-        plan = draw_plan(seed, hours)
+        plan = Options(hours=hours).applied(draw_plan(seed))
         work = plan.work
         edits = plan.users * hours * work.edits * (1 + work.batches * work.batch / 2)
         if EDITS_MIN <= edits <= EDITS_MAX and needs(plan):
