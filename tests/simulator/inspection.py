@@ -1,13 +1,15 @@
 """Looking into a phone while it works.
 
-I8   a phone's version of a space never goes back
+I8   a phone's version of a space never goes back, and is that of the state at its cursor
 I10  what a phone shows below its cursor is what the server serves there; nothing was passed over
+I12  an own change is shown until what was pulled has it
 """
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 from tests.simulator.phone import Phone
@@ -20,8 +22,11 @@ SHOWN = 1
 class Inspection:
     """What one phone was seen to know."""
 
-    def __init__(self, store: SimStore) -> None:
+    def __init__(
+        self, store: SimStore, version_at: Callable[[str, int], dict[str, int] | None] = lambda space, head: None
+    ) -> None:
         self.store = store
+        self._version_at = version_at
         # Space → (life, version as text, version).
         self._known: dict[str, tuple[str, str, dict[str, int]]] = {}
 
@@ -31,7 +36,9 @@ class Inspection:
 
     def versions(self, phone: Phone) -> None:
         """I8, cheap enough for every step."""
-        for id, life, version in phone.db.conn.execute("SELECT id, life, version FROM spaces WHERE phase = 'live'"):
+        for id, life, version, cursor in phone.db.conn.execute(
+            "SELECT id, life, version, cursor FROM spaces WHERE phase = 'live'"
+        ):
             if id is None or not life:
                 continue
             before = self._known.get(id)
@@ -43,6 +50,29 @@ class Inspection:
                 if back:
                     raise Violation("I8", f"{phone.name} knew {back} of {id}, and now only {now}")
             self._known[id] = (life, version, now)
+            self._not_beyond_its_cursor(phone, id, now, cursor)
+
+    def _not_beyond_its_cursor(self, phone: Phone, id: str, version: dict[str, int], cursor: str | None) -> None:
+        if cursor is None:
+            return
+        seq = _opened(cursor)[2]
+        there = self._version_at(id, seq)
+        if there is not None and any(n > there.get(device, 0) for device, n in version.items()):
+            raise Violation("I8", f"{phone.name} says that it has seen {version} of {id} at {seq}, which is {there}")
+
+    def own_changes(self, phone: Phone) -> None:
+        """I12: what was answered and not refused is laid over, or in what was pulled."""
+        for no, id, version in phone.db.conn.execute(
+            "SELECT no, id, version FROM spaces WHERE phase = 'live' AND resync = ''"
+        ).fetchall():
+            known = json.loads(version)
+            for device, n in phone.db.conn.execute(
+                "SELECT device, MAX(n) FROM log WHERE space = ? AND laid = 0 AND state = 2 AND verdict IS NULL"
+                " AND op <> 'void' GROUP BY device",
+                (no,),
+            ):
+                if n > known.get(device, 0):
+                    raise Violation("I12", f"{phone.name} shows {device}/{n} of {id} no more, and knows {known}")
 
     def records(self, phone: Phone) -> None:
         """I10: compare what is below each cursor with the server, if that still is in the same life."""

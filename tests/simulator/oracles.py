@@ -1,6 +1,6 @@
 """The oracles: what must hold, looked at while the world goes on and once it has come to rest.
 
-I1   every change that a phone heard to be stored is stored
+I1   every change that a phone heard to be stored is stored, when it hears it and at the end
 I5   at rest all phones and the server are at one, and nothing that anybody wrote is lost
 I17  what waits for one reader stays bounded
 I18  no byte of anybody reaches who has no space with them
@@ -44,6 +44,7 @@ class Oracles:
         self.sent: Callable[[Phone, Request], None] = lambda phone, request: None
         self.issued = Issued()
         self.shadow = Shadow(world.store, world.people, self.issued, self._latest_ms)
+        self.shadow.groups_are_whole = not world.plan.bugs.resend
         self._judged_at = 0
         self._inspections: dict[str, Inspection] = {}
         self._draws = world.streams.of("oracles")
@@ -62,7 +63,7 @@ class Oracles:
 
         canaries = set(self.world.people.canaries) - self.world.people.readable_by(phone.user)
         strangers = [canary.encode() for canary in sorted(canaries)]
-        inspection = self._inspections[phone.name] = Inspection(self.world.store)
+        inspection = self._inspections[phone.name] = Inspection(self.world.store, self.shadow.version_at)
 
         def asks(request: Request) -> None:
             if request.kind == "push":
@@ -120,6 +121,7 @@ class Oracles:
             phone = self._draws.choice(self.world.phones)
             if phone.is_running and not self.has_rewound:
                 self._inspections[phone.name].records(phone)
+                self._inspections[phone.name].own_changes(phone)
         grown = self.shadow.changes - self._judged_at
         if grown >= max(JUDGE_EVERY, self._judged_at // 4):
             self._judged_at = self.shadow.changes
@@ -147,6 +149,14 @@ class Oracles:
         key = (space, body["device"])
         self.acks += n - self.acked.get(key, 0)
         self.acked[key] = max(self.acked.get(key, 0), n)
+        if not self.has_rewound:
+            self._guarded(self._held, key, n)
+
+    def _held(self, key: tuple[str, str], n: int) -> None:
+        space, device = key
+        version = json.loads(self.world.store.query("SELECT version FROM spaces WHERE id = ?", space)[0][0])
+        if version.get(device, 0) < n:
+            raise Violation("I1", f"{device} hears that {n} is stored in {space}, and {version.get(device, 0)} is")
 
     def replaced(self, phone: Phone) -> None:
         """The phone's file is an older one now."""

@@ -5,8 +5,9 @@ I3   the changes of one batch, and of one group, are there together or not at al
 I4   nothing is stored that no phone issued, as it issued it, by whoever may write there
 I8   no entry of a space's version ever goes back, and none covers what is not held
 I9   what was served up to a seq never changes below it
-I14  no stamp that counts is further ahead of the server's clock than is allowed
+I14  no stamp that counts is further ahead of the server's clock than is allowed, and those of a device rise
 I18  no value of somebody stands where they have no place
+I24  nothing is stored of a device that was revoked before
 """
 
 from __future__ import annotations
@@ -57,6 +58,11 @@ class _Space:
     version_text: bytes = b"{}"
     version: dict[str, int] = field(default_factory=dict)
     served: dict[Key, tuple[int, int, int]] = field(default_factory=dict)
+    # The version at each head: what a cursor stands for.
+    versions: dict[int, dict[str, int]] = field(default_factory=dict)
+    # The last stamp of each device.
+    stamps: dict[str, str] = field(default_factory=dict)
+    groups: set[tuple[str, int]] = field(default_factory=set)
 
 
 class Issued:
@@ -89,7 +95,10 @@ class Shadow:
         self.commits = 0
         self.changes = 0
         self._last = 0
+        # A phone that sends parts of old batches splits groups by itself.
+        self.groups_are_whole = True
         self._spaces: dict[str, _Space] = {}
+        self._revoked: set[str] = set()
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -99,6 +108,19 @@ class Shadow:
         for id, head, life, version in self.store.query("SELECT id, head, life, version FROM spaces"):
             space = self._spaces[id] = _Space(head, life, version, json.loads(version))
             space.served = self._served(id, 0)
+            space.versions[head] = space.version
+            space.stamps = dict(
+                self.store.query("SELECT device_id, MAX(hlc) FROM changes WHERE space_id = ? GROUP BY device_id", id)
+            )
+        self._revoked = self._revoked_now()
+
+    def version_at(self, space: str, head: int) -> dict[str, int] | None:
+        """The version of a space when its head was this one; None where that was not seen."""
+        found = self._spaces.get(space)
+        return None if found is None else found.versions.get(head)
+
+    def _revoked_now(self) -> set[str]:
+        return {row[0] for row in self.store.query("SELECT id FROM devices WHERE revoked_at IS NOT NULL")}
 
     def committed(self, number: int) -> None:
         """Look at one commit."""
@@ -113,6 +135,7 @@ class Shadow:
                 space = self._spaces[id] = _Space()
             if space.head != head or space.version_text != version or id in lines:
                 self._space(id, space, head, life, version, lines.get(id, []))
+        self._revoked = self._revoked_now()
         if self.commits % WHOLE_EVERY == 0:
             self.compare()
 
@@ -143,10 +166,15 @@ class Shadow:
         wanted = dict(space.version)
         for line in lines:
             self._line(id, line, wanted, space.head, head)
-        self._groups(lines)
+            if line.device in self._revoked:
+                raise Violation("I24", f"{line.device}/{line.n} is stored, and the device was revoked before")
+        honest = [line for line in lines if self.people.mallory is None or line.user != self.people.mallory.id]
+        self._stamps(space, honest)
+        self._groups(space, honest)
         if version != wanted:
             raise Violation("I8", f"the version of {id} is {version}, and by its ledger {wanted}")
         space.head, space.life, space.version, space.version_text = head, life, version, version_text
+        space.versions[head] = version
 
     def _line(self, id: str, line: Line, wanted: dict[str, int], before: int, head: int) -> None:
         self.changes += 1
@@ -185,7 +213,15 @@ class Shadow:
             if other != line.device and (seen > claimed.get(other, 0) or seen > wanted.get(other, 0)):
                 raise Violation("I8", f"{what} counts as having seen {other}/{seen}, which it said or could not")
 
-    def _groups(self, lines: list[Line]) -> None:
+    def _stamps(self, space: _Space, lines: list[Line]) -> None:
+        for line in lines:
+            if line.hlc <= space.stamps.get(line.device, ""):
+                raise Violation(
+                    "I14", f"{line.device}/{line.n} has stamp {line.hlc}, after {space.stamps[line.device]}"
+                )
+            space.stamps[line.device] = line.hlc
+
+    def _groups(self, space: _Space, lines: list[Line]) -> None:
         verdicts: dict[tuple[str, Any], tuple[bool, int]] = {}
         for line in lines:
             if line.group is None:
@@ -194,3 +230,7 @@ class Shadow:
             verdict = (line.verdict is None, line.arrival)
             if verdicts.setdefault(group, verdict) != verdict:
                 raise Violation("I3", f"a part of group {group} is stored alone")
+        again = space.groups.intersection(verdicts)
+        if again and self.groups_are_whole:
+            raise Violation("I3", f"the rest of group {min(again)} is stored by another commit")
+        space.groups.update(verdicts)

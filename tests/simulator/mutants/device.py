@@ -6,7 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from fitai_client.core import answers, pulling, pushing, recovery, vectors, writing
-from fitai_client.core.spaces import Space, save, save_stream
+from fitai_client.core.clock import tick
+from fitai_client.core.spaces import Space, save, save_stream, stream
 from tests.simulator.mutants.registry import Patch, mutant
 
 
@@ -26,13 +27,13 @@ def answered_when_sent(patch: Patch) -> None:
     patch(pushing, "send", send)
 
 
-@mutant("I2")
+@mutant("I2", needs=lambda plan: plan.work.undo > 0.03 and plan.network.loss > 0.03)
 def sent_unrecorded(patch: Patch) -> None:
     """What has left is not marked, so that an undo may take its number back."""
     patch(pushing, "send", lambda tx, request: None)
 
 
-@mutant("I10")
+@mutant("I10", needs=lambda plan: plan.config.page <= 10 and plan.accidents.phone_crash > 2)
 def cursor_before_pages(patch: Patch) -> None:
     """The cursor of each page is saved when it comes, and its records once the last one is there."""
     real = answers._pulled
@@ -47,7 +48,7 @@ def cursor_before_pages(patch: Patch) -> None:
     patch(answers, "_pulled", pulled)
 
 
-@mutant("I10")
+@mutant("I10", needs=lambda plan: plan.network.mean_s > 0.5)
 def delta_anywhere(patch: Patch) -> None:
     """A delta of the socket is applied wherever the device stands."""
     real = pulling.apply_delta
@@ -65,10 +66,10 @@ def delta_version_overwrites(patch: Patch) -> None:
     patch(pulling, "vectors", broken)
 
 
-@mutant("I5")
+@mutant("I5", needs=lambda plan: plan.bugs.parallel > 3)
 def late_answers_count(patch: Patch) -> None:
     """An answer counts though the device has moved on since it asked."""
-    patch(pushing, "still_asks", lambda tx, request: pushing.stream(tx, request.space, request.asked["device"]))
+    patch(pushing, "still_asks", lambda tx, request: stream(tx, request.space, request.asked["device"]))
 
 
 @mutant("I11")
@@ -93,11 +94,10 @@ def own_changes_fade(patch: Patch) -> None:
     patch(Space, "knows", lambda self, snap, device, n: True)
 
 
-@mutant("I14")
+@mutant("I14", needs=lambda plan: plan.clocks.step > 0.2)
 def stamps_forgotten(patch: Patch) -> None:
     """The last stamp is not kept: a clock that is set back gives earlier ones."""
-    real = writing.tick
-    patch(writing, "tick", lambda last, now_ms, jump=0: real(None, now_ms, jump))
+    patch(writing, "tick", lambda last, now_ms, jump=0: tick(None, now_ms, jump))
 
 
 @mutant("I7")

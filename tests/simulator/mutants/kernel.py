@@ -6,6 +6,7 @@ from typing import Any
 
 from conflict import record
 from conflict.record import Change, RecordState, Write
+from conflict.values import add_exact
 from conflict.vectors import Vector, covers
 from tests.conflict import small_scope
 from tests.simulator.mutants.registry import Patch, mutant
@@ -92,8 +93,7 @@ def remove_wins(patch: Patch) -> None:
 @mutant("I2", "scope")
 def counter_overwrites(patch: Patch) -> None:
     """A counter keeps the last increment alone."""
-    real = record.add_exact
-    patch(record, "add_exact", lambda total, increment: real("0", increment))
+    patch(record, "add_exact", lambda total, increment: add_exact("0", increment))
 
 
 @mutant("I13", "scope")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.accounts import service
+from conflict import text
 from fitai_client.core import digest
+from fitai_client.core.spaces import save
 from storage import pool, postgres, sessions, sqlite
 from storage.errors import Busy
-from sync import push, text_worker
+from sync import push
+from sync.errors import Invalid
 from tests.simulator.mutants.registry import Patch, mutant
 
 
@@ -39,15 +41,14 @@ def pool_leaks_on_cancel(patch: Patch) -> None:
     patch(pool.Pool, "_give_up", lambda self, waiter: None)
 
 
-@mutant("I18", "suite", tests="tests/storage/acceptance/test_transactions.py -k cut_off")
-def cut_off_connection_reused(patch: Patch) -> None:
-    """A connection whose statement was cut off goes back into the pool."""
+@mutant("I18", "suite", tests="tests/storage/acceptance/test_transactions.py -k fresh_one")
+def connection_reused_open(patch: Patch) -> None:
+    """A connection goes back into the pool with its transaction open."""
 
-    def give_back(self: Any, connection: Any) -> None:
-        connection.unsettled = False
-        self._pool.release(connection)
+    async def rolled_back(connection: Any) -> None:
+        return None
 
-    patch(postgres.PostgresDatabase, "_give_back", give_back)
+    patch(postgres, "_rolled_back", rolled_back)
 
 
 @mutant("I24", "suite", tests="tests/api/test_sessions.py -k refresh")
@@ -57,7 +58,7 @@ def refresh_token_unspent(patch: Patch) -> None:
     async def spend(tx: Any, *, session: str, successor_hash: str, now_ms: int, **rest: Any) -> None:
         await sessions.add_refresh_token(tx, token_hash=successor_hash, session=session, now_ms=now_ms)
 
-    patch(service.sessions, "spend_refresh_token", spend)
+    patch(sessions, "spend_refresh_token", spend)
 
 
 @mutant("I24", "suite", tests="tests/api/test_sessions.py -k rotation")
@@ -67,25 +68,23 @@ def rotation_in_two_parts(patch: Patch) -> None:
     async def spend(tx: Any, *, token_hash: str, now_ms: int, **rest: Any) -> None:
         await tx.execute(sessions._SPEND, {"token_hash": token_hash, "now_ms": now_ms})
 
-    patch(service.sessions, "spend_refresh_token", spend)
+    patch(sessions, "spend_refresh_token", spend)
 
 
 @mutant("I5", "suite", tests="tests/client_sdk/test_digest.py")
 def digest_never_differs(patch: Patch) -> None:
     """A device that differs from its server does not notice."""
-    patch(digest, "_held", lambda tx, no: [])
-    patch(digest, "local_digest", lambda records: {})
-    patch(digest, "compare", lambda tx, found, request, body, check: None)
+
+    def compare(tx: Any, found: Any, request: Any, body: Any, check: Any) -> None:
+        save(tx, found, checked_at=tx.environment.now_ms())
+
+    patch(digest, "compare", compare)
 
 
-@mutant("I7", "suite", tests="tests/sync/test_texts.py tests/sync/test_push.py")
-def compaction_drops(patch: Patch) -> None:
-    """A text that was made smaller lacks what was written last."""
-
-    def compact(update: bytes) -> bytes:
-        return text_worker.rewrite_text(b"\0\0", text_worker.read_text(update)[:-1])
-
-    patch(text_worker, "compact", compact)
+@mutant("I7", "suite", tests="tests/conflict/test_kernel_texts.py -k compacting")
+def compaction_forgets(patch: Patch) -> None:
+    """A text that was made smaller is another document, into which no late edit fits."""
+    patch(text, "compact", lambda update: text.rewrite_text(b"\0\0", text.read_text(update)))
 
 
 @mutant("I18", "suite", tests="tests/security/test_members.py -k viewer")
@@ -102,6 +101,6 @@ def busy_is_final(patch: Patch) -> None:
         try:
             return await attempt()
         except Busy:
-            raise push.Invalid from None
+            raise Invalid from None
 
     patch(push.Writer, "_retrying", retrying)

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
+from storage import feed as feed_store
 from storage import spaces
 from sync import cursors, feed, hub
+from sync.errors import NotFound
 from sync.feed import Feed
 from sync.hub import Hub, Standing, Step
 from tests.simulator.mutants.registry import Patch, mutant
+
+SLOW_S: Final = 0.5
 
 
 @mutant("I10")
 def cursor_of_the_head(patch: Patch) -> None:
     """A page's cursor is that of the head, though more records follow."""
-    real = feed.encode_cursor
+    real = cursors.encode_cursor
     patch(feed, "encode_cursor", lambda space, seq=None: real(space))
 
 
-@mutant("I8")
+@mutant("I8", needs=lambda plan: plan.store.latency_s > 0.003)
 def version_of_a_later_state(patch: Patch) -> None:
-    """The version of a page is read after its records."""
-    read_after = feed.store.read_after
+    """The version of a page is read after its records, by a process that has others to serve meanwhile."""
+    read_after = feed_store.read_after
 
     async def reading(tx: Any, space: str, *rest: Any, **more: Any) -> Any:
         page = await read_after(tx, space, *rest, **more)
+        await asyncio.sleep(SLOW_S)
         later = await spaces.read_space(tx, space)
         if page is None or later is None:
             return page
         return replace(page, space=replace(page.space, version=later.version))
 
-    patch(feed.store, "read_after", reading)
+    patch(feed_store, "read_after", reading)
 
 
 @mutant("I11")
@@ -40,29 +46,33 @@ def life_ignored(patch: Patch) -> None:
     patch(cursors, "_check_life", lambda life, head, space: None)
 
 
-@mutant("I18")
+@mutant("I18", "suite", tests="tests/security/test_tenants.py -k not_exist")
 def membership_unasked(patch: Patch) -> None:
     """One query of the read path does not ask who may see the space."""
 
     async def visible(self: Feed, tx: Any, caller: Any, space: str) -> Any:
         found = await spaces.read_space(tx, space)
         if found is None:
-            raise feed.NotFound
+            raise NotFound
         return found
 
     patch(Feed, "_visible", visible)
 
 
-@mutant("I10")
+@mutant("I10", needs=lambda plan: plan.config.delta <= 10)
 def hub_skips_a_gap(patch: Patch) -> None:
-    """Who stands before a delta gets it all the same, as if nothing lay between."""
+    """Too much moved for a delta: nobody is told, and gets the next delta as if nothing lay between."""
     real = hub.step_of
 
     def step(standing: Standing, position: int, cursor: str, delta: Any) -> Step:
         found = real(standing, position, cursor, delta)
         return Step.OWN_FROM if found is Step.BEHIND else found
 
+    def jump(self: Hub, channel: Any, state: Any) -> None:
+        self._place(channel, state)
+
     patch(hub, "step_of", step)
+    patch(Hub, "_jump", jump)
 
 
 @mutant("I15")

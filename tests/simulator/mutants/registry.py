@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 from unittest import mock
 
+from tests.simulator.weather import Plan
+
 # seeds: the simulator. scope: every short history, kernel against model. suite: a test of the suite, where the layer is
 # not in the simulator.
 Judge = Literal["seeds", "scope", "suite"]
@@ -28,7 +30,8 @@ Break = Callable[[Patch], None]
 @dataclass(frozen=True)
 class Mutant:
     """breaks: what no longer holds, in a sentence. dies_by: the invariant that is expected to tell. tests: for the
-    judge `suite`, what is run. hours: of the world's time, for the judge `seeds`."""
+    judge `suite`, what is run. hours, needs: of the world's time, and what a world must have for the mutant to show at
+    all, for the judge `seeds`."""
 
     name: str
     breaks: str
@@ -37,6 +40,7 @@ class Mutant:
     how: Break
     tests: str = ""
     hours: float = 0.5
+    needs: Callable[[Plan], bool] = lambda plan: True
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -55,13 +59,13 @@ class Mutant:
 MUTANTS: dict[str, Mutant] = {}
 
 
-def mutant(dies_by: str, judge: Judge = "seeds", *, tests: str = "", hours: float = 0.5) -> Callable[[Break], Break]:
+def mutant(dies_by: str, judge: Judge = "seeds", **more: Any) -> Callable[[Break], Break]:
     """Enter a function in the list: its name, and its docstring as what is broken."""
 
     def enter(how: Break) -> Break:
         name = how.__name__
         assert name not in MUTANTS and how.__doc__
-        MUTANTS[name] = Mutant(name, how.__doc__.strip(), dies_by, judge, how, tests, hours)
+        MUTANTS[name] = Mutant(name, how.__doc__.strip(), dies_by, judge, how, **more)
         return how
 
     return enter

@@ -12,10 +12,15 @@ from typing import Any
 
 import msgspec
 
+from storage import push as push_store
+from storage import retention as retention_store
 from storage.errors import StorageError
 from sync import planner, push, retention
+from sync.errors import DeviceForked
+from sync.messages import After
 from sync.planner import Planner
 from sync.push import Writer
+from sync.repeats import compare
 from tests.simulator.mutants.registry import Patch, mutant
 
 _HELD: ContextVar[Sequence[Any]] = ContextVar("held", default=())
@@ -25,7 +30,7 @@ _TASKS: set[asyncio.Task[None]] = set()
 @mutant("I2")
 def repeats_apply_again(patch: Patch) -> None:
     """No uniqueness of dots: what a device sends again is merged again."""
-    check, judge, write = Writer._check_device, Writer._judge, push.store.write_push
+    check, judge, write = Writer._check_device, Writer._judge, push_store.write_push
 
     async def checking(self: Writer, tx: Any, caller: Any, opened: Any, request: Any, held: Any) -> Any:
         _HELD.set(held)
@@ -41,7 +46,7 @@ def repeats_apply_again(patch: Patch) -> None:
 
     patch(Writer, "_check_device", checking)
     patch(Writer, "_judge", judging)
-    patch(push.store, "write_push", writing)
+    patch(push_store, "write_push", writing)
 
 
 class _Early:
@@ -71,7 +76,7 @@ class _Early:
             await context.__aexit__(None, None, None)
 
 
-@mutant("I1")
+@mutant("I1", needs=lambda plan: plan.store.abort > 0.02)
 def answer_before_commit(patch: Patch) -> None:
     """A push is answered once its statements have run, and commits afterwards."""
     once = Writer._push_once
@@ -131,7 +136,7 @@ class _Unlocked:
                 await late.writing.__aexit__(None, None, None)
 
 
-@mutant("I9")
+@mutant("I9", needs=lambda plan: plan.store.latency_s > 0.003 and sum(plan.devices) > 5)
 def seq_without_lock(patch: Patch) -> None:
     """The head is read before the space is locked, so two pushes give the same seqs, and one forgets the other."""
     once = Writer._push_once
@@ -143,7 +148,7 @@ def seq_without_lock(patch: Patch) -> None:
     patch(Writer, "_push_once", pushing)
 
 
-@mutant("I3")
+@mutant("I3", needs=lambda plan: not plan.bugs.resend)
 def batch_in_parts(patch: Patch) -> None:
     """Each change of a batch commits by itself, those of a group too."""
     once = Writer._push_once
@@ -160,7 +165,7 @@ def batch_in_parts(patch: Patch) -> None:
             before, answer = await once(self, caller, space, one, *rest)
             head = before if head is None else head
             answers.append(answer)
-            after = type(request.after or push_after(request))(n=change.n, hlc=change.hlc)
+            after = After(n=change.n, hlc=change.hlc)
         rejected = [one for answer in answers for one in answer.rejected]
         clamped = [n for answer in answers for n in answer.clamped]
         return head, replace(answers[-1], rejected=rejected, clamped=clamped)
@@ -168,35 +173,29 @@ def batch_in_parts(patch: Patch) -> None:
     patch(Writer, "_push_once", pushing)
 
 
-def push_after(request: Any) -> Any:
-    """An `after`, for its type."""
-    from sync.messages import After
-
-    return After(n=1, hlc="0" * 16)
-
-
-@mutant("I8")
+@mutant("I8", needs=lambda plan: plan.accidents.fail_over > 1 and plan.accidents.fail_over_lose > 5)
 def holes_accepted(patch: Patch) -> None:
     """A batch that begins beyond the next number is taken, and a device that is ahead is not told."""
 
     def check(self: Writer, opened: Any, request: Any, acked: int, repeated: Any) -> None:
         if repeated.forked:
-            raise push.DeviceForked(details=repeated.details())
+            raise DeviceForked(details=repeated.details())
 
     patch(Writer, "_check_numbers", check)
 
 
-@mutant("I2")
+@mutant("I2", needs=lambda plan: plan.bugs.clone > 0.1 or plan.bugs.old_copy > 0.1)
 def forks_unnoticed(patch: Patch) -> None:
     """What is sent again is skipped by its number, whatever it says."""
-    compare = push.compare
     patch(push, "compare", lambda *arguments: replace(compare(*arguments), forked=False))
 
 
-@mutant("I2")
+@mutant(
+    "I2",
+    needs=lambda plan: plan.accidents.fail_over > 0.5 and plan.accidents.fail_over_lose > 3 and plan.bugs.clone > 0.1,
+)
 def after_unchecked(patch: Patch) -> None:
     """The change that a device says came last is not held against the ledger."""
-    compare = push.compare
 
     def comparing(request: Any, after: Any, held: Any, stored: Any) -> Any:
         if after is not None and request.after is not None:
@@ -227,7 +226,7 @@ def context_not_cut(patch: Patch) -> None:
     patch(planner, "cut", lambda context, seen: dict(context))
 
 
-@mutant("I14")
+@mutant("I14", needs=lambda plan: plan.clocks.wild > 0)
 def stamps_not_clamped(patch: Patch) -> None:
     """A device of the year 2099 wins for ever."""
     patch(planner, "clamp", lambda hlc, now_ms: hlc)
@@ -239,7 +238,7 @@ def no_new_life(patch: Patch) -> None:
     patch(Writer, "_in_present_life", lambda self, tx, space, now_ms: replace(space, timeline=tx.timeline))
 
 
-@mutant("I24")
+@mutant("I24", needs=lambda plan: plan.bugs.revoke > 0.1)
 def revoked_device_accepted(patch: Patch) -> None:
     """A device that its user has revoked goes on writing."""
     check = Writer._check_device
@@ -250,13 +249,13 @@ def revoked_device_accepted(patch: Patch) -> None:
     patch(Writer, "_check_device", checking)
 
 
-@mutant("I3")
+@mutant("I3", "suite", tests="tests/sync/test_push.py -k group")
 def group_by_halves(patch: Patch) -> None:
     """Of a group the good changes stand, though one was refused."""
     patch(Planner, "_reject_whole_group", lambda self, begun: None)
 
 
-@mutant("I7")
+@mutant("I7", needs=lambda plan: plan.work.deletes > 0.05)
 def puts_not_carried_up(patch: Patch) -> None:
     """A delete is judged without what was written below the record."""
     patch(Planner, "_carry_up", lambda self: None)
@@ -275,14 +274,14 @@ def quota_counts_twice(patch: Patch) -> None:
     patch(Planner, "finish", finishing)
 
 
-@mutant("I13")
+@mutant("I13", "suite", tests="tests/sync/test_retention.py")
 def tombstones_go_unseen(patch: Patch) -> None:
     """A tombstone is collected though a device has not promised to know it."""
     patch(retention, "_knows", lambda voter, dots: True)
 
 
-@mutant("I10")
+@mutant("I10", "suite", tests="tests/sync/test_retention.py")
 def floor_stays(patch: Patch) -> None:
     """Tombstones are collected, and a cursor from before them is as good as ever."""
-    real = retention.store.set_floor
-    patch(retention.store, "set_floor", lambda tx, space, floor, removed: real(tx, space, 0, removed))
+    real = retention_store.set_floor
+    patch(retention_store, "set_floor", lambda tx, space, floor, removed: real(tx, space, 0, removed))
