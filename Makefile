@@ -5,8 +5,12 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # As many pytest workers as cores; `make test WORKERS=0` runs them in one process.
 WORKERS ?= auto
+# Simulated worlds of every run of the proof: always the same ones, so that a change is what breaks them.
+WORLDS ?= 0:400
+# How long `make prove` goes on, in hours.
+HOURS ?= 1
 
-.PHONY: setup setup-dev run test lint types unit coverage lock clean
+.PHONY: setup setup-dev run test lint types unit proof prove coverage lock clean
 
 setup: $(VENV)/.ready
 setup-dev: $(VENV)/.ready-dev
@@ -27,7 +31,7 @@ $(VENV)/.ready-dev: requirements-dev.lock $(VENV)/.ready
 run: setup
 	$(BIN)/fitai serve
 
-test: setup-dev lint types unit
+test: setup-dev lint types unit proof
 
 lint: setup-dev
 	$(BIN)/ruff format --check .
@@ -38,6 +42,19 @@ types: setup-dev
 
 unit: setup-dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# That nothing is lost: every small history, simulated worlds, and accidents on real servers. Some minutes.
+proof: setup-dev
+	$(BIN)/python -m tests.conflict.small_scope
+	$(BIN)/python -m tests.simulator --seeds $(WORLDS) --workers 2
+	$(BIN)/python -m tests.faults --kills 30 --partitions 15 --seed 1
+
+# The same for hours, with worlds and accidents that nobody has seen yet, and every mutant.
+prove: setup-dev
+	$(BIN)/python -m tests.conflict.small_scope
+	$(BIN)/python -m tests.simulator.mutants
+	$(BIN)/python -m tests.simulator --from $$(date +%s) --minutes $$($(BIN)/python -c 'print($(HOURS) * 36)') --workers 2
+	$(BIN)/python -m tests.faults --minutes $$($(BIN)/python -c 'print($(HOURS) * 12)')
 
 coverage: setup-dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term-missing:skip-covered
