@@ -29,10 +29,13 @@ class Inspection:
         self._version_at = version_at
         # Space → (life, version as text, version).
         self._known: dict[str, tuple[str, str, dict[str, int]]] = {}
+        # (space, record) → the seq and the body that were found to be the server's.
+        self._right: dict[tuple[str, tuple[str, str]], tuple[int, int]] = {}
 
     def forget(self) -> None:
         """The phone's file is another one now, or the server went back."""
         self._known.clear()
+        self._right.clear()
 
     def versions(self, phone: Phone) -> None:
         """I8, cheap enough for every step."""
@@ -106,7 +109,7 @@ class Inspection:
                 raise Violation("I10", f"{phone.name} shows {key} of {at}, beyond its cursor {seq}")
             if served is None:
                 raise Violation("I10", f"{phone.name} shows {key} of {at}, which is not stored (cursor {seq})")
-            if served[0] <= seq and served[1] == 0 and (served[0] != at or not _same(body, served[2])):
+            if served[0] <= seq and served[1] == 0 and not self._is_right(id, key, at, body, served):
                 raise Violation("I10", f"{phone.name} shows {key} of {at} as {body}, and it is {served} (cursor {seq})")
             if served[0] <= seq and served[1] == 1:
                 raise Violation(
@@ -115,6 +118,15 @@ class Inspection:
         for key, (at, status, _) in there.items():
             if status == 0 and at <= seq and key not in here:
                 raise Violation("I10", f"{phone.name} passed over {key} of {at} (cursor {seq})")
+
+    def _is_right(self, id: str, key: tuple[str, str], at: int, body: str, served: tuple[int, int, bytes]) -> bool:
+        found = (at, hash(body))
+        if self._right.get((id, key)) == found:
+            return served[0] == at
+        if served[0] != at or not _same(body, served[2]):
+            return False
+        self._right[id, key] = found
+        return True
 
 
 def _opened(cursor: str) -> list[Any]:

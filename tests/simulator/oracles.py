@@ -27,7 +27,7 @@ from tests.simulator.shadow import Issued, Shadow
 from tests.simulator.violation import Violation
 from tests.simulator.world import World
 
-# The model and the audit go over everything once the ledger has grown by a quarter, and by so many changes at least.
+# The model and the audit go over everything once the ledger has doubled, and grown by so many changes at least.
 JUDGE_EVERY: Final = 200
 INSPECT_EVERY: Final = 20
 
@@ -49,6 +49,7 @@ class Oracles:
         self._inspections: dict[str, Inspection] = {}
         self._draws = world.streams.of("oracles")
         self.has_rewound = False
+        self._behind: Phone | None = None
         world.store.on_commit = self._committed
         for phone in world.phones:
             self.watch(phone)
@@ -123,7 +124,7 @@ class Oracles:
                 self._inspections[phone.name].records(phone)
                 self._inspections[phone.name].own_changes(phone)
         grown = self.shadow.changes - self._judged_at
-        if grown >= max(JUDGE_EVERY, self._judged_at // 4):
+        if grown >= max(JUDGE_EVERY, self._judged_at):
             self._judged_at = self.shadow.changes
             self.judge()
 
@@ -166,7 +167,7 @@ class Oracles:
         """The store lost its last commits: what was told of them holds no more until the phones have pushed again."""
         self.has_rewound = True
         self.shadow.begin_anew()
-        self._judged_at = 0
+        self._judged_at = self.shadow.changes
         for space, text in self.world.store.query("SELECT id, version FROM spaces"):
             version = json.loads(text)
             for place, device in self.acked:
@@ -189,11 +190,13 @@ class Oracles:
         """How some phone differs from the server; None where all are at one."""
         world = self.world
         people = {person.user.id: person for person in world.persons}
-        for phone in world.phones:
+        # Whoever was not there yet is looked at first: while it is not, nobody else need be.
+        for phone in sorted(world.phones, key=lambda phone: phone is not self._behind):
             if phone.is_running:
                 people[phone.user].decide(phone)
             members = {space.id for space in world.people.spaces.values() if phone.user in space.roles}
             for difference in differences(phone, world.store, members):
+                self._behind = phone
                 return f"{phone.name}: {difference}"
         return None
 

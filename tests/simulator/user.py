@@ -40,6 +40,13 @@ class Hand:
     def all(self, collection: str) -> list[Record]:
         return read_list(self.phone.db.conn, self.no, collection, Query())
 
+    def ids(self, collection: str) -> list[str]:
+        """The records that may show, the oldest first."""
+        rows = self.phone.db.conn.execute(
+            "SELECT id FROM records WHERE space = ? AND collection = ? AND alive ORDER BY id", (self.no, collection)
+        )
+        return [row[0] for row in rows]
+
     def get(self, collection: str, id: str) -> Record | None:
         return read_one(self.phone.db.conn, self.no, collection, id)
 
@@ -150,15 +157,16 @@ class Person:
         return self.draws.choice(("workout", "exercise", "set", "set", "title", "reps", "tempo", "superset", "status",
                                   "tags", "rest", "group"))  # fmt: skip
 
-    def _pick(self, found: list[Record]) -> Record | None:
-        """One of these, the newest more often than the others where the work is skewed."""
+    def _pick(self, hand: Hand, collection: str) -> Record | None:
+        """A record of this collection, the newest more often than the others where the work is skewed."""
+        found = hand.ids(collection)
         if not found:
             return None
         skew = self.work.skew
         if not skew:
-            return self.draws.choice(found)
+            return hand.get(collection, self.draws.choice(found))
         weights = [1 / (rank + 1) ** skew for rank in range(len(found))]
-        return self.draws.choices(found[::-1], weights)[0]
+        return hand.get(collection, self.draws.choices(found[::-1], weights)[0])
 
     def _do(self, hand: Hand, what: str) -> None:
         draws = self.draws
@@ -166,9 +174,8 @@ class Person:
             if hand.may_delete():
                 hand.by_the_log(undo.undo if draws.random() < 0.6 else undo.redo)
             return
-        workouts = hand.all("workouts")
-        workout = self._pick(workouts)
-        if workout is None or (what == "workout" and draws.random() < 5 / len(workouts)):
+        workout = self._pick(hand, "workouts")
+        if workout is None or (what == "workout" and draws.random() < 5 / len(hand.ids("workouts"))):
             hand.put("workouts", title=hand.token())
             return
         if what in ("workout", "title"):
@@ -189,8 +196,8 @@ class Person:
 
     def _do_below(self, hand: Hand, what: str, workout: Record) -> None:
         draws = self.draws
-        exercise = self._pick(hand.all("workout_exercises"))
-        one = self._pick(hand.all("sets"))
+        exercise = self._pick(hand, "workout_exercises")
+        one = self._pick(hand, "sets")
         if what == "delete":
             victim = draws.choice([each for each in (workout, exercise, one) if each is not None])
             if hand.may_delete():
