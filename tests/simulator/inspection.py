@@ -1,8 +1,8 @@
 """Looking into a phone while it works.
 
 I8   a phone's version of a space never goes back, and is that of the state at its cursor
-I10  a cursor never goes back within a life; what a phone shows below it is what the server serves there, and nothing was
-     passed over
+I10  a cursor never goes back within a life; what a phone shows below it is what the server serves there, and
+     nothing was passed over
 I12  an own change is shown until what was pulled has it
 """
 
