@@ -1,7 +1,8 @@
 """Looking into a phone while it works.
 
 I8   a phone's version of a space never goes back, and is that of the state at its cursor
-I10  what a phone shows below its cursor is what the server serves there; nothing was passed over
+I10  a cursor never goes back within a life; what a phone shows below it is what the server serves there, and
+     nothing was passed over
 I12  an own change is shown until what was pulled has it
 """
 
@@ -31,11 +32,14 @@ class Inspection:
         self._known: dict[str, tuple[str, str, dict[str, int]]] = {}
         # (space, record) → the seq and the body that were found to be the server's.
         self._right: dict[tuple[str, tuple[str, str]], tuple[int, int]] = {}
+        # Space → (life, cursor, its seq).
+        self._cursors: dict[str, tuple[str, str | None, int]] = {}
 
     def forget(self) -> None:
         """The phone's file is another one now, or the server went back."""
         self._known.clear()
         self._right.clear()
+        self._cursors.clear()
 
     def versions(self, phone: Phone) -> None:
         """I8, cheap enough for every step."""
@@ -44,6 +48,7 @@ class Inspection:
         ):
             if id is None or not life:
                 continue
+            self._cursor(phone, id, life, cursor)
             before = self._known.get(id)
             if before is not None and before[1] == version and before[0] == life:
                 continue
@@ -54,6 +59,15 @@ class Inspection:
                     raise Violation("I8", f"{phone.name} knew {back} of {id}, and now only {now}")
             self._known[id] = (life, version, now)
             self._not_beyond_its_cursor(phone, id, now, cursor)
+
+    def _cursor(self, phone: Phone, id: str, life: str, cursor: str | None) -> None:
+        before = self._cursors.get(id)
+        if before is not None and before[:2] == (life, cursor):
+            return
+        seq = 0 if cursor is None else _opened(cursor)[2]
+        if before is not None and before[0] == life and seq < before[2]:
+            raise Violation("I10", f"the cursor of {phone.name} in {id} went back from {before[2]} to {seq}")
+        self._cursors[id] = (life, cursor, seq)
 
     def _not_beyond_its_cursor(self, phone: Phone, id: str, version: dict[str, int], cursor: str | None) -> None:
         if cursor is None:

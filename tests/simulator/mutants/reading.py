@@ -46,7 +46,7 @@ def life_ignored(patch: Patch) -> None:
     patch(cursors, "_check_life", lambda life, head, space: None)
 
 
-@mutant("I18", "suite", tests="tests/security/test_tenants.py -k not_exist")
+@mutant("I18", needs=lambda plan: plan.malice > 20)
 def membership_unasked(patch: Patch) -> None:
     """One query of the read path does not ask who may see the space."""
 
@@ -75,7 +75,7 @@ def hub_skips_a_gap(patch: Patch) -> None:
     patch(Hub, "_jump", jump)
 
 
-@mutant("I15")
+@mutant("I15", needs=lambda plan: plan.config.delta <= 10)
 def behind_unsaid(patch: Patch) -> None:
     """A socket for which too much moved is not told so, and gets what comes next."""
 

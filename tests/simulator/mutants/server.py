@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from conflict.vectors import merged
 from storage import push as push_store
 from storage import retention as retention_store
 from storage.errors import StorageError
@@ -23,7 +24,7 @@ from sync.push import Writer
 from sync.repeats import compare
 from tests.simulator.mutants.registry import Patch, mutant
 
-_HELD: ContextVar[Sequence[Any]] = ContextVar("held", default=())
+_HELD: ContextVar[tuple[Sequence[Any], dict[str, int]]] = ContextVar("held", default=((), {}))
 _TASKS: set[asyncio.Task[None]] = set()
 
 
@@ -33,16 +34,18 @@ def repeats_apply_again(patch: Patch) -> None:
     check, judge, write = Writer._check_device, Writer._judge, push_store.write_push
 
     async def checking(self: Writer, tx: Any, caller: Any, opened: Any, request: Any, held: Any) -> Any:
-        _HELD.set(held)
+        _HELD.set((held, {request.device: opened.space.version.get(request.device, 0)}))
         return await check(self, tx, caller, opened, request, held)
 
     async def judging(self: Writer, tx: Any, plan: Planner, new: Any, context: Any) -> None:
-        await judge(self, tx, plan, [*_HELD.get(), *new], context)
+        await judge(self, tx, plan, [*_HELD.get()[0], *new], context)
 
-    async def writing(tx: Any, *, changes: Iterable[Any], **rest: Any) -> None:
-        # The ledger has them already, and would say so.
-        held = {change.n for change in _HELD.get()}
-        await write(tx, changes=[change for change in changes if change.n not in held], **rest)
+    async def writing(tx: Any, *, space: Any, changes: Iterable[Any], **rest: Any) -> None:
+        # The ledger has them already, and would say so; nor does the version go back.
+        held, version = _HELD.get()
+        known = {change.n for change in held}
+        new = [change for change in changes if change.n not in known]
+        await write(tx, space=replace(space, version=merged(space.version, version)), changes=new, **rest)
 
     patch(Writer, "_check_device", checking)
     patch(Writer, "_judge", judging)
