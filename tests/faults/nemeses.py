@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Final
 
+from storage.cancelling import to_the_end
 from tests.faults.duplicates import Duplicator
 from tests.faults.figures import Figures
 from tests.faults.proxy import Direction, Healing, Proxy
@@ -141,7 +142,7 @@ class Nemesis:
             self._figures.kills += 1
             await asyncio.to_thread(redis.kill)
             await self._pause(0.0, 0.6)
-            await asyncio.to_thread(redis.start)
+            await to_the_end(asyncio.to_thread(redis.start))
 
     # -- pauses ------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from typing import Final
 
 import aiohttp
 
+from storage.cancelling import to_the_end
 from tests.services.postgres import Postgres
 from tests.services.postgres import start as start_postgres
 from tests.services.processes import free_port, no_leftovers
@@ -206,17 +207,18 @@ class PostgresCluster:
         end = time.monotonic() + ORPHANS_S
         while True:
             try:
-                server = await asyncio.to_thread(
-                    start_postgres, self.folder, self._binaries, fsync=safe, port=self.port
-                )
+                # Whoever is told to end meanwhile ends the server as well.
+                await to_the_end(asyncio.to_thread(self._start, safe))
             except RuntimeError:
                 if time.monotonic() > end:
                     raise
                 await asyncio.sleep(0.1)
             else:
-                break
-        self._server = server
-        self._stack.enter_context(no_leftovers(server.process, self.folder))
+                return
+
+    def _start(self, safe: bool) -> None:
+        self._server = start_postgres(self.folder, self._binaries, fsync=safe, port=self.port)
+        self._stack.enter_context(no_leftovers(self._server.process, self.folder))
 
     def freeze(self) -> None:
         self._frozen = [self.pid, *children(self.pid)]

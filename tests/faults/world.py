@@ -21,6 +21,7 @@ from typing import Any, Final, Literal
 import aiohttp
 
 from api.command_line.demonstration.compare import differences, shown_by_device, shown_by_server
+from storage.cancelling import to_the_end
 from tests.faults.acks import AckLog
 from tests.faults.actors import EMAIL, PASSWORD, Pace, Phone, PlainWriter
 from tests.faults.proxy import Proxy
@@ -293,9 +294,15 @@ async def world(
 
 
 async def _entered(stack: AsyncExitStack, manager: contextlib.AbstractContextManager[Any]) -> Any:
-    entered = await asyncio.to_thread(manager.__enter__)
-    stack.push_async_callback(asyncio.to_thread, manager.__exit__, None, None, None)
-    return entered
+    entered: list[Any] = []
+
+    async def enter() -> None:
+        entered.append(await asyncio.to_thread(manager.__enter__))
+        stack.push_async_callback(asyncio.to_thread, manager.__exit__, None, None, None)
+
+    # Whoever is told to end meanwhile leaves it as well.
+    await to_the_end(enter())
+    return entered[0]
 
 
 async def _environment(made: World, name: str, *, linked: bool) -> dict[str, str]:
