@@ -31,7 +31,7 @@ async def sockets(scale: float) -> Outcome:
     with under("postgres") as server:
         async with asking(server.url) as client:
             bystander = await a_bystander(client)
-            devices = await planted(server, await client.devices(-(-count // DEVICES_A_USER), a_user=1))
+            devices = await planted(server, await client.devices(-(-count // DEVICES_A_USER), a_user=1), DEVICES_A_USER)
             devices = devices[:count]
             async with bystander.standing_by():
                 await asyncio.sleep(2)
@@ -60,7 +60,7 @@ async def herd(scale: float) -> Outcome:
     with under("postgres") as server:
         async with asking(server.url) as client:
             # A phone, a watch, a tablet and a browser each.
-            devices = await client.devices(count, a_user=4)
+            devices = (await planted(server, await client.devices(-(-count // 4), a_user=1), 4))[:count]
             bystander = await a_bystander(client)
         server.kill()
         outcome.figures["serving_in_s"] = round(server.start(), 2)
@@ -85,12 +85,12 @@ async def herd(scale: float) -> Outcome:
     return outcome
 
 
-async def planted(server: Under, homes: Sequence[Device]) -> list[Device]:
-    """DEVICES_A_USER devices for each user, written where registering leaves them: ten thousand calls take minutes."""
+async def planted(server: Under, homes: Sequence[Device], a_user: int) -> list[Device]:
+    """So many devices for each user, written where registering leaves them: ten thousand calls take minutes."""
     rows, made = [], []
     for home in homes:
         made.append(home)
-        for number in range(1, DEVICES_A_USER):
+        for number in range(1, a_user):
             id = f"{home.device}-{number}"
             made.append(Device(home.token, home.space, id))
             rows.append((id, home.device, f"{home.device} {number}"))
