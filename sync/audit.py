@@ -91,10 +91,17 @@ class Audit:
         while True:
             async with self.database.read() as tx:
                 page = await store.read_space_ids(tx, last, SPACES_PER_PAGE)
-            await asyncio.gather(*(self._in_snapshot(space) for space in page))
+            await self._spaces(page)
             if len(page) < SPACES_PER_PAGE:
                 return self.tally
             last = page[-1]
+
+    async def _spaces(self, page: Sequence[str]) -> None:
+        if self.workers is not None:
+            await asyncio.gather(*(self._in_snapshot(space) for space in page))
+            return
+        for space in page:
+            await self._in_snapshot(space)
 
     async def _in_snapshot(self, space: str) -> None:
         async with self._at_once, self.database.read(snapshot=True) as tx:
@@ -127,7 +134,7 @@ class Audit:
             await self._ledger(tx, space)
             await self._seen(tx, space)
             ledger_bytes = await store.ledger_bytes(tx, space_id)
-            counted = self._together(space, await asyncio.gather(*parts))
+            counted = self._together(space, await asyncio.gather(*parts)) if parts else None
         finally:
             for part in parts:
                 part.cancel()
@@ -206,9 +213,7 @@ class Audit:
         return [asyncio.create_task(audit(part)) for part in parts]
 
     def _together(self, space: SpaceRow, made: Sequence[PartAudit]) -> Counted | None:
-        """What the parts come to; None where there are none, or where they were not all of this state (A4)."""
-        if not made:
-            return None
+        """What the parts come to; None where they were not all of this state (A4)."""
         if any(each.space != space for each in made):
             self.walked(-sum(each.counted.rows for each in made))
             return None
