@@ -43,8 +43,8 @@ LINGERING_S: Final = 5.0
 # Longer than the sockets' own bound (api/sync/websocket.py), which is the longest of the hooks.
 DRAIN_HOOKS_S: Final = 15.0
 DRAIN_REQUESTS_S: Final = 25.0
-# A herd that comes back within a second waits in the kernel, which cuts this to what it allows (net.core.somaxconn).
-# Past it connections are dropped, and come again after whole seconds.
+# A herd that comes back within a second waits in the kernel, which cuts this to what it allows
+# (net.core.somaxconn). Past it connections are dropped, and come again after whole seconds.
 BACKLOG: Final = 4_096
 # A few batches' worth: some megabytes may wait for the collector.
 COLLECT_AFTER_OBJECTS: Final = 50_000
