@@ -41,8 +41,8 @@ class DatabaseLink:
     def read(self, *, snapshot: bool = False) -> AbstractAsyncContextManager[Transaction]:
         return _no_answer() if self._silent else self._inner.read(snapshot=snapshot)
 
-    def write(self) -> AbstractAsyncContextManager[Transaction]:
-        return _no_answer() if self._silent else self._inner.write()
+    def write(self, *, single: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        return _no_answer() if self._silent else self._inner.write(single=single)
 
     async def close(self) -> None:
         self.kill()

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import random
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -42,17 +43,29 @@ def outside() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def fence() -> Iterator[None]:
-    """Forbid the machine's clock and randomness until the block ends. Logging is off meanwhile: it reads the clock."""
+def fence(unexpected: Callable[[BaseException], None] = lambda error: None) -> Iterator[None]:
+    """Forbid the machine's clock and randomness until the block ends. Logging is off meanwhile: it reads the clock.
+
+    unexpected: told of each exception that somebody caught without knowing it, and wrote to the log.
+    """
     places: list[tuple[Any, tuple[str, ...]]] = [(time, _TIME), (random, _RANDOM), (uuid, _UUID), (os, ("urandom",))]
     kept = [(module, name, getattr(module, name)) for module, names in places for name in names]
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    log_exception = logging.Logger.exception
+
+    def caught(*_: Any, **__: Any) -> None:
+        error = sys.exc_info()[1]
+        if error is not None:
+            unexpected(error)
+
+    logging.Logger.exception = caught  # type: ignore[method-assign]
     for module, name, _ in kept:
         setattr(module, name, _forbidden(f"{module.__name__}.{name}", getattr(module, name)))
     try:
         yield
     finally:
+        logging.Logger.exception = log_exception  # type: ignore[method-assign]
         for module, name, real in kept:
             setattr(module, name, real)
         logging.disable(disabled)

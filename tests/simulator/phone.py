@@ -130,6 +130,13 @@ class Client:
         self._phone.moved()
         return result
 
+    @property
+    def _live(self) -> Live:
+        return self._phone.live
+
+    async def learn_names(self) -> None:
+        """Names of the catalog are no part of this world."""
+
     def random_bytes(self, count: int) -> bytes:
         return self._phone.random_bytes(count)
 

@@ -116,7 +116,7 @@ def simulate(
     world.edits_left = options.edits
     oracles = Oracles(world)
     try:
-        with fence():
+        with fence(world.unexpected):
             asyncio.set_event_loop(world.loop)
             try:
                 world.loop.run_until_complete(_live(world, oracles))

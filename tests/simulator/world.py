@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from storage.errors import StorageError
 from sync.limits import Limits
 from tests.client_sdk.witness import Witness
 from tests.simulator.bus import Exchange
@@ -154,6 +155,12 @@ class World:
                     if self.edits_left is not None:
                         self.edits_left -= 1
                     self.trace.note("edit", phone.name, what)
+
+    def unexpected(self, error: BaseException) -> None:
+        """Somebody caught an exception that they did not know, and went on: a fault of the product or of this world,
+        unless it is the database's."""
+        if not (isinstance(error, StorageError) and error.retryable):
+            self.loop.broke(error)
 
     def heal(self) -> None:
         """Every fault ends, and everything that is down comes back."""
