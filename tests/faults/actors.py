@@ -43,10 +43,14 @@ REQUEST_S: Final = 10.0
 
 
 class Pace:
-    """Whether the actors write now. They go on sending what they have while it is paused."""
+    """Whether the actors write now. They go on sending what they have while it is paused.
+
+    busy: how many are in the middle of something; for a moment also after `pause`.
+    """
 
     def __init__(self) -> None:
         self._may = asyncio.Event()
+        self.busy = 0
 
     def resume(self) -> None:
         self._may.set()
@@ -54,8 +58,15 @@ class Pace:
     def pause(self) -> None:
         self._may.clear()
 
-    async def wait(self) -> None:
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Around one piece of writing; begins when writing is allowed."""
         await self._may.wait()
+        self.busy += 1
+        try:
+            yield
+        finally:
+            self.busy -= 1
 
 
 class Phone:
@@ -92,8 +103,8 @@ class Phone:
     async def write(self, pace: Pace) -> None:
         """Write for ever, as a hurried person does."""
         while True:
-            await pace.wait()
-            await self.write_once()
+            async with pace.turn():
+                await self.write_once()
             await asyncio.sleep(self._random.uniform(0.01, 0.12))
 
     async def write_once(self) -> None:
@@ -234,9 +245,9 @@ class PlainWriter:
     async def write(self, pace: Pace) -> None:
         """Write for ever: a batch, and the next one once it is acknowledged."""
         while True:
-            await pace.wait()
-            self.make()
-            await self.send()
+            async with pace.turn():
+                self.make()
+                await self.send()
             await asyncio.sleep(self._random.uniform(0.02, 0.1))
 
     @property

@@ -150,6 +150,8 @@ class World:
             await asyncio.sleep(0.05)
 
     async def _unsettled(self) -> str | None:
+        if self.pace.busy:
+            return "somebody is still writing"
         for writer in self.writers:
             if not self._working and not await writer.push_once():
                 return f"{writer.name} is not answered well"
