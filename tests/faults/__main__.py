@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import secrets
@@ -59,6 +60,7 @@ class Report:
 @click.option("--partitions", default=15, show_default=True, help="Links that are cut off, a database.")
 @click.option("--seed", type=int, help="What everything is drawn from. Default: a new one, which is printed.")
 @click.option("--scenario", "names", multiple=True, metavar="NAME", help="Only this accident; may be repeated, or all.")
+@click.option("--no-scenarios", is_flag=True, help="Only kills and partitions.")
 @click.option("--minutes", type=float, help="Go on with kills and partitions for so long, whatever their number.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--list", "listed", is_flag=True, help="Name the scenarios.")
@@ -68,6 +70,7 @@ def main(
     partitions: int,
     seed: int | None,
     names: Sequence[str],
+    no_scenarios: bool,
     minutes: float | None,
     as_json: bool,
     listed: bool,
@@ -87,7 +90,8 @@ def main(
     logging.getLogger("fitai_client").setLevel(logging.CRITICAL)
     kinds = [kind for kind in BOTH if database in (kind, "both")]
     report = Report(secrets.randbelow(1_000_000) if seed is None else seed)
-    chosen = [one for one in SCENARIOS.values() if (one.usual and not names) or one.name in names or "all" in names]
+    usual = not (names or no_scenarios)
+    chosen = [one for one in SCENARIOS.values() if (one.usual and usual) or one.name in names or "all" in names]
     terminal = console(quiet=as_json)
     terminal.print(f"seed {report.seed}", highlight=False)
     # What the process at the terminal does with a signal is the rig's end as well.
@@ -137,34 +141,25 @@ async def _soaks(report: Report, kind: Kind, kills: int, partitions: int, minute
     """One soak, or one after the other until the time is over, each with the next seed."""
     figures = report.soaks[kind] = Figures()
     began = time.monotonic()
-    seed = report.seed
-    total = kills + partitions + kills // KILLS_A_PAUSE
-    task = bar.add_task(kind, total=None if minutes else total, said="")
-    while True:
-        outcome = await _soak(
-            kind, seed, kills, partitions, figures, lambda word: bar.update(task, advance=1, said=word)
-        )
-        if not outcome.passed:
+    until = None if minutes is None else began + minutes * 60
+    if until is not None:
+        kills, partitions = KILLS_A_SOAK, PARTITIONS_A_SOAK
+    task = bar.add_task(kind, total=None if until else kills + partitions + kills // KILLS_A_PAUSE, said="")
+
+    def moved(word: str) -> None:
+        bar.update(task, advance=1, said=word)
+
+    for seed in itertools.count(report.seed):
+        try:
+            await soak(kind, seed, kills=kills, partitions=partitions, figures=figures, moved=moved, until=until)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told and fails the run
+            said, details = str(error), _told(error, seed)
             break
-        seed += 1
-        if minutes is None or time.monotonic() - began > minutes * 60:
+        said, details = f"{figures.acked_in_all:,} acknowledged changes, each stored once; all devices equal", ""
+        if until is None or time.monotonic() > until:
             break
-        kills, partitions = max(kills, KILLS_A_SOAK), max(partitions, PARTITIONS_A_SOAK)
     bar.update(task, said="")
-    outcome.seconds = time.monotonic() - began
-    report.outcomes.append(outcome)
-
-
-async def _soak(
-    kind: Kind, seed: int, kills: int, partitions: int, figures: Figures, moved: Callable[[str], None]
-) -> Outcome:
-    began = time.monotonic()
-    try:
-        await soak(kind, seed, kills=kills, partitions=partitions, figures=figures, moved=moved)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is told and fails the run
-        return Outcome("kills and partitions", kind, False, str(error), time.monotonic() - began, _told(error, seed))
-    said = f"{figures.acked_in_all:,} acknowledged changes, each stored once; all devices equal; check clean"
-    return Outcome("kills and partitions", kind, True, said, time.monotonic() - began)
+    report.outcomes.append(Outcome("kills and partitions", kind, not details, said, time.monotonic() - began, details))
 
 
 async def _scenario(one: Scenario, kind: Kind, seed: int, tell: Callable[[str], None]) -> Outcome:

@@ -15,13 +15,13 @@ from tests.faults.power import STRACE, available, cut_power
 from tests.faults.scenario import Skipped, Tell, scenario
 from tests.faults.servers import FITAI
 from tests.faults.verdict import Violation
-from tests.faults.world import Kind, World, world
+from tests.faults.world import STUCK_S, Kind, World, world
 from tests.services.postgres import run_statement
 
 # How often a control may try before it counts as unseen: a crash can come at a moment when nothing is open.
 TRIES: Final = 8
-# Longer than any wait of the product for this: a Redis that comes back is found within 5 s.
-STUCK_S: Final = 15.0
+# When a control counts as stuck: a Redis that comes back is found within 5 s.
+CONTROL_STUCK_S: Final = 15.0
 
 
 async def power_cuts(random: Random, tell: Tell, *, level: str | None, cuts: int) -> dict[str, Any]:
@@ -117,20 +117,20 @@ async def plain_sequence(kind: Kind, random: Random, tell: Tell) -> None:
             one.make()
             await one.send()
         try:
-            await made.settle(stuck_s=STUCK_S)
+            await made.settle()
         except Violation as violation:
             # With nobody else writing nothing can be skipped: it would be broken otherwise than it is meant to be.
             raise Violation("broken_otherwise", str(violation)) from None
         tell("one writer alone is read whole; now three")
         made.work(phones=False)
         await made.write_for(4)
-        await made.settle(stuck_s=STUCK_S)
+        await made.settle(stuck_s=CONTROL_STUCK_S)
 
 
 @scenario("control: deltas by Redis alone, without asking for what it lost", kinds=("postgres",), breaks=("stuck",))
 async def redis_alone(kind: Kind, random: Random, tell: Tell) -> None:
     async with world(kind, random, servers=2, redis=True, program=program("redis-alone")) as made:
-        await redis_forgets(made, tell)
+        await redis_forgets(made, tell, stuck_s=CONTROL_STUCK_S)
 
 
 @scenario("Redis dies while devices at two servers write, and comes back empty", kinds=("postgres",))
@@ -142,15 +142,18 @@ async def redis_dies(kind: Kind, random: Random, tell: Tell) -> dict[str, Any]:
         return {"equal after": f"{took:.1f} s"}
 
 
-async def redis_forgets(made: World, tell: Tell) -> float:
+async def redis_forgets(made: World, tell: Tell, *, stuck_s: float = STUCK_S) -> float:
     """Writes that Redis tells nobody of: how long until everybody has them all the same."""
     assert made.redis is not None
     await made.populate()
     await asyncio.gather(*(phone.client.wait_live() for phone in made.phones))
     await made.write_for(1)
-    await made.settle(stuck_s=STUCK_S)
+    try:
+        await made.settle()
+    except Violation as violation:
+        raise Violation("broken_otherwise", str(violation)) from None
     tell("Redis is killed")
     await asyncio.to_thread(made.redis.kill)
     await made.write_for(1)
     await asyncio.to_thread(made.redis.start)
-    return await made.settle(stuck_s=STUCK_S)
+    return await made.settle(stuck_s=stuck_s)

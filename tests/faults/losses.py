@@ -18,8 +18,8 @@ from random import Random
 from typing import Any, Final
 
 from fitai_client.core.environment import Environment, system
-from tests.faults.actors import EMAIL, PASSWORD
 from tests.faults.broken_server import program
+from tests.faults.phones import EMAIL, PASSWORD
 from tests.faults.scenario import Tell, scenario
 from tests.faults.servers import FITAI, PostgresCluster, run_fitai
 from tests.faults.verdict import Violation, read_stored

@@ -35,8 +35,11 @@ async def soak(
     figures: Figures,
     moved: Callable[[str], None],
     program: Sequence[str] = FITAI,
+    until: float | None = None,
 ) -> None:
     """One run over one database: fills `figures`, and calls `moved` with a word after each strike.
+
+    until: after this moment of time.monotonic() no further round begins.
 
     Raises Violation.
     """
@@ -50,6 +53,8 @@ async def soak(
         duplicator = duplicate_some(made, figures)
         try:
             for strikes in schedule(streams["schedule"], kills, partitions):
+                if until is not None and time.monotonic() > until:
+                    break
                 await _round(made, nemesis, strikes, streams["schedule"], figures, moved)
             await made.rest()
             await made.compare_whole()

@@ -23,7 +23,8 @@ import aiohttp
 from api.command_line.demonstration.compare import differences, shown_by_device, shown_by_server
 from storage.cancelling import to_the_end
 from tests.faults.acks import AckLog
-from tests.faults.actors import EMAIL, PASSWORD, Pace, Phone, PlainWriter
+from tests.faults.phones import EMAIL, PASSWORD, Pace, Phone
+from tests.faults.plain_writer import PlainWriter
 from tests.faults.proxy import Proxy
 from tests.faults.servers import FITAI, FitaiServer, PostgresCluster
 from tests.faults.verdict import Violation, audit, compare, read_stored
@@ -150,6 +151,8 @@ class World:
             await asyncio.sleep(0.05)
 
     async def _unsettled(self) -> str | None:
+        if self.pace.busy:
+            return "somebody is still writing"
         for writer in self.writers:
             if not self._working and not await writer.push_once():
                 return f"{writer.name} is not answered well"
