@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,8 @@ import click
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from api.command_line.device import asking, clockwork
-from api.command_line.device.again import again
-from api.command_line.device.exercises import Exercises, read_exercises
+from api.command_line.device.again import again, quoted
+from api.command_line.device.exercises import Exercises, UnclearName, read_exercises
 from api.command_line.device.outcome import Refused, Stopped, Usage
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.screen import Screen
@@ -41,7 +41,7 @@ SURE = {
     "header": "as its header says",
     "column": "as its rows say",
     "given": "as you say",
-    "remembered": "as you said before",
+    "remembered": "as you said before: --unit corrects it",
 }
 
 
@@ -105,7 +105,8 @@ async def bring(
     }
     with _bar(terminal) as tell:
         looked = await preview_csv(terminal.client, data, progress=tell, **given)
-    _show(terminal, looked, file.name, timezone, asked=terminal.can_ask and not yes and not only_look)
+    own = [name for name, meant in given["choices"].items() if meant is None]
+    _show(terminal, looked, file.name, timezone, own, asked=terminal.can_ask and not yes and not only_look)
     other = await _otherwise(terminal, looked) if looked.known else None
     told = {"preview": {**_json(looked, timezone), "differs": other.what if other else []}}
     if other is not None:
@@ -129,7 +130,7 @@ async def bring(
     if imported.written:
         count = counted(looked.file.preview.workouts, "workout")
         # Nothing is awaited between the end of the import and its entry, so that Ctrl+C cannot part them.
-        terminal.remember(f"import of {file.name} ({count})", imported=imported.file.id)
+        terminal.remember(f"import of {file.name}", imported=imported.file.id)
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise Stopped(f"Stopped, after {count} were imported: `fitai undo` takes them back.")
@@ -192,7 +193,13 @@ def _match(text: str, exercises: Exercises) -> tuple[str, str | None]:
     name, equals, meant = text.rpartition("=")
     if not equals or not name.strip() or not meant.strip():
         raise Usage(f'--match {text!r}: say "Name in the file=Exercise", or "Name in the file=new".')
-    return name.strip(), None if meant.strip().casefold() == "new" else exercises.find(meant).id
+    if meant.strip().casefold() == "new":
+        return name.strip(), None
+    try:
+        return name.strip(), exercises.find(meant).id
+    except UnclearName as error:
+        own = quoted(f"{name.strip()}=new")
+        raise UnclearName(meant.strip(), error.candidates, f" --match {own} makes it one of your own.") from None
 
 
 @contextmanager
@@ -214,7 +221,9 @@ def _bar(terminal: Terminal) -> Iterator[Callable[[Step], None] | None]:
         )
 
 
-def _show(terminal: Terminal, looked: ImportPreview, name: str, timezone: str, *, asked: bool) -> None:
+def _show(
+    terminal: Terminal, looked: ImportPreview, name: str, timezone: str, own: Collection[str], *, asked: bool
+) -> None:
     screen, found, preview = terminal.screen, looked.file, looked.file.preview
     screen.say((found.dialect.title, "title"), (f"  {name}", "quiet"))
     facts = [counted(preview.workouts, "workout"), counted(preview.sets, "set")]
@@ -229,7 +238,7 @@ def _show(terminal: Terminal, looked: ImportPreview, name: str, timezone: str, *
     if preview.looks_like:
         screen.say((f"  The weights are round numbers in {preview.looks_like}: --unit {preview.looks_like}?", "warn"))
     screen.say(("  times    ", "quiet"), timezone, ("  --timezone changes it", "quiet"))
-    _show_names(screen, preview, asked=asked)
+    _show_names(screen, preview, own, asked=asked)
     if looked.twins:
         verb = "begins" if len(looked.twins) == 1 else "begin"
         told = f"  {counted(len(looked.twins), 'workout')} {verb} when one that is here begins, and stay out"
@@ -244,23 +253,27 @@ def _show(terminal: Terminal, looked: ImportPreview, name: str, timezone: str, *
         screen.say((f"  and {len(found.errors) - SHOWN_MAX:,} more lines (--json lists them)", "bad"))
 
 
-def _show_names(screen: Screen, preview: Preview, *, asked: bool) -> None:
-    """Which exercises are known, what becomes of the others, and the command that says otherwise."""
+def _show_names(screen: Screen, preview: Preview, own: Collection[str], *, asked: bool) -> None:
+    """Which exercises are known, what becomes of the others, and the command that says otherwise.
+
+    own: the names of which the user says that they are new.
+    """
     new = preview.unmatched
+    open_names = {name: found for name, found in preview.candidates.items() if name not in own}
     become = "it becomes an exercise of yours" if len(new) == 1 else "those become exercises of yours"
     told = f"{len(new)} new: {become}" if new else "none new"
     screen.say(("  names    ", "quiet"), f"{len(preview.matched)} known, {told}")
     # Those that may be known under another name go first: they are what there is to decide.
-    shown = sorted(new, key=lambda name: name not in preview.candidates)[:SHOWN_MAX]
+    shown = sorted(new, key=lambda name: name not in open_names)[:SHOWN_MAX]
     for name in shown:
-        *others, last = [one.name for one in preview.candidates.get(name, ())] or [""]
+        *others, last = [one.name for one in open_names.get(name, ())] or [""]
         like = f"{', '.join(others)} or {last}" if others else last
         screen.say(("  new      ", "quiet"), name, (f"  perhaps your word for {like}?" if like else "", "quiet"))
     if len(new) > len(shown):
         screen.say((f"           and {len(new) - len(shown)} more (--json lists them)", "quiet"))
-    if alike := next((name for name in shown if name in preview.candidates), None):
+    if alike := next((name for name in shown if name in open_names), None):
         screen.say(("  If so, answer no, and type:" if asked else "  If so:", "quiet"))
-        means = f"{alike}={preview.candidates[alike][0].name}"
+        means = f"{alike}={open_names[alike][0].name}"
         screen.command(again("--match", means, without=ASKED))
 
 

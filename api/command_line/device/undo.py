@@ -48,7 +48,8 @@ async def undo(terminal: Terminal, listing: bool, import_id: str | None, yes: bo
     if import_id is not None:
         found = [one for one in imports if one.startswith(import_id.lower())]
         if len(found) != 1:
-            raise Refused(f"{len(found)} imports begin with {import_id!r}: see `fitai undo --list`.", code="not_found")
+            number = f"{len(found)} imports begin" if found else "No import begins"
+            raise Refused(f"{number} with {import_id!r}: see `fitai undo --list`.", code="not_found")
         return await _undo_import(terminal, found[0], f"import {found[0][:8]}", imports[found[0]].workouts, yes=yes)
     if not terminal.memory.journal:
         older = " but the imports that `fitai undo --list` shows" if imports else ""

@@ -77,6 +77,24 @@ def test_the_preview_says_what_becomes_of_a_new_name_and_the_command_that_makes_
     assert json.loads(known.stdout)["preview"]["unmatched"] == []
 
 
+def test_a_name_that_the_user_calls_new_is_not_asked_about_again(terminal: Terminal, short: str) -> None:
+    file = Path(short)
+    text = SAMPLE.replace("Bench Press (Barbell)", "Barbell Board Press").replace("Squat (Barbell)", "Barbell Sqat")
+    file.write_text(text, encoding="utf-8")
+    told = terminal.does("import", short, "--preview", "--match", "Barbell Board Press=new")
+    assert "Barbell Board Press  perhaps" not in told and "Barbell Sqat  perhaps" in told
+    assert "Barbell Board Press=new" in told and '"Barbell Sqat=' in told
+    told = terminal.does(
+        "import", short, "--preview", "--match", "Barbell Board Press=new", "--match", "Barbell Sqat=new"
+    )
+    assert "If so" not in told
+
+
+def test_an_exercise_that_a_name_cannot_mean_is_told_how_to_make_it_an_own_one(terminal: Terminal, short: str) -> None:
+    refused = terminal.run("import", short, "--match", "Bench Press (Barbell)=zzyzx")
+    assert refused.exit_code == 1 and '--match "Bench Press (Barbell)=new"' in refused.stderr
+
+
 def test_a_workout_that_another_app_brought_stays_out_unless_it_is_wanted(terminal: Terminal, short: str) -> None:
     terminal.does("import", short, "--yes")
     twin = Path(short).with_name("twin.csv")
