@@ -142,3 +142,61 @@ async def test_what_is_no_export_is_not_written(open_phone: OpenPhone, tmp_path:
     (tmp_path / "list.json").write_text("[1, 2]", encoding="utf-8")
     with pytest.raises(InvalidWrite):
         await phone.write_rescued(tmp_path / "list.json")
+
+
+def overwritten(path: Path, to: Path, at: int, put: bytes, *, length: int | None = None) -> Path:
+    """A copy of the file with other bytes at one place, and no more than its first `length`."""
+    conn = sqlite3.connect(path)
+    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    conn.close()
+    data = bytearray(path.read_bytes())[:length]
+    data[at : at + len(put)] = put
+    to.write_bytes(data)
+    return to
+
+
+@pytest.mark.parametrize(
+    ("at", "put"),
+    [(0, b"\xa5" * 16), (16, b"\xa5" * 44), (60, b"\xa5" * 12), (100, b"\xa5" * 8), (0, b"\xa5" * PAGE)],
+    ids=["magic", "counters", "version", "first-page's-head", "first-page"],
+)
+async def test_damage_at_the_beginning_of_the_file_costs_none_of_its_rows(
+    open_phone: OpenPhone, tmp_path: Path, at: int, put: bytes
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 50)
+    damaged = overwritten(tmp_path / "phone.db", tmp_path / "damaged.db", at, put)
+    with pytest.raises(DatabaseError) as told:
+        await open_phone("damaged", "http://127.0.0.1:9", background=False)
+    assert told.value.code in ("corrupt", "unusable")
+    rescued = await Client.rescue(damaged, tmp_path / "rescued.json")
+    assert (rescued.records, rescued.unsent) == (50, 50)
+
+
+async def test_of_a_file_whose_end_is_gone_what_stands_before_it_is_saved(
+    open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 300)
+    whole = (tmp_path / "phone.db").stat().st_size
+    damaged = overwritten(tmp_path / "phone.db", tmp_path / "damaged.db", 0, b"", length=whole - 3 * PAGE - 7)
+    rescued = await Client.rescue(damaged, tmp_path / "rescued.json")
+    assert rescued.records > 200 and rescued.unreadable > 0
+
+
+async def test_a_saved_change_without_sense_keeps_none_of_the_others_back(
+    open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 5)
+    await phone.export(tmp_path / "rescued.json")
+    saved = (tmp_path / "rescued.json").read_text(encoding="utf-8")
+    document = json.loads(saved)
+    for line, broken in zip(
+        document["unsent"], ({"fields": {"pitle": "w0"}}, {"id": 7}, {"fields": [1]}), strict=False
+    ):
+        line.update(broken)
+    (tmp_path / "rescued.json").write_text(json.dumps(document), encoding="utf-8")
+    fresh = await open_phone("fresh", "http://127.0.0.1:9", background=False)
+    assert await fresh.write_rescued(tmp_path / "rescued.json") == 2
+    assert [one["title"] for one in await fresh.workouts.list()] == ["w3", "w4"]

@@ -13,9 +13,10 @@ import click
 
 from api.command_line.device import asking
 from api.command_line.device.outcome import NotSignedIn, Refused, Usage
+from api.command_line.device.place import Memory
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.syncing import say_synced, working
-from api.command_line.device.terminal import Terminal
+from api.command_line.device.terminal import Terminal, go_on
 from api.command_line.terminal import say
 from fitai_client import AccountError, FitaiError, ServerRefused, Unreachable
 from fitai_client.core.database import LocalDatabase
@@ -136,13 +137,12 @@ def _tokens(db: LocalDatabase) -> str | None:
 
 
 async def _entered(terminal: Terminal) -> Result:
-    if (rescued := terminal.memory.rescued) is not None and not terminal.unfinished:
+    if terminal.memory.rescued is not None and not terminal.unfinished:
         # What the server had is here, so that these go on top of it; where it is not yet, the next sign-in does it.
-        await terminal.client.write_rescued(rescued)
+        await go_on(terminal.client, terminal.device)
         await terminal.sync_within(10)
-        terminal.memory.rescued = None
-    terminal.memory.server = terminal.server
-    terminal.memory.write()
+    with Memory.changing(terminal.device) as terminal.memory:
+        terminal.memory.server = terminal.server
     identity = terminal.client.identity
     who = identity.email if identity else ""
     terminal.screen.say((f"{terminal.screen.signs.done} ", "good"), f"Signed in as {who} on {terminal.server}.")

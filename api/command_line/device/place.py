@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkstemp
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -141,10 +141,40 @@ class Memory:
         texts = [each if isinstance(each, str) else None for each in (server, rescued)]
         return cls(path, texts[0], entries, texts[1])
 
-    def write(self) -> None:
-        """Keep it, whole or as it was."""
-        partial = self.path.with_name(self.path.name + ".part")
-        with os.fdopen(os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            kept = {"server": self.server, "journal": self.journal, "rescued": self.rescued}
-            json.dump(kept, file, ensure_ascii=False)
-        partial.replace(self.path)
+    @classmethod
+    @contextmanager
+    def changing(cls, device: Path) -> Iterator[Memory]:
+        """The memory as it stands now, to be changed and kept; whoever else would change it waits for the end."""
+        with _alone(device.parent):
+            memory = cls.read(device)
+            yield memory
+            memory._write()
+
+    def _write(self) -> None:
+        """Keep it, whole or as it was. The file that becomes it is this process's alone, and its user's to read."""
+        handle, partial = mkstemp(".part", self.path.name, self.path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                kept = {"server": self.server, "journal": self.journal, "rescued": self.rescued}
+                json.dump(kept, file, ensure_ascii=False)
+            Path(partial).replace(self.path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder, so that two commands change what it remembers one after the other."""
+    if sys.platform == "win32":
+        # No lock of a folder there: of two commands at the same moment one may forget the other's entry.
+        yield
+        return
+    import fcntl
+
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)

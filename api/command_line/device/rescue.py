@@ -13,7 +13,7 @@ from api.command_line.device.outcome import Refused
 from api.command_line.device.place import Memory, device_file, make_private
 from api.command_line.device.running import JsonCommand, common_flags, quiet_logs, run
 from api.command_line.device.screen import Screen
-from api.command_line.device.terminal import print_json
+from api.command_line.device.terminal import go_on, print_json
 from fitai_client import Client
 
 
@@ -50,15 +50,18 @@ async def _rescue(path: Path, as_json: bool) -> None:
     )
     found = await Client.rescue(path, saved)
     make_private(saved)
-    await asyncio.to_thread(_set_aside, path, aside)
-    make_private(path)
     goes_on = found.unsent > 0 or found.attachments > 0
     waits = memory.server is not None and goes_on
+    # Before the file goes: whatever ends this process, what was saved is written by the next command, or sign-in.
+    with Memory.changing(path) as memory:
+        # What `undo` remembers was of the changes of the file that is going.
+        memory.journal, memory.rescued = [], str(saved.absolute()) if goes_on else None
+    await asyncio.to_thread(_set_aside, path, aside)
+    make_private(path)
+    written = found.unsent
     if goes_on and not waits:
         async with await Client.open(path, server="http://127.0.0.1:9", background=False) as client:
-            await client.write_rescued(saved)
-    # What `undo` remembers was of the changes of the file that is gone.
-    Memory(memory.path, memory.server, rescued=str(saved) if waits else None).write()
+            written = await go_on(client, path)
 
     told = {
         "records": found.records,
@@ -79,12 +82,15 @@ async def _rescue(path: Path, as_json: bool) -> None:
         again = f", and what it never got ({found.unsent:,}) is written again" if found.unsent else ""
         screen.say(f"Next: `fitai sign-in`. What the server has comes back{again}.")
     elif found.unsent:
-        screen.say(f"{found.unsent:,} changes go on in a new file.")
+        screen.say(f"{written:,} changes go on in a new file.")
+        if written < found.unsent:
+            screen.say((f"{found.unsent - written:,} were left without sense, and are in {saved} alone.", "warn"))
 
 
 def _set_aside(path: Path, aside: Path) -> None:
     """Move a database with what SQLite keeps beside it."""
-    for suffix in ("-wal", "-shm", ""):
+    # The file first: a new one in its place takes up no log that is not its own.
+    for suffix in ("", "-wal", "-shm"):
         beside = Path(f"{path}{suffix}")
         if beside.exists():
             beside.replace(f"{aside}{suffix}")

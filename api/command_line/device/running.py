@@ -34,7 +34,7 @@ from api.command_line.device.place import (
     shown_name,
 )
 from api.command_line.device.screen import Screen, clean
-from api.command_line.device.terminal import SYNC_BEFORE_S, Terminal, print_json, say_pending, sync_json
+from api.command_line.device.terminal import SYNC_BEFORE_S, Terminal, go_on, print_json, say_pending, sync_json
 from api.command_line.terminal import say
 from fitai_client import Client
 
@@ -122,6 +122,9 @@ def on_device(
                     opened = await Client.open(file, server=address, name=name, background=following)
                     client = await stack.enter_async_context(opened)
                     terminal = Terminal(client, screen, memory, path, address, as_json, offline)
+                    if memory.rescued is not None and memory.server is None and file == path:
+                        # A rescue was ended before it came to that, and no sign-in will.
+                        await go_on(client, path)
                     result = await _around(terminal, sync, lambda: function(terminal, **own))  # type: ignore[call-arg]
                     if as_json and result is not None:
                         print_json({"ok": True, **result, "sync": sync_json(await client.status(), terminal)})

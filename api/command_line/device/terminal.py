@@ -124,9 +124,25 @@ class Terminal:
         """Put a command into the journal, with what `fitai undo` needs: created, changed, or an import."""
         self.imported = self.imported or "imported" in undo
         entry = {"words": words, "at": datetime.now(UTC).isoformat(timespec="seconds"), **undo}
-        # Another command may have written its own meanwhile.
-        self.memory.journal = [*Memory.read(self.device).journal, entry][-JOURNAL_MAX:]
-        self.memory.write()
+        try:
+            with Memory.changing(self.device) as self.memory:
+                self.memory.journal = [*self.memory.journal, entry][-JOURNAL_MAX:]
+        except OSError as error:
+            # What was written stands; a failure told here would have it typed a second time.
+            told = f"This is written, but `fitai undo` will not know of it: {outcome.sentence(error)}"
+            self.screen.say((told, "warn"))
+
+
+async def go_on(client: Client, device: Path) -> int:
+    """Write what a rescue saved into the new file that it began. How many changes were written.
+
+    It is forgotten then: written once more, it would go over what was changed since.
+    """
+    rescued = Memory.read(device).rescued
+    written = await client.write_rescued(rescued) if rescued is not None else 0
+    with Memory.changing(device) as memory:
+        memory.rescued = None
+    return written
 
 
 async def whole(work: Coroutine[Any, Any, T], stopped: str) -> T:

@@ -16,6 +16,7 @@ import click
 
 from api.command_line.device import asking
 from api.command_line.device.outcome import Refused
+from api.command_line.device.place import Memory
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.screen import clean, plain_table
 from api.command_line.device.terminal import Terminal, whole
@@ -64,8 +65,7 @@ async def undo(terminal: Terminal, listing: bool, import_id: str | None, yes: bo
     async def take_back() -> None:
         await terminal.client.write_group(writes) if writes else None
         kept.extend(await _brought_back(terminal, entry))
-        terminal.memory.journal.pop()
-        terminal.memory.write()
+        _forget(terminal, entry)
 
     await whole(take_back(), f"Stopped, after this was taken back: {entry['words']}.")
     await terminal.send()
@@ -79,6 +79,13 @@ async def undo(terminal: Terminal, listing: bool, import_id: str | None, yes: bo
         "writes": len(writes) + len(entry.get("deleted", ())),
         "kept": [f"{c}.{n}" for c, n in kept],
     }
+
+
+def _forget(terminal: Terminal, entry: dict[str, Any]) -> None:
+    """Take an entry out of the journal, and none that another command has put there meanwhile."""
+    with Memory.changing(terminal.device) as terminal.memory:
+        if entry in terminal.memory.journal:
+            terminal.memory.journal.remove(entry)
 
 
 async def _inverse(terminal: Terminal, entry: dict[str, Any]) -> tuple[list[Write], list[tuple[str, str]]]:
@@ -149,8 +156,8 @@ async def _undo_import(terminal: Terminal, id: str, words: str, count: int, *, y
 
     async def take_back() -> int:
         number = await undo_import(terminal.client, id)
-        terminal.memory.journal = [one for one in terminal.memory.journal if one.get("imported") != id]
-        terminal.memory.write()
+        with Memory.changing(terminal.device) as terminal.memory:
+            terminal.memory.journal = [one for one in terminal.memory.journal if one.get("imported") != id]
         return number
 
     number = await whole(take_back(), f"Stopped, after this was taken back: {words}.")

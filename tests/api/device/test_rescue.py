@@ -5,6 +5,10 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import pytest
+
+from api.command_line.device import rescue
+from api.command_line.device.place import Memory
 from tests.api.device.conftest import Terminal, Terminals
 
 PAGE = 4096
@@ -65,3 +69,28 @@ def test_of_what_is_no_database_nothing_is_saved_and_nothing_moved(terminal: Ter
     assert terminal.json("rescue", code=4)["ok"] is False
     assert terminal.file.read_bytes() == b"no database " * 1000
     assert [path.name for path in terminal.file.parent.iterdir()] == [terminal.file.name]
+
+
+@pytest.mark.parametrize("signed_in", [False, True])
+def test_a_rescue_that_was_ended_in_the_middle_loses_nothing_of_what_it_saved(
+    terminals: Terminals, monkeypatch: pytest.MonkeyPatch, signed_in: bool
+) -> None:
+    phone = terminals("ended")
+    if signed_in:
+        phone.sign_up("ended@example.com")
+    phone.does("log", "bench press", "100kgx5", "--offline")
+
+    def end(_path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        # As a kill does it: the file is aside, and there is no new one yet.
+        patched.setattr(rescue, "make_private", lambda path: end(path) if path == phone.file else None)
+        assert phone.run("rescue").exit_code != 0
+    assert not phone.file.exists()
+    if signed_in:
+        phone.sign_in("ended@example.com")
+    else:
+        phone.does("start", "Going on")
+    assert [one["weight"]["value"] for _, one in phone.sets()] == [100]
+    assert Memory.read(phone.file).rescued is None

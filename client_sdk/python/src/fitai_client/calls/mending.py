@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,20 @@ from typing import Any
 from .. import export as exporting
 from ..core import inbox, undo
 from ..core.attachments import note_uploaded
-from ..core.database import LocalDatabase
+from ..core.database import LocalDatabase, Tx
 from ..core.inbox import Refused
 from ..core.reads import Record, read_conflicted
 from ..core.spaces import PERSONAL, all_spaces
-from ..core.writing import write_groups
+from ..core.writing import Write, write_groups
 from ..devices import KnownDevice, known
+from ..errors import InvalidWrite, NotFound
 from ..rescue import SavedFile, files_of, unsent_of
 from ..space import SpaceHandle
 from .base import Calls
 
 __all__ = ["MendingCalls"]
+
+log = logging.getLogger("fitai_client")
 
 
 class MendingCalls(Calls):
@@ -154,7 +158,9 @@ class MendingCalls(Calls):
         return await self.read(lambda conn: exporting.write_export(conn, Path(path), database=self._db.path))
 
     async def write_rescued(self, path: str | os.PathLike[str]) -> int:
-        """Write the unsent changes of an export that `Client.rescue` made, as new changes. How many there were.
+        """Write the unsent changes of an export that `Client.rescue` made, as new changes. How many were written.
+
+        One that the damage left without sense is passed over, and stays in the export.
 
         Sync first: then what the server has meanwhile is below them. Attachments come along whose files are beside the
         export, or where they were, and whose records show; what was uploaded already is not uploaded again.
@@ -164,10 +170,13 @@ class MendingCalls(Calls):
         """
         writes = await asyncio.to_thread(unsent_of, Path(path))
         # Each on its own: what the server refuses of them holds back none of the others.
-        await self._write_with(lambda tx: write_groups(tx, PERSONAL, [[one] for one in writes]))
+        try:
+            written = await self._write_with(lambda tx: write_groups(tx, PERSONAL, [[one] for one in writes]))
+        except _NO_WRITE:
+            written = await self._write_with(lambda tx: _write_each(tx, writes))
         for file in await asyncio.to_thread(files_of, Path(path), self._db.path.parent):
             await self._attach(file)
-        return len(writes)
+        return written
 
     async def _attach(self, file: SavedFile) -> None:
         record = await self.collection(file.collection).find(file.record)
@@ -181,6 +190,25 @@ class MendingCalls(Calls):
                     note_uploaded(tx, added.id, remote)
 
             await self.run(note)
+
+
+# What a flipped bit in a saved change comes to.
+_NO_WRITE = (InvalidWrite, NotFound, LookupError, TypeError, ValueError, AttributeError)
+
+
+def _write_each(tx: Tx, writes: Sequence[Write]) -> int:
+    """Write those that can be written; how many they are."""
+    written = 0
+    for one in writes:
+        tx.execute("SAVEPOINT one")
+        try:
+            written += write_groups(tx, PERSONAL, [[one]])
+        except _NO_WRITE as error:
+            # Without its text, which may be what somebody wrote.
+            log.warning("a saved change of %s cannot be written: %s", one.collection, type(error).__name__)
+            tx.execute("ROLLBACK TO one")
+        tx.execute("RELEASE one")
+    return written
 
 
 def _named(record: Record, names: Mapping[str, str | None]) -> Record:

@@ -196,6 +196,11 @@ class LocalDatabase:
                 raise DatabaseError(
                     f"{self.path} is the database of another program: choose another file.", code="foreign"
                 )
+        if version < 0:
+            raise DatabaseError(
+                f"{self.path} is damaged: Client.rescue(path, to) saves what can still be read.",
+                code="corrupt",
+            )
         if version > VERSION:
             raise DatabaseError(
                 f"{self.path} was written by a newer version of fitai_client: update this one.", code="newer_version"

@@ -6,12 +6,16 @@ changes are missing from a log, going on under its id could give one number to t
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from .migrations import bring_up_to_date
+from .schema import VERSION
 from .spaces import PERSONAL
 
 __all__ = ["salvage"]
@@ -22,6 +26,11 @@ _TABLES = ("spaces", "log", "records", "inbox", "attachments")
 _SINCE = {"attachments": 3}
 # Beyond this many rows that cannot be read, the rest of a table is taken to be gone.
 _UNREADABLE_MAX = 20_000
+# As SQLite has it by default; a file is opened with no other.
+_PAGE = 4096
+# The magic words; pages of 4096 bytes, WAL, nothing reserved, the fractions that SQLite demands; tables of format 4
+# and texts in UTF-8.
+_HEADER = b"SQLite format 3\0\x10\0\2\2\0\x40\x20\x20".ljust(44, b"\0") + b"\0\0\0\4".ljust(12, b"\0") + b"\0\0\0\1"
 # Where even the newest row cannot be told.
 _ROWID_MAX = 1 << 20
 
@@ -29,9 +38,22 @@ _ROWID_MAX = 1 << 20
 def salvage(path: Path) -> tuple[sqlite3.Connection, int]:
     """A temporary database with what can be read of `path`, and how many rows or tables could not be.
 
+    Where the file's beginning is damaged, or its end is gone, a copy is read whose beginning is mended.
+
     Raises:
         sqlite3.DatabaseError: nothing at all can be read of it.
     """
+    first: sqlite3.DatabaseError | None = None
+    for mend in (None, _mend_header, _renew_first_page):
+        try:
+            return _read(path) if mend is None else _read_mended(path, mend)
+        except sqlite3.DatabaseError as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+def _read(path: Path) -> tuple[sqlite3.Connection, int]:
     saved = sqlite3.connect("", isolation_level=None)
     bring_up_to_date(saved, 0)
     # mode=ro: closing must not copy the log of the last transactions into a file that is damaged.
@@ -39,10 +61,19 @@ def salvage(path: Path) -> tuple[sqlite3.Connection, int]:
     # A flipped bit may be in a text: the row is judged by its JSON, not refused for a character.
     damaged.text_factory = lambda raw: raw.decode("utf-8", "replace")
     try:
-        damaged.execute("SELECT name FROM sqlite_master LIMIT 1").fetchone()
+        # A table whose definition cannot be read does not take the others along.
+        damaged.execute("PRAGMA writable_schema = ON")
+        there = {row[0] for row in damaged.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         version = damaged.execute("PRAGMA user_version").fetchone()[0]
+        if not there & {"log", "records"}:
+            raise _nothing()
+        if not 0 < version <= VERSION:
+            # It is damaged itself: what is there tells.
+            version = VERSION if "attachments" in there else 1
         tables = [table for table in _TABLES if version >= _SINCE.get(table, 1)]
         unreadable = sum(_copy(damaged, saved, table) for table in tables)
+        if unreadable and not any(saved.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in _TABLES):
+            raise _nothing()
     except BaseException:
         saved.close()
         raise
@@ -53,7 +84,52 @@ def salvage(path: Path) -> tuple[sqlite3.Connection, int]:
             "INSERT OR IGNORE INTO spaces (no, kind)"
             f" SELECT DISTINCT space, CASE space WHEN {PERSONAL} THEN 'personal' ELSE 'shared' END FROM {table}"
         )
+    saved.execute("UPDATE spaces SET kind = 'personal' WHERE no = ?", (PERSONAL,))
     return saved, unreadable
+
+
+def _nothing() -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError("nothing of a device can be read of it")
+    error.sqlite_errorcode = sqlite3.SQLITE_NOTADB
+    return error
+
+
+def _read_mended(path: Path, mend: Callable[[bytearray, Path], None]) -> tuple[sqlite3.Connection, int]:
+    """Read a copy of the file, and of the log beside it, with its beginning mended."""
+    with TemporaryDirectory(prefix="fitai-") as folder:
+        copy = Path(folder) / "copy.db"
+        shutil.copyfile(path, copy)
+        if (log := Path(f"{path}-wal")).exists():
+            shutil.copyfile(log, Path(f"{copy}-wal"))
+        with copy.open("r+b") as file:
+            page = bytearray(file.read(_PAGE))
+            mend(page, Path(folder))
+            file.seek(0)
+            file.write(page)
+            # A torn page at the end reads as one that is damaged.
+            size = file.seek(0, 2)
+            file.truncate(-(-size // _PAGE) * _PAGE)
+        return _read(copy)
+
+
+def _mend_header(page: bytearray, _folder: Path) -> None:
+    """The first hundred bytes, which are the same in every device's file but for counters that nothing here needs."""
+    version, mark = page[60:64], page[68:72]
+    # Without a number of pages SQLite takes those that are there.
+    page[:100] = _HEADER.ljust(100, b"\0")
+    page[60:64], page[68:72] = version, mark
+
+
+def _renew_first_page(page: bytearray, folder: Path) -> None:
+    """The whole page, from a new device's file: it has only the tables' definitions, and every file's stand alike."""
+    new = folder / "new.db"
+    with closing(sqlite3.connect(new, isolation_level=None)) as conn:
+        conn.execute("PRAGMA journal_mode = WAL")
+        conn.execute("BEGIN IMMEDIATE")
+        bring_up_to_date(conn, 0)
+        conn.execute("COMMIT")
+    page[:] = new.read_bytes()[:_PAGE]
+    _mend_header(page, folder)
 
 
 def _copy(damaged: sqlite3.Connection, saved: sqlite3.Connection, table: str) -> int:
