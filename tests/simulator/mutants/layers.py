@@ -97,9 +97,9 @@ def rights_unchecked(patch: Patch) -> None:
 def busy_is_final(patch: Patch) -> None:
     """A serialization failure is answered as a mistake of the device, and not tried again."""
 
-    async def retrying(self: Any, attempt: Any) -> Any:
+    async def retrying(self: Any, attempt: Any, *, unlocked: bool = False) -> Any:
         try:
-            return await attempt()
+            return await attempt(not unlocked)
         except Busy:
             raise Invalid from None
 

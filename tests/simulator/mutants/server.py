@@ -62,7 +62,7 @@ class _Early:
         return getattr(self._database, name)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Any]:
+    async def write(self, *, single: bool = False) -> AsyncIterator[Any]:
         context = self._database.write()
         tx = await context.__aenter__()
         try:
@@ -84,9 +84,9 @@ def answer_before_commit(patch: Patch) -> None:
     """A push is answered once its statements have run, and commits afterwards."""
     once = Writer._push_once
 
-    async def pushing(self: Writer, *arguments: Any) -> Any:
+    async def pushing(self: Writer, *arguments: Any, lock: bool) -> Any:
         early: Any = _Early(self.database)
-        return await once(replace(self, database=early), *arguments)
+        return await once(replace(self, database=early), *arguments, lock=lock)
 
     patch(Writer, "_push_once", pushing)
 
@@ -126,7 +126,7 @@ class _Unlocked:
         return getattr(self._database, name)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Any]:
+    async def write(self, *, single: bool = False) -> AsyncIterator[Any]:
         async with self._database.read() as reading:
             late = _Late(self._database, reading)
             try:
@@ -144,9 +144,9 @@ def seq_without_lock(patch: Patch) -> None:
     """The head is read before the space is locked, so two pushes give the same seqs, and one forgets the other."""
     once = Writer._push_once
 
-    async def pushing(self: Writer, *arguments: Any) -> Any:
+    async def pushing(self: Writer, *arguments: Any, lock: bool) -> Any:
         unlocked: Any = _Unlocked(self.database)
-        return await once(replace(self, database=unlocked), *arguments)
+        return await once(replace(self, database=unlocked), *arguments, lock=lock)
 
     patch(Writer, "_push_once", pushing)
 
@@ -156,16 +156,16 @@ def batch_in_parts(patch: Patch) -> None:
     """Each change of a batch commits by itself, those of a group too."""
     once = Writer._push_once
 
-    async def pushing(self: Writer, caller: Any, space: str, request: Any, *rest: Any) -> Any:
+    async def pushing(self: Writer, caller: Any, space: str, request: Any, *rest: Any, lock: bool) -> Any:
         if len(request.changes) < 2:
-            return await once(self, caller, space, request, *rest)
+            return await once(self, caller, space, request, *rest, lock=lock)
         after, context, head, answers = request.after, None, None, []
         for change in request.changes:
             context = change.context if change.context is not None else context
             one = msgspec.structs.replace(
                 request, after=after, changes=[msgspec.structs.replace(change, context=context)]
             )
-            before, answer = await once(self, caller, space, one, *rest)
+            before, answer = await once(self, caller, space, one, *rest, lock=lock)
             head = before if head is None else head
             answers.append(answer)
             after = After(n=change.n, hlc=change.hlc)
@@ -238,7 +238,7 @@ def stamps_not_clamped(patch: Patch) -> None:
 @mutant("I11")
 def no_new_life(patch: Patch) -> None:
     """A database that went back goes on in the same life."""
-    patch(Writer, "_in_present_life", lambda self, tx, space, now_ms: replace(space, timeline=tx.timeline))
+    patch(Writer, "_in_present_life", lambda self, tx, space: replace(space, timeline=tx.timeline))
 
 
 @mutant("I24", needs=lambda plan: plan.bugs.revoke > 0.1)
