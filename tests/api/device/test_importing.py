@@ -187,6 +187,17 @@ def test_an_export_as_csv_is_the_file_that_was_imported(terminal: Terminal, shor
     assert whole["format"] == "fitai-export"
 
 
+def test_an_export_says_what_the_app_has_no_place_for(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.does("log", "bench press", "100kgx5x2")
+    assert "no place" not in terminal.does("export", str(tmp_path / "all.csv"), "--as", "stronglifts")
+    terminal.does("log", "bench press", "100kgx5@8")
+    terminal.does("log", "plank", "60s")
+    told = terminal.does("export", str(tmp_path / "some.csv"), "--as", "stronglifts")
+    assert "StrongLifts has no place for the time of 1 set, the RPE of 1 set" in told
+    left_out = terminal.json("export", str(tmp_path / "hevy.csv"))["left_out"]
+    assert left_out == {"weight": 0, "reps": 0, "duration_s": 0, "distance": 0, "rpe": 0}
+
+
 def test_years_of_training_reach_the_other_terminal_and_go_again(terminals: Terminals) -> None:
     phone, laptop = terminals("phone"), terminals("laptop")
     phone.sign_up("years@example.com")
