@@ -50,7 +50,8 @@ class PlainWriter:
         self._changes: list[dict[str, Any]] = []
         self._workouts: list[str] = []
         self._hlc = 0
-        self._token = ""
+        # By server: where clocks differ, one takes the other's for expired, and each sign-in ends an older session.
+        self._tokens: dict[str, str] = {}
         self._session: aiohttp.ClientSession
 
     @asynccontextmanager
@@ -148,7 +149,7 @@ class PlainWriter:
 
     async def _sign_in(self, server: str) -> None:
         answer = await self._ask(server, "POST", "/api/users/login", {"email": EMAIL, "password": PASSWORD})
-        self._token = answer["data"]["access_token"]
+        self._tokens[server] = answer["data"]["access_token"]
 
     async def server_digest(self, server: str) -> dict[str, Any]:
         """What `server` shows of the space, as a digest."""
@@ -172,7 +173,8 @@ class PlainWriter:
         return answer
 
     async def _request(self, server: str, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
-        headers = {"Sync-Protocol": "1"} | ({"Authorization": f"Bearer {self._token}"} if self._token else {})
+        token = self._tokens.get(server)
+        headers = {"Sync-Protocol": "1"} | ({"Authorization": f"Bearer {token}"} if token else {})
         async with self._session.request(method, server + path, json=body, headers=headers) as response:
             answer: dict[str, Any] = json.loads(await response.read())
             return response.status, answer
