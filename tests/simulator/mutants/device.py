@@ -7,7 +7,7 @@ from typing import Any
 
 from fitai_client.core import answers, pulling, pushing, recovery, vectors, writing
 from fitai_client.core.clock import tick
-from fitai_client.core.spaces import Space, save, save_stream, stream
+from fitai_client.core.spaces import Space, save, save_stream
 from tests.simulator.mutants.registry import Patch, mutant
 
 
@@ -27,7 +27,7 @@ def answered_when_sent(patch: Patch) -> None:
     patch(pushing, "send", send)
 
 
-@mutant("I2", needs=lambda plan: plan.work.undo > 0.03 and plan.network.loss > 0.03)
+@mutant("I2", "suite", tests="tests/client_sdk/test_rules_sending.py -k rule_8")
 def sent_unrecorded(patch: Patch) -> None:
     """What has left is not marked, so that an undo may take its number back."""
     patch(pushing, "send", lambda tx, request: None)
@@ -64,12 +64,6 @@ def delta_version_overwrites(patch: Patch) -> None:
     """What a delta says of the version replaces what was known of it."""
     broken = SimpleNamespace(**{**vars(vectors), "merged": lambda one, other: dict(other)})
     patch(pulling, "vectors", broken)
-
-
-@mutant("I5", needs=lambda plan: plan.bugs.parallel > 3)
-def late_answers_count(patch: Patch) -> None:
-    """An answer counts though the device has moved on since it asked."""
-    patch(pushing, "still_asks", lambda tx, request: stream(tx, request.space, request.asked["device"]))
 
 
 @mutant("I11")

@@ -193,10 +193,7 @@ def forks_unnoticed(patch: Patch) -> None:
     patch(push, "compare", lambda *arguments: replace(compare(*arguments), forked=False))
 
 
-@mutant(
-    "I2",
-    needs=lambda plan: plan.accidents.fail_over > 0.5 and plan.accidents.fail_over_lose > 3 and plan.bugs.clone > 0.1,
-)
+@mutant("I2", "suite", tests="tests/sync/test_push.py")
 def after_unchecked(patch: Patch) -> None:
     """The change that a device says came last is not held against the ledger."""
 

@@ -39,6 +39,8 @@ _ABSENT: Final = """
 - *A version that counts a rejected change.* Here it does by design: a rejected change spends its number.
 - *A retry under new numbers.* Numbers are adjacent, so what is renumbered is a gap, and refused (`holes_accepted`).
 - *A bound on clocks at the device alone.* Devices have none; the server's is `stamps_not_clamped`.
+- *An answer that counts though it is late.* It was tried, and nobody noticed: the device sends once more what the
+  server then knows by its numbers, so nothing breaks but a guard that others stand behind.
 - *A blob's row before the blob.* The server keeps no blobs yet.
 - *A `version` on a page that is not the last.* A device takes that of the last page alone, so it cannot tell;
   `version_of_a_later_state` is the mistake behind it.
