@@ -90,7 +90,7 @@ def test_a_second_account_needs_a_profile_of_its_own(terminals: Terminals) -> No
     phone, _ = pair(terminals, "first@example.com")
     phone.does("sign-out")
     done = phone.run("sign-in", "second@example.com", "--password-stdin", stdin=PASSWORD + "\n")
-    assert done.exit_code == 1 and "first@example.com" in done.stderr
+    assert done.exit_code == 1 and "first@example.com" in done.stderr and "--profile" in done.stderr
 
 
 def test_undo_leaves_what_another_device_wrote_since(terminals: Terminals) -> None:
