@@ -25,9 +25,9 @@ from storage.database import open_database
 
 EXAMPLES = """\b
 Examples:
-  fitai backup /srv/backups/                 fitai.db in this folder, into a new file there, named by the moment
-  fitai backup before-upgrade.tar            into this file, which must not exist
-  fitai backup /srv/backups/ --json          for a program, with the file's name and checksum
+  fitai backup /srv/backups/          into a new file, named by the moment
+  fitai backup before-upgrade.tar     into this file, which must not exist
+  fitai backup /srv/backups/ --json   for a program, with name and checksum
   fitai backup pg.tar --database-url postgresql+asyncpg://fitai@db/fitai
 
 `fitai check FILE` looks whether a backup could be restored, and `fitai restore FILE` does it.

@@ -28,12 +28,12 @@ from bench.workloads import USUAL, WORKLOADS, Sizes
 
 EXAMPLES = """\b
 Examples:
-  fitai bench                                            everything, on SQLite, beside the bare limit
-  fitai bench --database postgres W1 W1b W6              pushes, on a Postgres of its own
-  fitai bench --scale 0.1 --rounds 1                     a quick look
-  fitai bench --json bench.json --svg bench.svg          files for a program and for people
-  fitai bench --url http://127.0.0.1:8080 --workload W1  against a server that runs already
-  fitai bench device                                     the SDK on a device, by itself
+  fitai bench                                everything, on SQLite
+  fitai bench --database postgres W1 W1b W6  pushes, on a Postgres of its own
+  fitai bench --scale 0.1 --rounds 1         a quick look
+  fitai bench --json b.json --svg b.svg      for a program and for people
+  fitai bench --url http://127.0.0.1:8080    a server that runs already
+  fitai bench device                         the SDK on a device, by itself
 """
 # How often a bar is drawn anew: it takes time from the generator.
 REFRESHED_A_SECOND: Final = 4

@@ -35,11 +35,11 @@ RECORDS_FOR_WORKERS: Final = 20_000
 
 EXAMPLES = """\b
 Examples:
-  fitai check                                                     fitai.db in this folder
-  fitai check /srv/backups/fitai-20261125T030000Z.tar             a backup: whether it could be restored, and is sound
-  fitai check --database-url sqlite+aiosqlite:////srv/copy.db     a copy that was restored
+  fitai check                           fitai.db in this folder
+  fitai check before-upgrade.tar        whether a backup could be restored
+  fitai check --database-url sqlite+aiosqlite:////srv/copy.db
   fitai check --database-url postgresql+asyncpg://fitai@db/fitai
-  fitai check --json                                              for a program
+  fitai check --json                    for a program
 """
 
 

@@ -31,8 +31,8 @@ COMMANDS: Final = {**SERVER, **DEVICE}
 
 EXAMPLES: Final = """\b
 Examples:
-  fitai demo                      the product explained by showing it, in some seconds
-  fitai serve                     a server on http://127.0.0.1:8080, data in fitai.db
+  fitai demo                      the product, shown in some seconds
+  fitai serve                     a server on http://127.0.0.1:8080
   fitai serve --port 9000         on another port
   fitai config --json             what is in force, for a program
   fitai import hevy.csv           your years of training, on this device

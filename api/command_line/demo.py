@@ -28,8 +28,8 @@ from fitai_client.importing import NotATrainingLog
 EXAMPLES = """\b
 Examples:
   fitai demo                              with a short log that comes with it
-  fitai demo my-hevy-export.csv           with your own export of Hevy, Strong, FitNotes or StrongLifts
-  fitai demo log.csv --database-url postgresql+asyncpg://fitai@localhost/fitai_demo
+  fitai demo my-hevy-export.csv           with your own, as an app wrote it
+  fitai demo log.csv --database-url postgresql+asyncpg://fitai@localhost/demo
 """
 
 

@@ -25,9 +25,9 @@ from sync.lives import begin_life
 
 EXAMPLES = """\b
 Examples:
-  fitai restore /srv/backups/fitai-20261125T030000Z.tar      into fitai.db in this folder, where there is none
+  fitai restore /srv/backups/fitai-20261125T030000Z.tar
   fitai restore old.tar --database-url sqlite+aiosqlite:////srv/new.db
-  fitai restore old.tar --database-url postgresql+asyncpg://fitai@db/fitai      from SQLite to Postgres, or back
+  fitai restore old.tar --database-url postgresql+asyncpg://fitai@db/fitai
 
 After it: `fitai check`, and `fitai serve`. Devices then give back what they hold and the backup has not.
 """

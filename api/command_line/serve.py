@@ -60,9 +60,10 @@ WORKER_STOP_S: Final = 60.0
 
 EXAMPLES: Final = """\b
 Examples:
-  fitai serve                           on http://127.0.0.1:8080, data in fitai.db
+  fitai serve                           on http://127.0.0.1:8080
   fitai serve --host 0.0.0.0 --port 80  for others too
-  fitai serve --database-url postgresql+asyncpg://fitai@db/fitai --redis-url redis://cache --workers 4
+  fitai serve --database-url postgresql+asyncpg://fitai@db/fitai
+  fitai serve --redis-url redis://cache --workers 4
 """
 
 

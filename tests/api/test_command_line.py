@@ -252,6 +252,14 @@ def test_help_has_examples_and_explains_every_option(arguments: list[str]) -> No
     assert silent == []
 
 
+@pytest.mark.parametrize(
+    "arguments", [[], *([name] for name in COMMANDS), ["conflicts", "resolve"], ["inbox", "resend"]]
+)
+def test_help_fits_into_80_columns(arguments: list[str]) -> None:
+    said = CliRunner().invoke(fitai, [*arguments, "--help"], terminal_width=80).output
+    assert [line for line in said.splitlines() if len(line) > 80] == []
+
+
 def test_fitai_alone_shows_every_command_and_is_no_failure(tmp_path: Path) -> None:
     done = run(cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")

@@ -125,6 +125,11 @@ async def _enter(terminal: Terminal, entering: object) -> None:
     except (Unreachable, ServerRefused, AccountError) as error:
         # Somebody may have been signed in here all the time: only new tokens are a sign-in.
         if await terminal.client.run(_tokens) in (None, before):
+            if error.code == "other_account":
+                identity = terminal.client.identity
+                whose = identity.email if identity else "another account"
+                told = f"This device is that of {whose}: --profile NAME begins another one, for another account."
+                raise Refused(told, code=error.code) from None
             raise
         terminal.unfinished = str(error).rstrip(".")
     except FitaiError as error:

@@ -50,11 +50,11 @@ ID_OPTION = click.option("--id", "id", help="By an id, as --json shows it, inste
     context_settings={"ignore_unknown_options": True},
     epilog="""\b
 Examples:
-  fitai edit bench press 2 100kgx6                   today's second set of it
-  fitai edit bench press last 100kgx6@9              the last one, with its RPE
-  fitai edit squat 1 w:60kgx5 --date yesterday       it was a warm-up
-  fitai edit squat --date -3                         lists the sets with their numbers
-  fitai edit bench press --exercise "incline bench"  it was another exercise
+  fitai edit bench press 2 100kgx6              today's second set of it
+  fitai edit bench press last 100kgx6@9         the last one, with its RPE
+  fitai edit squat 1 w:60kgx5 --date yesterday  it was a warm-up
+  fitai edit squat --date -3                    lists the sets, numbered
+  fitai edit bench press --exercise "dip"       it was another exercise
   fitai edit --workout --title "Leg day" --bodyweight 80kg --date yesterday
 
 \b
@@ -146,9 +146,9 @@ def _fields(training: Training, place: Placed, typed: Sequence[TypedSet], note: 
 Examples:
   fitai delete bench press 2                 today's second set of it
   fitai delete bench press 2 3               two of them
-  fitai delete bench press --date yesterday  all of its sets of that day; asks first
-  fitai delete --workout --date yesterday    the workout; asks first
-  fitai delete --workout 2 --date -3 --yes   the second of that day, without asking
+  fitai delete bench press --date yesterday  its sets of that day; asks
+  fitai delete --workout --date yesterday    the workout; asks
+  fitai delete --workout 2 --date -3 --yes   the second, without asking
 
 \b
 `fitai undo` brings it back.

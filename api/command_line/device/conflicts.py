@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from api.command_line.device import asking, clockwork
+from api.command_line.device.given import given_value
 from api.command_line.device.outcome import Refused, Usage
 from api.command_line.device.running import JsonCommand, JsonGroup, Result, on_device
 from api.command_line.device.terminal import Terminal, whole
@@ -72,22 +73,24 @@ async def conflicts(terminal: Terminal) -> Result:
 
 @conflicts.command(
     cls=JsonCommand,
+    short_help="Decide a conflict, on every device.",
     epilog="""\b
 Examples:
   fitai conflicts resolve 7f3a            asks which value
   fitai conflicts resolve 7f3a --keep 1   what is shown now is right
-  fitai conflicts resolve 7f3a --value '{"value": 102.5, "unit": "kg"}'
+  fitai conflicts resolve 7f3a --value 102.5kg
 """,
 )
 @click.argument("name")
 @click.option("--keep", type=click.IntRange(1), help="The number of a value in the list.")
-@click.option("--value", help="Another value, as JSON; plain text is taken as text.")
+@click.option("--value", help="Another value: a number, 102.5kg, a text, or JSON.")
 @on_device()
 async def resolve(terminal: Terminal, name: str, keep: int | None, value: str | None) -> Result:
     """Decide a conflict: one value replaces all the others, on every device."""
     found = [one for one in await _read(terminal) if one.name.startswith(name.lower())]
     if len(found) != 1:
-        raise Refused(f"{len(found)} conflicts go by {name!r}: see `fitai conflicts`.", code="not_found")
+        told = f"{len(found)} conflicts go" if found else "No conflict goes"
+        raise Refused(f"{told} by {name!r}: see `fitai conflicts`.", code="not_found")
     (one,) = found
     choices = one.choices
     if keep is None and value is None:
@@ -97,7 +100,7 @@ async def resolve(terminal: Terminal, name: str, keep: int | None, value: str | 
             terminal.screen.say((f"  {number}  ", "quiet"), value_words(each))
         keep = asking.number("Which is right", most=len(choices), default=1)
     if value is not None:
-        decided = _given(value)
+        decided = given_value(value, next((each for each, _, _ in choices if each is not None), None))
     elif keep is not None and keep <= len(choices):
         decided = choices[keep - 1][0]
     else:
@@ -128,13 +131,6 @@ async def _read(terminal: Terminal) -> list[Contested]:
 
 def _name(record: Record, field: str) -> str:
     return hashlib.sha256(f"{record.collection}/{record.id}/{field}".encode()).hexdigest()[:6]
-
-
-def _given(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _writable(value: Any) -> Any:

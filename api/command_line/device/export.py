@@ -27,7 +27,7 @@ MEASURED = {"weight": "weight", "reps": "reps", "duration_s": "time", "distance"
     cls=JsonCommand,
     epilog="""\b
 Examples:
-  fitai export mine.json              everything, unsent and refused changes too
+  fitai export mine.json              everything, unsent changes too
   fitai export mine.csv               the workouts, as Hevy writes them
   fitai export mine.csv --as strong   as Strong writes them
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +11,7 @@ import click
 
 from api.command_line.device import asking
 from api.command_line.device.conflicts import value_words
+from api.command_line.device.given import given_value
 from api.command_line.device.outcome import Refused, Usage
 from api.command_line.device.running import JsonCommand, JsonGroup, Result, on_device
 from api.command_line.device.terminal import Terminal
@@ -53,7 +54,7 @@ async def inbox(terminal: Terminal) -> Result:
 Examples:
   fitai inbox resend 3                  as it was
   fitai inbox resend 3 reps=12          with another value
-  fitai inbox resend 3 'weight={"value": 100, "unit": "kg"}'
+  fitai inbox resend 3 weight=100kg
 """,
 )
 @click.argument("no", type=click.IntRange(1))
@@ -62,7 +63,7 @@ Examples:
 async def resend(terminal: Terminal, no: int, fields: tuple[str, ...]) -> Result:
     """Write a refused change anew, mended where fields are given."""
     entry = await _entry(terminal, no)
-    mended = dict(_field(text) for text in fields)
+    mended = dict(_field(text, entry.fields) for text in fields)
     await terminal.client.resend(no, **({**entry.fields, **mended} if mended else {}))
     await terminal.finish_sending()
     again = len(await terminal.client.inbox())
@@ -101,11 +102,8 @@ async def _entry(terminal: Terminal, no: int) -> RefusedChange:
     raise Refused(f"The inbox has no entry {no}.", code="not_found")
 
 
-def _field(text: str) -> tuple[str, Any]:
+def _field(text: str, refused: Mapping[str, Any]) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise Usage(f"{text!r} is no field=value.")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    return name, given_value(value, refused.get(name))

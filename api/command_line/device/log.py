@@ -37,7 +37,7 @@ BODY_MODES = ("bodyweight_plus", "assisted")
 Examples:
   fitai log "Bench Press" 100kgx5 100kgx5 102.5kgx3@8.5   weight x reps @ RPE
   fitai log squat w:60kgx5 100kgx5x3       a warm-up, then 3 sets of 5
-  fitai log "pull up" x12 +10kgx5 -20kgx8  the body alone, with weight, with help
+  fitai log "pull up" x12 +10kgx5 -20kgx8  the body, with weight, with help
   fitai log plank 60s 20kgx45s             for a time
   fitai log run 5km/25:30                  a distance, and its time
   fitai log bench press 100kgx5            a name needs no quotes
@@ -46,8 +46,8 @@ Examples:
   fitai log "Log Lift" 60kgx3 --new        an exercise of your own
 
 \b
-w: warm-up, d: drop set, f: to failure, m: myo-reps. kg or lb; s, min, h or m:ss;
-m, km, mi, yd or ft. After --, a set may begin with a dash whatever follows.
+w: warm-up, d: drop set, f: to failure, m: myo-reps. kg or lb; s, min, h or
+m:ss; m, km, mi, yd or ft. After --, a set may begin with a dash.
 """,
 )
 @click.argument("words", nargs=-1, required=True, type=EXERCISE, metavar="[EXERCISE] SETS...")

@@ -21,11 +21,12 @@ from fitai_client import Client
     cls=JsonCommand,
     epilog="""\b
 Examples:
-  fitai rescue                      where a command says that the file is damaged
+  fitai rescue                      where the file is said to be damaged
   fitai rescue --device old.db      of a file anywhere
 
 \b
-Nothing is deleted: the damaged file stays beside the new one, with what could be read of it as JSON.
+Nothing is deleted: the damaged file stays beside the new one, with what could
+be read of it as JSON.
 """,
 )
 @common_flags

@@ -107,7 +107,7 @@ async def rest(terminal: Terminal, time: str | None, wait: bool, stop: bool) -> 
 Examples:
   fitai done             the session is over; its records are shown
   fitai done --effort 8  how hard it was, from 1 to 10
-  fitai done --discard   it was none: it leaves the log, and `fitai undo` brings it back
+  fitai done --discard   out of the log; `fitai undo` brings it back
 """,
 )
 @click.option("--discard", is_flag=True, help="Throw the session away.")

@@ -109,7 +109,8 @@ async def say_synced(terminal: Terminal) -> Status:
 
 
 def _waiting(status: Status) -> str:
-    return f", and {status.pending:,} changes wait" if status.pending else ""
+    verb = "waits" if status.pending == 1 else "wait"
+    return f", and {counted(status.pending, 'change')} {verb}" if status.pending else ""
 
 
 @click.command(

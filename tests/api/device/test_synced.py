@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from api.command_line.device.given import given_value
 from tests.api.device.conftest import PASSWORD, Terminal, Terminals
 
 
@@ -89,7 +90,7 @@ def test_a_second_account_needs_a_profile_of_its_own(terminals: Terminals) -> No
     phone, _ = pair(terminals, "first@example.com")
     phone.does("sign-out")
     done = phone.run("sign-in", "second@example.com", "--password-stdin", stdin=PASSWORD + "\n")
-    assert done.exit_code == 1 and "first@example.com" in done.stderr
+    assert done.exit_code == 1 and "first@example.com" in done.stderr and "--profile" in done.stderr
 
 
 def test_undo_leaves_what_another_device_wrote_since(terminals: Terminals) -> None:
@@ -142,6 +143,37 @@ def test_a_conflict_is_settled_by_another_value_too(terminals: Terminals) -> Non
     (one,) = titles(laptop)
     laptop.does("conflicts", "resolve", one["name"], "--value", "Push day, heavy")
     assert phone.json("today")["workouts"][0]["title"] == "Push day, heavy"
+
+
+def test_a_weight_that_is_contested_is_decided_as_weights_are_typed(terminals: Terminals) -> None:
+    phone, laptop = pair(terminals, "weight@example.com")
+    phone.does("log", "squat", "100kgx5")
+    laptop.does("sync")
+    for device, weight in ((phone, "101kgx5"), (laptop, "102kgx5")):
+        device.does("edit", "squat", weight, "--offline")
+    for device in (phone, laptop, phone):
+        device.does("sync")
+    (one,) = phone.json("conflicts")["conflicts"]
+    phone.does("conflicts", "resolve", one["name"], "--value", "102,5 kg")
+    (block,) = phone.json("today")["workouts"][0]["exercises"]
+    assert block["sets"][0]["weight"] == {"value": 102.5, "unit": "kg"}
+    assert phone.json("conflicts")["conflicts"] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "like", "meant"),
+    [
+        ("100kg", {"value": 1, "unit": "lb"}, {"value": 100, "unit": "kg"}),
+        ("-5LB", {"value": 1, "unit": "kg"}, {"value": -5, "unit": "lb"}),
+        ("05km", {"value": 1, "unit": "m"}, {"value": 5, "unit": "km"}),
+        ('{"value": 5, "unit": "kg"}', {"value": 1, "unit": "kg"}, {"value": 5, "unit": "kg"}),
+        ("100kg", "Push day", "100kg"),
+        ("8", 9, 8),
+        ("heavy", {"value": 1, "unit": "kg"}, "heavy"),
+    ],
+)
+def test_a_value_is_typed_as_a_quantity_where_the_field_is_one(typed: str, like: Any, meant: Any) -> None:
+    assert given_value(typed, like) == meant
 
 
 def test_undo_takes_a_decision_back_before_what_is_older(terminals: Terminals) -> None:
