@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 # An access token is renewed this long before it ends, so that no request is sent to be refused.
 RENEW_BEFORE_MS = 60_000
+# A century: what lasts longer is a mistake.
+TOKEN_S_MAX = 100 * 366 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +144,26 @@ class Account:
         return _data(await self._transport.send(Request("spaces", "POST", path, body=json.dumps(body))))
 
     async def _take(self, data: dict[str, Any], email: str) -> None:
-        user = data.get("user") or {}
+        user = data.get("user")
+        user = user if isinstance(user, dict) else {}
         identity = Identity(str(user.get("id", "")), str(user.get("email", email)), str(user.get("name", "")))
         if self.identity is not None and identity.user != self.identity.user:
             raise AccountError("This database belongs to another account: open another file.", code="other_account")
-        self.identity = identity
-        await self._keep(data)
+        before, self.identity = self.identity, identity
+        try:
+            await self._keep(data)
+        except Unreachable:
+            self.identity = before
+            raise
 
     async def _keep(self, data: dict[str, Any]) -> None:
-        ends_ms = self._db.environment.now_ms() + int(float(data["expires_in"]) * 1000)
-        await self._store({"access": data["access_token"], "refresh": data["refresh_token"], "ends_ms": ends_ms})
+        access, refresh, lasts_s = (data.get(name) for name in ("access_token", "refresh_token", "expires_in"))
+        if not isinstance(lasts_s, int | float) or not 0 <= lasts_s <= TOKEN_S_MAX:
+            lasts_s = None
+        if not isinstance(access, str) or not isinstance(refresh, str) or lasts_s is None:
+            raise Unreachable("The answer has no tokens that are understood: is this a FitAI server?")
+        ends_ms = self._db.environment.now_ms() + int(lasts_s * 1000)
+        await self._store({"access": access, "refresh": refresh, "ends_ms": ends_ms})
 
     def _made_here(self) -> None:
         """The account is this device's own making: at first the server has nothing that is not here."""

@@ -23,6 +23,8 @@ PROTOCOL = 1
 # A page of 1 MiB at 50 KiB/s, with a server that thinks for a while first.
 REQUEST_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10.0
+# A page has about 1 MiB of records; many times that is no answer, and would fill the memory.
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
 # A delta carries at most 1 MiB of records, and its envelope.
 FRAME_BYTES_MAX = 4 * 1024 * 1024
 
@@ -108,9 +110,20 @@ class HttpTransport:
             async with self._session.request(
                 request.method, self.server + request.path, params=dict(request.query), data=data, headers=headers
             ) as response:
-                return Answer(response.status, await response.read(), _seconds(response.headers.get("Retry-After")))
+                body = await self._read(response)
+                return Answer(response.status, body, _seconds(response.headers.get("Retry-After")))
         except (aiohttp.ClientError, TimeoutError, ConnectionError, asyncio.IncompleteReadError) as error:
             raise Unreachable(f"{self.server} does not answer: {_why(error, self.server)}.") from error
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body, unpacked; no more of it than an answer can have, however much comes."""
+        body = bytearray()
+        async for part in response.content.iter_any():
+            body += part
+            if len(body) > ANSWER_BYTES_MAX:
+                response.close()
+                raise Unreachable(f"{self.server} answers more than the protocol has: is it a FitAI server?")
+        return bytes(body)
 
     async def connect(self, *, heartbeat_s: float) -> LiveConnection:
         """Open the live socket; the hello is the caller's. A peer that is silent for two heartbeats is closed.
