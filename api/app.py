@@ -106,6 +106,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             devices_per_day=settings.devices_per_day if settings.rate_limits else None,
         )
         opened.push_async_callback(engine.votes.flush)
+        opened.push_async_callback(engine.devices.flush)
         throttle = AccountThrottle(
             MemoryLimiter(environment) if settings.rate_limits else NoLimiter(),
             settings,

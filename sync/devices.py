@@ -12,10 +12,13 @@ Invariants
     D4  With a revoked device end the sessions that were used with it and with no other live device, in the same
         transaction; after the commit every process is told.
     D5  `note` costs nothing while it has nothing to write.
+    D6  A session that speaks for a device is bound to it: before its push, and behind the answer to what it reads.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -37,7 +40,7 @@ from storage.devices import (
     seen_by_device,
     touch_device,
 )
-from storage.errors import Duplicate
+from storage.errors import Duplicate, StorageError
 from storage.sessions import bind_session, read_standing
 from storage.spaces import list_spaces
 from sync.bus import Bus, user_topic
@@ -57,6 +60,7 @@ REMEMBERED_MAX: Final = 100_000
 DAY_MS: Final = 86_400_000
 
 _encode: Final = msgspec.json.Encoder().encode
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class Devices:
     remembered_max: int = REMEMBERED_MAX
     # (session, device) → when it was last noted.
     _noted: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
+    # (session, device) → its binding behind an answer.
+    _binding: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict, repr=False)
 
     async def register(self, caller: Caller, asked: Registration) -> tuple[str, bool]:
         """Give an installation its id: (id, whether it is new). The caller's session is bound to it.
@@ -178,6 +184,28 @@ class Devices:
         if len(self._noted) >= self.remembered_max:
             self._noted.clear()
         self._noted[caller.session, device] = now_ms
+
+    def note_later(self, caller: Caller) -> None:
+        """Bind the caller's session to the device that it reads for, behind the answer; once a process (D6)."""
+        device = caller.device
+        if device is None or (key := (caller.session, device)) in self._noted or key in self._binding:
+            return
+        # A task of its own: whoever asked may hang up, and has read all the same.
+        task = asyncio.get_running_loop().create_task(self._note_or_log(caller, device), name="device")
+        self._binding[key] = task
+        task.add_done_callback(lambda _: self._binding.pop(key, None))
+
+    async def _note_or_log(self, caller: Caller, device: str) -> None:
+        try:
+            await self.note(caller, device)
+        except StorageError as error:
+            # Not remembered: the next read does it.
+            log.warning("a session is not bound to the device %s yet: %s", device, error)
+
+    async def flush(self) -> None:
+        """Wait until everything that `note_later` began is written, or could not be."""
+        while self._binding:
+            await asyncio.wait(list(self._binding.values()))
 
     def _new_id(self) -> str:
         # 128 bits over 36^8 values: no id is more likely than another by more than one in 2^86.

@@ -92,6 +92,10 @@ class Engine:
         await self.devices.note(caller, request.device)
         return await self.writer.push(caller, space, request)
 
+    def note_later(self, caller: Caller) -> None:
+        """Bind a session to the device that it reads for, behind the answer; see `Devices.note_later`."""
+        self.devices.note_later(caller)
+
     async def digest(self, caller: Caller, space: str, bucket: str | None) -> dict[str, Any]:
         """The digest of what a space shows; see `Digests.of`."""
         return await self.digests.of(caller, space, bucket)

@@ -128,6 +128,8 @@ class Pusher(Protocol):
 
     async def push(self, caller: Caller, space: str, request: PushRequest) -> Answered: ...
 
+    def note_later(self, caller: Caller) -> None: ...
+
 
 class Live:
     """The live side of one process. `start` it, `close` it; the driver opens a session for each socket."""
@@ -256,6 +258,7 @@ class Live:
                     session.close(CLOSE_TRY_LATER, "too_many_sockets")
                     return
                 await self._access.check_device(admitted.caller.user, hello.device)
+                self._pusher.note_later(replace(admitted.caller, device=hello.device))
             except Unauthenticated as error:
                 session.close(CLOSE_UNAUTHENTICATED, error.code)
             except (DeviceRevoked, UnknownDevice) as error:

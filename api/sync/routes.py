@@ -117,6 +117,7 @@ def routes(engine: Engine, throttle: Throttle, bodies: Bodies) -> list[web.Route
         if (ids := request.query.get("ids")) is not None:
             return json_bytes(await engine.feed.pull_ids(caller, space, [_name(i) for i in ids.split(",") if i]))
         page = await engine.feed.pull(caller, space, request.query.get("cursor"), _limit(request))
+        engine.note_later(caller)
         await engine.votes.note(caller, space)
         return json_bytes(page)
 
@@ -124,6 +125,7 @@ def routes(engine: Engine, throttle: Throttle, bodies: Bodies) -> list[web.Route
         caller, space = sync_caller(request), _space(request)
         before = request.query.get("before")
         page = await engine.feed.snapshot(caller, space, before, _limit(request))
+        engine.note_later(caller)
         await engine.votes.note(caller, space, snapshot=before is None)
         return json_bytes(page)
 

@@ -126,6 +126,7 @@ class World:
 
     async def close(self) -> None:
         await self.engine.votes.flush()
+        await self.engine.devices.flush()
         await self.engine.texts.close()
 
     def uuid(self) -> str:

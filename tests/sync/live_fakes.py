@@ -174,6 +174,8 @@ class FakePusher:
     store: Store
     bus: Bus
     seen: list[tuple[str, str, dict[str, int]]] = field(default_factory=list)
+    # (session, device) of each socket that was let in.
+    spoken_for: list[tuple[str, str | None]] = field(default_factory=list)
 
     async def push(self, caller: Caller, space: str, request: PushRequest) -> FakeAnswer:
         if (space, caller.user) not in self.store.roles:
@@ -183,6 +185,9 @@ class FakePusher:
         if request.changes:
             await announce(self.bus, space, *self.store.write(space, *(str(c.id) for c in request.changes)))
         return FakeAnswer(request.changes[-1].n if request.changes else 0)
+
+    def note_later(self, caller: Caller) -> None:
+        self.spoken_for.append((caller.session, caller.device))
 
 
 async def announce(bus: Bus, space: str, before: int, after: int) -> None:

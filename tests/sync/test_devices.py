@@ -354,6 +354,27 @@ async def test_a_push_binds_its_session_to_its_device(world: World) -> None:
     assert not await stands(world, again)
 
 
+async def test_a_session_that_only_reads_for_a_device_ends_with_it(world: World) -> None:
+    phone = await register(world, await sign_in(world))
+    again = replace(await sign_in(world), device=phone)
+    world.engine.note_later(again)
+    await world.engine.devices.flush()
+    await world.engine.devices.revoke(await sign_in(world), phone)
+    assert not await stands(world, again)
+
+
+async def test_a_session_that_reads_is_bound_once(world: World) -> None:
+    phone = await register(world, await sign_in(world))
+    again = replace(await sign_in(world), device=phone)
+    for _ in range(2):
+        world.engine.note_later(again)
+    await world.engine.devices.flush()
+    before = world.database.statements
+    world.engine.note_later(again)
+    await world.engine.devices.flush()
+    assert world.database.statements == before
+
+
 async def test_a_session_is_not_bound_to_anothers_device(world: World) -> None:
     owner = await sign_in(world, await world.add_user())
     theirs = await register(world, owner)

@@ -109,6 +109,18 @@ async def test_a_revoked_device_ends_its_session_and_no_other(ann: User) -> None
     assert (await server.me(other)).status == 200
 
 
+async def test_a_revoked_device_ends_a_session_that_has_only_read_for_it(plain: User) -> None:
+    server = plain.server
+    device = (await plain.register()).json["device"]
+    again = (await server.login("user1@example.com")).data["access_token"]
+    space = (await plain.ask("GET", "spaces")).json["spaces"][0]["id"]
+    path = f"/api/sync/spaces/{space}/snapshot"
+    # Bound behind this answer; SQLite's writers go in their order, so before the revocation.
+    assert (await server.ask("GET", path, token=again, headers={"Sync-Device": device})).status == 200
+    await plain.ask("DELETE", f"devices/{device}")
+    assert (await server.me(again)).status == 401
+
+
 async def test_a_revoked_device_may_not_push_nor_register_again(ann: User) -> None:
     server = ann.server
     device = (await ann.register()).json["device"]
