@@ -32,6 +32,16 @@ def test_the_digests_are_compared_once_a_week(world: World) -> None:
     assert "digest" not in kinds(phone)
 
 
+def test_where_the_clock_was_set_back_behind_the_last_comparison_another_is_due(world: World) -> None:
+    phone, _, _, _, _ = pair(world)
+    phone.sync()
+    phone.skew_ms -= WEEK_MS
+    phone.heal()
+    assert kinds(phone)[-1] == "digest"
+    phone.heal()
+    assert "digest" not in kinds(phone)
+
+
 def test_the_digests_are_compared_after_a_resync(world: World) -> None:
     phone, _, workout, _, _ = pair(world)
     world.server.state.lagging.add(phone.device_id())

@@ -247,6 +247,17 @@ def test_busy_waits_and_pushes_the_same_again(world: World, status: int, code: s
     assert again is not None and body(again)["changes"] == body(first)["changes"]
 
 
+def test_a_clock_that_is_set_back_makes_no_wait_longer(world: World) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    assert phone.step("lost") is not None
+    phone.skew_ms -= 24 * 3_600_000
+    wake = phone.device.next_wake_ms()
+    assert wake is not None and wake < 1_000
+    world.tick(wake)
+    assert phone.device.next_request() is not None
+
+
 def test_no_answer_waits_longer_each_time_up_to_a_minute(world: World) -> None:
     phone = ready(world)
     phone.put("workouts", title="a")

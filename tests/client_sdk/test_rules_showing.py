@@ -290,6 +290,21 @@ def test_a_poll_goes_on_to_its_last_page_at_once_and_again_where_no_answer_came(
     assert kinds == ["pull", "pull", "pull"]
 
 
+def test_a_clock_that_is_set_back_makes_no_poll_late(world: World) -> None:
+    phone, other, _, _, _ = pair(world)
+    while phone.step() is not None:
+        pass
+    workout = other.put("workouts", title="late")
+    other.sync()
+
+    phone.skew_ms -= 24 * 3_600_000
+    wait_ms = phone.device.next_wake_ms()
+    assert wait_ms is not None and wait_ms <= 60_000
+    world.tick(wait_ms)
+    phone.step()
+    assert value(phone, "workouts", workout, "title") == "late"
+
+
 def test_rule_7_a_delta_applies_only_where_it_starts_where_the_device_is(world: World) -> None:
     phone, other, _, _, one = pair(world)
     with phone.db.write() as tx:

@@ -294,6 +294,19 @@ def test_rule_20_seen_goes_at_least_once_a_day(world: World) -> None:
         assert space(tx, PERSONAL).seen == world.server.state.acked
 
 
+def test_rule_20_seen_waits_for_no_clock_that_was_set_back(world: World) -> None:
+    phone, other, _, _, one = pair(world)
+    phone.sync()
+    other.put("sets", one, reps=2)
+    other.sync()
+    phone.take_delta()
+    assert phone.step() is None
+    phone.skew_ms -= 365 * 24 * 3600 * 1000
+    phone.device.live = {PERSONAL}
+    request = phone.step()
+    assert request is not None and request.kind == "push" and body(request)["seen"] == world.server.state.acked
+
+
 def test_rule_20_a_viewer_sends_seen_by_a_push_without_changes(world: World) -> None:
     phone = ready(world)
     other = world.phone()

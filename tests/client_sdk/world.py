@@ -136,7 +136,9 @@ class Phone:
         self.open()
 
     def open(self) -> None:
-        environment = Environment(lambda: self.world.now + self.skew_ms, self.world.random.randbytes)
+        environment = Environment(
+            lambda: self.world.now + self.skew_ms, self.world.random.randbytes, lambda: self.world.now
+        )
         self.db = LocalDatabase(self.path, environment)
         self.device = Device(self.db, {"name": self.path.stem, "platform": "test", "app_version": "1"})
         self.device.signed_in = True

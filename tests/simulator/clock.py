@@ -24,6 +24,10 @@ class Clock:
         elapsed_ms = self._time() * 1_000
         return START_MS + self.offset_ms + int(elapsed_ms * (1 + self.drift_ppm / 1e6))
 
+    def elapsed_ms(self) -> int:
+        """What went by, however the clock is set."""
+        return int(self._time() * 1_000)
+
     def step(self, ms: int) -> None:
         """The clock is set forward, or back."""
         self.offset_ms += ms

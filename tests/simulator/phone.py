@@ -164,7 +164,7 @@ class Phone:
         self.clock = clock
         self.balance = balance
         self.random_bytes = draws.randbytes
-        self.environment = Environment(clock.now_ms, draws.randbytes)
+        self.environment = Environment(clock.now_ms, draws.randbytes, clock.elapsed_ms)
         self.process = Process(name)
         self.process.alive = False
         self.disk_s = 0.0

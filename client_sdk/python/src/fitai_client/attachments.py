@@ -191,7 +191,7 @@ class Attachments:
         return held_up(self._problem, self._wait_ms()) or "about to be uploaded"
 
     def _wait_ms(self) -> int:
-        return max(self._not_before_ms - self._environment.now_ms(), 0)
+        return max(self._not_before_ms - self._environment.elapsed_ms(), 0)
 
     async def _run(self, uploader: Uploader) -> None:
         while True:
@@ -253,7 +253,7 @@ class Attachments:
         """Say what is wrong, and wait, longer each time."""
         self._failures = min(self._failures + 1, 16)
         drawn = int.from_bytes(self._environment.random_bytes(4), "big")
-        self._not_before_ms = self._environment.now_ms() + backoff_ms(self._failures, drawn)
+        self._not_before_ms = self._environment.elapsed_ms() + backoff_ms(self._failures, drawn)
         self._problem = {"code": code, "message": reason}
 
 

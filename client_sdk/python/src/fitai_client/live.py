@@ -78,7 +78,7 @@ class Live:
         self._readers: list[asyncio.Queue[Mapping[str, Any]]] = []
         self._connected = asyncio.Event()
         self._close_code: int | None = None
-        self.presence = Presence(device.environment.now_ms)
+        self.presence = Presence(device.environment.elapsed_ms)
         if device.signed_in:
             self._may.set()
 

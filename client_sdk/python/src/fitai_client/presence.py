@@ -31,8 +31,8 @@ class Present:
 class Presence:
     """What the socket told of the other devices, by space."""
 
-    def __init__(self, now_ms: Callable[[], int]) -> None:
-        self._now_ms = now_ms
+    def __init__(self, elapsed_ms: Callable[[], int]) -> None:
+        self._elapsed_ms = elapsed_ms
         self._heard: dict[tuple[str, str], tuple[int, Present]] = {}
 
     def take(self, frame: Mapping[str, Any]) -> None:
@@ -44,12 +44,12 @@ class Presence:
             self._heard.pop(key, None)
             return
         present = Present(key[1], str(frame.get("user")), frame["body"], str(frame.get("at")))
-        self._heard[key] = (self._now_ms() + TTL_S * 1000, present)
+        self._heard[key] = (self._elapsed_ms() + TTL_S * 1000, present)
 
     def of(self, space: str) -> list[Present]:
         """Who is in a space now, in the order in which they were first heard."""
-        now_ms = self._now_ms()
-        self._heard = {key: line for key, line in self._heard.items() if line[0] > now_ms}
+        elapsed_ms = self._elapsed_ms()
+        self._heard = {key: line for key, line in self._heard.items() if line[0] > elapsed_ms}
         return [present for (where, _), (_, present) in self._heard.items() if where == space]
 
     def forget(self) -> None:

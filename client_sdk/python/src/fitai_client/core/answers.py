@@ -69,7 +69,7 @@ def _pushed(tx: Tx, running: Running, found: Space, request: Request, body: dict
     if request.asked["first"] is None and found.version.get(one.device, 0) >= one.after_n:
         return
     if found.no in running.live and not running.hurry:
-        running.pull_at_ms.setdefault(found.no, tx.environment.now_ms() + DELTA_PATIENCE_MS)
+        running.pull_at_ms.setdefault(found.no, tx.environment.elapsed_ms() + DELTA_PATIENCE_MS)
     elif found.phase == "live":
         save(tx, found, pull=True)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["JUMP_MAX", "hlc_ms", "parse_time", "rfc3339", "tick"]
+__all__ = ["JUMP_MAX", "hlc_ms", "parse_time", "past", "rfc3339", "tick"]
 
 _COUNTER_MAX = 0xFFFF
 _WALL_MAX = 0xFFFF_FFFF_FFFF
@@ -41,6 +41,12 @@ def tick(last: str | None, now_ms: int, jump: int = 0) -> str:
 def hlc_ms(hlc: str) -> int:
     """The stamp's wall time, in Unix milliseconds."""
     return int(hlc[:12], 16)
+
+
+def past(at_ms: int, every_ms: int, now_ms: int) -> bool:
+    """True where `every_ms` went by since `at_ms`, as the wall clock tells. Where it tells that this is still to come
+    it was set back: nobody knows how long ago it was, so that counts as long enough."""
+    return not 0 <= now_ms - at_ms < every_ms
 
 
 def rfc3339(ms: int) -> str:

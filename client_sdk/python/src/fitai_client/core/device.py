@@ -51,9 +51,9 @@ class Device(Running):
 
     def next_request(self) -> Request | None:
         """The request that is due now, or None. Changes it carries are recorded as sent, durably (rule 8)."""
-        now_ms = self.environment.now_ms()
-        if not self.signed_in or now_ms < self.not_before_ms:
+        if not self.signed_in or self.environment.elapsed_ms() < self.not_before_ms:
             return None
+        now_ms = self.environment.now_ms()
         with self.db.write(durable=True) as tx:
             request = due.due(tx, self, self.description, now_ms)
             if request is None:
@@ -68,11 +68,11 @@ class Device(Running):
         """In how many milliseconds `next_request` is worth calling again, or None: only after a write or an event."""
         if not self.signed_in:
             return None
-        now_ms = self.environment.now_ms()
-        if now_ms < self.not_before_ms:
-            return self.not_before_ms - now_ms
+        elapsed_ms = self.environment.elapsed_ms()
+        if elapsed_ms < self.not_before_ms:
+            return self.not_before_ms - elapsed_ms
         times = list(self.pull_at_ms.values())
-        return max(min(times) - now_ms, 0) if times else None
+        return max(min(times) - elapsed_ms, 0) if times else None
 
     def wake(self, *, pull: bool = False, spaces: bool = False, seen: bool = False) -> None:
         """Forget waiting; with `pull`, look for what others wrote; with `spaces`, for new spaces; with `seen`, tell."""

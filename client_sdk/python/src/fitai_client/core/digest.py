@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from .clock import past
 from .database import Tx
 from .records import SHOWN, Key, bury, drop
 from .requests import Kind, Request, space_path
@@ -58,7 +59,7 @@ class Check:
 
 def due(found: Space, now_ms: int) -> bool:
     """True where it is time to compare, and nothing else is on its way."""
-    return found.phase == "live" and not found.resync and now_ms - found.checked_at >= CHECK_EVERY_MS
+    return found.phase == "live" and not found.resync and past(found.checked_at, CHECK_EVERY_MS, now_ms)
 
 
 def bucket_of(key: Key) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from . import digest, identity, inbox, leaving, pulling, pushing, recovery, vectors
+from .clock import past
 from .database import Tx
 from .requests import Request
 from .running import Running
@@ -42,7 +43,7 @@ def due(tx: Tx, running: Running, description: Mapping[str, str], now_ms: int) -
         if request is not None:
             return request
     if inbox.about_due(tx, running.about_at_ms):
-        running.about_at_ms = now_ms
+        running.about_at_ms = tx.environment.elapsed_ms()
         return Request(kind="about", method="GET", path="/api/sync")
     return None
 
@@ -79,7 +80,8 @@ def _for_space(tx: Tx, running: Running, found: Space, description: Mapping[str,
             return request
     if found.phase in ("new", "snapshot"):
         return pulling.snapshot_request(found, device)
-    if now_ms >= running.pull_at_ms.get(found.no, now_ms + 1):
+    elapsed_ms = tx.environment.elapsed_ms()
+    if elapsed_ms >= running.pull_at_ms.get(found.no, elapsed_ms + 1):
         # Due until it is complete: its other pages, and another try where no answer comes, wait for no timer.
         save(tx, found, pull=True)
     if found.phase == "settling" or found.pull:
@@ -91,7 +93,7 @@ def _for_space(tx: Tx, running: Running, found: Space, description: Mapping[str,
             check = None
         return digest.digest_request(found, device, check)
     if found.no not in running.live and found.no not in running.pull_at_ms:
-        running.pull_at_ms[found.no] = now_ms + POLL_EVERY_MS
+        running.pull_at_ms[found.no] = elapsed_ms + POLL_EVERY_MS
     return None
 
 
@@ -147,7 +149,7 @@ def seen(tx: Tx, running: Running, found: Space) -> vectors.Vector | None:
 def _seen_due(tx: Tx, running: Running, found: Space, now_ms: int) -> bool:
     if found.version == found.seen or not found.version:
         return False
-    if not (running.want_seen or now_ms - found.seen_at >= SEEN_EVERY_MS):
+    if not (running.want_seen or past(found.seen_at, SEEN_EVERY_MS, now_ms)):
         return False
     # An open form holds the promise back: a push that says nothing new would be due again at once, for ever.
     return seen(tx, running, found) is not None

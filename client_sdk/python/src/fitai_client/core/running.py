@@ -43,7 +43,9 @@ class Running:
     staged: the pages of a pull that is on its way, with its first request, by space.
     checks: the comparison of digests that is on its way, by space.
     ids_at_once: how many records a question names, less where the server said that their answer is too large.
-    about_at_ms: when the server was asked for its schema.
+    pull_at_ms: when a space is pulled, by space.
+    about_at_ms: when the server was asked for its schema, or None.
+    not_before_ms: when the server may be asked again. All moments here are of `Environment.elapsed_ms`.
     """
 
     environment: Environment
@@ -61,7 +63,7 @@ class Running:
     failures: int = 0
     want_spaces: bool = True
     want_seen: bool = False
-    about_at_ms: int = 0
+    about_at_ms: int | None = None
 
     def wait(self, code: str, message: str, seconds: float | None = None) -> None:
         """Say what is wrong, and wait: as long as told, or longer each time, with jitter, for many devices must not
@@ -70,7 +72,7 @@ class Running:
         drawn = int.from_bytes(environment.random_bytes(4), "big")
         self.failures = min(self.failures + 1, 16)
         wait_ms = backoff_ms(self.failures, drawn) if seconds is None else told_ms(seconds, drawn)
-        self.not_before_ms = environment.now_ms() + wait_ms
+        self.not_before_ms = environment.elapsed_ms() + wait_ms
         self.problem = {"code": code, "message": message}
 
     def heard(self) -> None:
