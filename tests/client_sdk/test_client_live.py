@@ -183,6 +183,33 @@ async def test_a_server_that_comes_back_is_found_again_and_gets_what_waited(
         await process.stop()
 
 
+async def test_a_device_whose_id_the_server_lost_follows_under_a_new_one_though_nobody_writes(
+    sqlite_url: str, open_phone: OpenPhone
+) -> None:
+    process = ServerProcess(sqlite_url)
+    await process.start()
+    phone = await open_phone("phone", process.url)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    before = (await phone.status()).device
+    await process.stop()
+    # A failover that loses the registration, and keeps the session.
+    with sqlite3.connect(sqlite_url.partition(":///")[2]) as conn:
+        assert conn.execute("DELETE FROM devices WHERE id = ?", (before,)).rowcount == 1
+    conn.close()
+    await process.start()
+    try:
+
+        async def renamed() -> bool:
+            return (await phone.status()).device != before
+
+        await until(renamed)
+        await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    finally:
+        await phone.close()
+        await process.stop()
+
+
 async def test_the_socket_waits_no_longer_once_the_server_answers_a_request_again(
     sqlite_url: str, open_phone: OpenPhone, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 A socket is a shortcut and never the truth: whatever it brings, loses or repeats, the pulls of the loop repair.
 
 Rules of device.md kept here
+    17  A socket that is refused for its id makes a push due: reading needs no id, so that nothing else would tell.
     18  A device that was replaced (4409) does not reconnect by itself until its turn comes: until it signs in, is
         opened again, or goes by another id than its twin (rule 17).
     20  `seen` goes out by the socket as soon as a delta has been applied.
@@ -43,7 +44,7 @@ RENEW_BEFORE_S = 90.0
 # Signals are worth little later; of those that nobody reads, the newest are kept.
 FRAMES_MAX = 256
 
-REPLACED = 4409
+REVOKED, REPLACED = 4403, 4409
 RESTARTING, TRY_LATER = 1012, 1013
 
 
@@ -198,6 +199,10 @@ class Live:
         if connection.close_code == REPLACED:
             log.info("another instance of this device holds the socket")
             self._may.clear()
+        if connection.close_code == REVOKED:
+            log.info("the server does not know this device")
+            await self._client.run(lambda db: self._device.doubt_id())
+            self._loop.wake()
         if not welcomed and connection.close_code == 4401:
             await self._account.token(spent=token)
         return welcomed

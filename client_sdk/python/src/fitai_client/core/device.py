@@ -26,7 +26,7 @@ from .clock import parse_time
 from .database import LocalDatabase, Tx
 from .requests import Answer, Request, check
 from .running import Running
-from .spaces import Space
+from .spaces import PERSONAL, Space, current_device, save_stream, stream
 
 __all__ = ["Device"]
 
@@ -82,6 +82,13 @@ class Device(Running):
         if pull:
             with self.db.write() as tx:
                 tx.execute("UPDATE spaces SET pull = 1 WHERE phase = 'live' AND pull = 0")
+
+    def doubt_id(self) -> None:
+        """The server may not know this device's id: a push is due, empty if need be, whose answer tells (rule 17)."""
+        with self.db.write() as tx:
+            device = current_device(tx)
+            if device:
+                save_stream(tx, stream(tx, PERSONAL, device), ask=True)
 
     def failed(self, request: Request, reason: str) -> None:
         """No answer came: the same is due again, after a while."""
