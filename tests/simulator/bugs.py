@@ -20,6 +20,7 @@ from fitai_client.errors import FitaiError
 from storage.errors import StorageError
 from sync.caller import Caller
 from sync.errors import SyncError
+from tests.simulator.discarded import Discarded
 from tests.simulator.nemesis import Nemesis
 from tests.simulator.phone import Phone
 from tests.simulator.world import World
@@ -38,6 +39,7 @@ class Bugs:
         self._nemesis = nemesis
         self._watch = watch
         self._replaced = replaced
+        self.discarded = Discarded(world)
         self._pushes: dict[str, list[Request]] = {}
         self._copies: dict[str, list[Path]] = {}
         self._made = 0
@@ -114,7 +116,9 @@ class Bugs:
         for key, fields in _only_here(phone.db.conn):
             self.world.witness.given_up(key, fields)
         phone.kill()
+        self.discarded.keep(phone.path)
         _put_in_place(copy, phone.path)
+        self.discarded.look()
         self._replaced(phone)
         phone.boot()
         self.world.trace.note("fault", "old copy", phone.name)

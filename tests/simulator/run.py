@@ -159,10 +159,15 @@ async def _live(world: World, oracles: Oracles) -> None:
     loop = world.loop
     await world.begin()
     nemesis = Nemesis(world)
-    nemesis.rewinds = oracles.rewound
-    nemesis.start()
     bugs = Bugs(world, nemesis, oracles.watch, oracles.replaced)
     oracles.sent = bugs.remember
+
+    def rewound() -> None:
+        oracles.rewound()
+        bugs.discarded.look()
+
+    nemesis.rewinds = rewound
+    nemesis.start()
     if world.people.mallory is not None:
         Malice(world, world.people.mallory, world.streams.of("malice"), oracles.mallory_hears).start()
     bugs.start()
