@@ -19,7 +19,8 @@ Invariants
     D4  Nothing waits for a slow reader: `send_delta` never blocks.
     D5  A lost, doubled or late hint changes latency only: reading starts at the position, and `recheck` compares
         every channel with the database now and then.
-    D6  A channel's position never goes back within a life of its space; in a new life everybody is `behind` once.
+    D6  A channel's position goes back only where the database lost what it had; then, and in a new life, everybody is
+        `behind` once.
 
 `version` of a delta holds what moved since the channel's last one; the first delta that a resuming device gets
 holds the whole. Entries that moved without the head (voids, rejected changes) come with that device's next change,
@@ -391,7 +392,9 @@ class Hub:
         async with self._reads:
             self.reads += 1
             delta = await self._feed.read_delta(channel.space, position)
-            state = await self._feed.space(channel.space) if delta is None or delta.life != channel.life else None
+            # A head that went back: a failover lost the rest, and a new life begins only with the next write.
+            jumps = delta is None or delta.life != channel.life or delta.to_seq < position
+            state = await self._feed.space(channel.space) if jumps else None
         if state is not None:
             self._jump(channel, state)
         elif delta is not None and delta.to_seq > position:
@@ -402,7 +405,7 @@ class Hub:
             self._decide(channel, shared)
 
     def _jump(self, channel: Channel, state: SpaceState) -> None:
-        """Too much moved for a socket, or another life began: everybody pulls (D6)."""
+        """Too much moved for a socket, another life began, or something was lost: everybody pulls (D6)."""
         if (state.life, state.head) == (channel.life, channel.position):
             return
         self._place(channel, state)

@@ -434,6 +434,22 @@ async def test_a_new_life_with_the_same_head_is_noticed_too(process: Process, st
     assert peer.types() == ["behind"]
 
 
+async def test_a_head_that_went_back_makes_everybody_behind_before_a_new_life_begins(
+    process: Process, store: Store
+) -> None:
+    peer = await process.connect("ann", "phone", {"s": None})
+    await process.write("s", "r1", "r2", "r3")
+    peer.read()
+    # A failover that lost commits: the life is the same until somebody writes.
+    store.restore("s", 1, store.spaces["s"].life)
+    await process.live.recheck()
+    await process.settle()
+    assert peer.types() == ["behind"]
+    await process.live.recheck()
+    await process.settle()
+    assert peer.types() == []
+
+
 async def test_a_cursor_of_the_life_before_stays_good_where_nothing_was_lost(process: Process, store: Store) -> None:
     store.write("s", "r1")
     cursor = cursor_of(store, "s")
