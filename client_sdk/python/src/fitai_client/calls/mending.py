@@ -21,7 +21,7 @@ from ..core.reads import Record, read_conflicted
 from ..core.spaces import PERSONAL, all_spaces
 from ..core.writing import Write, write_groups
 from ..devices import KnownDevice, known
-from ..errors import InvalidWrite, NotFound
+from ..errors import InvalidWrite, NotFound, Unreachable
 from ..rescue import SavedFile, files_of, unsent_of
 from ..space import SpaceHandle
 from .base import Calls
@@ -88,7 +88,7 @@ class MendingCalls(Calls):
         """The changes of one record, newest first, as the server keeps them.
 
         Raises:
-            AccountError, ServerRefused, Unreachable.
+            AccountError, ServerRefused, Unreachable: as the server has it, or its pages do not go on.
         """
         query = {"collection": collection, "id": id}
         changes: list[Mapping[str, Any]] = []
@@ -97,6 +97,8 @@ class MendingCalls(Calls):
             changes += body["changes"]
             if body.get("before") is None:
                 return changes
+            if body["before"] == query.get("before") or not body["changes"]:
+                raise Unreachable("The pages of a history have no end; whatever wrote them is no server of it.")
             query["before"] = body["before"]
 
     async def restore(
