@@ -251,6 +251,8 @@ async def taking_nothing(pushes: list[str]) -> AsyncIterator[str]:
                 return web.json_response({"device": "d", "devices": []})
             case "spaces":
                 return web.json_response({"spaces": [{"id": "s", "kind": "personal", "role": "owner"}]})
+            case "history":
+                return web.json_response({"changes": [{"n": 1}], "before": "same"})
             case "push":
                 pushes.append(await request.text())
                 return web.json_response({"acked": 0})
@@ -274,3 +276,13 @@ async def test_a_sync_and_a_sign_in_with_a_server_that_takes_nothing_end_in_one_
         assert len(pushes) == ANSWERS_FREE + 1
         status = await phone.status()
         assert status.pending == 1 and "nothing comes of it" in status.why
+
+
+async def test_a_history_without_end_is_no_answer(open_phone: OpenPhone) -> None:
+    async with taking_nothing([]) as url:
+        phone = await open_phone("phone", url, background=False)
+        made = await phone.workouts.create(title="waits")
+        with pytest.raises(ServerRefused):
+            await phone.sign_in("ann@example.com", "a long enough phrase")
+        with pytest.raises(Unreachable, match="have no end"):
+            await phone.history("workouts", made.id)
