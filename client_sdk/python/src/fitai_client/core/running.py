@@ -21,7 +21,7 @@ BACKOFF_MIN_MS, BACKOFF_MAX_MS = 500, 60_000
 _SPREAD_MS = 500
 # How often one question may be answered before it waits: a recovery asks some of them again.
 ANSWERS_FREE = 3
-_IN_VAIN = "The server answers, but nothing comes of it; it is no sound FitAI server"
+_IN_VAIN = "The server answers, but nothing comes of it; it is no sound FitAI server."
 
 
 def told_ms(seconds: float, drawn: int) -> int:
