@@ -196,7 +196,51 @@ async def test_a_saved_change_without_sense_keeps_none_of_the_others_back(
         document["unsent"], ({"fields": {"pitle": "w0"}}, {"id": 7}, {"fields": [1]}), strict=False
     ):
         line.update(broken)
+    document["spaces"][0]["records"] = []
     (tmp_path / "rescued.json").write_text(json.dumps(document), encoding="utf-8")
     fresh = await open_phone("fresh", "http://127.0.0.1:9", background=False)
     assert await fresh.write_rescued(tmp_path / "rescued.json") == 2
     assert [one["title"] for one in await fresh.workouts.list()] == ["w3", "w4"]
+
+
+async def test_records_whose_changes_were_lost_go_on_where_nobody_else_has_them(
+    open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone)
+    damage(tmp_path / "phone.db", tmp_path / "damaged.db", "log")
+    rescued = await Client.rescue(tmp_path / "damaged.db", tmp_path / "rescued.json")
+    assert rescued.records == 300 > rescued.unsent
+    fresh = await open_phone("fresh", "http://127.0.0.1:9", background=False)
+    assert await fresh.write_rescued(tmp_path / "rescued.json") == 300
+    shown = {one.id: one.values for one in await fresh.workouts.list()}
+    assert shown == {one.id: one.values for one in await phone.workouts.list()}
+
+
+async def test_a_record_of_whose_changes_one_was_lost_goes_on_as_it_stood(
+    open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    made = [await phone.workouts.create(title=f"w{n}", notes="words") for n in range(2)]
+    for one in made:
+        await phone.workouts.update(one.id, title="another")
+    await phone.export(tmp_path / "rescued.json")
+    document = json.loads((tmp_path / "rescued.json").read_text(encoding="utf-8"))
+    # Of the first its beginning, of the second what was written last.
+    document["unsent"] = [document["unsent"][1], document["unsent"][2]]
+    (tmp_path / "rescued.json").write_text(json.dumps(document), encoding="utf-8")
+    fresh = await open_phone("fresh", "http://127.0.0.1:9", background=False)
+    await fresh.write_rescued(tmp_path / "rescued.json")
+    assert [(one["title"], one["notes"]["text"]) for one in await fresh.workouts.list()] == [("another", "words")] * 2
+
+
+async def test_records_that_a_server_has_are_not_written_again(open_phone: OpenPhone, tmp_path: Path) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 3)
+    await phone.export(tmp_path / "rescued.json")
+    document = json.loads((tmp_path / "rescued.json").read_text(encoding="utf-8"))
+    document["unsent"] = document["unsent"][:1]
+    document["spaces"][0]["id"] = "0193575e-0000-7000-8000-00000000aaaa"
+    (tmp_path / "rescued.json").write_text(json.dumps(document), encoding="utf-8")
+    fresh = await open_phone("fresh", "http://127.0.0.1:9", background=False)
+    assert await fresh.write_rescued(tmp_path / "rescued.json") == 1

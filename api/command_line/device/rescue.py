@@ -51,7 +51,8 @@ async def _rescue(path: Path, as_json: bool) -> None:
     )
     found = await Client.rescue(path, saved)
     make_private(saved)
-    goes_on = found.unsent > 0 or found.attachments > 0
+    # Without an account nobody else has the records, whether or not their changes could be read.
+    goes_on = found.unsent > 0 or found.attachments > 0 or (memory.server is None and found.records > 0)
     waits = memory.server is not None and goes_on
     # Before the file goes: whatever ends this process, what was saved is written by the next command, or sign-in.
     with Memory.changing(path) as memory:
@@ -82,7 +83,7 @@ async def _rescue(path: Path, as_json: bool) -> None:
     if memory.server is not None:
         again = f", and what it never got ({found.unsent:,}) is written again" if found.unsent else ""
         screen.say(f"Next: `fitai sign-in`. What the server has comes back{again}.")
-    elif found.unsent:
+    elif goes_on:
         screen.say(f"{written:,} changes go on in a new file.")
         if written < found.unsent:
             screen.say((f"{found.unsent - written:,} were left without sense, and are in {saved} alone.", "warn"))

@@ -18,7 +18,7 @@ from .core.writing import Write
 from .errors import InvalidWrite
 from .export import write_export
 
-__all__ = ["Rescued", "SavedFile", "files_of", "rescue", "unsent_of"]
+__all__ = ["Rescued", "SavedFile", "files_of", "only_here", "rescue", "unsent_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,24 @@ def unsent_of(path: Path) -> list[Write]:
         InvalidWrite: the file is no export of a device.
     """
     return [Write(c["collection"], c["id"], c["fields"], c["op"]) for c in _personal(path, "unsent")]
+
+
+def only_here(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """The records of the personal space in an export, as (collection, id, values), where no server ever knew of it.
+
+    Raises:
+        InvalidWrite: the file is no export of a device.
+    """
+    try:
+        spaces = json.loads(path.read_text(encoding="utf-8"))["spaces"]
+        return [
+            (str(one["collection"]), str(one["id"]), dict(one["values"]))
+            for found in spaces
+            if found["kind"] == "personal" and found["id"] is None
+            for one in found["records"]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidWrite(f"{path} is no export of a FitAI device.") from error
 
 
 @dataclass(frozen=True, slots=True)

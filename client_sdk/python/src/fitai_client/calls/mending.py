@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from .. import export as exporting
+from ..collections import COLLECTIONS, parent_of
 from ..core import inbox, undo
 from ..core.attachments import note_uploaded
 from ..core.database import LocalDatabase, Tx
 from ..core.inbox import Refused
 from ..core.reads import Record, read_conflicted
+from ..core.records import read_row
 from ..core.spaces import PERSONAL, all_spaces
+from ..core.whole import whole_writes
 from ..core.writing import Write, write_groups
 from ..devices import KnownDevice, known
-from ..errors import InvalidWrite, NotFound
-from ..rescue import SavedFile, files_of, unsent_of
+from ..errors import InvalidWrite, NotFound, Unreachable
+from ..rescue import SavedFile, files_of, only_here, unsent_of
 from ..space import SpaceHandle
 from .base import Calls
 
@@ -88,7 +91,7 @@ class MendingCalls(Calls):
         """The changes of one record, newest first, as the server keeps them.
 
         Raises:
-            AccountError, ServerRefused, Unreachable.
+            AccountError, ServerRefused, Unreachable: as the server has it, or its pages do not go on.
         """
         query = {"collection": collection, "id": id}
         changes: list[Mapping[str, Any]] = []
@@ -97,6 +100,8 @@ class MendingCalls(Calls):
             changes += body["changes"]
             if body.get("before") is None:
                 return changes
+            if body["before"] == query.get("before") or not body["changes"]:
+                raise Unreachable("The pages of a history have no end; whatever wrote them is no server of it.")
             query["before"] = body["before"]
 
     async def restore(
@@ -160,7 +165,8 @@ class MendingCalls(Calls):
     async def write_rescued(self, path: str | os.PathLike[str]) -> int:
         """Write the unsent changes of an export that `Client.rescue` made, as new changes. How many were written.
 
-        One that the damage left without sense is passed over, and stays in the export.
+        One that the damage left without sense is passed over, and stays in the export. Where neither the damaged device
+        nor this one has an account, nobody else has the records: what lost its changes is written as it stood.
 
         Sync first: then what the server has meanwhile is below them. Attachments come along whose files are beside the
         export, or where they were, and whose records show; what was uploaded already is not uploaded again.
@@ -174,6 +180,9 @@ class MendingCalls(Calls):
             written = await self._write_with(lambda tx: write_groups(tx, PERSONAL, [[one] for one in writes]))
         except _NO_WRITE:
             written = await self._write_with(lambda tx: _write_each(tx, writes))
+        if self._account.identity is None:
+            saved = await asyncio.to_thread(only_here, Path(path))
+            written += await self._write_with(lambda tx: _write_lacking(tx, saved))
         for file in await asyncio.to_thread(files_of, Path(path), self._db.path.parent):
             await self._attach(file)
         return written
@@ -209,6 +218,33 @@ def _write_each(tx: Tx, writes: Sequence[Write]) -> int:
             tx.execute("ROLLBACK TO one")
         tx.execute("RELEASE one")
     return written
+
+
+def _write_lacking(tx: Tx, saved: Sequence[tuple[str, str, Mapping[str, Any]]]) -> int:
+    """Write what of these is not here, or not as it stood, parents first; how many changes that took."""
+    written = 0
+    for collection, id, values in sorted(saved, key=lambda one: _depth(one[0])):
+        if collection not in COLLECTIONS:
+            continue
+        row = read_row(tx, PERSONAL, (collection, id))
+        here = json.loads(row.shown or row.body or "{}").get("values", {}) if row is not None and row.alive else {}
+        lacking = {name: value for name, value in values.items() if _lacks(collection, here, name, value)}
+        if lacking:
+            written += _write_each(tx, whole_writes(tx, PERSONAL, (collection, id), {"values": lacking}))
+    return written
+
+
+def _lacks(collection: str, here: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Whether a field is to be written as it stood. What adds up is written only where nothing of it is here."""
+    if name not in here:
+        return value is not None
+    declared = COLLECTIONS[collection].fields
+    return name in declared and declared[name].kind not in ("set", "counter", "text") and here[name] != value
+
+
+def _depth(collection: str) -> int:
+    parent = parent_of(collection) if collection in COLLECTIONS else None
+    return 1 + _depth(parent[1]) if parent else 0
 
 
 def _named(record: Record, names: Mapping[str, str | None]) -> Record:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import Unreachable
 from . import digest, identity, inbox, leaving, pulling, pushing, recovery
 from .database import Tx
 from .requests import Request, check
@@ -82,11 +83,24 @@ def _pulled(tx: Tx, running: Running, found: Space, request: Request, body: dict
         return
     if not pages and request.asked["cursor"] != request.asked["from"]:
         return
+    if body.get("more") and not _goes_on(request, pages, body):
+        raise Unreachable("The pages of a pull do not go on, or have no end; whatever wrote them is no server of it.")
     pages.append(body)
     if body.get("more"):
         running.staged[found.no] = (first, pages)
         return
     pulling.apply_pull(tx, found, first, pages)
+
+
+def _goes_on(request: Request, pages: list[dict[str, Any]], body: dict[str, Any]) -> bool:
+    """Whether a page that is not the last brings what no page before it had, and others may follow."""
+    if body["cursor"] == request.asked["cursor"] or not body["records"]:
+        return False
+    return not pages or _newest(body) > _newest(pages[-1])
+
+
+def _newest(page: dict[str, Any]) -> int:
+    return max(int(record["seq"]) for record in page["records"])
 
 
 def _compared(tx: Tx, running: Running, found: Space, request: Request, body: dict[str, Any]) -> None:

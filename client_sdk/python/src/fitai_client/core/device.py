@@ -7,6 +7,8 @@ Invariants
     L1  While a change waits for an answer, and nothing that a person must decide holds it, `next_request` gives a
         request now or `next_wake_ms` says when it will.
     L2  Every answer is applied in one transaction, or not at all.
+    L3  What is answered again and again, without anything coming of it, is asked ever more rarely, as where no answer
+        comes.
 
 Not safe for threads: one thread at a time.
 """
@@ -58,6 +60,10 @@ class Device(Running):
             request = due.due(tx, self, self.description, now_ms)
             if request is None:
                 self.want_seen = False
+                self.answered.clear()
+                self.held = None
+                return None
+            if self.in_vain(request):
                 return None
             if request.kind == "push":
                 pushing.send(tx, request)
@@ -77,6 +83,9 @@ class Device(Running):
     def wake(self, *, pull: bool = False, spaces: bool = False, seen: bool = False) -> None:
         """Forget waiting; with `pull`, look for what others wrote; with `spaces`, for new spaces; with `seen`, tell."""
         self.not_before_ms = 0
+        if spaces:
+            # Who asks for them anew was answered well before.
+            self.answered = {asked: times for asked, times in self.answered.items() if asked[0] != "spaces"}
         self.want_spaces = self.want_spaces or spaces
         self.want_seen = self.want_seen or seen
         if pull:
@@ -111,10 +120,15 @@ class Device(Running):
         with _of_the_protocol(f"The answer to {request.kind}"), self.db.write() as tx:
             _note_clock(tx, request, body)
             if good:
-                self.heard()
                 answers.accepted(tx, self, request, body)
             else:
                 refusals.refused(tx, self, request, answer, body)
+        if good:
+            self.heard()
+        # A pull that is whole leaves nothing to ask, and what is too large is asked in smaller parts.
+        moved = (good and request.kind == "pull" and not body.get("more")) or answer.status == 413
+        if not moved and self.not_before_ms <= self.environment.elapsed_ms():
+            self.count(request)
 
     def delta(self, space_no: int, message: dict[str, Any]) -> bool:
         """Take a delta of the socket. False where it does not apply: the device then pulls.

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..collections import COLLECTIONS, parent_of
+from ..errors import Unreachable
 from . import vectors
 from .database import Tx
 from .records import (
@@ -133,13 +134,23 @@ def apply_snapshot_page(tx: Tx, found: Space, request: Request, page: Json) -> b
     elif asked["before"] != found.snap_before:
         return False
     keys = [(record["collection"], record["id"]) for record in page["records"]]
+    before = page.get("before")
+    if before and (before == asked["before"] or not _brings_new(tx, found, keys)):
+        raise Unreachable(
+            "The pages of a snapshot do not go on, or have no end; whatever wrote them is no server of it."
+        )
     done = covered(tx, found, keys=keys)
     stop_laying(tx, done)
     _show_records(tx, found, page["records"], snap=found.snap)
     _lay_again(tx, found, keys, found.snap_version)
-    before = page.get("before")
     save(tx, found, snap_before=before, phase="snapshot" if before else "settling")
     return True
+
+
+def _brings_new(tx: Tx, found: Space, keys: Iterable[Key]) -> bool:
+    """Whether there is one of these that no page of this snapshot brought yet."""
+    known = "SELECT 1 FROM records WHERE space = ? AND collection = ? AND id = ? AND snap = ?"
+    return any(tx.one(known, (found.no, *key, found.snap)) is None for key in keys)
 
 
 def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str, version: Json) -> None:

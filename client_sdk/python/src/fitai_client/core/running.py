@@ -13,12 +13,15 @@ from . import digest, vectors
 from .environment import Environment
 from .requests import Request
 
-__all__ = ["BACKOFF_MAX_MS", "Running", "backoff_ms", "told_ms"]
+__all__ = ["ANSWERS_FREE", "BACKOFF_MAX_MS", "Running", "backoff_ms", "told_ms"]
 
 # First and longest wait after an error, doubled each time.
 BACKOFF_MIN_MS, BACKOFF_MAX_MS = 500, 60_000
 # How much is added at random to a wait that the server named: this, or half as much again.
 _SPREAD_MS = 500
+# How often one question may be answered before it waits: a recovery asks some of them again.
+ANSWERS_FREE = 3
+_IN_VAIN = "The server answers, but nothing comes of it; it is no sound FitAI server."
 
 
 def told_ms(seconds: float, drawn: int) -> int:
@@ -31,6 +34,17 @@ def backoff_ms(failures: int, drawn: int) -> int:
     """How long to wait after so many failures in a row (from 1 on): doubled each time, and half of it by chance."""
     ceiling = min(BACKOFF_MIN_MS << (failures - 1), BACKOFF_MAX_MS)
     return ceiling // 2 + drawn % (ceiling // 2)
+
+
+def _question(request: Request) -> tuple[str, ...]:
+    """What a request asks for, without what another try of the same has otherwise: a key, a time, what is seen."""
+    if request.kind == "register":
+        return ("register",)
+    asked = request.asked
+    first, last, seen = asked.get("first"), asked.get("last"), asked.get("seen")
+    telling = vectors.encode(seen) if first is None and seen else ""
+    query = "&".join(f"{name}={value}" for name, value in sorted(request.query.items()))
+    return (request.kind, request.path, query, str(asked.get("device")), str(first), str(last), telling)
 
 
 @dataclass
@@ -46,6 +60,7 @@ class Running:
     pull_at_ms: when a space is pulled, by space.
     about_at_ms: when the server was asked for its schema, or None.
     not_before_ms: when the server may be asked again. All moments here are of `Environment.elapsed_ms`.
+    answered: how often each question was answered since nothing was due; `held` is the one that waits for it.
     """
 
     environment: Environment
@@ -64,6 +79,8 @@ class Running:
     want_spaces: bool = True
     want_seen: bool = False
     about_at_ms: int | None = None
+    answered: dict[tuple[str, ...], int] = field(default_factory=dict)
+    held: tuple[str, ...] | None = None
 
     def wait(self, code: str, message: str, seconds: float | None = None) -> None:
         """Say what is wrong, and wait: as long as told, or longer each time, with jitter, for many devices must not
@@ -74,6 +91,26 @@ class Running:
         wait_ms = backoff_ms(self.failures, drawn) if seconds is None else told_ms(seconds, drawn)
         self.not_before_ms = environment.elapsed_ms() + wait_ms
         self.problem = {"code": code, "message": message}
+
+    def count(self, request: Request) -> None:
+        """This was answered, and it is not known yet whether anything came of it."""
+        asked = _question(request)
+        self.answered[asked] = self.answered.get(asked, 0) + 1
+
+    def in_vain(self, request: Request) -> bool:
+        """Whether this was answered often enough already: it is due again, so nothing came of it, and it waits now as
+        after a failure, longer each time."""
+        asked = _question(request)
+        times = self.answered.get(asked, 0)
+        if times < ANSWERS_FREE:
+            return False
+        if self.held == asked:
+            self.held = None
+            return False
+        self.held = asked
+        self.failures = max(self.failures, times - ANSWERS_FREE)
+        self.wait("no_progress", _IN_VAIN)
+        return True
 
     def heard(self) -> None:
         """The server answered as it should: nothing is wrong any more."""
