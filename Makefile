@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # As many pytest workers as cores; `make test WORKERS=0` runs them in one process.
 WORKERS ?= auto
 # Simulated worlds of every run of the proof: always the same ones, so that a change is what breaks them.
-WORLDS ?= --seeds 0:120 --hours 0.5
+WORLDS ?= --seeds 0:60 --hours 0.5
 # How long `make prove` goes on, in hours.
 HOURS ?= 1
 

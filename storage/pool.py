@@ -47,7 +47,7 @@ class Pool(Generic[T]):
         self._alive = alive
         self._wait_s = wait_s
         self._stall_s = stall_s
-        # When a connection last was given or came back.
+        # When a connection last was given, came back, or began to be opened.
         self._moved_at = -math.inf
         self._free = size
         self._idle: list[T] = []
@@ -68,7 +68,7 @@ class Pool(Generic[T]):
         Raises Overloaded where none came free in time, and what the opener raises.
         """
         item = await self._acquire(None if patient else self._wait_s)
-        self._moved_at = asyncio.get_running_loop().time()
+        self._moved()
         return item
 
     async def _acquire(self, wait_s: float | None) -> T:
@@ -80,6 +80,8 @@ class Pool(Generic[T]):
             self._free += 1
         if self._free > 0:
             self._free -= 1
+            # Who comes while it is being opened must not take the quiet before it for a line that stands still.
+            self._moved()
             return await self._open()
         item_or_leave = await self._wait(wait_s)
         if item_or_leave is None:
@@ -151,8 +153,11 @@ class Pool(Generic[T]):
         with contextlib.suppress(ValueError):
             self._waiters.remove(waiter)
 
-    def _hand_over(self, item: T | None) -> bool:
+    def _moved(self) -> None:
         self._moved_at = asyncio.get_running_loop().time()
+
+    def _hand_over(self, item: T | None) -> bool:
+        self._moved()
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():

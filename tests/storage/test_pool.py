@@ -133,6 +133,19 @@ async def test_where_no_connection_comes_back_all_who_wait_are_told_and_who_come
     assert await waiter == 1
 
 
+async def test_a_burst_after_a_quiet_time_waits_for_the_connections_that_are_being_opened() -> None:
+    opener = Opener()
+    pool = Pool(opener, opener.alive, size=1, wait_s=30.0, stall_s=30.0)
+    opener.gate = asyncio.Event()
+    pool._moved_at = asyncio.get_running_loop().time() - 60  # Nobody has asked for a minute.
+    both = [asyncio.create_task(pool.acquire()) for _ in range(2)]
+    await settle()
+    opener.gate.set()
+    item = await both[0]
+    pool.release(item)
+    assert await both[1] == item
+
+
 async def test_a_line_that_moves_is_no_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock of the test: whoever waits longer than a stall is served, as long as others are served meanwhile."""
     now = asyncio.get_running_loop().time()
