@@ -86,8 +86,6 @@ def main(
         return
     if unknown := set(names) - set(SCENARIOS) - {"all"}:
         raise click.UsageError(f"There is no scenario {', '.join(sorted(unknown))}; --list names them.")
-    # Servers that die make the SDK log what it meets.
-    logging.getLogger("fitai_client").setLevel(logging.CRITICAL)
     kinds = [kind for kind in BOTH if database in (kind, "both")]
     report = Report(secrets.randbelow(1_000_000) if seed is None else seed)
     usual = not (names or no_scenarios)
@@ -179,4 +177,6 @@ def _told(error: BaseException, seed: int) -> str:
 
 
 if __name__ == "__main__":
+    # Servers that die make the SDK log what it meets. Here and not above: a level is the whole process's.
+    logging.getLogger("fitai_client").setLevel(logging.CRITICAL)
     main()
