@@ -11,16 +11,24 @@ Invariants
 from __future__ import annotations
 
 import resource
+from contextlib import suppress
 from typing import Final
 
 RESERVED_FILES: Final = 128
+# What is asked for where the system names no bound of its own.
+FILES: Final = 65_536
 
 
 def allow_files() -> None:
     """Let this process open as many files as the system allows it at most: the usual 1,024 are as many phones."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if soft == resource.RLIM_INFINITY or soft == hard:
+        return
+    wanted = FILES if hard == resource.RLIM_INFINITY else hard
+    if soft < wanted:
+        # macOS names no bound and has one; what is allowed now is enough to serve (`places`).
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def places(wanted: int) -> int:

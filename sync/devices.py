@@ -197,7 +197,11 @@ class Devices:
 
     async def _note_or_log(self, caller: Caller, device: str) -> None:
         try:
-            await self.note(caller, device)
+            async with self.database.read() as tx:
+                owner = await owner_of(tx, device)
+            # What anybody can claim in a header must not take a turn among the writers.
+            if owner == caller.user:
+                await self.note(caller, device)
         except StorageError as error:
             # Not remembered: the next read does it.
             log.warning("a session is not bound to the device %s yet: %s", device, error)

@@ -293,3 +293,17 @@ async def test_an_application_whose_database_cannot_be_opened_is_not_made(tmp_pa
     url = f"sqlite+aiosqlite:///{tmp_path}/missing/fitai.db"
     with pytest.raises((StorageError, SecretKeyError)):
         await create_app(settings_for(url))
+
+
+def test_a_system_that_names_no_bound_of_files_and_has_one_is_served_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As macOS does: more than it allows is a ValueError."""
+
+    def refuse(*_: object) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(door.resource, "getrlimit", lambda _: (256, door.resource.RLIM_INFINITY))
+    monkeypatch.setattr(door.resource, "setrlimit", refuse)
+    door.allow_files()
+    assert door.places(10_000) == 256 - door.RESERVED_FILES

@@ -375,6 +375,18 @@ async def test_a_session_that_reads_is_bound_once(world: World) -> None:
     assert world.database.statements == before
 
 
+async def test_a_claim_to_anothers_device_takes_no_turn_among_the_writers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = await register(world, await sign_in(world, await world.add_user()))
+    caller = replace(await sign_in(world), device=theirs)
+    writes: list[str] = []
+    monkeypatch.setattr(world.database, "write", lambda **_: writes.append("write"))
+    world.engine.note_later(caller)
+    await world.engine.devices.flush()
+    assert writes == []
+
+
 async def test_a_session_is_not_bound_to_anothers_device(world: World) -> None:
     owner = await sign_in(world, await world.add_user())
     theirs = await register(world, owner)
