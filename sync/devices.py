@@ -12,13 +12,15 @@ Invariants
     D4  With a revoked device end the sessions that were used with it and with no other live device, in the same
         transaction; after the commit every process is told.
     D5  `note` costs nothing while it has nothing to write.
-    D6  A session that speaks for a device is bound to it: before its push, and behind the answer to what it reads.
+    D6  A session that speaks for a device is bound to it: before its push, and behind the answer to what it reads. A
+        revocation waits for the bindings of its process; one that comes after it, from another, ends its session.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -153,6 +155,7 @@ class Devices:
         Raises:
             UnknownDevice: there is none, or it is another user's (D2).
         """
+        await self._bound(device)
         now_ms = self.environment.now_ms()
         async with self.database.write() as tx:
             found = await find_device(tx, device) if _is_id(device) else None
@@ -161,8 +164,7 @@ class Devices:
             await revoke_device(tx, caller.user, device, now_ms)
             ended = await end_sessions_of_device(tx, caller.user, device, now_ms)
         await self._tell(caller.user, {"kind": "device_revoked", "device": device})
-        for session in ended:
-            await self._tell(caller.user, {"kind": "session_ended", "session": session})
+        await self._tell_ended(caller.user, ended)
 
     async def note(self, caller: Caller, device: str) -> None:
         """Bind the caller's session to a device it speaks for, and keep when the device was last here.
@@ -198,13 +200,31 @@ class Devices:
     async def _note_or_log(self, caller: Caller, device: str) -> None:
         try:
             async with self.database.read() as tx:
-                owner = await owner_of(tx, device)
+                found = await find_device(tx, device)
             # What anybody can claim in a header must not take a turn among the writers.
-            if owner == caller.user:
-                await self.note(caller, device)
+            if found is None or found.user != caller.user:
+                return
+            await self.note(caller, device)
+            # Unnoted is one that was revoked, perhaps between the two lines above.
+            if (caller.session, device) not in self._noted:
+                await self._end_of_revoked(caller, device)
         except StorageError as error:
             # Not remembered: the next read does it.
             log.warning("a session is not bound to the device %s yet: %s", device, error)
+
+    async def _end_of_revoked(self, caller: Caller, device: str) -> None:
+        """End the caller's session as the revocation of its device would have, had it known of it (D4)."""
+        async with self.database.write() as tx:
+            if await read_standing(tx, session=caller.session, user=caller.user) is None:
+                return
+            await bind_session(tx, session=caller.session, device=device)
+            ended = await end_sessions_of_device(tx, caller.user, device, self.environment.now_ms())
+        await self._tell_ended(caller.user, ended)
+
+    async def _bound(self, device: str) -> None:
+        """Wait until this process binds no session to `device`."""
+        if binding := [task for (_, of), task in self._binding.items() if of == device]:
+            await asyncio.wait(binding)
 
     async def flush(self) -> None:
         """Wait until everything that `note_later` began is written, or could not be."""
@@ -231,6 +251,10 @@ class Devices:
                 f"At most {self.new_per_day} devices of an account may be new within a day; try again later.",
                 retry_after_s=max(1, -(-wait_ms // 1_000)),
             )
+
+    async def _tell_ended(self, user: str, sessions: Iterable[str]) -> None:
+        for session in sessions:
+            await self._tell(user, {"kind": "session_ended", "session": session})
 
     async def _tell(self, user: str, event: dict[str, Any]) -> None:
         await self.bus.publish(user_topic(user), _encode(event))

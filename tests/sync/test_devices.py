@@ -363,6 +363,34 @@ async def test_a_session_that_only_reads_for_a_device_ends_with_it(world: World)
     assert not await stands(world, again)
 
 
+async def test_a_revocation_waits_for_a_read_that_is_just_being_bound(world: World) -> None:
+    phone = await register(world, await sign_in(world))
+    again = replace(await sign_in(world), device=phone)
+    world.engine.note_later(again)
+    await world.engine.devices.revoke(await sign_in(world), phone)
+    assert not await stands(world, again)
+
+
+async def test_a_session_that_reads_for_a_revoked_device_ends(world: World) -> None:
+    """Another process revoked it before this one had bound the session."""
+    phone = await register(world, await sign_in(world))
+    again = replace(await sign_in(world), device=phone)
+    await world.engine.devices.revoke(await sign_in(world), phone)
+    world.engine.note_later(again)
+    await world.engine.devices.flush()
+    assert not await stands(world, again)
+
+
+async def test_a_session_that_is_with_a_live_device_too_outlives_a_read_for_a_revoked_one(world: World) -> None:
+    phone = await register(world, await sign_in(world))
+    again = await sign_in(world)
+    await register(world, again)
+    await world.engine.devices.revoke(await sign_in(world), phone)
+    world.engine.note_later(replace(again, device=phone))
+    await world.engine.devices.flush()
+    assert await stands(world, again)
+
+
 async def test_a_session_that_reads_is_bound_once(world: World) -> None:
     phone = await register(world, await sign_in(world))
     again = replace(await sign_in(world), device=phone)

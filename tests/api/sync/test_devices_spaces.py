@@ -115,7 +115,7 @@ async def test_a_revoked_device_ends_a_session_that_has_only_read_for_it(plain: 
     again = (await server.login("user1@example.com")).data["access_token"]
     space = (await plain.ask("GET", "spaces")).json["spaces"][0]["id"]
     path = f"/api/sync/spaces/{space}/snapshot"
-    # Bound behind this answer; SQLite's writers go in their order, so before the revocation.
+    # Bound behind this answer; the revocation waits for that.
     assert (await server.ask("GET", path, token=again, headers={"Sync-Device": device})).status == 200
     await plain.ask("DELETE", f"devices/{device}")
     assert (await server.me(again)).status == 401
