@@ -23,6 +23,8 @@ from api.http import BODY_BYTES_MAX
 from api.middleware import (
     AUTHENTICATOR,
     DRAIN_HOOKS,
+    OPEN,
+    PUBLIC,
     SETTINGS,
     TRAFFIC,
     Traffic,
@@ -35,6 +37,10 @@ from api.operations import front_page
 from api.operations import routes as operation_routes
 from api.operations.housekeeping import start_housekeeping
 from api.rate_limits import Limiter, MemoryLimiter, NoLimiter, RedisLimiter
+from api.rest import routes as rest_routes
+from api.rest.endpoint import Endpoint
+from api.rest.idempotency import Idempotency
+from api.rest.serving import Serving
 from api.secret_key import SecretKeyError, derive, kept_beside
 from api.server import HANDLER_ARGS
 from api.settings import Settings
@@ -59,6 +65,8 @@ ACCOUNTS: Final = web.AppKey("accounts", Accounts)
 DATABASE: Final = web.AppKey("database", Database)
 ENGINE: Final = web.AppKey("engine", Engine)
 BUS: Final = web.AppKey("bus", Bus)
+# What the REST side consists of, for the OpenAPI page and its tests.
+ENDPOINTS: Final = web.AppKey("endpoints", list[Endpoint])
 
 
 async def create_app(settings: Settings, *, environment: Environment | None = None) -> web.Application:
@@ -126,7 +134,9 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             live, environment, check_token=authenticator.open, bodies=bodies, origins=_origins(settings)
         )
         await live.start()
-        opened.push_async_callback(start_housekeeping(Retention(database, environment), environment))
+        idempotency = Idempotency(database, environment)
+        chores = {"records": Retention(database, environment).run, "idempotency keys": idempotency.forget}
+        opened.push_async_callback(start_housekeeping(chores, environment))
 
         app = web.Application(
             # From the outside in: failures too get their CORS headers and their request id.
@@ -149,7 +159,12 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app.on_response_prepare.append(dress)
         app.add_routes(front_page.routes())
         app.add_routes(operation_routes.routes(database, bus))
-        app.add_routes(account_routes.routes(accounts, settings.trusted_networks()))
+        endpoints = [*account_routes.endpoints(accounts)]
+        app[ENDPOINTS] = endpoints
+        app[OPEN] = PUBLIC | {(each.method, each.path) for each in endpoints if each.public}
+        serving = Serving(environment, limiter, idempotency, settings.trusted_networks())
+        app.add_routes(serving.routes(endpoints))
+        app.add_routes(rest_routes.routes(endpoints, public_url=settings.public_url))
         app.add_routes(throttle.guard(sync_routes.routes(engine, throttle, bodies)))
         app.add_routes(throttle.guard(device_routes.routes(engine.devices)))
         app.add_routes(throttle.guard(space_routes.routes(engine.spaces)))

@@ -12,6 +12,7 @@ Refuses to know: what any error means to a device; the protocol says that.
         ├── OriginDenied             403  ask the operator to allow the origin
         ├── RequestTimeout           408  send the same again, faster
         ├── EmailUnavailable         409  sign in, or use another address
+        ├── PreconditionFailed       412  read it again, and decide anew
         ├── UnsupportedMediaType     415  send JSON, as it is or as gzip
         ├── InvalidFields            422  correct the fields that `details` names
         ├── RateLimited              429  wait for Retry-After
@@ -94,6 +95,12 @@ class EmailUnavailable(ApiError):
     code = "email_unavailable"
     status = 409
     default = "No account can be made for this address; sign in, or use another one."
+
+
+class PreconditionFailed(ApiError):
+    code = "precondition_failed"
+    status = 412
+    default = "It changed since you read it; read it again and decide anew."
 
 
 class UnsupportedMediaType(ApiError):

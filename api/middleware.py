@@ -6,7 +6,7 @@ envelope of failures (api/errors.py), and authentication (`authenticate`); and t
 Refuses to know: how a token is verified (api/accounts/authenticator.py), and what a route does.
 
 Invariants
-    M1  A route under /api answers 401 without a valid access token, unless PUBLIC names it.
+    M1  A route under /api answers 401 without a valid access token, unless PUBLIC or its endpoint says otherwise.
     M2  No answer names a product or a version, but for our own, and only where `/` is asked for them.
     M3  A token counts only in the Authorization header. In a query string it would be in every log on the way.
     M4  No origin may read an answer, unless the operator named it; none at all by default.
@@ -27,16 +27,12 @@ from api.http import CALLER
 from api.settings import Settings
 from sync.errors import Unauthenticated
 
-# The whole list of what needs no access token. The socket authenticates by its hello instead.
+# What needs no access token, beside the endpoints that say so. The socket authenticates by its hello instead.
 PUBLIC: Final = frozenset(
-    {
-        ("POST", "/api/users/register"),
-        ("POST", "/api/users/login"),
-        ("POST", "/api/auth/refresh"),
-        ("GET", "/api/sync"),
-        ("GET", "/api/sync/live"),
-    }
+    {("GET", "/api/sync"), ("GET", "/api/sync/live"), ("GET", "/api/openapi.json"), ("GET", "/api/docs")}
 )
+# The whole list, put together in api/app.py: (method, path).
+OPEN: Final = web.AppKey("open", frozenset[tuple[str, str]])
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
@@ -142,7 +138,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
         raise Unauthenticated("A token belongs into the Authorization header, never into the address.")
     # HEAD is a GET whose body is thrown away.
     method = "GET" if request.method == "HEAD" else request.method
-    if (method, path) not in PUBLIC:
+    if (method, path) not in request.app[OPEN]:
         match = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
         if match is None:
             raise Unauthenticated

@@ -86,6 +86,22 @@ refresh_tokens = Table(
     Column("spent_at", BigInteger),
 )
 
+# What a POST was answered with, for when it is sent again under the same Idempotency-Key.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("key", Text, nullable=False),
+    # What was asked for, hashed: a key stands for one request.
+    Column("fingerprint", Text, nullable=False),
+    Column("claimed_at", BigInteger, nullable=False, index=True),
+    # None while the first request is under way.
+    Column("status", SmallInteger),
+    Column("headers", LargeBinary),
+    Column("body", LargeBinary),
+    PrimaryKeyConstraint("user_id", "key"),
+)
+
 # Which devices a session was used with: a revoked device ends the sessions that know no other one.
 session_devices = Table(
     "session_devices",

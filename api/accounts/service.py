@@ -25,8 +25,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 
 from api.accounts.passwords import PasswordHasher, objection
+from api.accounts.shapes import Session, SignedIn, Tokens, User
 from api.accounts.tokens import (
     ACCESS_LIFETIME_S,
     AccessTokens,
@@ -40,6 +42,7 @@ from api.rate_limits import Decision, Limiter, Rule
 from api.secret_key import Keys
 from conflict.clock import rfc3339
 from storage import accounts, sessions, spaces
+from storage.accounts import UserRow
 from storage.database import Database
 from storage.errors import Duplicate
 from sync.bus import Bus, user_topic
@@ -78,44 +81,34 @@ _EMAIL: Final = re.compile(r"[^\s@\x00-\x1f\x7f<>()\[\],;:\\\"]{1,64}@[^\s@\x00-
 
 
 @dataclass(frozen=True)
-class User:
-    """An account as its owner sees it."""
-
-    id: str
-    email: str
-    name: str
-    role: str
-    plan: str
-    created_at: int
-
-    def shown(self) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "email": self.email,
-            "name": self.name,
-            "role": self.role,
-            "plan": self.plan,
-            "created_at": rfc3339(self.created_at),
-        }
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """A pair of tokens. `decision` is what the limits said, for the headers."""
+class Issued:
+    """A pair of tokens, and what the limits said, for the headers. `user` where a session was opened."""
 
     access: str
     refresh: str
     decision: Decision
     user: User | None = None
 
-    def shown(self) -> dict[str, Any]:
-        shown: dict[str, Any] = {} if self.user is None else {"user": self.user.shown()}
-        return shown | {
-            "access_token": self.access,
-            "refresh_token": self.refresh,
-            "token_type": "Bearer",
-            "expires_in": ACCESS_LIFETIME_S,
-        }
+    def shown(self) -> Tokens:
+        pair = Tokens(
+            access_token=self.access,
+            refresh_token=self.refresh,
+            token_type="Bearer",
+            expires_in=ACCESS_LIFETIME_S,
+        )
+        return pair if self.user is None else SignedIn(**asdict(pair), user=self.user)
+
+
+def user_of(row: UserRow) -> User:
+    """An account as its owner sees it."""
+    return User(
+        id=row.id,
+        email=row.email,
+        name=row.name,
+        role=row.role,
+        plan=row.plan,
+        created_at=rfc3339(row.created_at),
+    )
 
 
 def email_key(email: str) -> str:
@@ -145,7 +138,7 @@ class Accounts:
         self._keys = keys
         self._limiter = limiter
 
-    async def register(self, email: str, password: str, name: str, *, address: str, user_agent: str) -> Tokens:
+    async def register(self, email: str, password: str, name: str, *, address: str, user_agent: str) -> Issued:
         """Make an account, its personal space (S1) and its first session.
 
         Raises:
@@ -159,7 +152,14 @@ class Accounts:
         decision = await self._limit(REGISTER_BY_ADDRESS, address)
         password_hash = await self._hasher.hash(password)
         now = self._environment.now_ms()
-        user = User(id=uuid7(self._environment), email=email, name=name, role="user", plan="free", created_at=now)
+        user = User(
+            id=uuid7(self._environment),
+            email=email,
+            name=name,
+            role="user",
+            plan="free",
+            created_at=rfc3339(now),
+        )
         try:
             async with self._database.write() as tx:
                 await accounts.add_user(
@@ -187,7 +187,7 @@ class Accounts:
         log.info("user %s registered, session %s", user.id, session)
         return self._tokens(user, session, refresh, decision)
 
-    async def login(self, email: str, password: str, *, address: str, user_agent: str) -> Tokens:
+    async def login(self, email: str, password: str, *, address: str, user_agent: str) -> Issued:
         """Open a session.
 
         Raises:
@@ -214,10 +214,9 @@ class Accounts:
         await self._limiter.give_back(rule, bucket)
         await self._limiter.remember(_known(key, address), for_ms=KNOWN_ADDRESS_MS)
         log.info("user %s signed in, session %s", found.id, session)
-        user = User(found.id, found.email, found.name, found.role, found.plan, found.created_at)
-        return self._tokens(user, session, refresh, _tighter(by_address, by_account))
+        return self._tokens(user_of(found), session, refresh, _tighter(by_address, by_account))
 
-    async def refresh(self, token: str, *, address: str) -> Tokens:
+    async def refresh(self, token: str, *, address: str) -> Issued:
         """Spend a refresh token for the next pair (S3).
 
         Raises:
@@ -256,7 +255,7 @@ class Accounts:
             await self._announce_end(held.user, [held.session])
             raise InvalidGrant
         access = self._access_tokens.issue(user=held.user, session=held.session, role=held.role, plan=held.plan)
-        return Tokens(access, following, decision)
+        return Issued(access, following, decision)
 
     async def logout(self, caller: Caller) -> None:
         """End the caller's session."""
@@ -280,20 +279,20 @@ class Accounts:
         if _SESSION.fullmatch(session) is None or not await self._end(caller.user, session, "revoked"):
             raise NotFound
 
-    async def list_sessions(self, caller: Caller) -> list[dict[str, Any]]:
+    async def list_sessions(self, caller: Caller) -> list[Session]:
         """Return the caller's live sessions, the one used last first."""
         async with self._database.read() as tx:
             live = await sessions.list_sessions(tx, user=caller.user, now_ms=self._environment.now_ms())
         return [
-            {
-                "id": session.id,
-                "device": session.device,
-                "user_agent": session.user_agent,
-                "created_at": rfc3339(session.created_at),
-                "last_used_at": rfc3339(session.last_used_at),
-                "expires_at": rfc3339(session.expires_at),
-                "current": session.id == caller.session,
-            }
+            Session(
+                id=session.id,
+                device=session.device,
+                user_agent=session.user_agent,
+                created_at=rfc3339(session.created_at),
+                last_used_at=rfc3339(session.last_used_at),
+                expires_at=rfc3339(session.expires_at),
+                current=session.id == caller.session,
+            )
             for session in live
         ]
 
@@ -303,7 +302,7 @@ class Accounts:
             found = await accounts.find_user(tx, caller.user)
         if found is None:
             raise Unauthenticated
-        return User(found.id, found.email, found.name, found.role, found.plan, found.created_at)
+        return user_of(found)
 
     async def _limit(self, rule: Rule, key: str) -> Decision:
         decision = await self._limiter.take(rule, key)
@@ -352,9 +351,9 @@ class Accounts:
             event = {"kind": "session_ended", "session": session}
             await self._bus.publish(user_topic(user), msgspec.json.encode(event))
 
-    def _tokens(self, user: User, session: str, refresh: str, decision: Decision) -> Tokens:
+    def _tokens(self, user: User, session: str, refresh: str, decision: Decision) -> Issued:
         access = self._access_tokens.issue(user=user.id, session=session, role=user.role, plan=user.plan)
-        return Tokens(access, refresh, decision, user)
+        return Issued(access, refresh, decision, user)
 
 
 def _may_refresh(held: sessions.RefreshToken, now: int) -> bool:

@@ -1,21 +1,19 @@
-"""What a server does by itself now and then: it lets old tombstones go.
+"""What a server does by itself now and then: it lets go what is old.
 
-Owns: when. Refuses to know: what may go (sync/retention.py).
+Owns: when. Refuses to know: what may go; each chore knows its own.
 
-Every process does it, at its own moment; a pass takes each space's lock in turn, and a second one at the same time
-finds nothing left to do.
+Every process does it, at its own moment; a second pass at the same time finds nothing left to do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from storage.errors import StorageError
 from sync.environment import Environment
-from sync.retention import Retention
 from sync.tasks import end_tasks
 
 log = logging.getLogger(__name__)
@@ -24,12 +22,19 @@ log = logging.getLogger(__name__)
 INTERVAL_S: Final = 3_600.0
 
 
+# One pass; how many things it let go.
+Chore = Callable[[], Awaitable[int]]
+
+
 def start_housekeeping(
-    retention: Retention, environment: Environment, *, interval_s: float = INTERVAL_S
+    chores: Mapping[str, Chore], environment: Environment, *, interval_s: float = INTERVAL_S
 ) -> Callable[[], Awaitable[None]]:
-    """Begin; await what is returned to stop. The first pass comes within one interval, at a random moment."""
+    """Begin; await what is returned to stop. The first round comes within one interval, at a random moment.
+
+    chores: by the name of what they let go, in the plural.
+    """
     first_s = interval_s * int.from_bytes(environment.token_bytes(2), "big") / 65_536
-    task = asyncio.create_task(_keep_house(retention, first_s, interval_s), name="housekeeping")
+    task = asyncio.create_task(_keep_house(chores, first_s, interval_s), name="housekeeping")
 
     async def stop() -> None:
         await end_tasks([task])
@@ -37,17 +42,22 @@ def start_housekeeping(
     return stop
 
 
-async def _keep_house(retention: Retention, first_s: float, interval_s: float) -> None:
+async def _keep_house(chores: Mapping[str, Chore], first_s: float, interval_s: float) -> None:
     await asyncio.sleep(first_s)
     while True:
-        try:
-            removed = await retention.run()
-        except StorageError as error:
-            log.warning("housekeeping waits for the database: %s", error)
-        except Exception:
-            # The next pass may well succeed, and until then nothing but disk space is lost.
-            log.exception("housekeeping failed")
-        else:
-            if removed:
-                log.info("housekeeping let %d records go", removed)
+        for name, chore in chores.items():
+            await _do(name, chore)
         await asyncio.sleep(interval_s)
+
+
+async def _do(name: str, chore: Chore) -> None:
+    try:
+        removed = await chore()
+    except StorageError as error:
+        log.warning("housekeeping of %s waits for the database: %s", name, error)
+    except Exception:
+        # The next pass may well succeed, and until then nothing but disk space is lost.
+        log.exception("housekeeping of %s failed", name)
+    else:
+        if removed:
+            log.info("housekeeping let %d %s go", removed, name)

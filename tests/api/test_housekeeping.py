@@ -31,13 +31,13 @@ class Passes:
 async def test_a_pass_that_fails_keeps_no_later_one_from_running(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     passes = Passes(0, DatabaseUnavailable("gone"), RuntimeError("a bug"), 7, 0)
-    stop = start_housekeeping(passes, environment(Clock()), interval_s=0.001)  # type: ignore[arg-type]
+    stop = start_housekeeping({"records": passes.run}, environment(Clock()), interval_s=0.001)
     async with asyncio.timeout(20):
         await passes.done.wait()
         await stop()
     messages = [record.getMessage() for record in caplog.records if "housekeeping" in record.name]
     assert messages == [
-        "housekeeping waits for the database: gone",
-        "housekeeping failed",
+        "housekeeping of records waits for the database: gone",
+        "housekeeping of records failed",
         "housekeeping let 7 records go",
     ]

@@ -1,0 +1,193 @@
+"""One call of the REST side as a value: what it takes, who may call it, what it answers.
+
+Owns: the declaration that decoding (binding.py), serving (serving.py) and the OpenAPI page (openapi.py) read, so
+that what is documented is what is checked.
+Refuses to know: HTTP beyond a method, a path and a status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID, uuid5
+
+import msgspec
+from aiohttp import web
+
+from api.http import Network, client_address
+from api.rate_limits import Decision, Rule
+from sync.caller import Caller
+from sync.environment import Environment, uuid7
+from sync.errors import SyncError, Unauthenticated
+
+# Twenty a second for as long as somebody likes, and a page that loads a hundred things at once waits for none.
+BY_USER: Final = Rule("rest", burst=240, interval_ms=50)
+# A form is some fields; what is larger (a file) says so.
+BODY_BYTES_MAX: Final = 262_144
+# Ids that follow from an Idempotency-Key: the same request sent twice names the same records.
+_KEYED: Final = UUID("3f0bb8d5-5d0e-4c57-9f0a-6f1c2b0b6d11")
+
+B = TypeVar("B")
+Q = TypeVar("Q")
+
+
+class Permission(StrEnum):
+    """What a caller has to be allowed; api/accounts/permissions.py says who is."""
+
+    # One's own account, and one's own training.
+    OWN = "own"
+    MODERATE = "moderate"
+    ADMINISTER = "administer"
+
+
+class Empty(msgspec.Struct, forbid_unknown_fields=True):
+    """A body or a query without fields."""
+
+
+class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What comes in: every field is named, and one that nobody knows is refused by name."""
+
+
+class Shown(msgspec.Struct, kw_only=True):
+    """What goes out."""
+
+
+@dataclass(frozen=True)
+class Pagination:
+    """Where a list goes on. A person's list has `page`, `limit` and, where it is cheap, `total`; a program's `cursor`.
+
+    cursor: what the next request sends; None on the last page.
+    """
+
+    limit: int
+    page: int | None = None
+    total: int | None = None
+    cursor: str | None = None
+
+    def shown(self) -> dict[str, Any]:
+        if self.page is None:
+            return {"cursor": self.cursor, "limit": self.limit}
+        shown: dict[str, Any] = {"page": self.page, "limit": self.limit}
+        return shown if self.total is None else shown | {"total": self.total}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer that is more than its data.
+
+    etag: the version of what is shown, where the handler knows one that costs less than the body's hash.
+    """
+
+    data: Any
+    status: int | None = None
+    pagination: Pagination | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    etag: str | None = None
+
+
+@dataclass(frozen=True)
+class Call(Generic[B, Q]):
+    """One request, decoded: `body` and `query` are of the types that the endpoint declares."""
+
+    request: web.Request
+    environment: Environment
+    body: B
+    query: Q
+    # Whom the operator trusts to say where a request came from.
+    trusted: Sequence[Network] = ()
+    idempotency_key: str | None = None
+    user: Caller | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """Who is calling. Raises Unauthenticated where nobody is, which happens on public endpoints alone."""
+        if self.user is None:
+            raise Unauthenticated
+        return self.user
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """The variable parts of the address."""
+        return self.request.match_info
+
+    @property
+    def address(self) -> str:
+        """Where the request came from, as far as it can be known."""
+        return client_address(self.request, self.trusted)
+
+    @property
+    def user_agent(self) -> str:
+        return self.request.headers.get("User-Agent", "")
+
+    @property
+    def if_match(self) -> str | None:
+        """The version that a write is meant for; None where it is meant for whatever is there."""
+        given = self.request.headers.get("If-Match", "").strip()
+        return None if given in ("", "*") else given
+
+    def new_id(self, label: str = "") -> str:
+        """An id for a record that this request makes; the same one when the request is sent again under its key."""
+        if self.idempotency_key is None:
+            return uuid7(self.environment)
+        return str(uuid5(_KEYED, f"{self.caller.user}\n{self.request.path}\n{self.idempotency_key}\n{label}"))
+
+
+Handler = Callable[[Call[Any, Any]], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One method on one path.
+
+    body, query: msgspec structs; a body of None means that none is read.
+    answer: the type of the `data` of a success; None where `media` says what else is answered.
+    status: of a success.
+    media: the media type of an answer without the envelope; the handler then returns a response by itself.
+    upload: the media types of a body that the handler reads by itself.
+    errors: what it may answer beside what every endpoint may (openapi.py adds those).
+    public: needs no access token.
+    permission: what the caller has to be allowed.
+    limit: how often; by user, on public endpoints by address. None where the service behind counts by itself.
+    keeps_answer: whether the answer is kept for a repetition under the same Idempotency-Key; not where it holds
+        secrets.
+    etag: whether the answer carries an ETag and honours If-None-Match.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    tag: str
+    answer: Any = None
+    body: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] = Empty
+    status: int = 200
+    media: str | None = None
+    upload: tuple[str, ...] = ()
+    body_bytes_max: int = BODY_BYTES_MAX
+    errors: tuple[type[SyncError], ...] = ()
+    public: bool = False
+    permission: Permission = Permission.OWN
+    limit: Rule | None = BY_USER
+    keeps_answer: bool = True
+    etag: bool = False
+    paged: bool = False
+    example: Any = None
+    description: str = ""
+
+    @property
+    def name(self) -> str:
+        """How the OpenAPI page calls it: the handler's own name."""
+        return getattr(self.handler, "__name__", self.path)
+
+    @property
+    def idempotent_by_key(self) -> bool:
+        """Whether a repetition under the same Idempotency-Key is answered from memory."""
+        return self.method == "POST" and not self.public and self.keeps_answer and self.media is None
+
+
+def headers_of(decision: Decision | None) -> Mapping[str, str]:
+    """The RateLimit headers of a limit that was asked; none of one that was not."""
+    return {} if decision is None else decision.headers()

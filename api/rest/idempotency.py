@@ -1,0 +1,135 @@
+"""A request that is sent again under its Idempotency-Key has its effect once.
+
+Owns: what a repetition gets, and how long keys are kept.
+Refuses to know: what a request does.
+
+The rules are those of draft-ietf-httpapi-idempotency-key-header: the first answer again; 409 while the first is under
+way; 422 where the key stood for another request.
+
+Invariants
+    I1  A key stands for one request of one user, for KEPT_MS.
+    I2  An answer that says "not now" (429, 5xx) is not kept: the repetition tries again.
+    I3  A process that dies between the effect and the answer leaves the key taken. After ABANDONED_MS the repetition
+        runs again; handlers name what they make by the key (`Call.new_id`), so it is made once all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from api.errors import InvalidFields
+from storage.database import Database
+from storage.idempotency import claim_key, finish_key, forget_keys, release_key, take_over_key
+from sync.environment import Environment
+from sync.errors import Conflict, Malformed, SyncError
+
+DAY_MS: Final = 86_400_000
+KEPT_MS: Final = DAY_MS
+# No request runs for so long: bodies and shutdowns are bounded to less.
+ABANDONED_MS: Final = 120_000
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class RequestInProgress(Conflict):
+    """The first request under this key is still under way."""
+
+    code = "request_in_progress"
+    default = "The first request with this Idempotency-Key is still under way; ask again in a moment."
+
+
+@dataclass(frozen=True)
+class Idempotency:
+    """The keys of one database."""
+
+    database: Database
+    environment: Environment
+
+    async def once(
+        self,
+        user: str,
+        key: str,
+        *,
+        fingerprint: str,
+        run: Callable[[], Awaitable[web.Response]],
+        headers: Mapping[str, str],
+    ) -> web.Response:
+        """Run a request unless it ran already; `headers` go onto an answer from memory.
+
+        Raises:
+            InvalidFields: the key stood for another request.
+            RequestInProgress: ask again.
+        """
+        now = self.environment.now_ms()
+        async with self.database.write() as tx:
+            known = await claim_key(tx, user=user, key=key, fingerprint=fingerprint, now_ms=now)
+            if known is not None and known.fingerprint != fingerprint:
+                raise InvalidFields(
+                    "This Idempotency-Key stood for another request; take a new one.",
+                    fields=[
+                        {
+                            "field": "Idempotency-Key",
+                            "code": "key_reused",
+                            "message": "the key stood for another request",
+                        }
+                    ],
+                )
+            # A clock that was set back makes nothing abandoned.
+            if (
+                known is not None
+                and known.status is None
+                and not (
+                    now - known.claimed_at >= ABANDONED_MS
+                    and await take_over_key(tx, user=user, key=key, claimed_at=known.claimed_at, now_ms=now)
+                )
+            ):
+                raise RequestInProgress(retry_after_s=1)
+        if known is not None and known.status is not None:
+            kept = msgspec.json.decode(known.headers or b"{}", type=dict[str, str])
+            return web.Response(
+                status=known.status,
+                body=known.body,
+                content_type="application/json",
+                headers={**kept, **headers, "Idempotent-Replayed": "true"},
+            )
+        try:
+            answer = await run()
+        except SyncError as error:
+            # Nothing was done, so nothing is remembered: what was wrong may be right the next time.
+            await self._release(user, key)
+            raise error
+        await self._keep(user, key, answer, headers)
+        return answer
+
+    async def forget(self) -> int:
+        """Let go of keys that are older than KEPT_MS; how many."""
+        async with self.database.write() as tx:
+            return await forget_keys(tx, self.environment.now_ms() - KEPT_MS)
+
+    async def _keep(self, user: str, key: str, answer: web.Response, headers: Mapping[str, str]) -> None:
+        body = answer.body
+        assert isinstance(body, bytes), "an endpoint's answer is bytes"
+        own = {name: answer.headers[name] for name in ("ETag", "Location") if name in answer.headers}
+        async with self.database.write() as tx:
+            await finish_key(tx, user=user, key=key, status=answer.status, headers=msgspec.json.encode(own), body=body)
+
+    async def _release(self, user: str, key: str) -> None:
+        async with self.database.write() as tx:
+            await release_key(tx, user=user, key=key)
+
+
+def key_of(request: web.Request) -> str | None:
+    """The Idempotency-Key of a request, or None. Raises Malformed where it is no key."""
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    # The draft writes a structured string, in quotes; most clients write it bare.
+    bare = given[1:-1] if len(given) >= 2 and given[0] == given[-1] == '"' else given
+    if _KEY.fullmatch(bare) is None:
+        raise Malformed("Idempotency-Key is 1 to 128 visible ASCII characters; a UUID will do.")
+    return bare

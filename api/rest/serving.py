@@ -1,0 +1,124 @@
+"""From an endpoint's declaration to a route that answers.
+
+Owns: what happens around every handler, in this order: the right to call, the limit, the query, the body, the
+Idempotency-Key, the handler, the envelope, the ETag.
+Refuses to know: what a handler does; who is calling (api/middleware.py has found out); failures (api/errors.py).
+
+Invariants
+    V1  A handler runs only for a caller who has the permission that its endpoint names; not to be allowed and not to
+        exist look alike.
+    V2  A request that is refused has changed nothing: everything here happens before the handler.
+    V3  A POST that is sent again under its Idempotency-Key has its effect once, and gets the first answer again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from api.accounts.permissions import permissions_of
+from api.errors import REQUEST_ID, RateLimited
+from api.http import CALLER, Network, client_address, read_body, read_json
+from api.rate_limits import Decision, Limiter
+from api.rest.binding import bind, bind_query
+from api.rest.endpoint import Call, Empty, Endpoint, Reply, headers_of
+from api.rest.idempotency import Idempotency, key_of
+from conflict.clock import rfc3339
+from sync.caller import Caller
+from sync.environment import Environment
+from sync.errors import NotFound
+
+_encode = msgspec.json.encode
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What every endpoint of one process stands on."""
+
+    environment: Environment
+    limiter: Limiter
+    idempotency: Idempotency
+    trusted: Sequence[Network] = ()
+
+    def routes(self, endpoints: Sequence[Endpoint]) -> list[web.RouteDef]:
+        """Return a route for each endpoint."""
+        return [web.route(each.method, each.path, self._served(each)) for each in endpoints]
+
+    def _served(self, endpoint: Endpoint) -> Any:
+        async def served(request: web.Request) -> web.StreamResponse:
+            user: Caller | None = request.get(CALLER)
+            if user is not None and endpoint.permission not in permissions_of(user.role):
+                raise NotFound  # V1
+            decision = await self._limit(endpoint, request, user)
+            query = bind_query(request.query.items(), endpoint.query)
+            body: Any = Empty()
+            sent = b""
+            if endpoint.body is not None:
+                value = await read_json(request, limit=endpoint.body_bytes_max)
+                body = bind(value, endpoint.body)
+                sent = _encode(value, order="deterministic")
+            elif not endpoint.upload:
+                # What nobody reads is not left in the connection.
+                await read_body(request, limit=endpoint.body_bytes_max)
+            key = key_of(request) if endpoint.idempotent_by_key else None
+            call: Call[Any, Any] = Call(request, self.environment, body, query, self.trusted, key, user)
+            if key is None or user is None:
+                return await self._answer(endpoint, call, decision)
+            return await self.idempotency.once(
+                user.user,
+                key,
+                fingerprint=hashlib.sha256(f"{endpoint.method} {request.path}\n".encode() + sent).hexdigest(),
+                run=lambda: self._answer(endpoint, call, decision),
+                headers=headers_of(decision),
+            )
+
+        return served
+
+    async def _limit(self, endpoint: Endpoint, request: web.Request, user: Caller | None) -> Decision | None:
+        if endpoint.limit is None:
+            return None
+        key = user.user if user is not None else client_address(request, self.trusted)
+        decision = await self.limiter.take(endpoint.limit, key)
+        if not decision.allowed:
+            raise RateLimited(retry_after_s=decision.retry_after_s, headers=decision.headers())
+        return decision
+
+    async def _answer(self, endpoint: Endpoint, call: Call[Any, Any], decision: Decision | None) -> web.Response:
+        made = await endpoint.handler(call)
+        if isinstance(made, web.Response):
+            made.headers.update(headers_of(decision))
+            return made
+        reply = made if isinstance(made, Reply) else Reply(made)
+        headers = {**headers_of(decision), **reply.headers}
+        data = _encode(reply.data)
+        if endpoint.etag or reply.etag is not None:
+            headers["ETag"] = etag = reply.etag or etag_of(data)
+            headers["Cache-Control"] = "private, no-cache"
+            if call.request.method == "GET" and _names(call.request.headers.get("If-None-Match", ""), etag):
+                return web.Response(status=304, headers=headers)
+        meta: dict[str, Any] = {
+            "request_id": call.request.get(REQUEST_ID, ""),
+            "timestamp": rfc3339(self.environment.now_ms()),
+        }
+        if reply.pagination is not None:
+            meta["pagination"] = reply.pagination.shown()
+        body = b'{"success":true,"data":' + data + b',"meta":' + _encode(meta) + b"}"
+        return web.Response(
+            status=reply.status or endpoint.status, body=body, content_type="application/json", headers=headers
+        )
+
+
+def etag_of(data: bytes) -> str:
+    """The strong validator of an answer's data (RFC 9110, section 8.8.3)."""
+    return f'"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
+
+
+def _names(header: str, etag: str) -> bool:
+    """Whether If-None-Match names this version; weak comparison, as RFC 9110, section 13.1.2 wants it."""
+    given = [each.strip().removeprefix("W/") for each in header.split(",")]
+    return "*" in given or etag.removeprefix("W/") in given

@@ -1,0 +1,112 @@
+"""What comes in becomes typed values, or one answer that names every fault."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+
+from api.errors import InvalidFields
+from api.rest.binding import FAULTS_MAX, bind, bind_query
+from api.rest.endpoint import Strict
+
+
+class Load(Strict):
+    value: Annotated[float, msgspec.Meta(ge=0, le=2_000)]
+    unit: Literal["kg", "lb"]
+
+
+class Lift(Strict):
+    reps: Annotated[int, msgspec.Meta(ge=1, le=100)]
+    weight: Load | None = None
+    note: Annotated[str, msgspec.Meta(max_length=10)] = ""
+
+
+class Workout(Strict):
+    title: str
+    sets: list[Lift] = msgspec.field(default_factory=list)
+    day: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d\d-\d\d$")] | None = None
+
+
+class Search(Strict):
+    q: str
+    page: Annotated[int, msgspec.Meta(ge=1)] = 1
+    muscle: list[str] = msgspec.field(default_factory=list)
+
+
+def faults(value: Any, type_: Any = Workout) -> set[tuple[str, str]]:
+    with pytest.raises(InvalidFields) as caught:
+        bind(value, type_)
+    return {(fault["field"], fault["code"]) for fault in caught.value.fields}
+
+
+def test_what_is_right_becomes_the_declared_type() -> None:
+    made = bind({"title": "Legs", "sets": [{"reps": 5, "weight": {"value": 100, "unit": "kg"}}]}, Workout)
+    assert made == Workout(title="Legs", sets=[Lift(reps=5, weight=Load(value=100, unit="kg"))])
+
+
+def test_every_fault_is_named_in_one_answer() -> None:
+    value = {
+        "sets": [{"reps": 0}, {"reps": 5, "weight": {"value": "heavy", "unit": "st"}, "note": "x" * 11}],
+        "day": "yesterday",
+        "Title": "Legs",
+    }
+    assert faults(value) == {
+        ("title", "required"),
+        ("Title", "unknown_field"),
+        ("sets[0].reps", "out_of_range"),
+        ("sets[1].weight.value", "wrong_type"),
+        ("sets[1].weight.unit", "unknown_value"),
+        ("sets[1].note", "wrong_length"),
+        ("day", "wrong_format"),
+    }
+
+
+@pytest.mark.parametrize("value", [None, 7, "x", [], True])
+def test_what_is_no_object_is_one_fault(value: Any) -> None:
+    assert faults(value) == {("", "wrong_type")}
+
+
+def test_null_is_a_wrong_type_where_it_is_not_allowed() -> None:
+    assert faults({"title": None}) == {("title", "wrong_type")}
+
+
+@pytest.mark.parametrize("number", [float("inf"), 10**400, -1, 2_000.1], ids=lambda number: str(number)[:9])
+def test_a_number_out_of_bounds_is_refused(number: Any) -> None:
+    assert faults({"value": number, "unit": "kg"}, Load) == {("value", "out_of_range")}
+
+
+def test_a_text_that_no_database_takes_is_refused_by_name() -> None:
+    assert faults({"title": "a\0b"}) == {("title", "wrong_type")}
+    assert faults({"title": "x", "sets": [{"reps": 1, "note": "\0"}]}) == {("sets[0].note", "wrong_type")}
+
+
+def test_an_answer_names_a_bounded_number_of_faults() -> None:
+    assert len(faults({"title": "x", "sets": [{"reps": 0}] * (FAULTS_MAX * 2)})) == FAULTS_MAX
+
+
+def test_a_name_that_comes_back_in_the_answer_is_bounded() -> None:
+    ((field, code), *_) = faults({"title": "x", "y" * 10_000: 1})
+    assert (len(field), code) == (64, "unknown_field")
+
+
+def test_parameters_of_an_address_are_converted() -> None:
+    given = [("q", "bench"), ("page", "2"), ("muscle", "chest"), ("muscle", "triceps")]
+    assert bind_query(given, Search) == Search(q="bench", page=2, muscle=["chest", "triceps"])
+
+
+def test_every_wrong_parameter_is_named() -> None:
+    given = [("q", "bench"), ("q", "squat"), ("page", "zero"), ("Muscle", "chest")]
+    with pytest.raises(InvalidFields) as caught:
+        bind_query(given, Search)
+    assert {(fault["field"], fault["code"]) for fault in caught.value.fields} == {
+        ("q", "invalid"),
+        ("page", "wrong_type"),
+        ("Muscle", "unknown_field"),
+    }
+
+
+def test_a_parameter_with_a_nul_is_refused() -> None:
+    with pytest.raises(InvalidFields):
+        bind_query([("q", "a\0")], Search)
