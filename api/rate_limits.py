@@ -1,6 +1,6 @@
 """How often somebody may try: GCRA, in this process or in Redis.
 
-Owns: the rules' arithmetic and both stores, Redis's exceptions included.
+Owns: the rules' arithmetic and both stores.
 Refuses to know: what is being tried, and by whom; a key is a text.
 
 GCRA (the generic cell rate algorithm) keeps one number a key: the time at which the bucket will be empty
@@ -15,28 +15,17 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import logging
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-
+from api.optional_redis import OptionalRedis
 from sync.environment import Environment
-
-log = logging.getLogger(__name__)
 
 # About 200 bytes each. The oldest go first: by then they are full again, unless that many are attacking.
 KEYS_MAX: Final = 100_000
-REDIS_TIMEOUT_S: Final = 0.5
-# After a failure Redis is not asked for a while, so that logins do not wait for the timeout one by one.
-REDIS_PAUSE_MS: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -167,26 +156,19 @@ end
 return {}
 """
 
-_GONE: Final = (RedisError, OSError, asyncio.TimeoutError)
-
 
 class RedisLimiter:
     """Limits that all processes share. Without Redis each has its own meanwhile (G2)."""
 
     def __init__(self, url: str, environment: Environment) -> None:
-        self._environment = environment
         self._alone = MemoryLimiter(environment)
-        self._paused_until_ms = 0
-        self._redis: Redis = Redis.from_url(
-            url,
-            socket_timeout=REDIS_TIMEOUT_S,
-            socket_connect_timeout=REDIS_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = OptionalRedis(url, environment, without="this process limits by itself")
 
     async def take(self, rule: Rule, key: str, cost: int = 1) -> Decision:
         window = rule.burst * rule.interval_ms
-        answer = await self._ask("EVAL", _TAKE, 1, _key(rule.name, key), int(cost * rule.interval_ms), int(window))
+        answer = await self._redis.ask(
+            "EVAL", _TAKE, 1, _key(rule.name, key), int(cost * rule.interval_ms), int(window)
+        )
         if answer is None:
             return await self._alone.take(rule, key, cost)
         # The script said how far ahead the bucket was; the decision follows as in memory.
@@ -194,39 +176,18 @@ class RedisLimiter:
 
     async def give_back(self, rule: Rule, key: str) -> None:
         await self._alone.give_back(rule, key)
-        await self._ask("EVAL", _GIVE_BACK, 1, _key(rule.name, key), rule.interval_ms)
+        await self._redis.ask("EVAL", _GIVE_BACK, 1, _key(rule.name, key), rule.interval_ms)
 
     async def remember(self, key: str, *, for_ms: int) -> None:
         await self._alone.remember(key, for_ms=for_ms)
-        await self._ask("SET", _key("known", key), "1", "PX", for_ms)
+        await self._redis.ask("SET", _key("known", key), "1", "PX", for_ms)
 
     async def remembers(self, key: str) -> bool:
-        return await self._alone.remembers(key) or bool(await self._ask("EXISTS", _key("known", key)))
+        return await self._alone.remembers(key) or bool(await self._redis.ask("EXISTS", _key("known", key)))
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        await self._redis.close()
         await self._alone.close()
-
-    async def _ask(self, *command: Any) -> Any | None:
-        """Return Redis's answer, or None where it gave none in time."""
-        now = self._environment.now_ms()
-        if now < self._paused_until_ms:
-            return None
-        try:
-            # A command that is cancelled half-way would leave its answer to whoever uses the connection next.
-            command_task = asyncio.ensure_future(self._redis.execute_command(*command))  # type: ignore[no-untyped-call]
-            command_task.add_done_callback(_retrieve)
-            return await asyncio.shield(command_task)
-        except _GONE as error:
-            self._paused_until_ms = now + REDIS_PAUSE_MS
-            log.warning("Redis does not answer (%s); this process limits by itself meanwhile", error)
-            return None
-
-
-def _retrieve(task: asyncio.Future[Any]) -> None:
-    """Look at the outcome of a command whose caller may be gone, so that nobody warns about it."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _key(kind: str, key: str) -> str:
