@@ -20,10 +20,17 @@ from api.middleware import SETTINGS
 from api.version import fitai_version
 
 NAME: Final = "FitAI"
-LINKS: Final = {"sync": "/api/sync", "live": "/api/sync/live", "health": "/health"}
+LINKS: Final = {
+    "rest": "/api/docs",
+    "openapi": "/api/openapi.json",
+    "sync": "/api/sync",
+    "live": "/api/sync/live",
+    "health": "/health",
+}
 # In the source tree, where they go with the version that runs.
 DOCS: Final = {
     "protocol": "docs/protocol.md",
+    "rest": "docs/rest.md",
     "python": "docs/sdk-python.md",
     "importing": "docs/importing.md",
     "operations": "docs/operations.md",
@@ -90,7 +97,7 @@ p{margin-top:.5rem;color:var(--dim)}
 pre{margin:1.5rem 0;padding:1rem 1.25rem;overflow-x:auto;background:var(--card);border:1px solid var(--line);
 border-radius:.75rem;font:.875rem/1.7 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 pre b{font-weight:400;color:var(--mark)}
-ul{list-style:none;padding:0;display:grid;gap:.75rem;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr))}
+ul{list-style:none;padding:0;display:grid;gap:.75rem;grid-template-columns:repeat(auto-fit,minmax(15rem,1fr))}
 li{padding:.75rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem;font-size:.875rem;
 line-height:1.5;color:var(--dim)}
 li a,li code{display:block;font:600 .9375rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;color:var(--text);
@@ -114,6 +121,7 @@ _PAGE: Final = Template("""\
 
 phone = await Client.open(<b>"phone.db"</b>, server=<b>"$address"</b>)</pre>
 <ul>
+<li><a href="$rest">$rest</a>what web pages may call</li>
 <li><a href="$sync">$sync</a>what the protocol here can do</li>
 <li><a href="$health">$health</a>whether the server is well</li>
 <li><code>docs/</code>protocol, SDK and operations, in the source tree</li>

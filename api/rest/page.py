@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from html import escape
 from typing import Any, Final
 
@@ -30,7 +31,8 @@ summary code{font:.875rem var(--code);overflow-wrap:anywhere}summary span{color:
 details>div{padding:0 1rem 1rem;font-size:.875rem}
 h3{margin:1rem 0 .25rem;font-size:.8125rem;color:var(--dim);font-weight:600}
 table{border-collapse:collapse;width:100%}td{padding:.25rem .75rem .25rem 0;vertical-align:top;
-border-top:1px solid var(--line)}td:first-child{font-family:var(--code);white-space:nowrap}
+border-top:1px solid var(--line)}td:first-child{font-family:var(--code);width:12rem}
+td code{font:.8125rem var(--code);color:var(--mark)}
 pre{padding:.75rem 1rem;overflow-x:auto;border:1px solid var(--line);border-radius:.5rem;
 font:.8125rem/1.5 var(--code)}
 :focus-visible{outline:2px solid var(--mark);outline-offset:2px}
@@ -138,4 +140,9 @@ _BOUNDS: Final = {
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
-    return f"<table>{''.join(f'<tr><td>{escape(a)}</td><td>{escape(b)}</td></tr>' for a, b in rows)}</table>"
+    return f"<table>{''.join(f'<tr><td>{escape(a)}</td><td>{_marked(b)}</td></tr>' for a, b in rows)}</table>"
+
+
+def _marked(text: str) -> str:
+    """Escaped, with what stands between backticks as code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))

@@ -23,6 +23,7 @@ async def test_a_program_learns_name_version_and_where_to_go(plain_server: Serve
     assert (answer.data["name"], answer.data["version"]) == ("FitAI", version("fitai"))
     assert (await plain_server.ask("GET", answer.data["links"]["sync"])).json["protocol"]
     assert (await plain_server.ask("GET", answer.data["links"]["health"])).data["status"] == "ok"
+    assert (await plain_server.ask("GET", answer.data["links"]["openapi"])).json["openapi"] == "3.1.0"
     # The socket is there, and wants an upgrade.
     assert (await plain_server.ask("GET", answer.data["links"]["live"])).status in (400, 426)
     assert [page for page in answer.data["docs"].values() if not (ROOT / page).is_file()] == []
