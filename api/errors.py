@@ -12,9 +12,7 @@ Refuses to know: what any error means to a device; the protocol says that.
         ├── OriginDenied             403  ask the operator to allow the origin
         ├── RequestTimeout           408  send the same again, faster
         ├── EmailUnavailable         409  sign in, or use another address
-        ├── PreconditionFailed       412  read it again, and decide anew
         ├── UnsupportedMediaType     415  send JSON, as it is or as gzip
-        ├── InvalidFields            422  correct the fields that `details` names
         ├── RateLimited              429  wait for Retry-After
         └── Busy                     503  wait for Retry-After, send the same again
 
@@ -26,7 +24,7 @@ Invariants
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -37,6 +35,7 @@ from api.shedding import Line
 from conflict.clock import rfc3339
 from storage.errors import StorageError
 from sync.environment import Environment
+from sync.errors import InvalidFields as InvalidFields  # what the areas of api/ raise most
 from sync.errors import SyncError
 
 log = logging.getLogger(__name__)
@@ -51,19 +50,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ApiError(SyncError):
-    """A failure that only HTTP has. `details` is plain JSON; `headers` go onto the answer."""
+    """A failure that only HTTP has. `headers` go onto the answer."""
 
     def __init__(
         self,
         message: str | None = None,
         *,
-        fields: Sequence[Mapping[str, str]] = (),
         retry_after_s: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`fields`: {"field", "code", "message"} of each field that is wrong."""
         super().__init__(message, retry_after_s=retry_after_s)
-        self.fields = list(fields)
         self.headers = dict(headers or {})
 
 
@@ -97,22 +93,10 @@ class EmailUnavailable(ApiError):
     default = "No account can be made for this address; sign in, or use another one."
 
 
-class PreconditionFailed(ApiError):
-    code = "precondition_failed"
-    status = 412
-    default = "It changed since you read it; read it again and decide anew."
-
-
 class UnsupportedMediaType(ApiError):
     code = "unsupported_media_type"
     status = 415
     default = "The body must be JSON (Content-Type: application/json)."
-
-
-class InvalidFields(ApiError):
-    code = "invalid"
-    status = 422
-    default = "Some fields are wrong; see the details."
 
 
 class RateLimited(ApiError):
@@ -190,7 +174,7 @@ def of_error(request: web.Request, error: SyncError) -> web.Response:
         status=error.status,
         code=error.code,
         error=error.message,
-        details=own.fields if own is not None and own.fields else error.details,
+        details=error.fields if isinstance(error, InvalidFields) and error.fields else error.details,
         retry_after_s=_retry_after_s(request, error),
         headers=own.headers if own is not None else None,
     )

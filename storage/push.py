@@ -28,12 +28,15 @@ from storage.prepared import Prepared
 from storage.spaces import SPACE_COLUMNS, SpaceRow, member_of, space_row
 
 __all__ = [
+    "BELOW",
+    "WANTED",
     "Key",
     "Opened",
     "SpaceRow",
     "StoredChange",
     "StoredRecord",
     "VoterRow",
+    "named",
     "open_push",
     "read_below",
     "read_changes",
@@ -156,14 +159,14 @@ def _nulls(count: int) -> str:
 # Keys first, rows at the end: the recursion compares short texts and never a record's bytes. On Postgres each step is
 # a LATERAL with a LIMIT, which the planner can only run as one look-up by key for each row: no statistics, however
 # old, turn it into a scan of the history (H1). On SQLite CROSS JOIN fixes the same order.
-_WANTED = {
+WANTED = {
     "postgresql": "SELECT * FROM unnest(CAST(:collections AS text[]), CAST(:ids AS text[])) AS w(collection, id)",
     "sqlite": "SELECT value ->> 0 AS collection, value ->> 1 AS id FROM json_each(:keys)",
 }
 _TOUCHED = {
     # Most of what a push names is new: it is looked for once, and only what lies above what was found is climbed to.
     "postgresql": f"""
-WITH RECURSIVE wanted AS ({_WANTED["postgresql"]}), found AS MATERIALIZED (
+WITH RECURSIVE wanted AS ({WANTED["postgresql"]}), found AS MATERIALIZED (
     SELECT r.* FROM wanted AS w CROSS JOIN LATERAL (
         SELECT {_ROW} FROM records AS o
         WHERE o.space_id = :space AND o.collection = w.collection AND o.id = w.id LIMIT 1
@@ -178,15 +181,15 @@ WITH RECURSIVE wanted AS ({_WANTED["postgresql"]}), found AS MATERIALIZED (
 )""",
     "sqlite": f"""
 WITH RECURSIVE touched(collection, id) AS (
-    {_WANTED["sqlite"]}
+    {WANTED["sqlite"]}
     UNION
     SELECT r.parent_collection, r.parent_id FROM touched AS t CROSS JOIN records AS r
     WHERE r.space_id = :space AND r.collection = t.collection AND r.id = t.id AND +r.parent_id IS NOT NULL
 )""",
 }
-_BELOW = {
+BELOW = {
     "postgresql": f"""
-WITH RECURSIVE wanted AS ({_WANTED["postgresql"]}), touched(collection, id) AS (
+WITH RECURSIVE wanted AS ({WANTED["postgresql"]}), touched(collection, id) AS (
     SELECT c.collection, c.id FROM wanted AS w CROSS JOIN LATERAL (
         SELECT r.collection, r.id FROM records AS r
         WHERE r.space_id = :space AND r.parent_collection = w.collection AND r.parent_id = w.id OFFSET 0
@@ -198,7 +201,7 @@ WITH RECURSIVE wanted AS ({_WANTED["postgresql"]}), touched(collection, id) AS (
     ) AS c
 )""",
     "sqlite": f"""
-WITH RECURSIVE wanted AS ({_WANTED["sqlite"]}), touched(collection, id) AS (
+WITH RECURSIVE wanted AS ({WANTED["sqlite"]}), touched(collection, id) AS (
     SELECT r.collection, r.id FROM wanted AS w CROSS JOIN records AS r
     WHERE r.space_id = :space AND r.parent_collection = w.collection AND r.parent_id = w.id
     UNION
@@ -226,8 +229,8 @@ SELECT {_SPACE}, NULL, {_WHO}, {_NO_RECORD.format(bytes="blob")} {_FROM}
 UNION ALL SELECT {_nulls(_N_SPACE + 1 + _N_WHO)}, {_RECORD} {_TOUCHED_RECORDS["sqlite"]}""",
 )
 _READ_BELOW = Prepared(
-    postgresql=f"{_BELOW['postgresql']} SELECT {_RECORD} {_TOUCHED_RECORDS['postgresql']}",
-    sqlite=f"{_BELOW['sqlite']} SELECT {_RECORD} {_TOUCHED_RECORDS['sqlite']}",
+    postgresql=f"{BELOW['postgresql']} SELECT {_RECORD} {_TOUCHED_RECORDS['postgresql']}",
+    sqlite=f"{BELOW['sqlite']} SELECT {_RECORD} {_TOUCHED_RECORDS['sqlite']}",
 )
 _CHANGES = Prepared(
     f"SELECT {_CHANGE} FROM changes AS c WHERE c.space_id = :space AND c.device_id = :device "

@@ -19,8 +19,10 @@
     │   ├── TooManyDevices             409  revoke a device
     │   └── LastOwner                  409  make somebody else an owner first
     ├── Resync                         410  take a snapshot, then push
+    ├── PreconditionFailed             412  read it again, and decide anew
     ├── TooLarge                       413  split the batch
     ├── Invalid                        422  correct the named fields
+    │   └── InvalidFields              422  correct the fields that `details` names
     ├── ProtocolUnsupported            426  update the app
     ├── RateLimited                    429  wait, push the same again
     └── Unavailable                    503  wait with jitter, push the same again
@@ -30,6 +32,7 @@ The message is one sentence for a person; `code` is for programs and never chang
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
@@ -150,6 +153,12 @@ class Resync(SyncError):
     default = "What this device knows is older than what the server keeps; take a snapshot, then push."
 
 
+class PreconditionFailed(SyncError):
+    code = "precondition_failed"
+    status = 412
+    default = "It changed since you read it; read it again and decide anew."
+
+
 class TooLarge(SyncError):
     code = "too_large"
     status = 413
@@ -160,6 +169,14 @@ class Invalid(SyncError):
     code = "invalid"
     status = 422
     default = "Some fields are wrong; see the details."
+
+
+class InvalidFields(Invalid):
+    """`fields`: {"field", "code", "message"} of each field that is wrong; on the wire they are the details."""
+
+    def __init__(self, message: str | None = None, *, fields: Sequence[Mapping[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.fields = list(fields)
 
 
 class ProtocolUnsupported(SyncError):

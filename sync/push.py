@@ -18,7 +18,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ from storage.collections import SCHEMA
 from storage.counts import count_entered, count_shown
 from storage.database import Database, Transaction
 from storage.errors import Busy, Moved, Overloaded
-from storage.push import Opened, SpaceRow, VoterRow
+from storage.push import Key, Opened, SpaceRow, VoterRow
 from sync.bus import Bus
 from sync.caller import Caller
 from sync.cursors import decode_cursor, encode_cursor
@@ -81,6 +81,8 @@ class ServerWrite:
 
 # Looks at the locked space, may raise, and says what is to be written.
 Guard = Callable[[Transaction, SpaceRow], Awaitable[Sequence[ServerWrite]]]
+# The same for a person's write, which is given what was read of the space; it may be asked again, and decides anew.
+Decide = Callable[[Transaction, Opened], Awaitable[Sequence[ServerWrite]]]
 Result = TypeVar("Result")
 
 
@@ -271,36 +273,79 @@ class Writer:
             Invalid: a write was refused; nothing was applied. The details name each refusal.
             NotFound: there is no such space.
         """
-        before, plan = await self._retrying(lambda _: self._server_once(space, writes, user, guard))
+
+        async def decide(tx: Transaction, opened: Opened) -> Sequence[ServerWrite]:
+            return writes if guard is None else await guard(tx, opened.space)
+
+        before, plan = await self._retrying(lambda _: self._server_once(space, user, (), decide, lock=True))
+        await self._announce(space, before, plan.space.head)
+        return plan
+
+    async def write_for(self, caller: Caller, space: str, keys: Collection[Key], decide: Decide) -> Plan:
+        """Write records for a person who has no device, as the server's own one, with the head as context.
+
+        What a device may not do is refused here too: a right that is not there, a full space, a change that is too
+        large, a collection that the server alone writes.
+
+        Args:
+            keys: the records that `decide` wants to look at, and those that it will write, as far as they are known.
+            decide: is given them and says what is written; it may raise. What it reads holds until the commit (W1).
+
+        Raises:
+            NotFound: no such space, or none that the caller may see. ReadOnly: they may not write there.
+            OverQuota: the space is full.
+            Invalid: a write was refused; nothing was applied. The details name each refusal.
+        """
+        alone = self._begin(space)
+        try:
+            before, plan = await self._retrying(
+                lambda lock: self._server_once(space, caller.user, keys, decide, lock=lock, for_person=True),
+                unlocked=alone,
+            )
+        finally:
+            self._end(space)
         await self._announce(space, before, plan.space.head)
         return plan
 
     async def _server_once(
-        self, space_id: str, writes: Sequence[ServerWrite], user: str | None, guard: Guard | None
+        self,
+        space_id: str,
+        user: str | None,
+        keys: Collection[Key],
+        decide: Decide,
+        *,
+        lock: bool,
+        for_person: bool = False,
     ) -> tuple[int, Plan]:
         now_ms = self.environment.now_ms()
-        async with self._writing(space_id) as tx:
-            # The row is locked first: what a guard reads after it cannot be outdated by another push.
-            opened = await store.open_push(tx, space=space_id, user=user or "", device="", after_n=None, keys=())
-            if opened is None:
-                raise NotFound()
-            space = self._in_present_life(tx, opened.space)
-            if guard is not None:
-                writes = await guard(tx, space)
-            changes, last_hlc = _server_changes(space, writes, now_ms)
+        async with self._writing(space_id) if lock else self.database.write(single=True) as tx:
+            # The row is locked first, or its version remembered: what `decide` reads after it cannot be outdated.
             opened = await store.open_push(
-                tx, space=space_id, user=user or "", device="", after_n=None, keys=named_keys(changes)
+                tx, space=space_id, user=user or "", device="", after_n=None, keys=keys, lock=lock
             )
-            assert opened is not None
+            if opened is None or (for_person and (opened.role is None or opened.state != "member")):
+                raise NotFound()
+            if for_person and opened.role == "viewer":
+                raise ReadOnly()
+            space = self._in_present_life(tx, opened.space)
+            writes = await decide(tx, replace(opened, space=space))
+            changes, last_hlc = _server_changes(space, writes, now_ms)
+            records = opened.records
+            if not (written := named_keys(changes)) <= set(keys):
+                found = await store.open_push(
+                    tx, space=space_id, user=user or "", device="", after_n=None, keys=written, lock=lock
+                )
+                assert found is not None
+                records = found.records
             planner = Planner(
                 replace(space, server_hlc=last_hlc),
                 space.server_device,
                 user or "",
-                opened.records,
+                records,
                 self.texts,
                 self.limits,
                 now_ms,
-                as_server=True,
+                as_server=not for_person,
             )
             await planner.judge(changes)
             await _settle(tx, space_id, planner)
@@ -309,9 +354,17 @@ class Writer:
                 raise Invalid(
                     "The server refuses its own write.", details={"rejected": msgspec.to_builtins(plan.rejected)}
                 )
+            if for_person:
+                self._check_quota(plan, puts=any(write.op == "put" for write in writes))
             if changes:
                 await store.write_push(
-                    tx, space=plan.space, records=plan.records, changes=plan.changes, voter=None, deleted_at=now_ms
+                    tx,
+                    space=plan.space,
+                    records=plan.records,
+                    changes=plan.changes,
+                    voter=None,
+                    deleted_at=now_ms,
+                    row_version=opened.row_version,
                 )
         return opened.space.head, plan
 
@@ -379,8 +432,11 @@ class Writer:
                         f"The batch deletes {count} of {live} {collection}; ask the user and confirm it.",
                         details={"collection": collection, "count": count, "of": live},
                     )
+        self._check_quota(plan, puts=any(change.op == "put" for change in request.changes))
+
+    def _check_quota(self, plan: Plan, *, puts: bool) -> None:
         over = plan.space.records > self.limits.records_max or plan.space.bytes > self.limits.bytes_max
-        if over and any(change.op == "put" for change in request.changes):
+        if over and puts:
             raise OverQuota(
                 details={
                     "records": plan.space.records,

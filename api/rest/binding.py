@@ -29,7 +29,7 @@ _CODES: Final = (
     (re.compile(r"^Object contains unknown field"), "unknown_field"),
     (re.compile(r"of length|unique"), "wrong_length"),
     (re.compile(r"[<>]=? ?-?[0-9]|multiple of|out of range"), "out_of_range"),
-    (re.compile(r"matching regex|^Invalid (UUID|RFC3339|ISO8601|base64)|^Invalid "), "wrong_format"),
+    (re.compile(r"matching regex|timezone component|^Invalid (UUID|RFC3339|ISO8601|base64)|^Invalid "), "wrong_format"),
     (re.compile(r"^Expected .+, got"), "wrong_type"),
 )
 _TYPES: Final = (

@@ -1,0 +1,1 @@
+"""Training over REST: everything a web page needs that a device holds by itself."""

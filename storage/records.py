@@ -1,0 +1,83 @@
+"""Records as people without a device see them: what is shown, by key, by parent or by collection. No state is read.
+
+Each statement is confined to one space, and looks rows up by an index: its cost follows from what it returns, and not
+from the length of the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import bindparam, select
+
+from storage.database import Transaction
+from storage.prepared import Prepared
+from storage.push import BELOW, WANTED, Key, named
+from storage.spaces import SPACE_COLUMNS, SpaceRow, space_row
+from storage.tables import members, spaces
+
+
+class Row(NamedTuple):
+    """One record as it is served: its body has no seq. status: as of storage/push.py:StoredRecord."""
+
+    collection: str
+    id: str
+    seq: int
+    parent: Key | None
+    status: int
+    body: bytes
+
+
+_COLUMNS = "r.collection, r.id, r.seq, r.parent_collection, r.parent_id, r.status, r.body"
+_BY_KEYS = Prepared(
+    postgresql=f"""SELECT {_COLUMNS} FROM ({WANTED["postgresql"]}) AS w CROSS JOIN LATERAL (
+    SELECT * FROM records AS o WHERE o.space_id = :space AND o.collection = w.collection AND o.id = w.id LIMIT 1
+) AS r""",
+    sqlite=f"""SELECT {_COLUMNS} FROM ({WANTED["sqlite"]}) AS w CROSS JOIN records AS r
+WHERE r.space_id = :space AND r.collection = w.collection AND r.id = w.id""",
+)
+_BELOW = Prepared(
+    postgresql=f"""{BELOW["postgresql"]} SELECT {_COLUMNS} FROM touched AS t CROSS JOIN LATERAL (
+    SELECT * FROM records AS o WHERE o.space_id = :space AND o.collection = t.collection AND o.id = t.id LIMIT 1
+) AS r WHERE r.status = 0""",
+    sqlite=f"""{BELOW["sqlite"]} SELECT {_COLUMNS} FROM touched AS t CROSS JOIN records AS r
+WHERE r.space_id = :space AND r.collection = t.collection AND r.id = t.id AND r.status = 0""",
+)
+_OF_COLLECTION = Prepared(
+    f"SELECT {_COLUMNS} FROM records AS r WHERE r.space_id = :space AND r.collection = :collection AND r.status = 0 "
+    "AND r.id > :after ORDER BY r.id LIMIT :limit"
+)
+_PERSONAL = Prepared(
+    select(*SPACE_COLUMNS, members.c.role)
+    .select_from(spaces)
+    .join(members, (members.c.space_id == spaces.c.id) & (members.c.user_id == spaces.c.owner_id))
+    .where(spaces.c.owner_id == bindparam("user"), spaces.c.kind == "personal")
+)
+
+
+def _rows(found: Iterable[Sequence[Any]]) -> list[Row]:
+    return [Row(row[0], row[1], row[2], None if row[4] is None else (row[3], row[4]), row[5], row[6]) for row in found]
+
+
+async def read_rows(tx: Transaction, space: str, keys: Collection[Key]) -> list[Row]:
+    """Those of these records that a space holds, whatever their status: one look-up by the key for each."""
+    return _rows(await tx.execute(_BY_KEYS, {"space": space, **named(tx, keys)})) if keys else []
+
+
+async def read_shown_below(tx: Transaction, space: str, keys: Collection[Key]) -> list[Row]:
+    """What a space shows below these records, at any depth, in no order."""
+    return _rows(await tx.execute(_BELOW, {"space": space, **named(tx, keys)})) if keys else []
+
+
+async def list_shown(tx: Transaction, space: str, collection: str, *, after: str, limit: int) -> list[Row]:
+    """At most `limit` records that a space shows of one collection, in the order of their ids, after the id `after`
+    ("" begins)."""
+    asked = {"space": space, "collection": collection, "after": after, "limit": limit}
+    return _rows(await tx.execute(_OF_COLLECTION, asked))
+
+
+async def personal_space(tx: Transaction, user: str) -> SpaceRow | None:
+    """A user's own space; None where there is no such user."""
+    rows = await tx.execute(_PERSONAL, {"user": user})
+    return space_row(rows[0]) if rows else None
