@@ -237,6 +237,44 @@ changes = Table(
     Index("ix_changes_record", "record_id", "collection", "space_id"),
 )
 
+# Work behind an answer, which survives the process that began it: exports, erasures.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    # Whose it is. No foreign key: an erasure ends with its user's row and its own in one transaction.
+    Column("user_id", Text, index=True),
+    Column("arguments", LargeBinary, nullable=False),
+    # Where it goes on, as it last said.
+    Column("memory", LargeBinary),
+    Column("state", Text, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("total", BigInteger),
+    # How often it was begun: whoever works on it is told apart by this number.
+    Column("attempt", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    # From when on it may be begun; of a running one, when it counts as left behind.
+    Column("due_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Column("result", LargeBinary),
+    Column("error", Text),
+    Index(
+        "ix_jobs_kind_due_at",
+        "kind",
+        "due_at",
+        postgresql_where=text("finished_at IS NULL"),
+        sqlite_where=text("finished_at IS NULL"),
+    ),
+    Index(
+        "ix_jobs_finished_at",
+        "finished_at",
+        postgresql_where=text("finished_at IS NOT NULL"),
+        sqlite_where=text("finished_at IS NOT NULL"),
+    ),
+)
+
 meta = Table(
     "meta",
     metadata,
