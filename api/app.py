@@ -12,9 +12,12 @@ from typing import Final
 
 from aiohttp import web
 
+from api.accounts import people_routes
 from api.accounts import routes as account_routes
 from api.accounts.authenticator import Authenticator
 from api.accounts.passwords import PasswordHasher
+from api.accounts.people import People
+from api.accounts.relations import NoFriends, Relations
 from api.accounts.service import Accounts
 from api.accounts.tokens import AccessTokens
 from api.bodies import BODIES, Bodies
@@ -159,7 +162,10 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app.on_response_prepare.append(dress)
         app.add_routes(front_page.routes())
         app.add_routes(operation_routes.routes(database, bus))
-        endpoints = [*account_routes.endpoints(accounts)]
+        endpoints = [
+            *account_routes.endpoints(accounts),
+            *people_routes.endpoints(People(database, environment, Relations(NoFriends()))),
+        ]
         app[ENDPOINTS] = endpoints
         app[OPEN] = PUBLIC | {(each.method, each.path) for each in endpoints if each.public}
         serving = Serving(environment, limiter, idempotency, settings.trusted_networks())

@@ -237,6 +237,81 @@ changes = Table(
     Index("ix_changes_record", "record_id", "collection", "space_id"),
 )
 
+# What a person lets others see of them; without a row: nothing. (Their name stands with the account.)
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("bio", Text, nullable=False),
+    Column("visibility", Text, nullable=False),
+    # The name as it is searched for; null where it is not to be found. Bytes, which both databases compare alike.
+    Column("name_key", LargeBinary, index=True),
+    Column("by_email", Boolean, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
+# Whom a user does not want to meet. No foreign key to them: whether an id is somebody is not told.
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("blocked_id", Text, nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("user_id", "blocked_id"),
+)
+
+# What users told the moderators of others.
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("reporter_id", Text, ForeignKey("users.id"), nullable=False, index=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False, index=True),
+    Column("reason", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    # When a moderator was done with it.
+    Column("closed_at", BigInteger),
+)
+
+# Work behind an answer, which survives the process that began it: exports, erasures.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    # Whose it is. No foreign key: an erasure ends with its user's row and its own in one transaction.
+    Column("user_id", Text, index=True),
+    Column("arguments", LargeBinary, nullable=False),
+    # Where it goes on, as it last said.
+    Column("memory", LargeBinary),
+    Column("state", Text, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("total", BigInteger),
+    # How often it was begun: whoever works on it is told apart by this number.
+    Column("attempt", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    # From when on it may be begun; of a running one, when it counts as left behind.
+    Column("due_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger),
+    Column("result", LargeBinary),
+    Column("error", Text),
+    Index(
+        "ix_jobs_kind_due_at",
+        "kind",
+        "due_at",
+        postgresql_where=text("finished_at IS NULL"),
+        sqlite_where=text("finished_at IS NULL"),
+    ),
+    Index(
+        "ix_jobs_finished_at",
+        "finished_at",
+        postgresql_where=text("finished_at IS NOT NULL"),
+        sqlite_where=text("finished_at IS NOT NULL"),
+    ),
+)
+
 meta = Table(
     "meta",
     metadata,

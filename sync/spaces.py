@@ -12,6 +12,7 @@ Invariants
     S4  A limit is counted under the lock of whoever it limits, so parallel requests cannot pass it together.
     S5  Everything may be sent twice: what is so already is answered as if it had just been done.
     S6  After the commit the sockets of the user in question are told, `role` null where they are out.
+    S7  Whoever was blocked by somebody cannot invite them, and gets the answer for nobody.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import msgspec
 from storage import spaces as store
 from storage.accounts import lock_user
 from storage.database import Database, Transaction
+from storage.people import blocks
 from storage.places import count_places, retire_votes
 from storage.spaces import CATALOG_SPACE, Member, SpaceRow
 from sync.bus import Bus, user_topic
@@ -114,7 +116,7 @@ class Spaces:
             row = await _owned(tx, space, caller.user)
             if row.kind != "shared":
                 raise Forbidden("A personal space is one person's alone; make a shared one and invite there.")
-            await _lock_invited(tx, user)
+            await _lock_invited(tx, user, caller.user)
             known = await store.read_member(tx, space, user)
             if known is not None:
                 if known.role != role:
@@ -256,9 +258,10 @@ def _check_owner(place: tuple[SpaceRow, str, str]) -> None:
         raise Forbidden("Only an owner of the space may do this; ask one.")
 
 
-async def _lock_invited(tx: Transaction, user: str) -> None:
+async def _lock_invited(tx: Transaction, user: str, by: str) -> None:
     found = await lock_user(tx, user) if _is_id(user) else None
-    if found is None or found.disabled_at is not None:
+    # Whom somebody blocked learns nothing of them, not even that (S7).
+    if found is None or found.disabled_at is not None or await blocks(tx, user, by):
         raise NotFound("There is no such user.")
 
 

@@ -1,0 +1,234 @@
+"""Jobs: taking up what is due, seeing it through, and going on where a process was killed.
+
+Owns: when a job runs, its lease, its retries, and what becomes of it.
+Refuses to know: what a job does. Each kind is a handler, and the statements are in storage/jobs.py.
+
+A handler works in steps. Each step is one transaction, in which it writes its effect and, by `Job.keep`, how far it
+is; so a step counts once, and a job that is taken up again goes on behind its last step. What cannot be in a
+transaction (a file) is made so that making it twice is as good as once.
+
+Invariants
+    K1  Of a job's effects, those count that were written while the job was the writer's: whoever lost it (the lease
+        ran out, the user cancelled it) gets JobLost out of the transaction, which is rolled back.
+    K2  A job that fails is tried again, ever later; after `tries_max` it has failed, and its owner is told so.
+    K3  A server that stops gives its jobs back at once; of one that was killed they are due after LEASE_MS.
+    K4  A process works on one job of each kind at a time, so a kind that takes long holds up no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from storage import jobs as store
+from storage.database import Database, Transaction
+from storage.errors import StorageError
+from storage.jobs import JobRow
+from sync.environment import Environment
+from sync.tasks import end_tasks
+
+log = logging.getLogger(__name__)
+
+# How long a job may be silent. Steps take a second or so; and what a killed process had is not waited for long.
+LEASE_MS: Final = 60_000
+# Jobs of this process begin at once; for those that others left behind this is soon enough.
+POLL_S: Final = 5.0
+RETRY_MS_FIRST: Final = 2_000
+RETRY_MS_MAX: Final = 3_600_000
+TRIES_MAX: Final = 5
+# What `GET` shows of a failure. The log has the rest.
+FAILED: Final = "It failed several times; the server's log says why. Ask for it again later."
+
+_encode = msgspec.json.encode
+
+
+class JobLost(Exception):
+    """The job is no longer this process's: leave everything as it is. Handlers let it pass."""
+
+
+@dataclass
+class Job:
+    """One job in the hands of its handler."""
+
+    row: JobRow
+    database: Database
+    environment: Environment
+    memory: Any = None
+    done: int = 0
+    total: int | None = None
+    finished: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.row.id
+
+    @property
+    def user(self) -> str:
+        """Whose it is."""
+        assert self.row.user is not None, "this kind of job is of a user"
+        return self.row.user
+
+    @property
+    def arguments(self) -> Any:
+        """What it was begun with."""
+        return msgspec.json.decode(self.row.arguments)
+
+    async def keep(self, tx: Transaction) -> None:
+        """Note `memory`, `done` and `total` in the transaction of a step. Raises JobLost (K1)."""
+        kept = await store.keep_job(
+            tx,
+            job=self.id,
+            attempt=self.row.attempt,
+            memory=None if self.memory is None else _encode(self.memory),
+            done=self.done,
+            total=self.total,
+            until=self.environment.now_ms() + LEASE_MS,
+        )
+        if not kept:
+            raise JobLost
+
+    async def beat(self) -> None:
+        """As `keep`, in a transaction of its own: between the steps of what is written elsewhere. Raises JobLost."""
+        async with self.database.write() as tx:
+            await self.keep(tx)
+
+    async def finish(self, tx: Transaction, result: Any = None) -> None:
+        """End the job in the transaction of its last step. Raises JobLost."""
+        now_ms = self.environment.now_ms()
+        if not await store.finish_job(tx, job=self.id, attempt=self.row.attempt, result=_encode(result), now_ms=now_ms):
+            raise JobLost
+        self.finished = True
+
+
+# What it returns is the job's result, where it has not finished by itself.
+Handler = Callable[[Job], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """tries_max: None for what must not be given up. kept_ms: how long an ended one can be looked at."""
+
+    handler: Handler
+    tries_max: int | None = TRIES_MAX
+    kept_ms: int = 86_400_000
+
+
+@dataclass
+class Jobs:
+    """The jobs that one process works on."""
+
+    database: Database
+    environment: Environment
+    kinds: Mapping[str, Kind]
+    _wake: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    _working: dict[str, asyncio.Task[None]] = field(default_factory=dict, repr=False)
+
+    def start(self, *, poll_s: float = POLL_S) -> Callable[[], Awaitable[None]]:
+        """Begin; await what is returned to stop, which gives back what is under way (K3)."""
+        task = asyncio.create_task(self._look(poll_s), name="jobs")
+
+        async def stop() -> None:
+            await end_tasks([task, *self._working.values()])
+
+        return stop
+
+    def wake(self) -> None:
+        """Look for jobs now: one was added."""
+        self._wake.set()
+
+    async def run_due(self) -> int:
+        """Do what is due, to the end; how many jobs that were. For tests and for tools: a server has `start`."""
+        done = 0
+        async with self.database.read() as tx:
+            due = await store.due_kinds(tx, list(self.kinds), self.environment.now_ms())
+        for kind in due:
+            done += await self._work(kind)
+        return done
+
+    async def forget(self) -> int:
+        """Let go of jobs that ended long ago; how many."""
+        gone = 0
+        for name, kind in self.kinds.items():
+            async with self.database.write() as tx:
+                before_ms = self.environment.now_ms() - kind.kept_ms
+                gone += len(await store.forget_jobs(tx, kind=name, before_ms=before_ms))
+        return gone
+
+    async def _look(self, poll_s: float) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(poll_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            try:
+                async with self.database.read() as tx:
+                    due = await store.due_kinds(tx, list(self.kinds), self.environment.now_ms())
+            except StorageError as error:
+                log.warning("the jobs wait for the database: %s", error)
+                continue
+            for kind in due:
+                if kind not in self._working:
+                    self._working[kind] = asyncio.create_task(self._work_alone(kind), name=f"jobs {kind}")
+
+    async def _work_alone(self, kind: str) -> None:
+        try:
+            await self._work(kind)
+        finally:
+            del self._working[kind]
+
+    async def _work(self, kind: str) -> int:
+        """Do the jobs of one kind, one after the other, until none is due; how many that were."""
+        done = 0
+        try:
+            while (row := await self._claim(kind)) is not None:
+                await self._do(row)
+                done += 1
+        except StorageError as error:
+            log.warning("the jobs of the kind %s wait for the database: %s", kind, error)
+        return done
+
+    async def _claim(self, kind: str) -> JobRow | None:
+        now_ms = self.environment.now_ms()
+        async with self.database.write() as tx:
+            return await store.claim_job(tx, kind=kind, now_ms=now_ms, until=now_ms + LEASE_MS)
+
+    async def _do(self, row: JobRow) -> None:
+        memory = None if row.memory is None else msgspec.json.decode(row.memory)
+        job = Job(row, self.database, self.environment, memory, row.done, row.total)
+        try:
+            result = await self.kinds[row.kind].handler(job)
+            if not job.finished:
+                async with self.database.write() as tx:
+                    await job.finish(tx, result)
+            log.info("job %s (%s) is done", row.id, row.kind)
+        except JobLost:
+            log.info("job %s (%s) was taken away", row.id, row.kind)
+        except asyncio.CancelledError:
+            async with self.database.write() as tx:
+                await store.release_job(tx, job=row.id, attempt=row.attempt, now_ms=self.environment.now_ms())
+            raise
+        except Exception as error:
+            # Whatever it was: the job is tried again, and no other one suffers.
+            log.exception("job %s (%s) failed", row.id, row.kind)
+            await self._failed(row, error)
+
+    async def _failed(self, row: JobRow, error: Exception) -> None:
+        # A database that is away is no fault of the job's.
+        waits = isinstance(error, StorageError) and error.retryable
+        tries_max = self.kinds[row.kind].tries_max
+        now_ms = self.environment.now_ms()
+        async with self.database.write() as tx:
+            if not waits and tries_max is not None and row.failures + 1 >= tries_max:
+                await store.fail_job(tx, job=row.id, attempt=row.attempt, error=FAILED, now_ms=now_ms)
+            else:
+                wait_ms = min(RETRY_MS_MAX, RETRY_MS_FIRST << min(row.failures, 20))
+                await store.retry_job(
+                    tx, job=row.id, attempt=row.attempt, due_at=now_ms + wait_ms, error=type(error).__name__
+                )

@@ -1,0 +1,203 @@
+"""Jobs are done whatever happens to the process that began them, and each step of theirs counts once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from api.operations.jobs import LEASE_MS, RETRY_MS_FIRST, Handler, Job, Jobs, Kind
+from storage import jobs as store
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
+from storage.jobs import JobRow
+from tests.api.harness import Clock, environment, until
+
+USER = "ann"
+
+
+@dataclass
+class Desk:
+    """Two processes over one database. `steps` is what the counting job wrote, step by step."""
+
+    database: Database
+    clock: Clock = field(default_factory=Clock)
+    steps: list[int] = field(default_factory=list)
+
+    def process(self, handler: Handler | None = None, **kind: Any) -> Jobs:
+        return Jobs(self.database, environment(self.clock), {"count": Kind(handler or self.count, **kind)})
+
+    async def add(self, job: str = "j1", to: int = 3) -> None:
+        async with self.database.write() as tx:
+            await store.add_job(tx, job=job, kind="count", user=USER, arguments=b"%d" % to, now_ms=self.clock.now_ms())
+
+    async def read(self, job: str = "j1") -> JobRow:
+        async with self.database.read() as tx:
+            found = await store.find_job(tx, job=job, user=USER)
+        assert found is not None
+        return found
+
+    async def step(self, job: Job) -> None:
+        async with self.database.write() as tx:
+            job.done += 1
+            job.total, job.memory = job.arguments, job.done
+            await job.keep(tx)
+        self.steps.append(job.done)
+
+    async def count(self, job: Job) -> Any:
+        while (job.memory or 0) < job.arguments:
+            await self.step(job)
+        return {"counted": job.done}
+
+
+@pytest_asyncio.fixture
+async def desk(database: Database) -> AsyncIterator[Desk]:
+    yield Desk(database)
+
+
+async def test_a_job_is_done_and_tells_its_result(desk: Desk) -> None:
+    await desk.add()
+    assert await desk.process().run_due() == 1
+    found = await desk.read()
+    assert (found.state, found.result, found.done, found.total) == ("done", b'{"counted":3}', 3, 3)
+    assert await desk.process().run_due() == 0
+
+
+async def test_a_running_process_takes_up_what_is_added(desk: Desk) -> None:
+    process = desk.process()
+    stop = process.start()
+    await desk.add()
+    process.wake()
+
+    async def is_done() -> bool:
+        return (await desk.read()).state == "done"
+
+    await until(is_done)
+    await stop()
+
+
+async def test_a_job_of_a_process_that_was_killed_goes_on_behind_its_last_step(desk: Desk) -> None:
+    async def die(job: Job) -> None:
+        await desk.step(job)
+        raise KeyboardInterrupt  # nothing is cleared up, as when a process is killed
+
+    await desk.add()
+    with pytest.raises(KeyboardInterrupt):
+        await desk.process(die).run_due()
+    other = desk.process()
+    assert await other.run_due() == 0
+    desk.clock.advance(seconds=LEASE_MS / 1_000)
+    assert await other.run_due() == 1
+    assert desk.steps == [1, 2, 3]
+
+
+async def test_a_process_that_stops_gives_its_job_back_at_once(desk: Desk) -> None:
+    begun = asyncio.Event()
+
+    async def hang(job: Job) -> None:
+        await desk.step(job)
+        begun.set()
+        await asyncio.Event().wait()
+
+    await desk.add()
+    process = desk.process(hang)
+    stop = process.start()
+    process.wake()
+    await begun.wait()
+    await stop()
+    assert await desk.process().run_due() == 1
+    assert desk.steps == [1, 2, 3]
+
+
+async def test_what_a_process_writes_for_a_job_that_it_has_lost_does_not_count(desk: Desk) -> None:
+    async def sleep(job: Job) -> None:
+        desk.clock.advance(seconds=LEASE_MS / 1_000)
+        assert await desk.process().run_due() == 1
+        await desk.step(job)
+
+    await desk.add()
+    await desk.process(sleep).run_due()
+    assert desk.steps == [1, 2, 3]
+    assert (await desk.read()).state == "done"
+
+
+async def test_a_cancelled_job_ends_with_its_next_step(desk: Desk) -> None:
+    async def cancelled(job: Job) -> None:
+        await desk.step(job)
+        async with desk.database.write() as tx:
+            assert await store.cancel_job(tx, job=job.id, user=USER, now_ms=desk.clock.now_ms())
+        await desk.step(job)
+
+    await desk.add()
+    await desk.process(cancelled).run_due()
+    assert desk.steps == [1]
+    assert (await desk.read()).state == "cancelled"
+    assert await desk.process().run_due() == 0
+
+
+async def test_nobody_else_cancels_a_job(desk: Desk) -> None:
+    await desk.add()
+    async with desk.database.write() as tx:
+        assert not await store.cancel_job(tx, job="j1", user="bob", now_ms=desk.clock.now_ms())
+        assert await store.find_job(tx, job="j1", user="bob") is None
+
+
+async def test_a_job_that_fails_is_tried_again_ever_later_and_then_has_failed(desk: Desk) -> None:
+    async def fail(job: Job) -> None:
+        raise ValueError("its secret reason")
+
+    await desk.add()
+    process = desk.process(fail, tries_max=3)
+    wait_ms = RETRY_MS_FIRST
+    for _ in range(2):
+        assert await process.run_due() == 1
+        assert await process.run_due() == 0
+        assert (await desk.read()).state == "queued"
+        desk.clock.advance(seconds=wait_ms / 1_000 + 1)
+        wait_ms *= 2
+    assert await process.run_due() == 1
+    found = await desk.read()
+    assert found.state == "failed" and "secret" not in str(found.error)
+
+
+async def test_a_database_that_is_away_uses_up_no_tries(desk: Desk) -> None:
+    async def away(job: Job) -> None:
+        raise DatabaseUnavailable("it is away")
+
+    await desk.add()
+    process = desk.process(away, tries_max=1)
+    assert await process.run_due() == 1
+    assert (await desk.read()).state == "queued"
+
+
+async def test_a_job_that_fails_holds_up_no_other(desk: Desk) -> None:
+    async def fail_one(job: Job) -> Any:
+        if job.id == "j1":
+            raise ValueError
+        return await desk.count(job)
+
+    await desk.add("j1")
+    await desk.add("j2")
+    assert await desk.process(fail_one).run_due() == 2
+    assert ((await desk.read("j1")).state, (await desk.read("j2")).state) == ("queued", "done")
+
+
+async def test_two_processes_never_have_one_job(desk: Desk) -> None:
+    for number in range(8):
+        await desk.add(f"j{number}", to=1)
+    done = await asyncio.gather(*(desk.process().run_due() for _ in range(4)))
+    assert sum(done) == 8
+    assert desk.steps == [1] * 8
+
+
+async def test_an_ended_job_is_let_go_after_its_time(desk: Desk) -> None:
+    await desk.add()
+    process = desk.process(kept_ms=1_000)
+    await process.run_due()
+    assert await process.forget() == 0
+    desk.clock.advance(seconds=2)
+    assert await process.forget() == 1
