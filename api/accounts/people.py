@@ -21,7 +21,7 @@ import msgspec
 
 from api.accounts.relations import Relation, Relations
 from api.accounts.service import email_key
-from api.errors import InvalidFields, PreconditionFailed
+from api.errors import InvalidFields
 from api.rest.endpoint import Shown, Strict
 from api.rest.serving import etag_of
 from conflict.clock import rfc3339
@@ -31,7 +31,7 @@ from storage.database import Database
 from storage.people import ProfileRow
 from sync.caller import Caller
 from sync.environment import Environment, uuid7
-from sync.errors import NotFound, OverQuota, Unauthenticated
+from sync.errors import NotFound, OverQuota, PreconditionFailed, Unauthenticated
 
 NAME_CHARS_MAX: Final = 100
 BIO_CHARS_MAX: Final = 500

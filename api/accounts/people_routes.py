@@ -19,11 +19,10 @@ from api.accounts.people import (
     Profile,
     Reason,
 )
-from api.errors import PreconditionFailed
 from api.rate_limits import Rule
 from api.rest.cursors import read, written
 from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply, Shown, Strict
-from sync.errors import NotFound, OverQuota
+from sync.errors import NotFound, OverQuota, PreconditionFailed
 
 # As fast as somebody types; who walks through all names takes long.
 SEARCH: Final = Rule("people-search", burst=40, interval_ms=1_500)
