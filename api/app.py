@@ -39,6 +39,7 @@ from api.middleware import (
 from api.operations import front_page
 from api.operations import routes as operation_routes
 from api.operations.housekeeping import start_housekeeping
+from api.operations.jobs import Jobs
 from api.rate_limits import Limiter, MemoryLimiter, NoLimiter, RedisLimiter
 from api.rest import routes as rest_routes
 from api.rest.endpoint import Endpoint
@@ -53,6 +54,9 @@ from api.sync import routes as sync_routes
 from api.sync import spaces as space_routes
 from api.sync.throttle import AccountThrottle
 from api.sync.websocket import LiveSockets
+from api.training import exports
+from api.training.imports import routes as import_routes
+from api.training.imports.service import Imports
 from storage.database import Database, open_database
 from sync.access import DatabaseAccess
 from sync.bus import Bus, MemoryBus
@@ -60,6 +64,7 @@ from sync.catalog import seed_catalog
 from sync.engine import Engine
 from sync.environment import Environment, system
 from sync.live import Live
+from sync.records import Records
 from sync.redis_bus import RedisBus
 from sync.retention import Retention
 from sync.texts import ProcessTextReader
@@ -137,8 +142,17 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             live, environment, check_token=authenticator.open, bodies=bodies, origins=_origins(settings)
         )
         await live.start()
+        records = Records(database, engine.writer, texts)
+        imports = Imports(database, environment, records)
+        jobs = Jobs(database, environment, imports.kinds())
+        opened.push_async_callback(jobs.start())
         idempotency = Idempotency(database, environment)
-        chores = {"records": Retention(database, environment).run, "idempotency keys": idempotency.forget}
+        chores = {
+            "records": Retention(database, environment).run,
+            "idempotency keys": idempotency.forget,
+            "jobs": jobs.forget,
+            "files of imports": imports.forget,
+        }
         opened.push_async_callback(start_housekeeping(chores, environment))
 
         app = web.Application(
@@ -165,6 +179,8 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         endpoints = [
             *account_routes.endpoints(accounts),
             *people_routes.endpoints(People(database, environment, Relations(NoFriends()))),
+            *import_routes.endpoints(imports, jobs, bodies),
+            *exports.endpoints(records),
         ]
         app[ENDPOINTS] = endpoints
         app[OPEN] = PUBLIC | {(each.method, each.path) for each in endpoints if each.public}

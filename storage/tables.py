@@ -274,6 +274,30 @@ reports = Table(
     Column("closed_at", BigInteger),
 )
 
+# Files of other apps that were handed in over REST, and what became of them.
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("space_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    # Of the file, as its sender called it.
+    Column("name", Text, nullable=False),
+    # How it is to be read: JSON.
+    Column("choices", LargeBinary, nullable=False),
+    # The file itself, until it is imported or thrown away.
+    Column("file", LargeBinary),
+    # [[collection, id], …]: the highest records that it brought, which an undoing deletes.
+    Column("brought", LargeBinary, nullable=False),
+    # What was read and done, as it is answered: JSON.
+    Column("summary", LargeBinary),
+    # The latest job that works on it.
+    Column("job_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_imports_user_id_created_at", "user_id", "created_at"),
+)
+
 # Work behind an answer, which survives the process that began it: exports, erasures.
 jobs = Table(
     "jobs",

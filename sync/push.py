@@ -281,7 +281,9 @@ class Writer:
         await self._announce(space, before, plan.space.head)
         return plan
 
-    async def write_for(self, caller: Caller, space: str, keys: Collection[Key], decide: Decide) -> Plan:
+    async def write_for(
+        self, caller: Caller, space: str, keys: Collection[Key], decide: Decide, *, writes_more: bool = False
+    ) -> Plan:
         """Write records for a person who has no device, as the server's own one, with the head as context.
 
         What a device may not do is refused here too: a right that is not there, a full space, a change that is too
@@ -290,6 +292,7 @@ class Writer:
         Args:
             keys: the records that `decide` wants to look at, and those that it will write, as far as they are known.
             decide: is given them and says what is written; it may raise. What it reads holds until the commit (W1).
+            writes_more: `decide` writes rows of its own, which count with the records or not at all.
 
         Raises:
             NotFound: no such space, or none that the caller may see. ReadOnly: they may not write there.
@@ -300,7 +303,7 @@ class Writer:
         try:
             before, plan = await self._retrying(
                 lambda lock: self._server_once(space, caller.user, keys, decide, lock=lock, for_person=True),
-                unlocked=alone,
+                unlocked=alone and not writes_more,
             )
         finally:
             self._end(space)

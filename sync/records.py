@@ -30,7 +30,7 @@ from storage.collections import COLLECTIONS
 from storage.database import Database, Transaction
 from storage.push import Key, Opened, StoredRecord
 from storage.records import Row
-from storage.spaces import SpaceRow, membership
+from storage.spaces import CATALOG_SPACE, SpaceRow, membership, read_space
 from sync.bodies import SHOWN, STUB
 from sync.caller import Caller
 from sync.errors import Invalid, InvalidFields, NotFound, PreconditionFailed, Unavailable
@@ -47,6 +47,7 @@ _TEXTS: Final = {
 _is_uuid: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 # Whose personal space is which never changes; so many users are asked for it once.
 _PERSONAL_KEPT_MAX: Final = 10_000
+_PAGE: Final = 1_000
 
 Fault = dict[str, str]
 
@@ -253,6 +254,15 @@ class Records:
             rows = await store.list_shown(tx, space, collection, after=after, limit=limit)
         return [_record(row, view.space.life) for row in rows]
 
+    async def all_shown(self, view: View, collection: str) -> list[Record]:
+        """Every shown record of one collection, in the order of their ids, read a page at a time."""
+        return await _all_shown(view.tx, view.space.id, collection, view.space.life)
+
+    async def catalog(self, tx: Transaction) -> list[Record]:
+        """Every exercise of the catalog, which everybody may see; none before it is seeded."""
+        space = await read_space(tx, CATALOG_SPACE)
+        return [] if space is None else await _all_shown(tx, space.id, "exercises", space.life)
+
     async def view(self, tx: Transaction, caller: Caller, space: str) -> View:
         """A reading of a space that the caller is a member of. Raises NotFound."""
         found = await membership(tx, space, caller.user) if _is_name(space) else None
@@ -270,12 +280,15 @@ class Records:
 
         return await self.decide(caller, space, _named(edits), decide)
 
-    async def decide(self, caller: Caller, space: str, keys: Collection[Key], decide: Decide) -> Written:
+    async def decide(
+        self, caller: Caller, space: str, keys: Collection[Key], decide: Decide, *, writes_more: bool = False
+    ) -> Written:
         """Ask `decide` what to write on what stands in the space, and write that, all or none.
 
         Args:
             keys: the records that `decide` will ask for and those that it may write, as far as they are known: they
                 are read with the space itself.
+            writes_more: `decide` writes rows of its own through its view, which count with the records or not at all.
 
         Raises:
             NotFound: no such space, or a record that is not shown (P3). ReadOnly: the caller may not write there.
@@ -300,7 +313,7 @@ class Records:
             return [write for _, write in made]
 
         try:
-            plan = await self.writer.write_for(caller, space, asked, writes)
+            plan = await self.writer.write_for(caller, space, asked, writes, writes_more=writes_more)
         except InvalidFields:
             raise
         except Invalid as error:
@@ -385,6 +398,13 @@ class Records:
             if len(update) <= UPDATE_BYTES_MAX:
                 return {"yjs": base64.b64encode(update).decode()}
         raise _Refused("too_long", f"may change by at most {UPDATE_BYTES_MAX} bytes at once")
+
+
+async def _all_shown(tx: Transaction, space: str, collection: str, life: str) -> list[Record]:
+    found: list[Record] = []
+    while rows := await store.list_shown(tx, space, collection, after=found[-1].id if found else "", limit=_PAGE):
+        found += [_record(row, life) for row in rows]
+    return found
 
 
 class _Refused(Exception):

@@ -72,7 +72,7 @@ class Serving:
             return await self.idempotency.once(
                 user.user,
                 key,
-                fingerprint=hashlib.sha256(f"{endpoint.method} {request.path}\n".encode() + sent).hexdigest(),
+                fingerprint=hashlib.sha256(f"{endpoint.method} {request.path_qs}\n".encode() + sent).hexdigest(),
                 run=lambda: self._answer(endpoint, call, decision),
                 headers=headers_of(decision),
             )

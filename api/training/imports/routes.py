@@ -1,0 +1,193 @@
+"""The endpoints of imports: take a file, look at it, say a word, take it back.
+
+Owns: addresses, bodies, answers. Refuses to know: rules (service.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from api.bodies import Bodies
+from api.errors import UnsupportedMediaType
+from api.http import read_body
+from api.operations.jobs import Jobs
+from api.rate_limits import Rule
+from api.rest import cursors
+from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply, Shown, Strict
+from api.training.imports.service import (
+    FILE_BYTES_MAX,
+    NAME_CHARS_MAX,
+    Choices,
+    ImportInProgress,
+    Imports,
+    ImportState,
+)
+from conflict.clock import rfc3339
+from storage.imports import ImportRow
+from storage.jobs import JobRow
+
+# A person hands in a few files; each takes a process some seconds.
+BY_USER: Final = Rule("import", burst=20, interval_ms=30_000)
+UPLOADS: Final = ("text/csv", "text/plain", "application/json", "application/octet-stream")
+
+Zone = Annotated[str, Meta(max_length=64, description="The IANA time zone in which the file's times are meant.")]
+Unit = Annotated[
+    Literal["kg", "lb"], Meta(description="In which unit the log was kept, where the file leaves it open.")
+]
+KeepTwins = Annotated[
+    bool, Meta(description="Import also workouts that begin within a minute of one that is there already.")
+]
+
+
+class TakeQuery(Strict):
+    timezone: Zone = "UTC"
+    unit: Unit | None = None
+    keep_twins: KeepTwins = False
+    preview: Annotated[bool, Meta(description="Only look at it: nothing is written until `confirm`.")] = False
+    name: Annotated[str, Meta(max_length=NAME_CHARS_MAX, description="What the file is called.")] = ""
+
+
+class Confirm(Strict):
+    """How the file is to be read, now that somebody has looked at it."""
+
+    timezone: Zone = "UTC"
+    unit: Unit | None = None
+    keep_twins: KeepTwins = False
+    names: Annotated[
+        dict[str, str | None],
+        Meta(
+            max_length=2_000,
+            description="Name in the file → id of the exercise that it means, or null for one of its own. Remembered.",
+        ),
+    ] = msgspec.field(default_factory=dict)
+
+
+class ListQuery(Strict):
+    cursor: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class ImportShown(Shown):
+    """One import. done, total: records written so far, and how many there will be, while that is known.
+
+    summary: what was read (first_date, last_date, workouts, sets, weight_unit, matched, unmatched, candidates,
+    row_errors and doubts by line, twins), and what was done (new, known, written); `refused` says in a sentence why
+    the file, or a record of it, was not taken.
+    """
+
+    id: str
+    state: Literal["reading", "ready", "importing", "done", "undoing", "undone", "failed", "expired"]
+    name: str
+    created_at: str
+    done: int
+    total: int | None
+    summary: dict[str, Any] | None
+
+
+def endpoints(imports: Imports, jobs: Jobs, bodies: Bodies) -> Sequence[Endpoint]:
+    """Return the endpoints. `jobs` does the work, `bodies` counts the memory."""
+
+    async def take_import(call: Call[Empty, TakeQuery]) -> Reply:
+        if call.request.content_type not in UPLOADS:
+            raise UnsupportedMediaType(f"The body is the file itself, as one of {', '.join(UPLOADS)}.")
+        with bodies.holding(call.request.content_length) as held:
+            file = await read_body(call.request, FILE_BYTES_MAX, held=held)
+            query = call.query
+            row = await imports.take(
+                call.caller,
+                jobs,
+                id=call.new_id(),
+                file=file,
+                name=query.name,
+                choices=Choices(query.timezone, query.unit, query.keep_twins),
+                preview=query.preview,
+            )
+        return Reply(_shown(row, None), headers={"Location": f"/api/imports/{row.id}"})
+
+    async def list_imports(call: Call[Empty, ListQuery]) -> Reply:
+        before = cursors.read(call.query.cursor, int, str)
+        rows = await imports.of(call.caller, before, call.query.limit + 1)
+        page = rows[: call.query.limit]
+        more = cursors.written([page[-1].created_at, page[-1].id]) if len(rows) > len(page) else None
+        return Reply([_shown(row, None) for row in page], pagination=Pagination(limit=call.query.limit, cursor=more))
+
+    async def get_import(call: Call[Empty, Empty]) -> ImportShown:
+        return _shown(*await imports.get(call.caller, call.path["import"]))
+
+    async def confirm_import(call: Call[Confirm, Empty]) -> ImportShown:
+        body = call.body
+        choices = Choices(body.timezone, body.unit, body.keep_twins, body.names)
+        return _shown(await imports.confirm(call.caller, jobs, call.path["import"], choices), None)
+
+    async def undo_import(call: Call[Empty, Empty]) -> ImportShown:
+        return _shown(await imports.undo(call.caller, jobs, call.path["import"]), None)
+
+    tag = "Import and export"
+    return [
+        Endpoint(
+            "POST",
+            "/api/import",
+            take_import,
+            "Hand in the export of another app, or our own",
+            tag,
+            answer=ImportShown,
+            query=TakeQuery,
+            status=202,
+            upload=UPLOADS,
+            limit=BY_USER,
+            errors=(ImportInProgress,),
+            description=(
+                "The body is the file itself. It is recognised by its content: Strong, Hevy, FitNotes, StrongLifts, "
+                "Lyfta, Fitbod, Liftosaur, or the JSON of `GET /api/export`. The same file twice imports once."
+            ),
+        ),
+        Endpoint(
+            "GET",
+            "/api/imports",
+            list_imports,
+            "One's imports, newest first",
+            tag,
+            answer=list[ImportShown],
+            query=ListQuery,
+            paged=True,
+        ),
+        Endpoint("GET", "/api/imports/{import}", get_import, "How far an import is", tag, answer=ImportShown),
+        Endpoint(
+            "POST",
+            "/api/imports/{import}/confirm",
+            confirm_import,
+            "Import a file that was looked at",
+            tag,
+            body=Confirm,
+            answer=ImportShown,
+            status=202,
+            errors=(ImportInProgress, ImportState),
+            example={"timezone": "Europe/Berlin", "unit": "kg", "names": {"Bench Press (Barbell)": None}},
+        ),
+        Endpoint(
+            "DELETE",
+            "/api/imports/{import}",
+            undo_import,
+            "Take back everything that an import brought",
+            tag,
+            answer=ImportShown,
+            status=202,
+            errors=(ImportInProgress, ImportState),
+        ),
+    ]
+
+
+def _shown(row: ImportRow, job: JobRow | None) -> ImportShown:
+    return ImportShown(
+        id=row.id,
+        state=row.state,  # type: ignore[arg-type]  # of those that the service writes
+        name=row.name,
+        created_at=rfc3339(row.created_at),
+        done=0 if job is None else job.done,
+        total=None if job is None else job.total,
+        summary=None if row.summary is None else msgspec.json.decode(row.summary),
+    )

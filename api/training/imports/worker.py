@@ -1,0 +1,116 @@
+"""Reads one file in a process of its own: what a hostile one costs ends with the process.
+
+Owns: the bounds of the process, and the form in which it answers.
+Refuses to know: what becomes of the records (service.py). The dialects are the SDK's, which has each of them once.
+
+In: one line of JSON with the arguments, then the file. Out: one JSON object, `Reading` or {"refused": "a sentence"}.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from api.training.imports.own_export import is_own_export, read_own_export
+from fitai_client.importing import Import, Write, one_mapping, read
+
+MEMORY_BYTES_MAX: Final = 2 * 1_073_741_824
+CPU_S_MAX: Final = 120
+# What a person looks through; the number of all is in the preview.
+LISTED_MAX: Final = 1_000
+_TEXT_SHOWN_MAX: Final = 300
+
+
+class Arguments(msgspec.Struct):
+    """How a file is read. now: RFC 3339. choices, own, catalog: name → id of an exercise; in choices None for one of
+    its own."""
+
+    timezone: str
+    now: str
+    unit: str | None = None
+    usual_units: dict[str, str] = {}
+    choices: dict[str, str | None] = {}
+    own: dict[str, str] = {}
+    catalog: dict[str, str] = {}
+
+
+class Reading(msgspec.Struct):
+    """What is in a file. Records are [collection, id, fields], those of a group are one workout's.
+
+    seen: what a person is shown of it. import_id: stands in `source.import` of its workouts.
+    """
+
+    import_id: str
+    app: str
+    seen: dict[str, Any]
+    exercises: list[list[tuple[str, str, dict[str, Any]]]] = []
+    groups: list[list[tuple[str, str, dict[str, Any]]]] = []
+
+
+def read_log(data: bytes, given: Arguments) -> Reading:
+    """Read the log of another app, or our own export. Raises ValueError, which says why it cannot be read.
+
+    NotATrainingLog, a ValueError, where the file is none.
+    """
+    if is_own_export(data):
+        own = read_own_export(data)
+        return Reading(import_id=own.id, app="fitai", seen=own.seen, groups=own.groups)
+    file = read(
+        data,
+        timezone=given.timezone,
+        now=datetime.fromisoformat(given.now),
+        unit=given.unit,
+        usual_units=given.usual_units,
+        names=one_mapping(given.choices, given.own, given.catalog),
+    )
+    return Reading(
+        import_id=file.id,
+        app=file.dialect.name,
+        seen=_seen(file),
+        exercises=[_plain(group) for group in file.exercises],
+        groups=[_plain(group) for group in file.groups],
+    )
+
+
+def _plain(group: list[Write]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(write.collection, write.id, write.fields) for write in group]
+
+
+def _seen(file: Import) -> dict[str, Any]:
+    seen = asdict(file.preview)
+    seen["app"] = seen.pop("dialect")
+    return seen | {
+        "rows_read": file.rows_read,
+        "rows_imported": file.rows_imported,
+        "row_errors": [
+            {"line": each.line, "lines": each.lines, "reason": each.reason, "text": each.text[:_TEXT_SHOWN_MAX]}
+            for each in file.errors[:LISTED_MAX]
+        ],
+        "doubts": [
+            {"line": each.line, "field": each.field, "value": each.value[:_TEXT_SHOWN_MAX], "reason": each.reason}
+            for each in file.warnings[:LISTED_MAX]
+        ],
+    }
+
+
+def main() -> None:
+    """Answer one request on the standard streams."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S_MAX, CPU_S_MAX))
+    given = msgspec.json.decode(sys.stdin.buffer.readline(), type=Arguments)
+    try:
+        answer: Any = read_log(sys.stdin.buffer.read(), given)
+    except ValueError as error:
+        answer = {"refused": str(error)}
+    except (MemoryError, RecursionError):
+        answer = {"refused": "The file takes too much room to be read; hand it in in parts."}
+    sys.stdout.buffer.write(msgspec.json.encode(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,405 @@
+"""Training logs of other apps come in over REST, are looked at first, and can be taken back; one's own goes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from api.operations.jobs import LEASE_MS, RETRY_MS_MAX, TRIES_MAX, Job, Jobs
+from api.training.imports import planning, service
+from api.training.imports.own_export import read_own_export
+from api.training.imports.planning import STEP_RECORDS, plan, roots
+from api.training.imports.service import FILE_KEPT_MS, Choices, ImportInProgress, Imports, ImportState
+from storage.collections import COLLECTIONS
+from storage.push import Key
+from sync.caller import Caller
+from sync.records import Records
+from tests.api.harness import Answer, Server, until
+from tests.shared import shared
+from tests.sync.harness import World
+
+HEADER = "Date,Workout Name,Duration,Exercise Name,Set Order,Weight,Reps,Distance,Seconds,RPE\n"
+LEGS = (
+    "2025-03-01 10:00:00,Legs,45m,Squat (Barbell),1,100,5,0,0,8\n"
+    "2025-03-01 10:00:00,Legs,45m,Squat (Barbell),2,105,5,0,0,\n"
+)
+PUSH = "2025-03-03 18:00:00,Push,45m,My Own Press,1,40,8,0,0,\n"
+LOG = (HEADER + LEGS + PUSH).encode()
+
+
+@dataclass
+class Athlete:
+    """Somebody who is signed in."""
+
+    server: Server
+    token: str
+
+    async def ask(self, method: str, path: str, body: Any = None, **more: Any) -> Answer:
+        return await self.server.ask(method, path, body, token=self.token, **more)
+
+    async def hand_in(self, file: bytes, query: str = "", media: str = "text/csv") -> Answer:
+        return await self.ask("POST", f"/api/import?timezone=UTC{query}", data=file, headers={"Content-Type": media})
+
+    async def ended(self, answer: Answer) -> Any:
+        """The import that an answer tells of, when no job works on it any more."""
+        assert answer.status == 202, answer.text
+        found: dict[str, Any] = {}
+
+        async def at_rest() -> bool:
+            found.update((await self.ask("GET", f"/api/imports/{answer.data['id']}")).data)
+            return found["state"] not in ("reading", "importing", "undoing")
+
+        await until(at_rest)
+        return found
+
+    async def imported(self, file: bytes, query: str = "", media: str = "text/csv") -> Any:
+        return await self.ended(await self.hand_in(file, query, media))
+
+    async def log(self, *collections: str) -> dict[tuple[str, str], Any]:
+        """What one's own export has of some collections: (collection, id) → values."""
+        document = json.loads((await self.ask("GET", "/api/export")).text)
+        records = document["spaces"][0]["records"]
+        wanted = [each for each in records if not collections or each["collection"] in collections]
+        return {(each["collection"], each["id"]): each["values"] for each in wanted}
+
+
+@pytest_asyncio.fixture
+async def ann(server: Server) -> Athlete:
+    return Athlete(server, (await server.register())["access_token"])
+
+
+@pytest_asyncio.fixture
+async def plain(plain_server: Server) -> AsyncIterator[Athlete]:
+    yield Athlete(plain_server, (await plain_server.register())["access_token"])
+
+
+async def test_a_file_becomes_workouts_with_their_exercises_and_sets(ann: Athlete) -> None:
+    done = await ann.imported(LOG)
+    assert (done["state"], done["summary"]["app"], done["summary"]["row_errors"]) == ("done", "strong", [])
+    log = await ann.log()
+    titles = {values["title"] for (collection, _), values in log.items() if collection == "workouts"}
+    weights = sorted(values["weight"]["value"] for (collection, _), values in log.items() if collection == "sets")
+    assert (titles, weights) == ({"Legs", "Push"}, [40, 100, 105])
+    assert done["done"] == done["total"] == done["summary"]["written"] == len(log)
+
+
+async def test_the_same_file_twice_imports_once(ann: Athlete) -> None:
+    await ann.imported(LOG)
+    before = await ann.log()
+    again = await ann.imported(LOG)
+    assert (again["state"], again["summary"]["written"], again["summary"]["new"]) == ("done", 0, 0)
+    assert await ann.log() == before
+
+
+async def test_a_file_that_is_looked_at_writes_nothing_until_a_word_is_said(ann: Athlete) -> None:
+    seen = await ann.imported(LOG, "&preview=true")
+    assert (seen["state"], seen["summary"]["sets"], seen["summary"]["new"] > 0) == ("ready", 3, True)
+    assert "My Own Press" in seen["summary"]["unmatched"]
+    assert await ann.log() == {}
+    answer = await ann.ask("POST", f"/api/imports/{seen['id']}/confirm", {"timezone": "UTC"})
+    assert (await ann.ended(answer))["summary"]["written"] == seen["summary"]["new"]
+
+
+async def test_a_time_zone_of_the_word_counts(plain: Athlete) -> None:
+    seen = await plain.imported(LOG, "&preview=true")
+    await plain.ended(await plain.ask("POST", f"/api/imports/{seen['id']}/confirm", {"timezone": "Asia/Tokyo"}))
+    starts = {values["started_at"] for values in (await plain.log("workouts")).values()}
+    assert starts == {"2025-03-01T01:00:00.000Z", "2025-03-03T09:00:00.000Z"}
+
+
+async def test_a_name_that_was_chosen_once_is_remembered(plain: Athlete) -> None:
+    await plain.imported(LOG)
+    ((_, press),) = [key for key, values in (await plain.log("exercises")).items() if values["name"] == "My Own Press"]
+    other = LOG.replace(b"My Own Press", b"Another Press").replace(b"2025", b"2024")
+    seen = await plain.imported(other, "&preview=true")
+    names = {"Another Press": press}
+    await plain.ended(await plain.ask("POST", f"/api/imports/{seen['id']}/confirm", {"names": names}))
+    later = await plain.imported(other.replace(b"2024", b"2023"), "&preview=true")
+    assert later["summary"]["matched"]["Another Press"] == press
+
+
+async def test_an_import_is_taken_back_as_a_whole_and_nothing_else_is(ann: Athlete) -> None:
+    await ann.imported((HEADER + PUSH.replace("2025", "2024")).encode())
+    before = await ann.log()
+    done = await ann.imported(LOG)
+    undone = await ann.ended(await ann.ask("DELETE", f"/api/imports/{done['id']}"))
+    assert undone["state"] == "undone"
+    assert await ann.log() == before
+
+
+async def test_what_was_taken_back_can_be_imported_again(plain: Athlete) -> None:
+    done = await plain.imported(LOG)
+    before = await plain.log()
+    await plain.ended(await plain.ask("DELETE", f"/api/imports/{done['id']}"))
+    assert await plain.log() == {}
+    await plain.imported(LOG)
+    assert await plain.log() == before
+
+
+async def test_an_exercise_that_is_used_since_stays_when_its_import_is_taken_back(plain: Athlete) -> None:
+    done = await plain.imported((HEADER + PUSH).encode())
+    await plain.imported((HEADER + PUSH.replace("2025", "2024")).encode())
+    await plain.ended(await plain.ask("DELETE", f"/api/imports/{done['id']}"))
+    assert [values["name"] for values in (await plain.log("exercises")).values()] == ["My Own Press"]
+
+
+async def test_a_workout_of_the_same_minute_is_left_out_and_named(plain: Athlete) -> None:
+    await plain.imported(LOG)
+    twin = (HEADER + LEGS.replace("10:00:00,Legs", "10:00:30,Beine")).encode()
+    done = await plain.imported(twin)
+    assert [each["title"] for each in done["summary"]["twins"]] == ["Beine"]
+    assert done["summary"]["written"] == 0
+    both = await plain.imported(twin, "&keep_twins=true")
+    assert both["summary"]["written"] > 0
+
+
+async def test_what_can_be_read_lands_and_the_rest_is_listed_by_line(plain: Athlete) -> None:
+    done = await plain.imported(LOG + b"2025-03-99 99:00:00,Legs,45m,Squat (Barbell),1,100,5,0,0,\n")
+    assert [each["line"] for each in done["summary"]["row_errors"]] == [5]
+    assert len(await plain.log("sets")) == 3
+
+
+async def test_a_doubtful_value_is_flagged(plain: Athlete) -> None:
+    done = await plain.imported(LOG.replace(b"Push,45m", b"Push,264h"))
+    assert "makes the workout 264 hours long" in {each["reason"] for each in done["summary"]["doubts"]}
+
+
+@pytest.mark.parametrize(
+    "file", [b"", b"hello\nworld\n", b"\x00\xff" * 100, b"{}", b'{"format":"x","version":1}', b"{" * 9000]
+)
+async def test_a_file_that_is_no_training_log_is_refused_in_one_sentence(plain: Athlete, file: bytes) -> None:
+    failed = await plain.imported(file, media="application/octet-stream")
+    assert failed["state"] == "failed" and failed["summary"]["refused"].endswith(".")
+    assert await plain.log() == {}
+
+
+@pytest.mark.parametrize(
+    ("query", "field"), [("&unit=st", "unit"), ("&timezone=Mars", "timezone"), ("&preview=maybe", "preview")]
+)
+async def test_a_wrong_choice_is_named(plain: Athlete, query: str, field: str) -> None:
+    path = "/api/import?" + query.removeprefix("&")
+    answer = await plain.ask("POST", path, data=LOG, headers={"Content-Type": "text/csv"})
+    assert (answer.status, answer.json["details"][0]["field"]) == (422, field)
+
+
+async def test_a_form_is_no_file(plain: Athlete) -> None:
+    assert (await plain.hand_in(LOG, media="multipart/form-data; boundary=x")).status == 415
+
+
+async def test_a_file_is_bounded(plain: Athlete, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"Content-Type": "text/csv", "Content-Length": str(service.FILE_BYTES_MAX + 1)}
+    assert (await plain.ask("POST", "/api/import", data=b"x", headers=headers)).status == 413
+
+
+async def test_what_is_asked_for_has_to_fit_the_state(plain: Athlete) -> None:
+    done = await plain.imported(LOG)
+    refused = await plain.ask("POST", f"/api/imports/{done['id']}/confirm", {})
+    assert (refused.status, refused.code) == (409, "import_state")
+
+
+async def test_anothers_import_is_not_there(ann: Athlete) -> None:
+    done = await ann.imported(LOG)
+    bob = Athlete(ann.server, (await ann.server.register())["access_token"])
+    for method, path, body in (("GET", "", None), ("DELETE", "", None), ("POST", "/confirm", {})):
+        theirs = await bob.ask(method, f"/api/imports/{done['id']}{path}", body)
+        nobodys = await bob.ask(method, f"/api/imports/{done['id'][::-1]}{path}", body)
+        assert (theirs.status, theirs.json | {"meta": 0}) == (404, nobodys.json | {"meta": 0})
+    assert (await bob.ask("GET", "/api/imports")).data == []
+    assert await bob.log() == {}
+
+
+async def test_imports_are_listed_newest_first_a_page_at_a_time(plain: Athlete) -> None:
+    ids = [(await plain.imported(LOG.replace(b"2025", year)))["id"] for year in (b"2021", b"2022", b"2023")]
+    first = await plain.ask("GET", "/api/imports?limit=2")
+    cursor = first.json["meta"]["pagination"]["cursor"]
+    second = await plain.ask("GET", f"/api/imports?limit=2&cursor={cursor}")
+    assert [each["id"] for each in [*first.data, *second.data]] == ids[::-1]
+    assert second.json["meta"]["pagination"]["cursor"] is None
+
+
+@dataclass
+class Bench:
+    """The imports of one person without a server around them: what is due is done when the test says."""
+
+    world: World
+    imports: Imports
+    jobs: Jobs
+    caller: Caller
+
+    async def take(self, file: bytes = LOG) -> str:
+        id = self.world.uuid()
+        choices = Choices("UTC")
+        await self.imports.take(self.caller, self.jobs, id=id, file=file, name="", choices=choices, preview=False)
+        return id
+
+    async def state(self, id: str) -> str:
+        return (await self.imports.get(self.caller, id))[0].state
+
+    async def shown(self) -> dict[Key, Any]:
+        async with self.world.database.read() as tx:
+            view = await self.imports.records.view(tx, self.caller, self.world.space)
+            found = [each for name in COLLECTIONS for each in await self.imports.records.all_shown(view, name)]
+        return {each.key: each.values for each in found}
+
+
+@pytest.fixture
+def bench(world: World) -> Bench:
+    records = Records(world.database, world.engine.writer, world.engine.texts)
+    imports = Imports(world.database, world.engine.environment, records)
+    jobs = Jobs(world.database, world.engine.environment, imports.kinds())
+    return Bench(world, imports, jobs, Caller(world.user, "browser"))
+
+
+class Gone(BaseException):
+    """Ends everything, as the end of a process does."""
+
+
+async def test_an_import_that_was_cut_off_goes_on_and_writes_nothing_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies in each step once, just before it commits and just after."""
+    monkeypatch.setattr(planning, "STEP_RECORDS", 2)
+    decide, cuts = bench.imports.records.decide, 0
+
+    async def die(*args: Any, **more: Any) -> Any:
+        nonlocal cuts
+        cuts += 1
+        if cuts % 3 == 1:
+            monkeypatch.setattr(Job, "keep", refuse)
+        written = await decide(*args, **more)
+        if cuts % 3 == 2:
+            raise Gone
+        return written
+
+    async def refuse(*_: Any) -> None:
+        monkeypatch.setattr(Job, "keep", keep)
+        raise Gone
+
+    keep = Job.keep
+    monkeypatch.setattr(Records, "decide", lambda _, *args, **more: die(*args, **more))
+    id = await bench.take()
+    for _ in range(20):
+        try:
+            await bench.jobs.run_due()
+        except Gone:
+            bench.world.clock.ms += LEASE_MS + 1
+    monkeypatch.undo()
+    row, job = await bench.imports.get(bench.caller, id)
+    shown = await bench.shown()
+    assert (row.state, cuts > 3) == ("done", True)
+    assert job is not None and job.done == len(shown)
+    writes = bench.world.database.statements
+    await bench.take()
+    await bench.jobs.run_due()
+    assert await bench.shown() == shown and bench.world.database.statements > writes
+
+
+async def test_an_import_that_was_given_up_says_so_and_can_be_taken_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(Records, "decide", fail)
+    id = await bench.take()
+    for _ in range(TRIES_MAX):
+        await bench.jobs.run_due()
+        bench.world.clock.ms += RETRY_MS_MAX
+    monkeypatch.undo()
+    assert await bench.state(id) == "failed"
+    await bench.imports.undo(bench.caller, bench.jobs, id)
+    await bench.jobs.run_due()
+    assert await bench.state(id) == "undone"
+
+
+async def test_one_import_of_a_person_is_under_way_at_a_time(bench: Bench) -> None:
+    await bench.take()
+    with pytest.raises(ImportInProgress):
+        await bench.take()
+
+
+async def test_a_file_is_not_kept_for_ever(bench: Bench) -> None:
+    id = bench.world.uuid()
+    await bench.imports.take(bench.caller, bench.jobs, id=id, file=LOG, name="", choices=Choices("UTC"), preview=True)
+    await bench.jobs.run_due()
+    assert await bench.imports.forget() == 0
+    bench.world.clock.ms += FILE_KEPT_MS + 1
+    assert await bench.imports.forget() == 1
+    with pytest.raises(ImportState):
+        await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC"))
+
+
+# -- out -----------------------------------------------------------------------------------------------------------
+
+
+# The large ones are imported once each by the SDK's own tests; their way through here is the same.
+REAL = {
+    path.name: path.read_bytes() for path in sorted((shared() / "data").glob("*.csv")) if path.stat().st_size < 100_000
+}
+
+
+async def test_the_json_of_an_export_makes_the_same_records_again(ann: Athlete) -> None:
+    await ann.imported(LOG)
+    bob = Athlete(ann.server, (await ann.server.register())["access_token"])
+    exported = (await ann.ask("GET", "/api/export?format=json")).text.encode()
+    done = await bob.imported(exported, media="application/json")
+    assert (done["state"], done["summary"]["app"]) == ("done", "fitai")
+    assert await bob.log() == await ann.log() != {}
+
+
+@pytest.mark.parametrize("name", REAL)
+async def test_a_real_file_comes_out_as_it_came_in(plain: Athlete, name: str) -> None:
+    done = await plain.imported(REAL[name])
+    out = await plain.ask("GET", f"/api/export?format={done['summary']['app']}")
+    bob = Athlete(plain.server, (await plain.server.register())["access_token"])
+    again = await bob.imported(out.text.encode())
+    assert again["summary"]["row_errors"] == []
+    assert (await bob.ask("GET", f"/api/export?format={done['summary']['app']}")).text == out.text
+
+
+async def test_an_export_is_a_download_of_ones_own_alone(ann: Athlete) -> None:
+    await ann.imported(LOG)
+    answer = await ann.ask("GET", "/api/export?format=strong")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="fitai-strong.csv"'
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    assert "My Own Press" in answer.text
+    bob = Athlete(ann.server, (await ann.server.register())["access_token"])
+    assert "My Own Press" not in (await bob.ask("GET", "/api/export?format=strong")).text
+
+
+# -- planning ------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_holds_whole_groups_and_not_many_records() -> None:
+    groups = [[("workouts", f"{number}-{place}", {}) for place in range(200)] for number in range(5)]
+    steps = plan([], groups, here=set(), started={}, keep_twins=False).steps
+    assert [len(step) for step in steps] == [400, 400, 200]
+    assert all(len(step) <= STEP_RECORDS for step in steps)
+
+
+def test_an_exercise_that_nothing_new_names_is_not_made() -> None:
+    exercises = [[("exercises", "used", {})], [("exercises", "unused", {})]]
+    groups = [[("workouts", "w", {}), ("workout_exercises", "e", {"workout": "w", "exercise": "used"})]]
+    made = plan(exercises, groups, here=set(), started={}, keep_twins=False).steps[0]
+    assert [each[1] for each in made] == ["used", "w", "e"]
+
+
+def test_roots_are_what_nothing_else_of_the_step_is_above() -> None:
+    step = [
+        ("sets", "s", {"workout_exercise": "old"}),
+        ("workouts", "w", {}),
+        ("workout_exercises", "e", {"workout": "w"}),
+    ]
+    above = {"sets": "workout_exercise", "workout_exercises": "workout"}
+    assert roots(step, above) == [("sets", "s"), ("workouts", "w")]
+
+
+def test_what_others_own_is_not_read_from_an_export() -> None:
+    record = {"collection": "workouts", "id": "w", "values": {}}
+    spaces = [{"kind": "catalog", "records": [record]}, {"kind": "personal", "records": []}]
+    assert read_own_export(json.dumps({"format": "fitai-export", "version": 1, "spaces": spaces}).encode()).groups == []
