@@ -107,6 +107,9 @@ class Herd:
             if status != 101:
                 raise Refused(f"handshake {status}", _retry_after(headers))
             opcode, payload = await _frame(reader)
+            while opcode == 9:  # Its hello still waits in line.
+                writer.write(frame(10, payload))
+                opcode, payload = await _frame(reader)
             if opcode != 1 or b'"welcome"' not in payload:
                 raise Refused(f"close {int.from_bytes(payload[:2])}" if opcode == 8 else payload[:40].decode())
         except BaseException:
