@@ -5,7 +5,9 @@ Refuses to know: what a connection is. It is told how to open one, and whether o
 
 Invariants
     P1  At most `size` connections are open or being opened at any time.
-    P2  Who asked first is served first; a connection that comes back goes straight to who waits longest.
+    P2  Work that has had a connection comes before work that has not had one yet, so that what was begun is finished
+        and not refused in its middle; of either kind, who asked first is served first. A connection that comes back
+        goes straight to who is next.
     P3  Nobody waits longer than `wait_s`, and no more than WAITERS_MAX wait at once: then it is Overloaded. (But for
         those whose work others wait for; they are few.)
     P5  Where somebody waits and no connection has come back for `stall_s`, the line stands still: all who wait are
@@ -21,6 +23,7 @@ import contextlib
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Final, Generic, TypeVar
 
 from storage.errors import Overloaded
@@ -31,6 +34,16 @@ WAITERS_MAX: Final = 2_000
 LOOKS: Final = 10
 
 T = TypeVar("T")
+
+_begun: Final = ContextVar("begun", default=False)
+
+
+def begin_work(*, waited: bool = False) -> None:
+    """What is asked for from here on, in this context, is another piece of work (P2). Call it where a request begins.
+
+    waited: it has stood in a line of its own already.
+    """
+    _begun.set(waited)
 
 
 class Pool(Generic[T]):
@@ -56,14 +69,15 @@ class Pool(Generic[T]):
         self._free = size
         self._idle: list[T] = []
         # A waiter is given a connection, or None: the leave to open one.
-        self._waiters: deque[asyncio.Future[T | None]] = deque()
+        self._begun: deque[asyncio.Future[T | None]] = deque()
+        self._new: deque[asyncio.Future[T | None]] = deque()
         self._patient: set[asyncio.Future[T | None]] = set()
         self._opening: set[asyncio.Task[T]] = set()
 
     @property
     def waiting(self) -> int:
         """How many callers wait for a connection."""
-        return sum(not waiter.done() for waiter in self._waiters)
+        return sum(not waiter.done() for waiter in (*self._begun, *self._new))
 
     async def acquire(self, *, patient: bool = False) -> T:
         """A connection for the caller alone, who gives it back by `release` or `discard`.
@@ -74,6 +88,7 @@ class Pool(Generic[T]):
         """
         item = await self._acquire(None if patient else self._wait_s)
         self._moved()
+        _begun.set(True)
         return item
 
     async def _acquire(self, wait_s: float | None) -> T:
@@ -119,7 +134,8 @@ class Pool(Generic[T]):
         if wait_s is not None:
             self._check_line()
         waiter: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        line = self._begun if _begun.get() else self._new
+        line.append(waiter)
         if wait_s is None:
             self._patient.add(waiter)
         self._look_later()
@@ -129,13 +145,13 @@ class Pool(Generic[T]):
                 waiter.set_exception(_too_late())
             return waiter.result()
         except BaseException:
-            self._give_up(waiter)
+            self._give_up(waiter, line)
             raise
         finally:
             self._patient.discard(waiter)
 
     def _check_line(self) -> None:
-        if len(self._waiters) >= WAITERS_MAX:
+        if len(self._begun) + len(self._new) >= WAITERS_MAX:
             raise Overloaded(f"{WAITERS_MAX} others wait for a connection to the database; try again in a moment.")
         if self._looks >= LOOKS:
             raise Overloaded("Every connection to the database is held up; try again in a moment.")
@@ -148,17 +164,17 @@ class Pool(Generic[T]):
     def _look(self) -> None:
         """One more look, however long ago the last one was: a time in which the loop stood still counts as one (P5)."""
         self._next_look = None
-        if not self._waiters:
+        if not self._begun and not self._new:
             return
         self._looks += 1
         if self._looks < LOOKS:
             self._look_later()
             return
-        for waiter in self._waiters:
+        for waiter in (*self._begun, *self._new):
             if not waiter.done() and waiter not in self._patient:
                 waiter.set_exception(_too_late())
 
-    def _give_up(self, waiter: asyncio.Future[T | None]) -> None:
+    def _give_up(self, waiter: asyncio.Future[T | None], line: deque[asyncio.Future[T | None]]) -> None:
         if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
             # It was served and cancelled in the same turn of the loop (P4).
             item = waiter.result()
@@ -169,17 +185,17 @@ class Pool(Generic[T]):
             return
         waiter.cancel()
         with contextlib.suppress(ValueError):
-            self._waiters.remove(waiter)
+            line.remove(waiter)
 
     def _moved(self) -> None:
         self._looks = 0
-        if self._waiters:
+        if self._begun or self._new:
             self._look_later()
 
     def _hand_over(self, item: T | None) -> bool:
         self._moved()
-        while self._waiters:
-            waiter = self._waiters.popleft()
+        while line := self._begun or self._new:
+            waiter = line.popleft()
             if not waiter.done():
                 waiter.set_result(item)
                 return True

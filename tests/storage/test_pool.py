@@ -9,7 +9,7 @@ import pytest
 
 from storage import pool as pools
 from storage.errors import Busy, DatabaseUnavailable, Overloaded
-from storage.pool import Pool
+from storage.pool import Pool, begin_work
 
 
 class Opener:
@@ -89,6 +89,28 @@ async def test_one_who_comes_later_does_not_overtake_those_who_wait() -> None:
     assert not second.done()
     pool.release(1)
     assert await second == 1
+
+
+async def test_what_was_begun_is_finished_before_what_is_new_is_begun() -> None:
+    pool, _ = make()
+    item = await pool.acquire()
+    served: list[str] = []
+
+    async def work(name: str, times: int, *, waited: bool = False) -> None:
+        begin_work(waited=waited)
+        for _ in range(times):
+            mine = await pool.acquire()
+            served.append(name)
+            pool.release(mine)
+
+    tasks = [asyncio.create_task(work("long", 3)), *(asyncio.create_task(work(name, 1)) for name in "abcd")]
+    await settle()
+    tasks.append(asyncio.create_task(work("waited elsewhere", 1, waited=True)))
+    await settle()
+    pool.release(item)
+    await asyncio.gather(*tasks)
+    # One that comes back goes to who is in line; the long one asks again behind it.
+    assert served == ["waited elsewhere", "long", "a", "long", "b", "long", "c", "d"]
 
 
 async def test_nobody_waits_longer_than_the_bound() -> None:
