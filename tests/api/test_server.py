@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import resource
 import socket
 from pathlib import Path
 
@@ -141,7 +142,7 @@ async def answered(port: int) -> bool:
 def test_the_places_leave_files_for_the_database_and_the_log(
     monkeypatch: pytest.MonkeyPatch, files: int, expected: int
 ) -> None:
-    monkeypatch.setattr(door.resource, "getrlimit", lambda _: (files, files))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
     assert door.places(5_000) == expected
 
 
@@ -321,7 +322,7 @@ def test_a_system_that_names_no_bound_of_files_and_has_one_is_served_all_the_sam
     def refuse(*_: object) -> None:
         raise ValueError("not allowed to raise maximum limit")
 
-    monkeypatch.setattr(door.resource, "getrlimit", lambda _: (256, door.resource.RLIM_INFINITY))
-    monkeypatch.setattr(door.resource, "setrlimit", refuse)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
     door.allow_files()
     assert door.places(10_000) == 256 - door.RESERVED_FILES
