@@ -25,6 +25,7 @@ from api.accounts.authenticator import Authenticator
 from api.errors import ANSWERED, ENVIRONMENT, REQUEST_ID, Handler, OriginDenied, in_envelope, of_error
 from api.http import CALLER
 from api.settings import Settings
+from storage.pool import begin_work
 from sync.errors import Unauthenticated
 
 # What needs no access token, beside the endpoints that say so. The socket authenticates by its hello instead.
@@ -87,6 +88,8 @@ async def track(request: web.Request, handler: Handler) -> web.StreamResponse:
     given = request.headers.get("X-Request-ID", "")
     kept = _REQUEST_ID.fullmatch(given) is not None
     request[REQUEST_ID] = given if kept else request.app[ENVIRONMENT].token_bytes(12).hex()
+    # Where the database was opened, a connection was had: what comes in is none of that work.
+    begin_work()
     traffic = request.app[TRAFFIC]
     traffic.begin()
     try:

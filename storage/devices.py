@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import and_, bindparam, func, insert, select, text, update
+from sqlalchemy import and_, bindparam, func, insert, select, update
 
 from storage.database import Transaction
 from storage.prepared import Prepared
@@ -52,7 +52,7 @@ _device = select(
     devices.c.last_seen_at,
     devices.c.revoked_at,
 )
-_by_id = _device.where(devices.c.id == bindparam("device"))
+_by_id = Prepared(_device.where(devices.c.id == bindparam("device")))
 _by_key = _device.where(devices.c.user_id == bindparam("user"), devices.c.key == bindparam("installation"))
 _of_user = _device.where(devices.c.user_id == bindparam("user")).order_by(devices.c.created_at, devices.c.id)
 _room = select(
@@ -63,7 +63,7 @@ _room = select(
 _seen = select(space_devices.c.device_id, space_devices.c.space_id, space_devices.c.seen).where(
     space_devices.c.user_id == bindparam("user")
 )
-_place = (
+_place = Prepared(
     select(devices.c.user_id, space_devices.c.resync)
     .select_from(devices)
     .outerjoin(
@@ -72,7 +72,7 @@ _place = (
     )
     .where(devices.c.id == bindparam("device"), devices.c.revoked_at.is_(None))
 )
-_note_voter = text(
+_note_voter = Prepared(
     """
 INSERT INTO space_devices (space_id, device_id, user_id, seen, seen_at, first_at, resync)
 VALUES (:space, :device, :user, :seen, :now_ms, :now_ms, :owes)
@@ -80,6 +80,28 @@ ON CONFLICT (space_id, device_id) DO UPDATE
     SET resync = CASE WHEN :snapshot THEN :owes ELSE space_devices.resync END"""
 )
 
+_TOUCH_LIVE = (
+    "UPDATE devices SET last_seen_at = :now_ms WHERE id = :device AND user_id = :user AND revoked_at IS NULL "
+    "RETURNING id"
+)
+_BIND = "UPDATE sessions SET device_id = :device WHERE id = :session AND user_id = :user"
+# On Postgres all of it is one statement, whose lock on the device's row makes a revocation wait for the binding.
+_NOTE = Prepared(
+    postgresql=f"""
+WITH touched AS ({_TOUCH_LIVE}), bound AS ({_BIND} AND EXISTS (SELECT 1 FROM touched) RETURNING id), kept AS (
+    INSERT INTO session_devices (session_id, device_id) SELECT id, :device FROM bound
+    ON CONFLICT (session_id, device_id) DO NOTHING
+) SELECT id FROM touched""",
+    sqlite=_TOUCH_LIVE,
+)
+_NOTE_SESSION = (
+    Prepared(sqlite=_BIND),
+    Prepared(
+        sqlite="INSERT INTO session_devices (session_id, device_id) "
+        "SELECT id, :device FROM sessions WHERE id = :session AND user_id = :user "
+        "ON CONFLICT (session_id, device_id) DO NOTHING"
+    ),
+)
 
 _END_SESSIONS = Prepared(
     """
@@ -103,12 +125,6 @@ async def find_device_by_key(tx: Transaction, user: str, key: str) -> DeviceRow 
     """A user's device by the UUID of its installation."""
     rows = await tx.execute(_by_key, {"user": user, "installation": key})
     return DeviceRow(*rows[0]) if rows else None
-
-
-async def owner_of(tx: Transaction, device: str) -> str | None:
-    """The user of a device that was not revoked; None for any other."""
-    found = await find_device(tx, device)
-    return found.user if found is not None and found.revoked_at is None else None
 
 
 async def list_devices(tx: Transaction, user: str) -> list[DeviceRow]:
@@ -139,12 +155,24 @@ async def add_device(tx: Transaction, device: DeviceRow) -> None:
     )
 
 
-async def touch_device(tx: Transaction, device: str, now_ms: int, *, app_version: str | None = None) -> None:
+async def touch_device(tx: Transaction, device: str, now_ms: int, *, app_version: str) -> None:
     """Note that a device was here, and with which version of its app."""
-    values: dict[str, object] = {"last_seen_at": now_ms}
-    if app_version is not None:
-        values["app_version"] = app_version
+    values = {"last_seen_at": now_ms, "app_version": app_version}
     await tx.execute(update(devices).where(devices.c.id == device).values(**values))
+
+
+async def note_device(tx: Transaction, *, session: str, user: str, device: str, now_ms: int) -> bool:
+    """Note that a user's device was here, and that this session of the user speaks for it; twice is as good as once.
+
+    False, and nothing written, where the device is unknown, revoked or somebody else's. One statement on Postgres.
+    """
+    values = {"session": session, "user": user, "device": device, "now_ms": now_ms}
+    if not await tx.execute(_NOTE, values):
+        return False
+    if tx.dialect == "sqlite":
+        for statement in _NOTE_SESSION:
+            await tx.execute(statement, values)
+    return True
 
 
 async def revoke_device(tx: Transaction, user: str, device: str, now_ms: int) -> None:

@@ -5,11 +5,14 @@ Refuses to know: what a connection is. It is told how to open one, and whether o
 
 Invariants
     P1  At most `size` connections are open or being opened at any time.
-    P2  Who asked first is served first; a connection that comes back goes straight to who waits longest.
+    P2  Work that has had a connection comes before work that has not had one yet, so that what was begun is finished
+        and not refused in its middle; of either kind, who asked first is served first. A connection that comes back
+        goes straight to who is next.
     P3  Nobody waits longer than `wait_s`, and no more than WAITERS_MAX wait at once: then it is Overloaded. (But for
         those whose work others wait for; they are few.)
-    P5  Where every connection is out and none has come back for `stall_s`, the line does not move: all who wait are
-        Overloaded, and so is whoever comes, at once, until one comes back.
+    P5  Where somebody waits and no connection has come back for `stall_s`, the line stands still: all who wait are
+        Overloaded, and so is whoever comes, at once, until one comes back. Only time counts in which the event loop
+        ran: where this process stood still, answers may lie there that nobody has read yet.
     P4  A caller that is cancelled, whenever it is, takes no connection with it.
 """
 
@@ -20,14 +23,27 @@ import contextlib
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Final, Generic, TypeVar
 
 from storage.errors import Overloaded
 
 # Past this many, who comes next would wait in vain: the last of them would be served after `wait_s` anyway.
 WAITERS_MAX: Final = 2_000
+# How often the line is looked at before it is found to stand still; the loop gets to read answers between two looks.
+LOOKS: Final = 10
 
 T = TypeVar("T")
+
+_begun: Final = ContextVar("begun", default=False)
+
+
+def begin_work(*, waited: bool = False) -> None:
+    """What is asked for from here on, in this context, is another piece of work (P2). Call it where a request begins.
+
+    waited: it has stood in a line of its own already.
+    """
+    _begun.set(waited)
 
 
 class Pool(Generic[T]):
@@ -47,18 +63,21 @@ class Pool(Generic[T]):
         self._alive = alive
         self._wait_s = wait_s
         self._stall_s = stall_s
-        # When a connection last was given, came back, or began to be opened.
-        self._moved_at = -math.inf
+        # Looks at a line in which somebody waits, since a connection last was given or came back.
+        self._looks = 0
+        self._next_look: asyncio.TimerHandle | None = None
         self._free = size
         self._idle: list[T] = []
         # A waiter is given a connection, or None: the leave to open one.
-        self._waiters: deque[asyncio.Future[T | None]] = deque()
+        self._begun: deque[asyncio.Future[T | None]] = deque()
+        self._new: deque[asyncio.Future[T | None]] = deque()
+        self._patient: set[asyncio.Future[T | None]] = set()
         self._opening: set[asyncio.Task[T]] = set()
 
     @property
     def waiting(self) -> int:
         """How many callers wait for a connection."""
-        return sum(not waiter.done() for waiter in self._waiters)
+        return sum(not waiter.done() for waiter in (*self._begun, *self._new))
 
     async def acquire(self, *, patient: bool = False) -> T:
         """A connection for the caller alone, who gives it back by `release` or `discard`.
@@ -69,6 +88,7 @@ class Pool(Generic[T]):
         """
         item = await self._acquire(None if patient else self._wait_s)
         self._moved()
+        _begun.set(True)
         return item
 
     async def _acquire(self, wait_s: float | None) -> T:
@@ -80,8 +100,6 @@ class Pool(Generic[T]):
             self._free += 1
         if self._free > 0:
             self._free -= 1
-            # Who comes while it is being opened must not take the quiet before it for a line that stands still.
-            self._moved()
             return await self._open()
         item_or_leave = await self._wait(wait_s)
         if item_or_leave is None:
@@ -113,35 +131,51 @@ class Pool(Generic[T]):
             await asyncio.sleep(0)
 
     async def _wait(self, wait_s: float | None) -> T | None:
-        loop = asyncio.get_running_loop()
         if wait_s is not None:
-            self._check_line(loop.time())
-        until = math.inf if wait_s is None else loop.time() + wait_s
-        waiter: asyncio.Future[T | None] = loop.create_future()
-        self._waiters.append(waiter)
+            self._check_line()
+        waiter: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
+        line = self._begun if _begun.get() else self._new
+        line.append(waiter)
+        if wait_s is None:
+            self._patient.add(waiter)
+        self._look_later()
         try:
-            while not waiter.done():
-                # While others are served, the line moves on and with it the moment at which it would stand still.
-                give_up_at = until if wait_s is None else min(until, self._moved_at + self._stall_s)
-                if loop.time() >= give_up_at:
-                    self._give_up(waiter)
-                    raise Overloaded(
-                        "No connection to the database came free in time; try again when the line has become shorter."
-                    )
-                await asyncio.wait([waiter], timeout=None if give_up_at == math.inf else give_up_at - loop.time())
+            await asyncio.wait([waiter], timeout=wait_s)
+            if not waiter.done():
+                waiter.set_exception(_too_late())
             return waiter.result()
-        except asyncio.CancelledError:
-            self._give_up(waiter)
+        except BaseException:
+            self._give_up(waiter, line)
             raise
+        finally:
+            self._patient.discard(waiter)
 
-    def _check_line(self, now: float) -> None:
-        if len(self._waiters) >= WAITERS_MAX:
+    def _check_line(self) -> None:
+        if len(self._begun) + len(self._new) >= WAITERS_MAX:
             raise Overloaded(f"{WAITERS_MAX} others wait for a connection to the database; try again in a moment.")
-        if now >= self._moved_at + self._stall_s:
+        if self._looks >= LOOKS:
             raise Overloaded("Every connection to the database is held up; try again in a moment.")
 
-    def _give_up(self, waiter: asyncio.Future[T | None]) -> None:
-        if waiter.done() and not waiter.cancelled():
+    def _look_later(self) -> None:
+        if self._next_look is None and self._stall_s < math.inf:
+            loop = asyncio.get_running_loop()
+            self._next_look = loop.call_later(self._stall_s / LOOKS, self._look)
+
+    def _look(self) -> None:
+        """One more look, however long ago the last one was: a time in which the loop stood still counts as one (P5)."""
+        self._next_look = None
+        if not self._begun and not self._new:
+            return
+        self._looks += 1
+        if self._looks < LOOKS:
+            self._look_later()
+            return
+        for waiter in (*self._begun, *self._new):
+            if not waiter.done() and waiter not in self._patient:
+                waiter.set_exception(_too_late())
+
+    def _give_up(self, waiter: asyncio.Future[T | None], line: deque[asyncio.Future[T | None]]) -> None:
+        if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
             # It was served and cancelled in the same turn of the loop (P4).
             item = waiter.result()
             if item is None:
@@ -151,15 +185,17 @@ class Pool(Generic[T]):
             return
         waiter.cancel()
         with contextlib.suppress(ValueError):
-            self._waiters.remove(waiter)
+            line.remove(waiter)
 
     def _moved(self) -> None:
-        self._moved_at = asyncio.get_running_loop().time()
+        self._looks = 0
+        if self._begun or self._new:
+            self._look_later()
 
     def _hand_over(self, item: T | None) -> bool:
         self._moved()
-        while self._waiters:
-            waiter = self._waiters.popleft()
+        while line := self._begun or self._new:
+            waiter = line.popleft()
             if not waiter.done():
                 waiter.set_result(item)
                 return True
@@ -184,3 +220,7 @@ class Pool(Generic[T]):
             self.discard()
         else:
             self.release(task.result())
+
+
+def _too_late() -> Overloaded:
+    return Overloaded("No connection to the database came free in time; try again when the line has become shorter.")

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from storage.database import Database
 from storage.devices import find_device
+from storage.pool import begin_work
 from storage.presence import heads_of, live_devices, live_sessions, roles_of
 from storage.spaces import CATALOG_SPACE, membership
 from sync.caller import Caller
@@ -38,6 +39,8 @@ class DatabaseAccess:
     open_token: Callable[[str], Awaitable[Opened]]
 
     async def admit(self, token: str) -> Admitted:
+        # Greetings have a line of their own: behind every request at the database too, none would ever be answered.
+        begin_work(waited=True)
         opened = await self.open_token(token)
         return Admitted(opened.caller, opened.expires_ms)
 

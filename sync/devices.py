@@ -37,7 +37,7 @@ from storage.devices import (
     find_device,
     find_device_by_key,
     list_devices,
-    owner_of,
+    note_device,
     revoke_device,
     seen_by_device,
     touch_device,
@@ -177,12 +177,9 @@ class Devices:
         # A clock that was set back must not prolong anything.
         if noted is not None and 0 <= now_ms - noted < NOTE_MS:
             return
-        async with self.database.write() as tx:
-            if await owner_of(tx, device) != caller.user:
+        async with self.database.write(single=True) as tx:
+            if not await note_device(tx, session=caller.session, user=caller.user, device=device, now_ms=now_ms):
                 return
-            await touch_device(tx, device, now_ms)
-            if await read_standing(tx, session=caller.session, user=caller.user) is not None:
-                await bind_session(tx, session=caller.session, device=device)
         if len(self._noted) >= self.remembered_max:
             self._noted.clear()
         self._noted[caller.session, device] = now_ms

@@ -90,7 +90,9 @@ class Engine:
     async def push(self, caller: Caller, space: str, request: PushRequest) -> Answer:
         """Apply one batch; see `Writer.push`. A session that pushes for a device is bound to it."""
         await self.devices.note(caller, request.device)
-        return await self.writer.push(caller, space, request)
+        answer = await self.writer.push(caller, space, request)
+        self.votes.pushed(space, request.device)
+        return answer
 
     def note_later(self, caller: Caller) -> None:
         """Bind a session to the device that it reads for, behind the answer; see `Devices.note_later`."""

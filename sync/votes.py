@@ -61,6 +61,10 @@ class Votes:
             await self._write(space, device, caller.user, snapshot=True)
         self._remember(space, device)
 
+    def pushed(self, space: str, device: str) -> None:
+        """A push of the device was taken, which gives it its vote."""
+        self._remember(space, device)
+
     async def flush(self) -> None:
         """Wait until every vote that was noted is written, or could not be."""
         while self._pending:

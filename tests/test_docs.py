@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -32,6 +33,8 @@ from tests.api.harness import settings_for
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 
+Base = TypeVar("Base")
+
 
 def page(name: str) -> str:
     return (DOCS / name).read_text(encoding="utf-8")
@@ -49,7 +52,7 @@ def named(cells: list[str], place: int = 0) -> list[str]:
     return re.findall(r"`([^`]+)`", cells[place]) if place < len(cells) else []
 
 
-def subclasses(base: type) -> Iterator[type]:
+def subclasses(base: type[Base]) -> Iterator[type[Base]]:
     for each in base.__subclasses__():
         yield each
         yield from subclasses(each)

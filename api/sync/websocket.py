@@ -29,6 +29,7 @@ from yarl import URL
 
 from api.bodies import Bodies
 from api.errors import OriginDenied
+from storage.pool import begin_work
 from sync.environment import Environment
 from sync.errors import Malformed, Unauthenticated, Unavailable
 from sync.live import Live
@@ -246,6 +247,7 @@ class _Socket:
         now = owner.now()
         action = session.receive(text, now)
         if action is not None:
+            begin_work()
             await owner.live.act(session, action, now)
             if isinstance(action, Hello | Token) and session.closing is None:
                 owner.schedule(self, session.next_deadline_ms(owner.now()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import resource
 import socket
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from aiohttp import web
 
 from api import door
 from api import server as server_module
-from api.app import create_app
+from api.app import DATABASE, create_app
 from api.logs import Formatter
 from api.middleware import DRAIN_HOOKS, TRAFFIC
 from api.secret_key import SecretKeyError
 from api.server import HttpServer
+from storage import pool
 from storage.errors import StorageError
 from tests.api.harness import Clock, Server, environment, serving, settings_for, until
 
@@ -140,7 +142,7 @@ async def answered(port: int) -> bool:
 def test_the_places_leave_files_for_the_database_and_the_log(
     monkeypatch: pytest.MonkeyPatch, files: int, expected: int
 ) -> None:
-    monkeypatch.setattr(door.resource, "getrlimit", lambda _: (files, files))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
     assert door.places(5_000) == expected
 
 
@@ -159,6 +161,23 @@ async def app_with(url: str, path: str, handler: object) -> web.Application:
     app = await create_app(settings_for(url), environment=environment(Clock()))
     app.router.add_get(path, handler)  # type: ignore[arg-type]
     return app
+
+
+async def test_each_request_of_a_connection_stands_in_line_anew(sqlite_url: str) -> None:
+    found: list[bool] = []
+    pool.begin_work(waited=True)  # As whoever opened the database.
+
+    async def reading(request: web.Request) -> web.Response:
+        found.append(pool._begun.get())
+        async with request.app[DATABASE].read():
+            found.append(pool._begun.get())
+        return web.Response()
+
+    app = await app_with(sqlite_url, "/reading", reading)
+    async with serving(app) as server:
+        for _ in range(2):
+            await server.ask("GET", "/reading")
+    assert found == [False, True] * 2
 
 
 async def test_stopping_lets_requests_in_flight_finish_and_takes_no_new_ones(sqlite_url: str) -> None:
@@ -303,7 +322,7 @@ def test_a_system_that_names_no_bound_of_files_and_has_one_is_served_all_the_sam
     def refuse(*_: object) -> None:
         raise ValueError("not allowed to raise maximum limit")
 
-    monkeypatch.setattr(door.resource, "getrlimit", lambda _: (256, door.resource.RLIM_INFINITY))
-    monkeypatch.setattr(door.resource, "setrlimit", refuse)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
     door.allow_files()
     assert door.places(10_000) == 256 - door.RESERVED_FILES

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from fitai_client import ServerRefused, Unreachable
 from fitai_client.core.requests import Answer, Request
 from fitai_client.core.running import ANSWERS_FREE, BACKOFF_MAX_MS
+from fitai_client.core.spaces import PERSONAL
 from fitai_client.transport import ANSWER_BYTES_MAX, HttpTransport
 from tests.client_sdk.conftest import OpenPhone
 from tests.client_sdk.world import Phone, World
@@ -180,6 +181,37 @@ def test_a_list_of_spaces_without_ones_own_is_asked_for_ever_more_rarely(world: 
 
 def record(n: int) -> dict[str, Any]:
     return {"collection": "workouts", "id": f"01890000-0000-7000-8000-{n:012d}", "seq": n, "values": {"title": f"w{n}"}}
+
+
+NO_VERSIONS = [[], "1", {"another": [1]}, {"another": "1"}, {"another": -1}, {"another": True}]
+
+
+@pytest.mark.parametrize("version", NO_VERSIONS, ids=str)
+@pytest.mark.parametrize("kind", ["pull", "snapshot"])
+def test_a_version_that_is_none_is_no_answer_and_not_kept(world: World, kind: str, version: object) -> None:
+    phone = world.phone() if kind == "snapshot" else settled_phone(world)
+    phone.heal()
+    while (request := phone.device.next_request()) is not None and request.kind != kind:
+        phone.device.answer(request, world.server.handle(request))
+        world.tick()
+    assert request is not None
+    honest = world.server.handle(request).json()
+    with pytest.raises(Unreachable, match="version"):
+        phone.device.answer(request, Answer(200, json.dumps({**honest, "version": version}).encode()))
+    phone.device.failed(request, "no answer of the protocol")
+    phone.heal()
+    world.settle()
+    world.assert_settled()
+
+
+@pytest.mark.parametrize("version", NO_VERSIONS, ids=str)
+def test_a_delta_whose_version_is_none_is_not_applied(world: World, version: object) -> None:
+    phone = settled_phone(world)
+    cursor, life = phone.db.conn.execute("SELECT cursor, life FROM spaces WHERE no = ?", (PERSONAL,)).fetchone()
+    delta = {"life": life, "from": cursor, "to": "x", "records": [], "version": version}
+    with pytest.raises(Unreachable, match="version"):
+        phone.device.delta(PERSONAL, delta)
+    assert phone.db.conn.execute("SELECT cursor FROM spaces WHERE no = ?", (PERSONAL,)).fetchone()[0] == cursor
 
 
 @pytest.mark.parametrize(

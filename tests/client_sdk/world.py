@@ -7,6 +7,7 @@ every value ever written where it is, or who replaced it knowingly.
 
 from __future__ import annotations
 
+import builtins
 import json
 import random
 import shutil
@@ -196,7 +197,7 @@ class Phone:
     def delete(self, collection: str, id: str) -> None:
         self.write([Write(collection, id, op="delete")])
 
-    def write(self, *groups: list[Write]) -> None:
+    def write(self, *groups: builtins.list[Write]) -> None:
         """Write groups, noting what the user saw of what they replace."""
         for group in groups:
             for one in group:
@@ -272,7 +273,7 @@ class Phone:
                 wait_ms=device.next_wake_ms() or 0,
             )
 
-    def inbox(self) -> list[Refused]:
+    def inbox(self) -> builtins.list[Refused]:
         return read_inbox(self.db.conn)
 
     def device_id(self) -> str:

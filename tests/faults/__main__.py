@@ -93,7 +93,7 @@ def main(
     terminal = console(quiet=as_json)
     terminal.print(f"seed {report.seed}", highlight=False)
     # What the process at the terminal does with a signal is the rig's end as well.
-    asyncio.run(_run(report, kinds, [] if names else [kills, partitions], chosen, minutes, terminal))
+    asyncio.run(_run(report, kinds, None if names else (kills, partitions), chosen, minutes, terminal))
     if as_json:
         click.echo(report.as_json())
     else:
@@ -108,7 +108,7 @@ def main(
 async def _run(
     report: Report,
     kinds: Sequence[Kind],
-    counts: Sequence[int],
+    counts: tuple[int, int] | None,
     chosen: Sequence[Scenario],
     minutes: float | None,
     terminal: Console,

@@ -176,7 +176,7 @@ async def duplicated(kind: Kind, random: Random, tell: Tell) -> dict[str, Any]:
     async with world(kind, random, servers=2, redis=True) as made:
         duplicators = [Duplicator(lambda server=server: server.port) for server in reversed(made.servers)]  # type: ignore[misc]
         await made.populate(phones=2, writers=2)
-        for number, actor in enumerate((*made.phones, *made.writers)):
+        for number, actor in enumerate(made.actors):
             made.links[actor.name].new_tap = duplicators[number % 2].tap
             made.links[actor.name].reset()
         await made.write_for(2.5)

@@ -141,7 +141,7 @@ def clock(ahead_s: str) -> None:
         right = system()
         return replace(right, now_ms=lambda: right.now_ms() + int(ahead_s) * 1000)
 
-    app.system = wrong
+    app.system = wrong  # type: ignore[attr-defined]
 
 
 WAYS: Final[dict[str, Callable[..., None]]] = {
@@ -163,13 +163,13 @@ def break_when_it_serves(way: str) -> None:
     from api.command_line import serve
 
     name, _, argument = way.partition("=")
-    create = serve.create_app
+    create = serve.create_app  # type: ignore[attr-defined]
 
     async def create_app(*args: Any, **named: Any) -> Any:
         WAYS[name](*([argument] if argument else []))
         return await create(*args, **named)
 
-    serve.create_app = create_app
+    serve.create_app = create_app  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ class Nemesis:
 
     def _draw_links(self) -> list[str]:
         world = self._world
-        devices = [actor.name for actor in (*world.phones, *world.writers)]
+        devices = [actor.name for actor in world.actors]
         inside = [name for name in world.links if name not in devices]
         what = self._random.random()
         if inside and what < 0.35:
@@ -198,7 +198,7 @@ class Nemesis:
     def draw_weather(self) -> None:
         """How the devices' links are in the next round; and one of them is cut at a byte."""
         world = self._world
-        links = [world.links[actor.name] for actor in (*world.phones, *world.writers)]
+        links = [world.links[actor.name] for actor in world.actors]
         for link in links:
             late = self._random.choice((0.0, 0.0, 0.003, 0.03))
             link.weather.delay_s = (0.0, late)
@@ -238,7 +238,7 @@ class Nemesis:
         others = [other for other in self._world.servers if other is not server]
         if not others or self._random.random() < 0.5:
             return
-        for actor in (*self._world.phones, *self._world.writers):
+        for actor in self._world.actors:
             link = self._world.links[actor.name]
             if link.target[1] == server.port:
                 link.aim(self._random.choice(others).port)

@@ -101,18 +101,23 @@ class World:
         self.pace.pause()
         self.failed()
 
+    @property
+    def actors(self) -> list[Phone | PlainWriter]:
+        """Everybody who writes."""
+        return [*self.phones, *self.writers]
+
     def work(self, *, phones: bool = True) -> None:
         """Let everybody write, whenever `pace` allows it; or the plain writers alone."""
-        for actor in (*(self.phones if phones else ()), *self.writers):
+        for actor in self.actors if phones else self.writers:
             self._working.append(asyncio.create_task(actor.write(self.pace), name=actor.name))
 
     def cut_off(self) -> None:
         """Let no device reach a server, until `reconnect`."""
-        for actor in (*self.phones, *self.writers):
+        for actor in self.actors:
             self.links[actor.name].partition()
 
     def reconnect(self) -> None:
-        for actor in (*self.phones, *self.writers):
+        for actor in self.actors:
             self.links[actor.name].heal("reset")
 
     def failed(self) -> None:

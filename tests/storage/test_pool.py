@@ -1,4 +1,4 @@
-"""P1 to P4 of storage/pool.py, with numbers for connections."""
+"""P1 to P5 of storage/pool.py, with numbers for connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from storage import pool as pools
 from storage.errors import Busy, DatabaseUnavailable, Overloaded
-from storage.pool import Pool
+from storage.pool import Pool, begin_work
 
 
 class Opener:
@@ -91,6 +91,28 @@ async def test_one_who_comes_later_does_not_overtake_those_who_wait() -> None:
     assert await second == 1
 
 
+async def test_what_was_begun_is_finished_before_what_is_new_is_begun() -> None:
+    pool, _ = make()
+    item = await pool.acquire()
+    served: list[str] = []
+
+    async def work(name: str, times: int, *, waited: bool = False) -> None:
+        begin_work(waited=waited)
+        for _ in range(times):
+            mine = await pool.acquire()
+            served.append(name)
+            pool.release(mine)
+
+    tasks = [asyncio.create_task(work("long", 3)), *(asyncio.create_task(work(name, 1)) for name in "abcd")]
+    await settle()
+    tasks.append(asyncio.create_task(work("waited elsewhere", 1, waited=True)))
+    await settle()
+    pool.release(item)
+    await asyncio.gather(*tasks)
+    # One that comes back goes to who is in line; the long one asks again behind it.
+    assert served == ["waited elsewhere", "long", "a", "long", "b", "long", "c", "d"]
+
+
 async def test_nobody_waits_longer_than_the_bound() -> None:
     pool, _ = make(wait_s=0.01)
     item = await pool.acquire()
@@ -113,18 +135,46 @@ async def test_no_more_wait_than_the_bound(monkeypatch: pytest.MonkeyPatch) -> N
     assert await tasks[1] == 1
 
 
-async def test_where_no_connection_comes_back_all_who_wait_are_told_and_who_comes_later_at_once() -> None:
+class Hands:
+    """The loop's clock, moved by the test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self.now = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: self.now)
+
+    async def pass_(self, seconds: float) -> None:
+        """Time goes by while the loop runs."""
+        for _ in range(round(seconds * 100)):
+            self.now += 0.01
+            await settle()
+
+    async def stand_still(self, seconds: float) -> None:
+        """Time goes by in one step: the machine did something else."""
+        self.now += seconds
+        await settle()
+
+
+@pytest.fixture
+async def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    return Hands(monkeypatch)
+
+
+async def test_where_no_connection_comes_back_all_who_wait_are_told_and_who_comes_later_at_once(hands: Hands) -> None:
     opener = Opener()
-    pool = Pool(opener, opener.alive, size=1, wait_s=30.0, stall_s=0.05)
+    pool = Pool(opener, opener.alive, size=1, wait_s=30.0, stall_s=1.0)
     item = await pool.acquire()
     waiting = [asyncio.create_task(pool.acquire()) for _ in range(3)]
-    assert {type(error) for error in await asyncio.gather(*waiting, return_exceptions=True)} == {Overloaded}
+    await hands.pass_(0.9)
+    assert pool.waiting == 3
+    await hands.pass_(0.2)
+    assert {type(waiter.exception()) for waiter in waiting} == {Overloaded}
     late = asyncio.create_task(pool.acquire())
     await settle()
     assert isinstance(late.exception(), Overloaded)
     # What others wait for waits on, and the first one that comes back ends the matter.
     patient = asyncio.create_task(pool.acquire(patient=True))
-    await settle()
+    await hands.pass_(10)
     pool.release(item)
     assert await patient == 1
     waiter = asyncio.create_task(pool.acquire())
@@ -133,30 +183,60 @@ async def test_where_no_connection_comes_back_all_who_wait_are_told_and_who_come
     assert await waiter == 1
 
 
-async def test_a_burst_after_a_quiet_time_waits_for_the_connections_that_are_being_opened() -> None:
+async def test_a_line_stands_still_again_after_it_has_moved(hands: Hands) -> None:
     opener = Opener()
-    pool = Pool(opener, opener.alive, size=1, wait_s=30.0, stall_s=30.0)
+    pool = Pool(opener, opener.alive, size=1, wait_s=30.0, stall_s=1.0)
+    item = await pool.acquire()
+    first, last = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
+    await hands.pass_(0.9)
+    pool.release(item)
+    assert await first == item
+    await hands.pass_(1.1)
+    assert isinstance(last.exception(), Overloaded)
+
+
+async def test_a_loop_that_stood_still_is_no_stall(hands: Hands) -> None:
+    """Of a machine with other load: the answers that would give a connection back lie there, unread."""
+    opener = Opener()
+    pool = Pool(opener, opener.alive, size=1, wait_s=30.0, stall_s=1.0)
+    item = await pool.acquire()
+    waiter = asyncio.create_task(pool.acquire())
+    await settle()
+    for _ in range(5):
+        await hands.stand_still(2)
+    another = asyncio.create_task(pool.acquire())
+    await settle()
+    assert pool.waiting == 2
+    for each in (waiter, another):
+        pool.release(item)
+        assert await each == item
+
+
+async def test_one_who_comes_after_a_long_quiet_waits_for_what_is_in_use(hands: Hands) -> None:
+    opener = Opener()
+    pool = Pool(opener, opener.alive, size=1, wait_s=30.0, stall_s=1.0)
     opener.gate = asyncio.Event()
-    pool._moved_at = asyncio.get_running_loop().time() - 60  # Nobody has asked for a minute.
     both = [asyncio.create_task(pool.acquire()) for _ in range(2)]
     await settle()
     opener.gate.set()
     item = await both[0]
     pool.release(item)
     assert await both[1] == item
+    await hands.pass_(60)  # Nobody asks for a minute, and the connection is out.
+    waiter = asyncio.create_task(pool.acquire())
+    await hands.pass_(0.5)
+    pool.release(item)
+    assert await waiter == item
 
 
-async def test_a_line_that_moves_is_no_stall(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock of the test: whoever waits longer than a stall is served, as long as others are served meanwhile."""
-    now = asyncio.get_running_loop().time()
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+async def test_a_line_that_moves_is_no_stall(hands: Hands) -> None:
+    """Whoever waits longer than a stall is served, as long as others are served meanwhile."""
     opener = Opener()
     pool = Pool(opener, opener.alive, size=1, wait_s=30.0, stall_s=1.0)
     item = await pool.acquire()
     first, last = asyncio.create_task(pool.acquire()), asyncio.create_task(pool.acquire())
-    await settle()
     for waiter in (first, last):
-        now += 0.9
+        await hands.pass_(0.9)
         pool.release(item)
         assert await waiter == 1
 

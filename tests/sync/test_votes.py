@@ -78,6 +78,13 @@ async def test_a_place_that_is_there_is_looked_up_once_and_never_written(world: 
     assert not anew._pending
 
 
+async def test_a_device_that_has_pushed_is_not_looked_up_when_it_reads(world: World) -> None:
+    phone = await world.device()
+    await phone.push(phone.put("workouts", world.uuid(), title="x"))
+    assert await statements(world, world.engine.votes, phone) == 0
+    assert await voters(world) == {phone.id}
+
+
 async def test_a_debt_is_paid_by_a_snapshot_before_its_answer_and_by_nothing_else(world: World) -> None:
     phone = await world.device()
     await phone.push()

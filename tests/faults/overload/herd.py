@@ -61,14 +61,16 @@ class Herd:
         await asyncio.sleep(delay_s)
         begun = time.monotonic()
         running = Running(Environment(lambda: time.monotonic_ns() // 1_000_000, os.urandom))
-        batch = device.batch()
-        pushed = not self.sync
+        # What has been answered is not asked again, whatever is refused after it.
+        base = f"/api/sync/spaces/{device.space}"
+        due: list[tuple[str, str, bytes]] = []
+        if self.sync:
+            due = [("POST", f"{base}/push", json.dumps(device.batch()).encode()), ("GET", f"{base}/pull?limit=1", b"")]
         while True:
             try:
                 async with asyncio.timeout(TIMEOUT_S):
-                    if not pushed:
-                        await self._push_and_pull(device, batch)
-                        pushed = True
+                    if due:
+                        await self._sync(device, due)
                     made = await self._open(device)
                 self.seconds.append(time.monotonic() - begun)
                 return asyncio.create_task(self.stay(*made))
@@ -88,12 +90,13 @@ class Herd:
         source = (f"127.0.0.{random.randrange(1, 1 + SOURCES)}", 0)
         return await asyncio.open_connection("127.0.0.1", self.port, local_addr=source, limit=2**17)
 
-    async def _push_and_pull(self, device: Device, batch: dict[str, Any]) -> None:
+    async def _sync(self, device: Device, due: list[tuple[str, str, bytes]]) -> None:
+        """Ask what is due, one after the other, and take off what was answered."""
         reader, writer = await self._connect()
         try:
-            base = f"/api/sync/spaces/{device.space}"
-            await _ask(reader, writer, device, "POST", f"{base}/push", json.dumps(batch).encode())
-            await _ask(reader, writer, device, "GET", f"{base}/pull?limit=1")
+            while due:
+                await _ask(reader, writer, device, *due[0])
+                del due[0]
         finally:
             writer.close()
 
@@ -107,6 +110,9 @@ class Herd:
             if status != 101:
                 raise Refused(f"handshake {status}", _retry_after(headers))
             opcode, payload = await _frame(reader)
+            while opcode == 9:  # Its hello still waits in line.
+                writer.write(frame(10, payload))
+                opcode, payload = await _frame(reader)
             if opcode != 1 or b'"welcome"' not in payload:
                 raise Refused(f"close {int.from_bytes(payload[:2])}" if opcode == 8 else payload[:40].decode())
         except BaseException:
@@ -157,7 +163,7 @@ async def _ask(
     device: Device,
     method: str,
     path: str,
-    body: bytes = b"",
+    body: bytes,
 ) -> None:
     head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {device.token}\r\n"
     head += f"Sync-Device: {device.device}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -9,7 +9,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -65,7 +65,7 @@ class Asking:
 
     async def ask(
         self, method: str, path: str, *, token: str | None = None, json: Any = None, data: Any = None
-    ) -> tuple[int, Any, aiohttp.typedefs.LooseHeaders]:
+    ) -> tuple[int, Any, Mapping[str, str]]:
         """(status, JSON, headers)."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if data is not None:

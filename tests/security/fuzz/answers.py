@@ -35,6 +35,8 @@ class Answers:
         self._phone: Phone
         self._written: set[str] = set()
         self._lies = 0
+        # The case from which on this phone is lied to: what it makes of a lie depends on those before.
+        self.since = 0
 
     def close(self) -> None:
         if self._world is not None:
@@ -64,9 +66,10 @@ class Answers:
             self._phone.put("workouts", title=title)
         self._phone.heal()
 
-    def case(self, random: Random, mutator: Mutator) -> None:
+    def case(self, number: int, random: Random, mutator: Mutator) -> None:
         """The next request of the device gets a spoilt answer, or a spoilt delta comes instead."""
         if self._world is None or self._lies >= LIES_A_PHONE:
+            self.since = number
             self._start(random)
         world, phone = self._world, self._phone
         assert world is not None

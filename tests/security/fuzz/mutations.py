@@ -6,6 +6,7 @@ Everything is drawn from one `Random`, so a case is made again from its seed. No
 from __future__ import annotations
 
 import base64
+import builtins
 import json
 from collections.abc import Sequence
 from copy import deepcopy
@@ -195,7 +196,7 @@ class Mutator:
                 data = data[:at] + self.random.randbytes(to - at) + data[to:]
         return data
 
-    def base64(self, data: bytes) -> str:
+    def base64(self, data: builtins.bytes) -> str:
         """Bytes inside a text, changed before or after they are written so."""
         if self.random.random() < 0.8:
             return base64.b64encode(self.bytes(data)).decode()

@@ -1,7 +1,8 @@
 """A run: so many cases from one seed, against the real application on a real socket over a real SQLite database.
 
 Every case has a `Random` of its own, made of the seed and its number, so `--first N --cases 1` makes it again; what it
-meets (what the stranger wrote before) is that of its round alone.
+meets (what the stranger wrote before) is that of its round alone. A phone that is lied to remembers: its cases are made
+again from its first one on.
 """
 
 from __future__ import annotations
@@ -161,13 +162,16 @@ class _Run:
             kind = only or random.choices(list(KINDS), [weight for weight, _ in KINDS.values()])[0]
         try:
             if kind == "answer":
-                self._answers.case(random, mutator)
+                self._answers.case(number, random, mutator)
             else:
                 await KINDS[kind][1](self._targets, random, mutator)
             self._heard.check()
         except Exception as error:
             # Whatever it is, also what the SDK raised and may not, or what this reader of answers cannot read.
-            again = f"python -m tests.security.fuzz --seed {self._report.seed} --first {number} --cases 1"
+            since = self._answers.since if kind == "answer" else number
+            again = (
+                f"python -m tests.security.fuzz --seed {self._report.seed} --first {since} --cases {number - since + 1}"
+            )
             what = "the server neither answers nor closes" if isinstance(error, Stuck) else repr(error)
             raise Violation(f"{kind}: {what} ({again})") from error
         self._report.cases += 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import select
 
 from storage import accounts, devices, sessions
 from storage.database import Database
 from storage.errors import Duplicate
+from storage.tables import session_devices
 from tests.storage.world import NOW, add_device, add_home, add_space, add_user, opened, push, voter
 
 
@@ -178,14 +180,56 @@ async def test_an_installation_is_one_device_of_its_user(database: Database) -> 
         assert await devices.find_device(tx, "unknown") is None
 
 
-async def test_a_device_is_touched_with_or_without_its_version(database: Database) -> None:
+async def test_a_device_is_touched_with_its_version(database: Database) -> None:
     await add_home(database)
     async with database.write() as tx:
-        await devices.touch_device(tx, "phone", NOW + 1)
         await devices.touch_device(tx, "phone", NOW + 2, app_version="2")
         found = await devices.find_device(tx, "phone")
     assert found is not None
     assert (found.last_seen_at, found.app_version) == (NOW + 2, "2")
+
+
+async def note(database: Database, *, session: str = "s1", user: str = "ann", device: str = "phone") -> bool:
+    async with database.write(single=True) as tx:
+        return await devices.note_device(tx, session=session, user=user, device=device, now_ms=NOW + 3)
+
+
+async def noted(database: Database) -> tuple[int, str | None, set[tuple[str, str]]]:
+    """When the phone was last here, the device of the first session, and what is bound."""
+    async with database.read() as tx:
+        found = await devices.find_device(tx, "phone")
+        (session,) = await sessions.list_sessions(tx, user="ann", now_ms=NOW)
+        bound = {(row[0], row[1]) for row in await tx.execute(select(session_devices))}
+    assert found is not None
+    return found.last_seen_at, session.device, bound
+
+
+async def test_a_device_is_noted_together_with_the_session_that_speaks_for_it(database: Database) -> None:
+    await add_home(database)
+    await add_session(database, "s1")
+    for _ in range(2):
+        assert await note(database)
+        assert await noted(database) == (NOW + 3, "phone", {("s1", "phone")})
+
+
+async def test_a_device_is_noted_also_where_the_session_is_not_its_users(database: Database) -> None:
+    await add_home(database)
+    await add_session(database, "s1")
+    assert await note(database, session="unknown")
+    assert await noted(database) == (NOW + 3, None, set())
+
+
+async def test_nothing_is_noted_of_a_device_that_is_unknown_revoked_or_somebody_elses(database: Database) -> None:
+    await add_home(database)
+    await add_user(database, "bob")
+    await add_session(database, "s1")
+    before = await noted(database)
+    assert not await note(database, device="unknown")
+    assert not await note(database, user="bob")
+    async with database.write() as tx:
+        await devices.revoke_device(tx, "ann", "phone", NOW)
+    assert not await note(database)
+    assert await noted(database) == before
 
 
 async def test_a_revoked_device_is_listed_and_counted_no_more(database: Database) -> None:
@@ -193,10 +237,9 @@ async def test_a_revoked_device_is_listed_and_counted_no_more(database: Database
     await add_device(database, "watch", "ann")
     async with database.write() as tx:
         await devices.revoke_device(tx, "bob", "phone", NOW)
-        assert await devices.owner_of(tx, "phone") == "ann"
+        assert [each.revoked_at for each in await devices.list_devices(tx, "ann")] == [None, None]
         await devices.revoke_device(tx, "ann", "phone", NOW)
         await devices.revoke_device(tx, "ann", "phone", NOW + 9)
-        assert await devices.owner_of(tx, "phone") is None
         assert await devices.count_devices(tx, "ann", NOW) == (1, 0, None)
         # New within a while counts whatever became of it.
         assert await devices.count_devices(tx, "ann", NOW - 1) == (1, 2, NOW)

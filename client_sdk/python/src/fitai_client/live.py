@@ -23,6 +23,7 @@ from .core.database import LocalDatabase
 from .core.device import Device
 from .core.running import told_ms
 from .core.spaces import all_spaces, current_device, save, space
+from .core.vectors import is_vector
 from .errors import FitaiError
 from .loop import Loop
 from .presence import Presence
@@ -131,7 +132,8 @@ class Live:
     def learn_seen(self, device: str, versions: Mapping[str, Mapping[str, int]]) -> None:
         """How far another device is in each space, from the server's list."""
         for id, version in versions.items():
-            self._seen.setdefault(id, {}).setdefault(device, dict(version))
+            if is_vector(version):
+                self._seen.setdefault(id, {}).setdefault(device, version)
 
     async def signal(self, space: str, topic: str, body: Any, ttl_s: int) -> bool:
         if self._connection is None or not self._connected.is_set():
@@ -242,9 +244,9 @@ class Live:
             self._loop.wake()
             await self._subscribe(connection, str(frame.get("space")), frame.get("role"))
         elif kind == "seen":
-            versions = self._seen.setdefault(str(frame.get("space")), {})
-            versions[str(frame.get("device"))] = dict(frame.get("version") or {})
-            self._loop.moved()
+            if is_vector(version := frame.get("version")):
+                self._seen.setdefault(str(frame.get("space")), {})[str(frame.get("device"))] = version
+                self._loop.moved()
         elif kind in ("signal", "event"):
             self.presence.take(frame)
             self._publish(frame)

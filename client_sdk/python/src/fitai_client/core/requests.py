@@ -12,6 +12,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from ..errors import Unreachable
+from .vectors import is_vector
 
 __all__ = ["Answer", "Kind", "Request", "check", "read_json", "space_path"]
 
@@ -108,6 +109,9 @@ def check(kind: str, body: Mapping[str, Any], *, first: bool = True) -> None:
     for name, type in promised.items():
         if not isinstance(body.get(name), type):
             raise Unreachable(f"The answer to {kind} has no {name}: this is no answer of the protocol.")
+    # It is kept, and compared with whatever comes later.
+    if body.get("version") is not None and not is_vector(body["version"]):
+        raise Unreachable(f"The version in the answer to {kind} is none: this is no answer of the protocol.")
 
 
 def space_path(space: str, call: str) -> str:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import TypeGuard
 
-__all__ = ["Vector", "at_least", "covers", "decode", "encode", "merged", "minimum"]
+__all__ = ["Vector", "at_least", "covers", "decode", "encode", "is_vector", "merged", "minimum"]
 
 Vector = dict[str, int]
+
+
+def is_vector(value: object) -> TypeGuard[Vector]:
+    """True for what a server may say of a version, once its JSON was read: whole numbers by device."""
+    return type(value) is dict and all(type(n) is int and n >= 0 for n in value.values())
 
 
 def covers(vector: Mapping[str, int], device: str, n: int) -> bool:
