@@ -95,6 +95,8 @@ class ModelServer:
         self.page = page
         # More records named in one question are too large an answer.
         self.ids_at_once = 100
+        # A server of before says nothing of how far it still has what a device was served.
+        self.says_kept = True
         self.state = State()
         self.life = 1
         self.schema = 1
@@ -446,13 +448,17 @@ class ModelServer:
         )
         page, more = rows[: self.page], len(rows) > self.page
         token = f"{self.life}|{ceiling}|{page[-1]['seq']}|{json.dumps(version)}" if more else None
-        return {
+        answer: Json = {
             "records": page,
             "before": token,
             "life": str(self.life),
             "cursor": self._cursor(ceiling),
             "version": version,
         }
+        if before is None and "cursor" in request.query and self.says_kept:
+            life, _, head = (int(part) for part in request.query["cursor"].split(":"))
+            answer["kept"] = min([head, self.state.head, *(start for number, start in self.lives if number > life)])
+        return answer
 
     def _ids(self, ids: list[str]) -> Json:
         if len(ids) > self.ids_at_once:
