@@ -95,6 +95,8 @@ class ModelServer:
         self.page = page
         # More records named in one question are too large an answer.
         self.ids_at_once = 100
+        # More ids than this are no question at all.
+        self.ids_max = 500
         # A server of before says nothing of how far it still has what a device was served.
         self.says_kept = True
         self.state = State()
@@ -173,7 +175,7 @@ class ModelServer:
 
     def _call(self, request: Request) -> Json:
         if request.path == "/api/sync":
-            return {"protocol": 1, "schema": self.schema}
+            return {"protocol": 1, "schema": self.schema, "limits": {"ids_max": self.ids_max}}
         if request.path == "/api/sync/devices":
             return self._register(json.loads(request.body or ""))
         if request.path == "/api/sync/spaces":
@@ -461,6 +463,8 @@ class ModelServer:
         return answer
 
     def _ids(self, ids: list[str]) -> Json:
+        if len(ids) > self.ids_max:
+            raise Refusal(400, "malformed")
         if len(ids) > self.ids_at_once:
             raise Refusal(413, "too_large")
         records = []
