@@ -8,6 +8,7 @@ Invariants
     C2  A cursor of an earlier life is good only where the head, when it was given, was not beyond the one at
         which the next life began: what was given after that may name changes that were lost.
     C3  A cursor below the floor is Resync: tombstones it never saw are gone.
+    C4  Of what a cursor has seen, `kept_of` names no seq that a later life may lack.
 """
 
 from __future__ import annotations
@@ -112,6 +113,22 @@ def _check_life(life: str, head: int, space: CursorSpace) -> None:
     later = space.lives[names.index(life) + 1 :]
     if any(head > start for _, start in later):
         raise Resync()
+
+
+def kept_of(text: str, space: CursorSpace) -> int | None:
+    """The seq up to which this history has all that whoever holds the cursor `text` was served (C4).
+
+    None where that cannot be said: no cursor of this space, or one of a life that this history does not know.
+    """
+    try:
+        cursor = _cursor_decoder.decode(_unpack(text))
+    except (BadCursor, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    names = [name for name, _ in space.lives]
+    if cursor.space != space.id or cursor.life not in names or not 0 <= cursor.seq <= cursor.head:
+        return None
+    later = space.lives[names.index(cursor.life) + 1 :]
+    return min(space.head, cursor.head, *(start for _, start in later))
 
 
 def encode_before(space: CursorSpace, ceiling: int, below: int) -> str:

@@ -21,7 +21,7 @@ from storage.push import SpaceRow
 from storage.spaces import membership
 from sync.bodies import DELETED, SHOWN, wire
 from sync.caller import Caller
-from sync.cursors import decode_before, decode_cursor, encode_before, encode_cursor, encode_mark
+from sync.cursors import decode_before, decode_cursor, encode_before, encode_cursor, encode_mark, kept_of
 from sync.errors import Malformed, NotFound, TooLarge
 from sync.limits import Limits
 
@@ -98,11 +98,14 @@ class Feed:
         parts += [_encode({"id": id_, "deleted": True}) for id_ in dict.fromkeys(ids) if id_ not in found]
         return _join(parts, {"life": row.life, "cursor": encode_cursor(row), "more": False})
 
-    async def snapshot(self, caller: Caller, space: str, before: str | None, limit: int) -> bytes:
+    async def snapshot(
+        self, caller: Caller, space: str, before: str | None, limit: int, *, cursor: str | None = None
+    ) -> bytes:
         """One page of what is shown, newest first, below the ceiling that the first page fixed.
 
-        The first page carries the `version` at the ceiling. Raises as `pull`; Resync where the life in which the
-        snapshot began is over.
+        The first page carries the `version` at the ceiling; and, to a device that says with `cursor` where it stood,
+        in `kept` the seq up to which this history has all that the device was served, unless that cannot be said.
+        Raises as `pull`; Resync where the life in which the snapshot began is over.
         """
         limit = max(1, min(limit, self.limits.page_records_max))
         # The first page's ceiling and its version must be of one state.
@@ -122,6 +125,8 @@ class Feed:
         }
         if before is None:
             head["version"] = page.space.version
+            if cursor and (kept := kept_of(cursor, page.space)) is not None:
+                head["kept"] = kept
         return _answer(rows, head)
 
     async def read_delta(self, space: str, after: int) -> Delta | None:

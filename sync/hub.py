@@ -23,8 +23,8 @@ Invariants
         `behind` once.
 
 `version` of a delta holds what moved since the channel's last one; the first delta that a resuming device gets
-holds the whole. Entries that moved without the head (voids, rejected changes) come with that device's next change,
-or with the next pull.
+holds the whole. It moves with the head alone: voids and rejected changes move that too, so what a failover lost of
+them is noticed as any other loss (D6).
 """
 
 from __future__ import annotations
@@ -398,7 +398,6 @@ class Hub:
         if state is not None:
             self._jump(channel, state)
         elif delta is not None and delta.to_seq > position:
-            # Only with a delta: entries that moved without the head go out with the next one.
             news = moved(channel.version, delta.version)
             shared = self._serialise(channel.space, position, channel.cursor, delta, news)
             channel.position, channel.version, channel.cursor = delta.to_seq, delta.version, shared.to_cursor

@@ -124,7 +124,8 @@ def routes(engine: Engine, throttle: Throttle, bodies: Bodies) -> list[web.Route
     async def snapshot(request: web.Request) -> web.Response:
         caller, space = sync_caller(request), _space(request)
         before = request.query.get("before")
-        page = await engine.feed.snapshot(caller, space, before, _limit(request))
+        cursor = request.query.get("cursor")
+        page = await engine.feed.snapshot(caller, space, before, _limit(request), cursor=cursor)
         engine.note_later(caller)
         await engine.votes.note(caller, space, snapshot=before is None)
         return json_bytes(page)

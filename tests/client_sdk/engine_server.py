@@ -216,7 +216,8 @@ class EngineServer:
         if call == "digest":
             return encode(await engine.digest(caller, self._space, query.get("bucket")))
         if call == "snapshot":
-            page = await engine.feed.snapshot(caller, self._space, query.get("before"), limit)
+            before, cursor = query.get("before"), query.get("cursor")
+            page = await engine.feed.snapshot(caller, self._space, before, limit, cursor=cursor)
             await engine.votes.note(caller, self._space, snapshot="before" not in query)
             return page
         if "ids" in query:

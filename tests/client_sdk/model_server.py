@@ -95,6 +95,10 @@ class ModelServer:
         self.page = page
         # More records named in one question are too large an answer.
         self.ids_at_once = 100
+        # More ids than this are no question at all.
+        self.ids_max = 500
+        # A server of before says nothing of how far it still has what a device was served.
+        self.says_kept = True
         self.state = State()
         self.life = 1
         self.schema = 1
@@ -171,7 +175,7 @@ class ModelServer:
 
     def _call(self, request: Request) -> Json:
         if request.path == "/api/sync":
-            return {"protocol": 1, "schema": self.schema}
+            return {"protocol": 1, "schema": self.schema, "limits": {"ids_max": self.ids_max}}
         if request.path == "/api/sync/devices":
             return self._register(json.loads(request.body or ""))
         if request.path == "/api/sync/spaces":
@@ -446,15 +450,21 @@ class ModelServer:
         )
         page, more = rows[: self.page], len(rows) > self.page
         token = f"{self.life}|{ceiling}|{page[-1]['seq']}|{json.dumps(version)}" if more else None
-        return {
+        answer: Json = {
             "records": page,
             "before": token,
             "life": str(self.life),
             "cursor": self._cursor(ceiling),
             "version": version,
         }
+        if before is None and "cursor" in request.query and self.says_kept:
+            life, _, head = (int(part) for part in request.query["cursor"].split(":"))
+            answer["kept"] = min([head, self.state.head, *(start for number, start in self.lives if number > life)])
+        return answer
 
     def _ids(self, ids: list[str]) -> Json:
+        if len(ids) > self.ids_max:
+            raise Refusal(400, "malformed")
         if len(ids) > self.ids_at_once:
             raise Refusal(413, "too_large")
         records = []

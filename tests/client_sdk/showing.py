@@ -24,7 +24,7 @@ from tests.client_sdk.world import Phone, World
 ME, OTHER = "dev00001", "laptop00"
 
 
-class _Device:
+class Device:
     """A device that has signed up and stands at an empty space."""
 
     def __init__(self, folder: Path) -> None:
@@ -84,7 +84,7 @@ def _losers(record: Any) -> Json:
 
 def play(folder: Path, steps: list[Json]) -> None:
     """Play a recorded script on our own device, and compare what it logs and shows after each step."""
-    device = _Device(folder)
+    device = Device(folder)
     for place, step in enumerate(steps):
         what = step["step"]
         if what == "write":
@@ -107,7 +107,7 @@ def play(folder: Path, steps: list[Json]) -> None:
 
 def record(folder: Path, script: list[Act], look: Callable[[Phone, World], None] | None = None) -> list[Json]:
     """The script as steps of a file; `look` is called after each."""
-    device = _Device(folder)
+    device = Device(folder)
     server, phone = device.world.server, device.phone
     server.state.devices[OTHER] = {"key": "", "revoked": False}
     steps: list[Json] = []

@@ -117,3 +117,34 @@ def test_where_an_answer_would_be_too_large_fewer_records_are_asked_for(world: W
     # A hundred, fifty, … down to one, and then one after the other.
     assert asked.count("repair") > 3
     assert value(phone, "sets", one, "reps") == 1 and phone.get("workouts", workout) is not None
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["it was announced", "it was not heard of"])
+def test_no_question_names_more_records_than_the_server_takes(world: World, told: bool) -> None:
+    phone, _, workout, exercise, one = pair(world)
+    phone.sync()
+    with phone.db.write() as tx:
+        tx.execute("UPDATE records SET seq = 999")
+    world.server.ids_max = 2
+    if told:
+        phone.device.limits_told({"ids_max": 2})
+    world.tick(WEEK_MS)
+    phone.heal()
+    refused, named = 0, []
+    while (request := phone.step()) is not None:
+        if request.kind == "repair":
+            ids = request.query["ids"].split(",")
+            refused += len(ids) > 2
+            named += ids if len(ids) <= 2 else []
+    assert sorted(named) == sorted({workout, exercise, one})
+    assert refused == (0 if told else 1)
+
+
+@pytest.mark.parametrize("limits", [None, {}, {"ids_max": 0}, {"ids_max": "2"}, {"ids_max": True}, [2]])
+def test_limits_that_make_no_sense_are_passed_over(world: World, limits: object) -> None:
+    phone = world.phone()
+    before = phone.device.ids_at_once
+    phone.device.limits_told(limits)
+    assert phone.device.ids_at_once == before
+    phone.device.limits_told({"ids_max": 10_000})
+    assert phone.device.ids_at_once == before

@@ -16,6 +16,7 @@ from fitai_client.importing.ids import derived_id, position
 from storage.collections import COLLECTIONS
 from sync import digest as served
 from sync.validation import check_id
+from tests.client_sdk.adopting import run
 from tests.client_sdk.scripts import SCRIPTS
 from tests.client_sdk.showing import like_the_model, play, record
 
@@ -31,6 +32,7 @@ def fixed(now_ms: int, random: bytes) -> Environment:
 
 
 SHOWING = load("showing")["cases"]
+ADOPTING = load("adopting")["cases"]
 
 
 def test_stamps() -> None:
@@ -122,3 +124,8 @@ def test_what_is_logged_and_shown_after_each_step(tmp_path: Path, case: Any) -> 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_what_is_shown_is_what_the_merge_rules_say_of_the_same_changes(tmp_path: Path, name: str) -> None:
     record(tmp_path, SCRIPTS[name], like_the_model)
+
+
+@pytest.mark.parametrize("case", ADOPTING, ids=lambda case: case["name"])
+def test_what_is_adopted_of_what_a_server_lost(tmp_path: Path, case: Any) -> None:
+    assert run(tmp_path, case) == {name: case[name] for name in ("adopted", "inbox", "shows")}

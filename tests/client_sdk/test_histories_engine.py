@@ -107,3 +107,27 @@ def test_months_away_with_thousands_of_changes_lose_nothing_and_revive_only_what
 @pytest.mark.parametrize("what", FOUND)
 def test_histories_that_once_failed(tmp_path: Path, sqlite_template: Path, what: str) -> None:
     play(tmp_path, sqlite_template, FOUND[what])
+
+
+def test_an_edit_of_a_phone_that_is_gone_comes_back_from_who_showed_it(tmp_path: Path, sqlite_template: Path) -> None:
+    world = World(folder_for(tmp_path), engine=sqlite_template)
+    phone, other = world.phone(), world.phone()
+    workout = phone.put("workouts", title="old", notes="one")
+    world.settle()
+    backup = world.server.backup()
+    phone.put("workouts", workout, title="lost", tags=["gym"], notes="one two")
+    world.settle()
+    world.devices.remove(phone)
+    phone.db.close()
+    world.server.restore(backup)
+
+    world.settle()
+
+    world.assert_settled()
+    world.assert_nothing_lost()
+    record = other.get("workouts", workout)
+    assert record is not None and record.conflicts == {}
+    assert (record["title"], record["tags"], record["notes"]["text"]) == ("lost", ["gym"], "one two")
+    # The engine said how far it still had what the phones were served.
+    assert other.db.conn.execute("SELECT COUNT(*) FROM log WHERE mark = 'anew'").fetchone()[0] == 1
+    world.close()

@@ -114,6 +114,26 @@ def test_rule_3_the_hlc_uses_the_offset_learnt_and_never_changes(world: World) -
     assert hlc_ms(str(first)) < world.now - 3_000_000
 
 
+@pytest.mark.parametrize("set_by_ms", [-3_600_000, 3_600_000])
+def test_rule_3_a_clock_that_is_set_while_an_answer_is_on_its_way_is_known_as_it_is_now(
+    world: World, set_by_ms: int
+) -> None:
+    phone = world.phone()
+    phone.sync()
+    phone.heal()
+    request = phone.device.next_request()
+    assert request is not None
+    world.tick(100)
+    answer = world.server.handle(request)
+    phone.skew_ms = set_by_ms
+    world.tick(100)
+    phone.device.answer(request, answer)
+
+    phone.put("workouts", title="after")
+
+    assert abs(hlc_ms(str(log(phone, "hlc")[-1][0])) - world.now) < 1_000
+
+
 def test_rule_3_stamps_never_go_back_when_the_clock_does(world: World) -> None:
     phone = world.phone()
     for _ in range(3):

@@ -229,7 +229,7 @@ class Worker:
             return encode(await engine.digest(caller, space, query.get("bucket")))
         if call == "snapshot":
             before = query.get("before")
-            page = await engine.feed.snapshot(caller, space, before, limit)
+            page = await engine.feed.snapshot(caller, space, before, limit, cursor=query.get("cursor"))
             await engine.votes.note(caller, space, snapshot=before is None)
             return page
         if "ids" in query:

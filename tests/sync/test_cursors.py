@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.cursors import decode_before, decode_cursor, encode_before, encode_cursor, encode_mark
+from sync.cursors import decode_before, decode_cursor, encode_before, encode_cursor, encode_mark, kept_of
 from sync.errors import BadCursor, Resync
 
 
@@ -89,3 +89,18 @@ def test_a_token_with_a_bit_turned_names_a_place_of_this_space_or_none(token: st
             continue
         for seq in place if isinstance(place, tuple) else (place,):
             assert 0 <= seq <= HOME.head + 1
+
+
+@pytest.mark.parametrize(
+    ("life", "head", "kept"),
+    [("b", 8, 8), ("b", 12, 10), ("a", 3, 3), ("a", 9, 5), ("z", 3, None)],
+    ids=["all of it", "the head went back", "before the next life", "beyond it", "a life that nobody knows"],
+)
+def test_what_is_kept_of_a_cursor_ends_where_a_later_life_began(life: str, head: int, kept: int | None) -> None:
+    cursor = encode_cursor(replace(HOME, life=life, head=head), 1)
+    assert kept_of(cursor, HOME) == kept
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", encode_cursor(Space(id="gym")), encode_before(HOME, 3, 2)])
+def test_of_what_is_no_cursor_of_the_space_it_is_not_said_what_is_kept(text: str) -> None:
+    assert kept_of(text, HOME) is None

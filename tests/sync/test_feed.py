@@ -75,6 +75,23 @@ async def test_a_snapshot_comes_newest_first_and_goes_on_with_a_pull(world: Worl
     assert [r["values"]["title"] for r in await laptop.pull()] == ["moved above the ceiling"]
 
 
+async def test_the_first_page_of_a_snapshot_says_what_is_kept_of_where_the_device_stood(world: World) -> None:
+    phone, laptop = await world.device(), await world.device()
+    await fill(world, phone, 3)
+    await laptop.pull()
+    async with world.database.write() as tx:
+        await tx.execute(tables.spaces.update().values(timeline="another", head=2))
+    await phone.push(phone.put("workouts", world.uuid(), title="first of the new life"))
+    feed = world.engine.feed
+
+    first = json.loads(await feed.snapshot(laptop.caller, world.space, None, 1, cursor=laptop.cursor))
+    rest = json.loads(await feed.snapshot(laptop.caller, world.space, first["before"], 1, cursor=laptop.cursor))
+    silent = json.loads(await feed.snapshot(laptop.caller, world.space, None, 1))
+
+    assert first["kept"] == 2
+    assert "kept" not in rest and "kept" not in silent
+
+
 async def test_a_cursor_of_another_space_is_a_bad_cursor(world: World) -> None:
     phone = await world.device()
     other = await world.add_space(world.user, "shared")

@@ -19,6 +19,7 @@ from typing import Any
 
 import pycrdt
 
+from tests.client_sdk.adopting import adopting_vectors
 from tests.client_sdk.showing import showing_vectors
 from tests.vectors.device import digest_vectors, id_vectors, leaping_ticks
 from tests.vectors.oracle import load_model
@@ -478,6 +479,8 @@ def render(model: ModuleType) -> dict[str, str]:
     """The text of every file, by name."""
     with tempfile.TemporaryDirectory() as folder:
         showing = showing_vectors(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        adopting = adopting_vectors(Path(folder))
     files = {
         "clock": clock_vectors(),
         "vectors": version_vectors(),
@@ -491,6 +494,7 @@ def render(model: ModuleType) -> dict[str, str]:
         "ids": id_vectors(),
         "digest": digest_vectors(),
         "showing": showing,
+        "adopting": adopting,
     }
     return {f"{name}.json": _layout(content) for name, content in files.items()}
 

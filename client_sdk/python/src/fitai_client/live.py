@@ -226,6 +226,7 @@ class Live:
         if kind == "welcome":
             log.info("the socket follows %d spaces", len(self._numbers))
             self._device.live = set(self._numbers.values())
+            self._device.limits_told(frame.get("limits"))
             self._connected.set()
             # What happened between the hello's cursors and now comes as deltas; one pull makes sure.
             self._loop.wake(pull=True)

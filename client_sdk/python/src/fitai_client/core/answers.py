@@ -30,6 +30,7 @@ def accepted(tx: Tx, running: Running, request: Request, body: dict[str, Any]) -
         running.want_spaces = False
         identity.spaces_answered(tx, body)
     elif request.kind == "about":
+        running.limits_told(body.get("limits"))
         inbox.schema_told(tx, int(body["schema"]))
     else:
         found = space(tx, request.space)

@@ -68,7 +68,7 @@ class Device(Running):
             if request.kind == "push":
                 pushing.send(tx, request)
         self._requests += 1
-        return replace(request, no=self._requests, made_ms=now_ms)
+        return replace(request, no=self._requests, made_ms=self.environment.elapsed_ms())
 
     def next_wake_ms(self) -> int | None:
         """In how many milliseconds `next_request` is worth calling again, or None: only after a write or an event."""
@@ -160,15 +160,18 @@ def _of_the_protocol(what: str) -> Iterator[None]:
 
 
 def _note_clock(tx: Tx, request: Request, body: dict[str, Any]) -> None:
-    """Learn the clock's offset from `server_time`, for what is written next (rule 3)."""
+    """Learn the clock's offset from `server_time`, for what is written next (rule 3).
+
+    The request took what the monotonic clock says: the other one may have been set meanwhile, and its new time counts.
+    """
     server_ms = parse_time(str(body.get("server_time"))) if body.get("server_time") else None
     if server_ms is None:
         return
-    now_ms = tx.environment.now_ms()
-    offset = server_ms - (request.made_ms + now_ms) // 2
+    took_ms = max(tx.environment.elapsed_ms() - request.made_ms, 0)
+    offset = server_ms - (tx.environment.now_ms() - took_ms // 2)
     known = int(tx.meta("clock_offset_ms") or 0)
     # Within the time the answer took, the offset is unknown; a small move is no news.
-    if abs(offset - known) > max(now_ms - request.made_ms, 50):
+    if abs(offset - known) > max(took_ms, 50):
         tx.set_meta("clock_offset_ms", str(offset))
 
 

@@ -91,6 +91,8 @@ def _for_space(tx: Tx, running: Running, found: Space, description: Mapping[str,
         if check is not None and check.cursor != found.cursor:
             del running.checks[found.no]
             check = None
+        if check is not None:
+            check.at_once = min(check.at_once, running.ids_at_once)
         return digest.digest_request(found, device, check)
     if found.no not in running.live and found.no not in running.pull_at_ms:
         running.pull_at_ms[found.no] = elapsed_ms + POLL_EVERY_MS

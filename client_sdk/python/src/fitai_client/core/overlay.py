@@ -21,7 +21,7 @@ from ..errors import InvalidWrite
 from . import text
 from .clock import hlc_ms, rfc3339
 
-__all__ = ["LaidPut", "counts", "lay_over", "seen_values", "start"]
+__all__ = ["LaidPut", "counts", "lay_over", "same_value", "seen_values", "start"]
 
 Json = dict[str, Any]
 
@@ -119,6 +119,11 @@ def _text(shown: Any, update: str) -> Any:
     except InvalidWrite:
         # What the server refuses as bad_text shows as if it had not been written, until the verdict is there.
         return shown if shown is not None else {"text": "", "yjs": ""}
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Equal as JSON values (8 is 8.0)."""
+    return _same(one) == _same(other)
 
 
 def _same(value: Any) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 
 from ..collections import COLLECTIONS, parent_of
 from ..errors import Unreachable
-from . import vectors
+from . import adopting, vectors
+from .adopting import Replaced
 from .database import Tx
 from .records import (
     SHOWN,
@@ -78,6 +79,9 @@ def snapshot_request(found: Space, device: str) -> Request:
     query = {"limit": str(PAGE_RECORDS if going_on else FIRST_PAGE_RECORDS)}
     if going_on and found.snap_before is not None:
         query["before"] = found.snap_before
+    elif found.resync and found.cursor is not None:
+        # The server then says how far it still has what was served here (rule 21).
+        query["cursor"] = found.cursor
     return Request(
         kind="snapshot",
         method="GET",
@@ -122,6 +126,7 @@ def apply_snapshot_page(tx: Tx, found: Space, request: Request, page: Json) -> b
     if asked["before"] is None:
         if found.phase == "snapshot":
             return False
+        adopting.begin(tx, found, page.get("kept"))
         save(
             tx,
             found,
@@ -139,10 +144,12 @@ def apply_snapshot_page(tx: Tx, found: Space, request: Request, page: Json) -> b
         raise Unreachable(
             "The pages of a snapshot do not go on, or have no end; whatever wrote them is no server of it."
         )
+    replaced = adopting.replaced(tx, found, page["records"], found.snap_version)
     done = covered(tx, found, keys=keys)
     stop_laying(tx, done)
-    _show_records(tx, found, page["records"], snap=found.snap)
+    replaced += _show_records(tx, found, page["records"], found.snap_version)
     _lay_again(tx, found, keys, found.snap_version)
+    adopting.adopt(tx, found, replaced)
     save(tx, found, snap_before=before, phase="snapshot" if before else "settling")
     return True
 
@@ -161,17 +168,19 @@ def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str
     new_life = found.life is not None and found.life != life
     settled = found.phase == "settling"
     before = found.version
+    replaced = adopting.replaced(tx, found, latest.values(), version) if settled else []
     save(tx, found, cursor=cursor, life=life, version=dict(version), phase="live", snap_before=None, pull=False)
     # What the merged records have is laid over no more, before they are shown: most of a pull is one's own changes.
     done = covered(tx, found)
     stop_laying(tx, done)
     shown = [key for key, record in latest.items() if not record.get("deleted")]
-    _show_records(tx, found, [latest[key] for key in shown], snap=found.snap)
+    replaced += _show_records(tx, found, [latest[key] for key in shown], found.version)
     _lay_again(tx, found, shown, found.version)
     for key, record in latest.items():
         if record.get("deleted"):
             bury(tx, found.no, key, record.get("seq"))
     _drop_orphans(tx, found, _orphans_of_snapshot(tx, found) if settled else _orphans(tx, found, latest))
+    adopting.adopt(tx, found, replaced)
     if settled:
         snapshot_completed(tx, found, before)
     rest = {key for _, key in done} - set(shown)
@@ -186,11 +195,14 @@ def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str
 
 def show_repaired(tx: Tx, found: Space, records: Sequence[Json]) -> None:
     """Show records that were found to differ at the space's own cursor."""
-    _show_records(tx, found, records, snap=found.snap)
+    adopting.adopt(tx, found, _show_records(tx, found, records, found.version))
 
 
-def _show_records(tx: Tx, found: Space, records: Sequence[Json], *, snap: int) -> None:
-    """Write the bodies of records that are there. A page of thousands is one statement."""
+def _show_records(tx: Tx, found: Space, records: Sequence[Json], version: vectors.Vector) -> list[Replaced]:
+    """Write the bodies of records that are there at `version`. A page of thousands is one statement.
+
+    What is told of those that had been kept as recovered is for `adopting.adopt`, once own changes are laid over.
+    """
     laid = {
         (row[0], row[1])
         for row in tx.all("SELECT DISTINCT collection, id FROM log WHERE space = ? AND laid = 1", (found.no,))
@@ -214,7 +226,7 @@ def _show_records(tx: Tx, found: Space, records: Sequence[Json], *, snap: int) -
         if watched[collection]:
             tx.touch(found.no, collection, id)
         above = record["values"].get(parents[collection]) if parents[collection] else None
-        rows.append((found.no, collection, id, record["seq"], snap, above, "conflicts" in record, dumps(record)))
+        rows.append((found.no, collection, id, record["seq"], found.snap, above, "conflicts" in record, dumps(record)))
         keys.append((collection, id))
     returning = [key for key in keys if _was_gone(tx, found.no, key)] if _anything_gone(tx, found.no) else []
     tx.executemany(
@@ -227,10 +239,13 @@ def _show_records(tx: Tx, found: Space, records: Sequence[Json], *, snap: int) -
     for key in keys:
         if key in laid:
             recompute(tx, found.no, key)
-    if returning:
-        tx.executemany(
-            "DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", [(found.no, *key) for key in returning]
-        )
+    if not returning:
+        return []
+    kept = adopting.returned(tx, found, returning, version)
+    tx.executemany(
+        "DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", [(found.no, *key) for key in returning]
+    )
+    return kept
 
 
 def _lay_again(tx: Tx, found: Space, keys: Iterable[Key], version: vectors.Vector) -> None:

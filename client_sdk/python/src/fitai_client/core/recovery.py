@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..collections import COLLECTIONS, parent_of
-from . import pushing, rejecting, vectors
+from . import adopting, pushing, rejecting, vectors
 from .database import Tx
 from .leaving import leave, leaving
 from .records import (
@@ -153,6 +153,7 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
         author = json.loads(row.body).get("updated_by")
         lost = before.get(author, 0) > found.version.get(author, 0)
         drop(tx, found.no, key, "recovered" if lost else "dropped")
+    adopting.ended(tx, found, before)
     # After a resync the digests are compared; a first snapshot has nothing of before to differ in.
     checked_at = 0 if found.resync else tx.environment.now_ms()
     save(tx, found, resync="ids" if asked else "", resync_acked=None, checked_at=checked_at)

@@ -56,10 +56,9 @@ def _read_refused(
             recovery.begin_resync(tx, found, None, of_push=False)
     elif status == 404:
         _gone(tx, running, found, message)
-    elif status == 413 and request.kind == "ids" and running.ids_at_once > 1:
-        running.ids_at_once //= 2
-    elif status == 413 and request.kind == "repair" and (check := running.checks.get(found.no)) and check.at_once > 1:
-        check.at_once //= 2
+    elif (status == 413 or code == "malformed") and request.kind in ("ids", "repair") and running.ids_at_once > 1:
+        # Too many records, or more than this server lets a question name.
+        running.ids_at_once = max(min(running.ids_at_once, len(request.query["ids"].split(","))) // 2, 1)
     else:
         running.wait(code, message, BACKOFF_MAX_MS / 1000)
 

@@ -24,7 +24,8 @@ class Request:
     """One HTTP request of the protocol.
 
     device: the id for `Sync-Device`, if there is one. asked: where the device stood when it asked; an answer
-    applies only where it still stands there (rules 7 and 9). no: tells this request from every other one.
+    applies only where it still stands there (rules 7 and 9). made_ms: when it was made, by `Environment.elapsed_ms`.
+    no: tells this request from every other one.
     """
 
     kind: Kind

@@ -6,6 +6,7 @@ Losing all of it costs a question asked twice, and nothing else: what is due is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +57,7 @@ class Running:
     forms: the contexts that open forms hold, by form (rule 20).
     staged: the pages of a pull that is on its way, with its first request, by space.
     checks: the comparison of digests that is on its way, by space.
-    ids_at_once: how many records a question names, less where the server said that their answer is too large.
+    ids_at_once: how many records a question names, less where the server announced or answered that this is too much.
     pull_at_ms: when a space is pulled, by space.
     about_at_ms: when the server was asked for its schema, or None.
     not_before_ms: when the server may be asked again. All moments here are of `Environment.elapsed_ms`.
@@ -91,6 +92,12 @@ class Running:
         wait_ms = backoff_ms(self.failures, drawn) if seconds is None else told_ms(seconds, drawn)
         self.not_before_ms = environment.elapsed_ms() + wait_ms
         self.problem = {"code": code, "message": message}
+
+    def limits_told(self, limits: Any) -> None:
+        """Take the limits that a server announces, as far as they bound what is asked here."""
+        most = limits.get("ids_max") if isinstance(limits, Mapping) else None
+        if type(most) is int and most > 0:
+            self.ids_at_once = min(most, digest.IDS_A_REQUEST)
 
     def count(self, request: Request) -> None:
         """This was answered, and it is not known yet whether anything came of it."""

@@ -20,7 +20,7 @@ from pycrdt import Doc, Text, merge_updates
 
 from ..errors import InvalidWrite
 
-__all__ = ["laid_over", "replaced", "whole"]
+__all__ = ["beyond", "laid_over", "replaced", "whole"]
 
 _ROOT = "text"
 # Yjs client ids are kept to 32 bits, as its own implementations draw them.
@@ -73,6 +73,19 @@ def replaced(shown: Any, text: str, client: bytes) -> str:
 def whole(shown: Any) -> str:
     """The shown text as one update (base64): for a server that may lack what it was built on."""
     return base64.b64encode(_kept(_document(shown), _state(shown))).decode()
+
+
+def beyond(shown: Any, other: Any) -> str | None:
+    """The update (base64) that brings to the text `other` what `shown` has beyond it; None where that shows nothing."""
+    document = _document(other)
+    before = document.get_state()
+    content = str(document.get(_ROOT, type=Text))
+    if not isinstance(shown, dict) or not shown.get("yjs"):
+        return None
+    _apply(document, shown["yjs"])
+    if document.get_state() == before and str(document.get(_ROOT, type=Text)) == content:
+        return None
+    return base64.b64encode(document.get_update(before)).decode()
 
 
 def _document(shown: Any, client: bytes | None = None) -> Doc[Any]:

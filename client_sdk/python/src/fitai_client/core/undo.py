@@ -77,12 +77,16 @@ _GROUP = 500
 
 
 def rewrite_recovered(tx: Tx, no: int) -> int:
-    """Write again what the server lost and this device kept aside (rule 14). How many records were written."""
+    """Write again what the server lost and this device kept aside (rule 14). How many records were written.
+
+    In no context at all: of a record that does not show here the server may have had newer values meanwhile.
+    """
     rows = tx.all("SELECT collection, id, body FROM aside WHERE space = ? AND kind = 'recovered'", (no,))
     depth = {row[0]: len(_levels(row[0])) for row in rows}
     for collection, id, body in sorted(rows, key=lambda row: (depth[row[0]], row[1])):
         if read_one(tx.conn, no, collection, id) is None:
-            write_groups(tx, no, [whole_writes(tx, no, (collection, id), json.loads(body))], mark=WRITTEN_ANEW)
+            writes = whole_writes(tx, no, (collection, id), json.loads(body), context={})
+            write_groups(tx, no, [writes], mark=WRITTEN_ANEW)
     tx.execute("DELETE FROM aside WHERE space = ? AND kind = 'recovered'", (no,))
     return len(rows)
 

@@ -21,7 +21,7 @@ from .spaces import current_device
 from .vectors import Vector
 from .writing import CHANGE_BYTES_MAX, Write
 
-__all__ = ["whole_put", "whole_writes"]
+__all__ = ["whole_parts", "whole_put", "whole_writes"]
 
 # A context names every device of the space; a change of the largest part leaves this much for it.
 _PART_BYTES_MAX = CHANGE_BYTES_MAX - 8 * 1024
@@ -60,15 +60,26 @@ def whole_writes(
     counters: bool = True,
 ) -> list[Write]:
     """The writes of a whole record, as few as W2 allows; the first one has the parent."""
-    parts: list[dict[str, Any]] = [{}]
+    fields = whole_put(key[0], shown, counters=counters)
+    return [Write(*key, part, context=context) for part in whole_parts(tx, space, key, fields, shown) or [{}]]
+
+
+def whole_parts(
+    tx: Tx, space: int, key: Key, fields: Mapping[str, Any], shown: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The fields of one record in as few puts as W2 allows, the parent first; none where no field is left.
+
+    shown: the record, where it is written for a server that holds nothing of it; a text that is too large for a change
+    is then written as if it were new.
+    """
+    parts: list[dict[str, Any]] = []
     size = 0
     declared = COLLECTIONS[key[0]]
-    fields = whole_put(key[0], shown, counters=counters)
     parent = declared.parent[0] if declared.parent else None
     for name in sorted(fields, key=lambda name: (name != parent, name)):
         edit = fields[name]
         weight = _weight(name, edit)
-        if weight > _PART_BYTES_MAX and declared.fields[name].kind == "text":
+        if weight > _PART_BYTES_MAX and shown is not None and declared.fields[name].kind == "text":
             # Without what was deleted in it, a text is as large as it looks.
             words = shown["values"][name].get("text", "")
             edit = {"yjs": text.replaced(None, words, tx.environment.random_bytes(4))}
@@ -77,12 +88,12 @@ def whole_writes(
             verdict = Verdict("too_long", "It is larger than a change may be, and could not be written again.", name)
             enqueue_inbox(tx, space, current_device(tx), 0, ("put", *key, dumps({name: edit})), verdict)
             continue
-        if parts[-1] and size + weight > _PART_BYTES_MAX:
+        if not parts or size + weight > _PART_BYTES_MAX:
             parts.append({})
             size = 0
         parts[-1][name] = edit
         size += weight
-    return [Write(*key, part, context=context) for part in parts]
+    return parts
 
 
 def _weight(name: str, edit: Any) -> int:
