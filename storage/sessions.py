@@ -52,7 +52,7 @@ class Session(NamedTuple):
     user_agent: str
 
 
-_STANDING = (
+_STANDING = Prepared(
     select(users.c.role, sessions.c.revoked_at, sessions.c.expires_at, users.c.disabled_at)
     .join_from(sessions, users, users.c.id == sessions.c.user_id)
     .where(sessions.c.id == bindparam("session"), sessions.c.user_id == bindparam("user"))
@@ -229,7 +229,7 @@ async def revoke_oldest_sessions(tx: Transaction, *, user: str, keep: int, now_m
     return [row[0] for row in await tx.execute(_REVOKE_OLDEST, {"user": user, "keep": keep, "now_ms": now_ms})]
 
 
-_BIND = update(sessions).where(sessions.c.id == bindparam("session")).values(device_id=bindparam("device"))
+_BIND = Prepared(update(sessions).where(sessions.c.id == bindparam("session")).values(device_id=bindparam("device")))
 _BIND_ALSO = Prepared(
     "INSERT INTO session_devices (session_id, device_id) VALUES (:session, :device) "
     "ON CONFLICT (session_id, device_id) DO NOTHING"
