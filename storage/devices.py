@@ -52,18 +52,20 @@ _device = select(
     devices.c.last_seen_at,
     devices.c.revoked_at,
 )
-_by_id = Prepared(_device.where(devices.c.id == bindparam("device")))
-_by_key = _device.where(devices.c.user_id == bindparam("user"), devices.c.key == bindparam("installation"))
+_BY_ID = Prepared(_device.where(devices.c.id == bindparam("device")))
+_BY_KEY = Prepared(_device.where(devices.c.user_id == bindparam("user"), devices.c.key == bindparam("installation")))
 _of_user = _device.where(devices.c.user_id == bindparam("user")).order_by(devices.c.created_at, devices.c.id)
-_room = select(
-    func.count().filter(devices.c.revoked_at.is_(None)),
-    func.count().filter(devices.c.created_at > bindparam("since")),
-    func.min(devices.c.created_at).filter(devices.c.created_at > bindparam("since")),
-).where(devices.c.user_id == bindparam("user"))
+_ROOM = Prepared(
+    select(
+        func.count().filter(devices.c.revoked_at.is_(None)),
+        func.count().filter(devices.c.created_at > bindparam("since")),
+        func.min(devices.c.created_at).filter(devices.c.created_at > bindparam("since")),
+    ).where(devices.c.user_id == bindparam("user"))
+)
 _seen = select(space_devices.c.device_id, space_devices.c.space_id, space_devices.c.seen).where(
     space_devices.c.user_id == bindparam("user")
 )
-_place = Prepared(
+_PLACE = Prepared(
     select(devices.c.user_id, space_devices.c.resync)
     .select_from(devices)
     .outerjoin(
@@ -72,7 +74,7 @@ _place = Prepared(
     )
     .where(devices.c.id == bindparam("device"), devices.c.revoked_at.is_(None))
 )
-_note_voter = Prepared(
+_NOTE_VOTER = Prepared(
     """
 INSERT INTO space_devices (space_id, device_id, user_id, seen, seen_at, first_at, resync)
 VALUES (:space, :device, :user, :seen, :now_ms, :now_ms, :owes)
@@ -103,6 +105,11 @@ _NOTE_SESSION = (
     ),
 )
 
+_TOUCH = Prepared(
+    update(devices)
+    .where(devices.c.id == bindparam("device"))
+    .values(last_seen_at=bindparam("now_ms"), app_version=bindparam("version"))
+)
 _END_SESSIONS = Prepared(
     """
 UPDATE sessions SET revoked_at = :now_ms, revoked_reason = 'device_revoked'
@@ -117,13 +124,13 @@ AND id NOT IN (
 
 async def find_device(tx: Transaction, device: str) -> DeviceRow | None:
     """One device, whosever it is; the caller compares the owner."""
-    rows = await tx.execute(_by_id, {"device": device})
+    rows = await tx.execute(_BY_ID, {"device": device})
     return DeviceRow(*rows[0]) if rows else None
 
 
 async def find_device_by_key(tx: Transaction, user: str, key: str) -> DeviceRow | None:
     """A user's device by the UUID of its installation."""
-    rows = await tx.execute(_by_key, {"user": user, "installation": key})
+    rows = await tx.execute(_BY_KEY, {"user": user, "installation": key})
     return DeviceRow(*rows[0]) if rows else None
 
 
@@ -134,7 +141,7 @@ async def list_devices(tx: Transaction, user: str) -> list[DeviceRow]:
 
 async def count_devices(tx: Transaction, user: str, since_ms: int) -> Counted:
     """How many devices a user has, and how many were new after `since_ms`: one statement, revoked ones unread."""
-    return Counted(*(await tx.execute(_room, {"user": user, "since": since_ms}))[0])
+    return Counted(*(await tx.execute(_ROOM, {"user": user, "since": since_ms}))[0])
 
 
 async def add_device(tx: Transaction, device: DeviceRow) -> None:
@@ -157,8 +164,7 @@ async def add_device(tx: Transaction, device: DeviceRow) -> None:
 
 async def touch_device(tx: Transaction, device: str, now_ms: int, *, app_version: str) -> None:
     """Note that a device was here, and with which version of its app."""
-    values = {"last_seen_at": now_ms, "app_version": app_version}
-    await tx.execute(update(devices).where(devices.c.id == device).values(**values))
+    await tx.execute(_TOUCH, {"device": device, "now_ms": now_ms, "version": app_version})
 
 
 async def note_device(tx: Transaction, *, session: str, user: str, device: str, now_ms: int) -> bool:
@@ -200,14 +206,14 @@ async def seen_by_device(tx: Transaction, user: str) -> dict[str, dict[str, dict
 
 async def find_place(tx: Transaction, space: str, device: str) -> Place | None:
     """A device's place in a space; None for a device that is unknown or was revoked."""
-    rows = await tx.execute(_place, {"space": space, "device": device})
+    rows = await tx.execute(_PLACE, {"space": space, "device": device})
     return Place(rows[0][0], None if rows[0][1] is None else bool(rows[0][1])) if rows else None
 
 
 async def note_voter(tx: Transaction, *, space: str, device: str, user: str, now_ms: int, snapshot: bool) -> None:
     """Give a device its place in a space where it has none; `snapshot` ends its duty to take one."""
     await tx.execute(
-        _note_voter,
+        _NOTE_VOTER,
         {
             "space": space,
             "device": device,

@@ -179,13 +179,17 @@ def _page(tx: Transaction, rows: Sequence[Any]) -> Page | None:
 
 
 async def read_ids(tx: Transaction, space: str, ids: Collection[str]) -> list[StoredRecord]:
-    """The records of one space under these ids, in any collection, whatever their status: O(ids × collections)."""
+    """The records of one space under these ids, in any collection, whatever their status, in the order of asking.
+
+    O(ids × collections).
+    """
     if not ids:
         return []
     rows = await tx.execute(_BY_IDS, {"space": space, "ids": _given(tx, ids)})
+    asked = {id: place for place, id in enumerate(dict.fromkeys(ids))}
     return [
         StoredRecord(row[0], row[1], row[2], None if row[4] is None else (row[3], row[4]), row[5], row[6], row[7])
-        for row in rows
+        for row in sorted(rows, key=lambda row: (asked[row[1]], row[0]))
     ]
 
 
@@ -195,7 +199,7 @@ async def bytes_of_ids(tx: Transaction, space: str, ids: Collection[str]) -> int
 
 
 def _given(tx: Transaction, ids: Collection[str]) -> Any:
-    wanted = list(set(ids))
+    wanted = list(dict.fromkeys(ids))
     return json.encode(wanted).decode() if tx.dialect == "sqlite" else wanted
 
 

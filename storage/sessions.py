@@ -229,7 +229,7 @@ async def revoke_oldest_sessions(tx: Transaction, *, user: str, keep: int, now_m
     return [row[0] for row in await tx.execute(_REVOKE_OLDEST, {"user": user, "keep": keep, "now_ms": now_ms})]
 
 
-_BIND = Prepared("UPDATE sessions SET device_id = :device WHERE id = :session")
+_BIND = Prepared(update(sessions).where(sessions.c.id == bindparam("session")).values(device_id=bindparam("device")))
 _BIND_ALSO = Prepared(
     "INSERT INTO session_devices (session_id, device_id) VALUES (:session, :device) "
     "ON CONFLICT (session_id, device_id) DO NOTHING"

@@ -106,7 +106,7 @@ _MEMBERSHIP = Prepared(
     .outerjoin(members, (members.c.space_id == spaces.c.id) & (members.c.user_id == bindparam("user")))
     .where(spaces.c.id == bindparam("space"))
 )
-_of_user = (
+_OF_USER = Prepared(
     select(*SPACE_COLUMNS, members.c.role, members.c.state)
     .select_from(spaces)
     .join(members, (members.c.space_id == spaces.c.id) & (members.c.user_id == bindparam("user")))
@@ -154,7 +154,7 @@ def member_of(space: str, role: str | None, state: str | None) -> tuple[str | No
 
 async def list_spaces(tx: Transaction, user: str) -> list[tuple[SpaceRow, str, str]]:
     """(space, role, state) of every space that a user belongs to or is invited to, oldest first, the catalog last."""
-    rows = await tx.execute(_of_user, {"user": user})
+    rows = await tx.execute(_OF_USER, {"user": user})
     found = [(space_row(row), str(row[14]), str(row[15])) for row in rows if row[0] != CATALOG_SPACE]
     catalog = await read_space(tx, CATALOG_SPACE)
     if catalog is not None:

@@ -15,9 +15,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import heapq
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, Final
 
 PROCESS: Final[ContextVar[Process | None]] = ContextVar("process", default=None)
@@ -37,62 +39,51 @@ class Process:
         self.stopped = False
         self.context = Context()
         self.context.run(PROCESS.set, self)
-        self._held: list[asyncio.Handle] = []
+        self._held: list[_Handle] = []
 
-    def hold(self, handle: asyncio.Handle) -> None:
+    def hold(self, handle: _Handle) -> None:
         """Keep what a stopped process was to run; what a dead one was to run is never run."""
         if self.alive:
             self._held.append(handle)
 
-    def resume(self) -> list[asyncio.Handle]:
+    def resume(self) -> list[_Handle]:
         """Go on: what is to be run now, in its order."""
         self.stopped = False
         held, self._held = self._held, []
         return held
 
 
-class _Handle(asyncio.Handle):
-    """A callback of a process, run only while the process runs."""
+class _Handle(asyncio.TimerHandle):
+    """A callback of a process, run only while the process runs. Bare: there are a thousand in a second of a world."""
 
     __slots__ = ()
 
-    def _run(self) -> None:
-        _run(self)
-
-
-class _TimerHandle(asyncio.TimerHandle):
-    __slots__ = ()
-
-    def _run(self) -> None:
-        _run(self)
-
-
-def _run(handle: Any) -> None:
-    context: Context = handle._context
-    process = context.get(PROCESS)
-    if process is not None and (process.stopped or not process.alive):
-        process.hold(handle)
-        return
-    try:
-        context.run(handle._callback, *handle._args)
-    except (SystemExit, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the simulation (V3)
-        handle._loop.broke(error)
-
-
-class _Jump:
-    """In the place of a selector: waiting for input is letting time pass."""
-
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, callback: Callable[..., object], args: Any, loop: VirtualLoop, context: Context | None) -> None:
+        self._callback = callback  # type: ignore[assignment]
+        self._args = args
         self._loop = loop
+        self._context = contextvars.copy_context() if context is None else context
+        self._cancelled = False
+        self._repr = None
+        self._source_traceback = None
 
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None:
-            raise Deadlock("nothing is left to happen")
-        if timeout > 0:
-            self._loop.jump()
-        return []
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._callback = None
+        self._args = None  # type: ignore[assignment]
+
+    def _run(self) -> None:
+        context: Context = self._context
+        process = context.get(PROCESS)
+        if process is not None and (process.stopped or not process.alive):
+            process.hold(self)
+            return
+        try:
+            context.run(self._callback, *self._args)  # type: ignore[arg-type, misc]
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the simulation (V3)
+            self._loop.broke(error)
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -101,8 +92,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
-        self._selector = _Jump(self)
-        self._clock_resolution = 1e-9
+        # (when, how many were asked for before, handle): of two at one time the one that was asked for first is less.
+        self._timers: list[tuple[float, int, _Handle]] = []
+        self._asked = count()
+        self._queue: deque[_Handle] = deque()
         self.error: BaseException | None = None
         self.set_task_factory(_owned_task)
         self.set_exception_handler(lambda loop, context: None)
@@ -115,33 +108,59 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self._now
 
-    def jump(self) -> None:
-        """Let time pass to the next timer."""
-        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
-        if scheduled:
-            self._now = max(self._now, scheduled[0].when())
+    def get_debug(self) -> bool:
+        return False
 
-    def _process_events(self, event_list: list[Any]) -> None:
-        return None
+    def _run_once(self) -> None:
+        """Every turn until somebody stops the loop; `run_forever` expects one, and looks for that after it."""
+        timers, queue = self._timers, self._queue
+        while not self._stopping:  # type: ignore[attr-defined]
+            if not queue:
+                self._jump()
+            while timers and timers[0][0] <= self._now:
+                handle = heappop(timers)[2]
+                if not handle._cancelled:
+                    queue.append(handle)
+            # What these ask for comes in the next turn, behind the timers that are due by then.
+            for _ in range(len(queue)):
+                handle = queue.popleft()
+                if not handle._cancelled:
+                    handle._run()
+
+    def _jump(self) -> None:
+        """Let time pass to the next timer (V1)."""
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:
+            heappop(timers)
+        if not timers:
+            raise Deadlock("nothing is left to happen")
+        self._now = max(self._now, timers[0][0])
 
     def _write_to_self(self) -> None:
         return None
 
     # -- callbacks -------------------------------------------------------------------------------------------------
 
-    def _call_soon(self, callback: Any, args: Any, context: Context | None) -> asyncio.Handle:
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
         self.callbacks += 1
         handle = _Handle(callback, args, self, context)
-        self._ready.append(handle)  # type: ignore[attr-defined]
+        self._queue.append(handle)
         return handle
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        timer = _TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
-        timer._scheduled = True  # type: ignore[attr-defined]
-        return timer
+        handle = _Handle(callback, args, self, context)
+        handle._when = when  # type: ignore[attr-defined]
+        heappush(self._timers, (when, next(self._asked), handle))
+        return handle
 
     def later(self, delay: float, callback: Callable[..., None], *args: Any) -> asyncio.TimerHandle:
         """Have the world do something after a while, whoever asks."""
@@ -173,7 +192,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def continue_process(self, process: Process) -> None:
         """SIGCONT."""
-        self._ready.extend(process.resume())  # type: ignore[attr-defined]
+        self._queue.extend(process.resume())
 
     def bury(self) -> None:
         """At the end of everything: let what is left of all tasks come to its end, whatever it does."""

@@ -93,6 +93,19 @@ def test_a_stopped_process_goes_on_where_it_stood_and_in_order(loop: VirtualLoop
     assert did == [(1, 1.0), (2, 10.0), (3, 10.0)]
 
 
+def test_v2_what_is_due_at_one_time_runs_in_the_order_of_asking(loop: VirtualLoop) -> None:
+    did: list[int] = []
+
+    async def world() -> None:
+        for n in range(20):
+            loop.later(5 if n % 2 else 1, did.append, n)
+        loop.later(3, did.append, 99).cancel()
+        await asyncio.sleep(10)
+
+    loop.run_until_complete(world())
+    assert did == [*range(0, 20, 2), *range(1, 20, 2)]
+
+
 def test_a_callback_that_raises_ends_the_run(loop: VirtualLoop) -> None:
     def fail() -> None:
         raise ValueError("seen")

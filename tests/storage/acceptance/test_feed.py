@@ -149,6 +149,12 @@ async def test_records_are_found_by_id_in_any_collection_and_state(home: Databas
     ]
 
 
+async def test_records_come_in_the_order_in_which_their_ids_were_asked_for(home: Database) -> None:
+    asked = ["e", "b", "a", "d", "c", "b"]
+    async with home.read() as tx:
+        assert [each.id for each in await read_ids(tx, "home", asked)] == ["e", "b", "a", "d", "c"]
+
+
 async def test_one_id_in_two_collections_is_two_records(home: Database) -> None:
     await push(home, [record("a", 7, collection="goals")])
     async with home.read() as tx:
