@@ -336,6 +336,24 @@ jobs = Table(
     ),
 )
 
+# What the people of a personal space train lately, counted now and then for what is popular; derived from its records.
+exercise_uses = Table(
+    "exercise_uses",
+    metadata,
+    Column("space_id", Text, nullable=False),
+    Column("exercise_id", Text, nullable=False, index=True),
+    PrimaryKeyConstraint("space_id", "exercise_id"),
+)
+
+# At which head of which life each space was counted.
+exercise_use_heads = Table(
+    "exercise_use_heads",
+    metadata,
+    Column("space_id", Text, primary_key=True),
+    Column("head", BigInteger, nullable=False),
+    Column("life", Text, nullable=False),
+)
+
 meta = Table(
     "meta",
     metadata,

@@ -166,7 +166,7 @@ class View:
         for row in rows:
             key = (row.collection, row.id)
             if row.status == SHOWN:
-                self.known[key] = _record(row, self.space.life)
+                self.known[key] = record_of(row, self.space.life)
             elif row.status != STUB:
                 self.unshown.add(key)
 
@@ -186,7 +186,7 @@ class View:
         """A shown record with all that is shown below it. Raises NotFound."""
         root = await self.get(collection, id)
         rows = await store.read_shown_below(self.tx, self.space.id, [root.key])
-        return Tree(root, [_record(row, self.space.life) for row in rows])
+        return Tree(root, [record_of(row, self.space.life) for row in rows])
 
 
 def check_version(expected: Collection[str] | None, version: str) -> None:
@@ -240,7 +240,7 @@ class Records:
         async with self.database.read() as tx:
             view = await self.view(tx, caller, space)
             rows = await store.read_shown_below(tx, space, [root.key for root in roots])
-        return _trees(roots, [_record(row, view.space.life) for row in rows])
+        return _trees(roots, [record_of(row, view.space.life) for row in rows])
 
     async def of_collection(
         self, caller: Caller, space: str, collection: str, *, after: str = "", limit: int = 100
@@ -252,7 +252,7 @@ class Records:
         async with self.database.read() as tx:
             view = await self.view(tx, caller, space)
             rows = await store.list_shown(tx, space, collection, after=after, limit=limit)
-        return [_record(row, view.space.life) for row in rows]
+        return [record_of(row, view.space.life) for row in rows]
 
     async def all_shown(self, view: View, collection: str) -> list[Record]:
         """Every shown record of one collection, in the order of their ids, read a page at a time."""
@@ -319,7 +319,9 @@ class Records:
         except Invalid as error:
             rejected = (error.details or {}).get("rejected", ())
             raise InvalidFields(fields=[_of_rejected(numbered[each["n"]], each) for each in rejected]) from None
-        shown = {(row.collection, row.id): _record(row, plan.space.life) for row in plan.records if row.status == SHOWN}
+        shown = {
+            (row.collection, row.id): record_of(row, plan.space.life) for row in plan.records if row.status == SHOWN
+        }
         return Written(plan.space.life, shown)
 
     async def _writes(self, view: View, edits: Sequence[Edit]) -> list[tuple[Edit, ServerWrite]]:
@@ -430,7 +432,8 @@ class _Body(msgspec.Struct):
 _decode_body: Final = msgspec.json.Decoder(_Body).decode
 
 
-def _record(row: Row | StoredRecord, life: str) -> Record:
+def record_of(row: Row | StoredRecord, life: str) -> Record:
+    """A shown row of a space in one of its lives, as a record."""
     body = _decode_body(row.body)
     values, yjs = body.values, {}
     for name in _TEXTS[row.collection] & values.keys():
