@@ -253,6 +253,33 @@ class Records:
             rows = await store.list_shown(tx, space, collection, after=after, limit=limit)
         return [_record(row, view.space.life) for row in rows]
 
+    async def by_time(
+        self,
+        caller: Caller,
+        space: str,
+        collection: str,
+        *,
+        since: str = "",
+        before: tuple[str, str] = store.LATEST,
+        limit: int = 100,
+    ) -> tuple[list[Record], tuple[str, str] | None]:
+        """At most `limit` shown records of a collection that people list by a time, newest first.
+
+        Args:
+            since: the earliest time, spelled as on the wire; "" also lists what has none.
+            before: where the page before ended.
+
+        Returns: the records, and where the page ends; None where it is the last one.
+
+        Raises NotFound for a space that the caller may not see.
+        """
+        async with self.database.read() as tx:
+            view = await self.view(tx, caller, space)
+            found = await store.list_by_time(tx, space, collection, since=since, before=before, limit=limit + 1)
+        page = found[:limit]
+        end = page[-1][1] if len(found) > limit else None
+        return [_record(row, view.space.life) for row, _ in page], end
+
     async def view(self, tx: Transaction, caller: Caller, space: str) -> View:
         """A reading of a space that the caller is a member of. Raises NotFound."""
         found = await membership(tx, space, caller.user) if _is_name(space) else None
