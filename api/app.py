@@ -53,6 +53,7 @@ from api.sync import routes as sync_routes
 from api.sync import spaces as space_routes
 from api.sync.throttle import AccountThrottle
 from api.sync.websocket import LiveSockets
+from api.training import log as training_log
 from storage.database import Database, open_database
 from sync.access import DatabaseAccess
 from sync.bus import Bus, MemoryBus
@@ -60,6 +61,7 @@ from sync.catalog import seed_catalog
 from sync.engine import Engine
 from sync.environment import Environment, system
 from sync.live import Live
+from sync.records import Records
 from sync.redis_bus import RedisBus
 from sync.retention import Retention
 from sync.texts import ProcessTextReader
@@ -165,6 +167,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         endpoints = [
             *account_routes.endpoints(accounts),
             *people_routes.endpoints(People(database, environment, Relations(NoFriends()))),
+            *training_log.endpoints(Records(database, engine.writer, texts)),
         ]
         app[ENDPOINTS] = endpoints
         app[OPEN] = PUBLIC | {(each.method, each.path) for each in endpoints if each.public}

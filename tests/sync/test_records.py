@@ -69,7 +69,7 @@ async def test_a_record_reads_as_plain_json(desk: Desk) -> None:
     id = await desk.create("workouts", title="Legs", notes="felt strong", tags=["gym"], rating=None)
     record = await desk.get("workouts", id)
     assert record.values == {"title": "Legs", "notes": "felt strong", "tags": ["gym"], "rating": None}
-    assert record.plain().keys() == {"id", "title", "notes", "tags", "rating", "updated_at", "updated_by"}
+    assert record.plain().keys() == {"id", "version", "title", "notes", "tags", "rating", "updated_at", "updated_by"}
 
 
 async def test_a_set_that_is_given_whole_keeps_what_a_device_adds_at_the_same_time(desk: Desk) -> None:
