@@ -25,6 +25,7 @@ class Person:
 
     server: Server
     user: str
+    email: str
     token: str
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
@@ -83,7 +84,7 @@ class Phone:
 
 async def person(server: Server) -> Person:
     account = await server.register(f"{uuid.uuid4()}@example.com")
-    return Person(server, account["user"]["id"], account["access_token"])
+    return Person(server, account["user"]["id"], account["user"]["email"], account["access_token"])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
