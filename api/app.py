@@ -55,6 +55,7 @@ from api.sync import spaces as space_routes
 from api.sync.throttle import AccountThrottle
 from api.sync.websocket import LiveSockets
 from api.training import exports
+from api.training import log as training_log
 from api.training.imports import routes as import_routes
 from api.training.imports.service import Imports
 from storage.database import Database, open_database
@@ -181,6 +182,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             *people_routes.endpoints(People(database, environment, Relations(NoFriends()))),
             *import_routes.endpoints(imports, jobs, bodies),
             *exports.endpoints(records),
+            *training_log.endpoints(records),
         ]
         app[ENDPOINTS] = endpoints
         app[OPEN] = PUBLIC | {(each.method, each.path) for each in endpoints if each.public}

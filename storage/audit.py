@@ -36,6 +36,7 @@ class AuditedRecord(NamedTuple):
     body: bytes
     state: bytes
     deleted_at: int | None
+    listed_at: str | None
 
     @property
     def key(self) -> Key:
@@ -89,6 +90,7 @@ _records = (
         records.c.body,
         records.c.state,
         records.c.deleted_at,
+        records.c.listed_at,
     )
     .where(
         records.c.space_id == bindparam("space"),

@@ -89,6 +89,7 @@ class CollectionSpec:
     server_only: the server alone writes it; a device may only read.
     depth: 0 for a collection at the top, 1 for one below such a collection, and so on.
     has_children: some other collection is below this one.
+    listed_by: the time by which people list it, newest first; an index keeps that order (`records.listed_at`).
     """
 
     name: str
@@ -98,6 +99,7 @@ class CollectionSpec:
     server_only: bool = False
     depth: int = 0
     has_children: bool = False
+    listed_by: str | None = None
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """This collection as `GET /api/sync` announces it: {field: {"kind", "type", …}}."""
@@ -269,14 +271,21 @@ _RECORD_KIND = Enum(
 
 
 def _collection(
-    name: str, fields: dict[str, FieldSpec], *, single: bool = False, server_only: bool = False
+    name: str,
+    fields: dict[str, FieldSpec],
+    *,
+    single: bool = False,
+    server_only: bool = False,
+    listed_by: str | None = None,
 ) -> CollectionSpec:
     rules = {
         field: FieldRules(kind=spec.kind, order=spec.ranked or "latest", passing=spec.passing)
         for field, spec in fields.items()
     }
     parent = next(((field, spec.parent) for field, spec in fields.items() if spec.parent), None)
-    return CollectionSpec(name, MappingProxyType(fields), CollectionRules(rules, parent), single, server_only)
+    return CollectionSpec(
+        name, MappingProxyType(fields), CollectionRules(rules, parent), single, server_only, listed_by=listed_by
+    )
 
 
 _DECLARED = (
@@ -300,6 +309,7 @@ _DECLARED = (
             "tags": _TAGS,
             "source": _SOURCE,
         },
+        listed_by="started_at",
     ),
     _collection(
         "workout_exercises",
@@ -433,6 +443,7 @@ _DECLARED = (
             "note": _maybe(String(2_000)),
             "photos": _set(_UUID),
         },
+        listed_by="at",
     ),
     _collection(
         "goals",
@@ -518,6 +529,11 @@ COLLECTIONS: Final[Mapping[str, CollectionSpec]] = MappingProxyType(_related(_DE
 
 # What the merge kernel is given for each collection.
 RULES: Final[Mapping[str, CollectionRules]] = MappingProxyType({s.name: s.rules for s in COLLECTIONS.values()})
+
+# The collections that people list by a time, and the time.
+LISTED_BY: Final[Mapping[str, str]] = MappingProxyType(
+    {s.name: s.listed_by for s in COLLECTIONS.values() if s.listed_by}
+)
 
 
 def describe() -> dict[str, dict[str, dict[str, Any]]]:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from storage.cancelling import to_the_end
+from storage.collections import LISTED_BY
 from storage.database import PreparedParameters, Transaction
 from storage.errors import Moved
 from storage.prepared import Prepared
@@ -36,6 +37,7 @@ __all__ = [
     "StoredChange",
     "StoredRecord",
     "VoterRow",
+    "listed_at",
     "named",
     "open_push",
     "read_below",
@@ -322,8 +324,10 @@ WHERE id = :space"""
 _UPSERT_RECORD = """
 ON CONFLICT (space_id, collection, id) DO UPDATE SET seq = excluded.seq,
     parent_collection = excluded.parent_collection, parent_id = excluded.parent_id, status = excluded.status,
-    body = excluded.body, state = excluded.state, deleted_at = excluded.deleted_at"""
-_RECORD_COLUMNS = "space_id, collection, id, seq, parent_collection, parent_id, status, body, state, deleted_at"
+    body = excluded.body, state = excluded.state, listed_at = excluded.listed_at, deleted_at = excluded.deleted_at"""
+_RECORD_COLUMNS = (
+    "space_id, collection, id, seq, parent_collection, parent_id, status, body, state, listed_at, deleted_at"
+)
 
 # The columns of a batch as Postgres takes them: (name, type). A column travels as an array or, where all its values
 # are alike, as one value and no array: a batch of sets has one collection, one operation, one context.
@@ -336,6 +340,7 @@ _RECORD_ARRAYS = (
     ("status", "smallint"),
     ("body", "bytea"),
     ("state", "bytea"),
+    ("listed_at", "text"),
 )
 _CHANGE_ARRAYS = (
     ("device", "text"),
@@ -396,7 +401,7 @@ WITH space AS ({_SET_SPACE} AND (CAST(:row_version AS xid) IS NULL OR xmin = CAS
 # json_each cannot carry bytes.
 _RECORDS_SQLITE = Prepared(
     sqlite=f"INSERT INTO records ({_RECORD_COLUMNS}) VALUES (:space, :collection, :id, :seq, :parent_collection, "
-    f":parent_id, :status, :body, :state, :deleted_at) {_UPSERT_RECORD}"
+    f":parent_id, :status, :body, :state, :listed_at, :deleted_at) {_UPSERT_RECORD}"
 )
 _CHANGES_SQLITE = Prepared(
     sqlite=f"INSERT INTO changes (space_id, {_CHANGE_COLUMNS}) VALUES (:space, :device, :n, :arrival, :collection, "
@@ -468,7 +473,29 @@ def _record_values(space: str, record: StoredRecord, deleted_at: int) -> tuple[A
     """A record's row, in the order of _RECORD_COLUMNS."""
     collection, id_, seq, parent, status, body, state = record
     above, parent_id = parent or (None, None)
-    return space, collection, id_, seq, above, parent_id, status, body, state, deleted_at if status == 1 else None
+    gone = deleted_at if status == 1 else None
+    return space, collection, id_, seq, above, parent_id, status, body, state, listed_at(collection, status, body), gone
+
+
+class _Listed(msgspec.Struct):
+    values: dict[str, Any] = {}
+
+
+_decode_listed = msgspec.json.Decoder(_Listed).decode
+
+
+def listed_at(collection: str, status: int, body: bytes) -> str | None:
+    """Where a record stands in the list of its collection, which is ordered by a time: "" where it has none yet.
+
+    None where it is not shown, or its collection is not listed so (`CollectionSpec.listed_by`).
+    """
+    by = LISTED_BY.get(collection)
+    if by is None or status != 0:
+        return None
+    try:
+        return _decode_listed(body).values.get(by) or ""
+    except msgspec.DecodeError:  # a row that was damaged, which the audit finds
+        return ""
 
 
 def _voter_parameters(voter: VoterRow | None) -> dict[str, Any]:
@@ -492,8 +519,9 @@ def _arrays(records: Sequence[StoredRecord], changes: Sequence[StoredChange]) ->
     above = [record.parent or (None, None) for record in records]
     collections, ids, seqs, _, statuses, bodies, states = zip(*records, strict=True) if records else ((),) * 7
     parents = zip(*above, strict=True) if above else ((), ())
+    listed = [listed_at(record.collection, record.status, record.body) for record in records]
     for (name, _), column in zip(
-        _RECORD_ARRAYS, (collections, ids, seqs, *parents, statuses, bodies, states), strict=True
+        _RECORD_ARRAYS, (collections, ids, seqs, *parents, statuses, bodies, states, listed), strict=True
     ):
         _add_column(arrays, f"r_{name}", column)
     lines = zip(*changes, strict=True) if changes else ((),) * len(_CHANGE_ARRAYS)

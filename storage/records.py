@@ -7,7 +7,7 @@ from the length of the history.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, select
 
@@ -48,6 +48,14 @@ _OF_COLLECTION = Prepared(
     f"SELECT {_COLUMNS} FROM records AS r WHERE r.space_id = :space AND r.collection = :collection AND r.status = 0 "
     "AND r.id > :after ORDER BY r.id LIMIT :limit"
 )
+# Newest first; what has no time yet comes last. The first condition is that of the index.
+_LISTED = Prepared(
+    f"SELECT {_COLUMNS}, r.listed_at FROM records AS r WHERE r.space_id = :space AND r.collection = :collection "
+    "AND r.listed_at IS NOT NULL AND r.listed_at >= :since AND (r.listed_at, r.id) < (:before, :before_id) "
+    "ORDER BY r.listed_at DESC, r.id DESC LIMIT :limit"
+)
+# Above every time that there is, in the order of any language.
+LATEST: Final = ("99999", "")
 _PERSONAL = Prepared(
     select(*SPACE_COLUMNS, members.c.role)
     .select_from(spaces)
@@ -75,6 +83,22 @@ async def list_shown(tx: Transaction, space: str, collection: str, *, after: str
     ("" begins)."""
     asked = {"space": space, "collection": collection, "after": after, "limit": limit}
     return _rows(await tx.execute(_OF_COLLECTION, asked))
+
+
+async def list_by_time(
+    tx: Transaction, space: str, collection: str, *, since: str, before: tuple[str, str], limit: int
+) -> list[tuple[Row, tuple[str, str]]]:
+    """At most `limit` shown records of a collection that is listed by a time, newest first, each with its place.
+
+    One scan of an index, of as many entries as are returned.
+
+    Args:
+        since: the earliest time, as the records have it; "" also lists what has none.
+        before: the place of the last one of the page before, or LATEST.
+    """
+    asked = {"space": space, "collection": collection, "since": since, "limit": limit}
+    rows = await tx.execute(_LISTED, {**asked, "before": before[0], "before_id": before[1]})
+    return [(each, (row[7], row[1])) for each, row in zip(_rows(rows), rows, strict=True)]
 
 
 async def personal_space(tx: Transaction, user: str) -> SpaceRow | None:

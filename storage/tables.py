@@ -174,6 +174,8 @@ records = Table(
     Column("status", SmallInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("state", LargeBinary, nullable=False),
+    # Of a shown record that people list by a time: that time, as text; see storage/push.py:listed_at.
+    Column("listed_at", Text),
     Column("deleted_at", BigInteger),
     PrimaryKeyConstraint("space_id", "collection", "id"),
     # Each of these has a condition, so that none of them can be taken for a look-up by the whole key: while a table has
@@ -192,6 +194,15 @@ records = Table(
         "parent_id",
         postgresql_where=text("parent_id IS NOT NULL"),
         sqlite_where=text("parent_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_records_listed",
+        "space_id",
+        "collection",
+        "listed_at",
+        "id",
+        postgresql_where=text("listed_at IS NOT NULL"),
+        sqlite_where=text("listed_at IS NOT NULL"),
     ),
     # Few rows have one: in all spaces, which have old tombstones; in one, which these are.
     Index(

@@ -21,7 +21,7 @@ from conflict.values import json_equal
 from conflict.vectors import covers
 from storage.audit import AuditedRecord
 from storage.collections import COLLECTIONS
-from storage.push import Key, SpaceRow, StoredChange
+from storage.push import Key, SpaceRow, StoredChange, listed_at
 from sync.bodies import DELETED, HIDDEN, SHOWN, STUB, deleted_body, shown_body
 from sync.validation import Rejection, check_put
 
@@ -48,6 +48,7 @@ REMEDIES: Final[dict[str, str]] = {
     "body_differs": _REWRITE,
     "status_differs": _REWRITE,
     "tombstone_undated": _REWRITE,
+    "list_differs": _REWRITE,
     "parent_differs": _RESTORE,
     "parent_missing": _RESTORE,
     "below_unfounded": f"{_REPORT}; a delete could be refused for an edit that nobody made",
@@ -143,6 +144,8 @@ def check_record(space: SpaceRow, row: AuditedRecord, state: RecordState, parent
         yield Finding("tombstone_undated", "the date of its delete is missing, or it is not deleted and has one")
     if not broken and not _same_body(row, state):
         yield Finding("body_differs", "what is served is not what its state shows")
+    if row.listed_at != listed_at(row.collection, row.status, row.body):
+        yield Finding("list_differs", f"lists have it at {row.listed_at!r}, and what is served says otherwise")
     if parent is not None and parent.below is not None:
         puts = kernel.puts_at_or_below(state)
         short = sorted(device for device, n in puts.items() if not covers(parent.below, device, n))

@@ -81,8 +81,8 @@ class Record(msgspec.Struct, frozen=True):
         return version_of([self])
 
     def plain(self) -> dict[str, Any]:
-        """The record as the REST side shows it: {"id", fields, "conflicts"?, "updated_at", "updated_by"}."""
-        shown: dict[str, Any] = {"id": self.id, **self.values}
+        """The record as the REST side shows it: {"id", "version", fields, "conflicts"?, "updated_at", "updated_by"}."""
+        shown: dict[str, Any] = {"id": self.id, "version": self.version, **self.values}
         if self.conflicts:
             shown["conflicts"] = self.conflicts
         return {**shown, "updated_at": self.updated_at, "updated_by": self.updated_by}
@@ -188,6 +188,28 @@ class View:
         rows = await store.read_shown_below(self.tx, self.space.id, [root.key])
         return Tree(root, [record_of(row, self.space.life) for row in rows])
 
+    async def trees(self, roots: Sequence[Record]) -> list[Tree]:
+        """Each of these records with all that is shown below it, in the given order, by one statement."""
+        rows = await store.read_shown_below(self.tx, self.space.id, [root.key for root in roots])
+        return _trees(roots, [record_of(row, self.space.life) for row in rows])
+
+    async def by_time(
+        self, collection: str, *, since: str = "", before: tuple[str, str] = store.LATEST, limit: int
+    ) -> tuple[list[Record], tuple[str, str] | None]:
+        """At most `limit` shown records of a collection that people list by a time, newest first.
+
+        Args:
+            since: the earliest time, spelled as on the wire; "" also lists what has none.
+            before: where the page before ended.
+
+        Returns: the records, and where the page ends; None where it is the last one.
+        """
+        found = await store.list_by_time(
+            self.tx, self.space.id, collection, since=since, before=before, limit=limit + 1
+        )
+        page = found[:limit]
+        return [record_of(row, self.space.life) for row, _ in page], page[-1][1] if len(found) > limit else None
+
 
 def check_version(expected: Collection[str] | None, version: str) -> None:
     """Raises PreconditionFailed where something is expected and this is none of it."""
@@ -238,9 +260,7 @@ class Records:
     async def trees(self, caller: Caller, space: str, roots: Sequence[Record]) -> list[Tree]:
         """Each of these records with everything that is shown below it, in the given order."""
         async with self.database.read() as tx:
-            view = await self.view(tx, caller, space)
-            rows = await store.read_shown_below(tx, space, [root.key for root in roots])
-        return _trees(roots, [record_of(row, view.space.life) for row in rows])
+            return await (await self.view(tx, caller, space)).trees(roots)
 
     async def of_collection(
         self, caller: Caller, space: str, collection: str, *, after: str = "", limit: int = 100
@@ -262,6 +282,24 @@ class Records:
         """Every exercise of the catalog, which everybody may see; none before it is seeded."""
         space = await read_space(tx, CATALOG_SPACE)
         return [] if space is None else await _all_shown(tx, space.id, "exercises", space.life)
+
+    async def by_time(
+        self,
+        caller: Caller,
+        space: str,
+        collection: str,
+        *,
+        since: str = "",
+        before: tuple[str, str] = store.LATEST,
+        limit: int = 100,
+    ) -> tuple[list[Record], tuple[str, str] | None]:
+        """A page of a collection that people list by a time; see `View.by_time`.
+
+        Raises NotFound for a space that the caller may not see.
+        """
+        async with self.database.read() as tx:
+            view = await self.view(tx, caller, space)
+            return await view.by_time(collection, since=since, before=before, limit=limit)
 
     async def view(self, tx: Transaction, caller: Caller, space: str) -> View:
         """A reading of a space that the caller is a member of. Raises NotFound."""
@@ -405,7 +443,7 @@ class Records:
 async def _all_shown(tx: Transaction, space: str, collection: str, life: str) -> list[Record]:
     found: list[Record] = []
     while rows := await store.list_shown(tx, space, collection, after=found[-1].id if found else "", limit=_PAGE):
-        found += [_record(row, life) for row in rows]
+        found += [record_of(row, life) for row in rows]
     return found
 
 

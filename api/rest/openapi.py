@@ -24,7 +24,7 @@ from api.rest.binding import is_list
 from api.rest.endpoint import Empty, Endpoint, Permission
 from api.rest.idempotency import RequestInProgress
 from api.version import fitai_version
-from sync.errors import Malformed, NotFound, SyncError, TooLarge, Unauthenticated
+from sync.errors import Malformed, NotFound, PreconditionFailed, SyncError, TooLarge, Unauthenticated
 
 _PATH_PART: Final = re.compile(r"\{([a-z_]+)\}")
 _REF: Final = "#/components/schemas/{name}"
@@ -136,6 +136,15 @@ def _operation(endpoint: Endpoint, schema_of: dict[Any, Any], components: dict[s
                 "in": "header",
                 "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
                 "description": "Sent again under the same key, the request has its effect once.",
+            }
+        )
+    if PreconditionFailed in endpoint.errors:
+        operation["parameters"].append(
+            {
+                "name": "If-Match",
+                "in": "header",
+                "schema": {"type": "string"},
+                "description": "The version that is meant; the request does nothing where there is another one.",
             }
         )
     if endpoint.body is not None:

@@ -27,6 +27,8 @@ from sync.planner import SET_ELEMENTS_MAX
 TEXT_CHARS_MAX: Final = 12_000
 _UUID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
+_VERSION: Final = Annotated[str, Meta(description="Names this state of the record; If-Match takes it.")]
+
 Field = tuple[str, Any] | tuple[str, Any, Any]
 
 
@@ -81,7 +83,7 @@ def patching(
 def showing(name: str, collection: str, *, more: Collection[Field] = ()) -> type[Shown]:
     """The struct of what shows a record; fields that nobody wrote yet are left out. For the OpenAPI page: handlers
     answer `Record.plain`, which has this shape."""
-    fields: list[Any] = [("id", str)]
+    fields: list[Any] = [("id", str), ("version", _VERSION)]
     fields += [
         (each, _outgoing(each, spec) | UnsetType, UNSET) for each, spec in COLLECTIONS[collection].fields.items()
     ]
@@ -100,6 +102,15 @@ def values_of(body: msgspec.Struct, collection: str) -> dict[str, Any]:
     return {name: _plain(value) for name, value in given if value is not UNSET}
 
 
+def wire_time(moment: datetime) -> str:
+    """A moment as records spell it: in UTC, with milliseconds."""
+    try:
+        return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except OverflowError:
+        # The calendar has no such moment in UTC; spelled like this it is refused by name when it is written.
+        return moment.isoformat()
+
+
 def _struct(name: str, fields: list[Any], base: type[Any], doc: str) -> type[Any]:
     made = msgspec.defstruct(
         name, fields, bases=(base,), kw_only=True, forbid_unknown_fields=base is Strict, module=__name__
@@ -112,7 +123,7 @@ def _plain(value: Any) -> Any:
     if type(value) is float:
         return int(value) if value.is_integer() and abs(value) <= NUMBER_MAX else value
     if type(value) is datetime:
-        return _time(value)
+        return wire_time(value)
     if type(value) is date:
         return value.isoformat()
     if type(value) is list:
@@ -123,14 +134,6 @@ def _plain(value: Any) -> Any:
         given = ((name, getattr(value, name)) for name in value.__struct_fields__)
         return {name: _plain(each) for name, each in given if each is not UNSET}
     return value
-
-
-def _time(moment: datetime) -> str:
-    try:
-        return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except OverflowError:
-        # The calendar has no such moment in UTC; spelled like this it is refused by name when it is written.
-        return moment.isoformat()
 
 
 # -- types -----------------------------------------------------------------------------------------------------------

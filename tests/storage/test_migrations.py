@@ -128,6 +128,25 @@ async def test_what_stood_in_the_ledger_before_it_counted_is_added_to_the_quota(
     assert found == 70 + (200 + 2 + 5) + (200 + 2 + 3)
 
 
+async def test_workouts_from_before_there_were_lists_stand_in_them(empty_url: str) -> None:
+    await upgrade(empty_url, to="0021")
+    at = "2026-11-23T10:00:00.000Z"
+    bodies = {
+        "started": f'{{"values":{{"started_at":"{at}"}}}}',
+        "planned": '{"values":{}}',
+        "gone": '{"deleted":true}',
+    }
+    for id, body in bodies.items():
+        await run(
+            empty_url,
+            "INSERT INTO records (space_id, collection, id, seq, status, body, state)"
+            f" VALUES ('s', 'workouts', '{id}', 1, {int(id == 'gone')}, '{body}', '')",
+        )
+    await upgrade(empty_url)
+    rows = await look(empty_url, lambda c: c.execute(text("SELECT id, listed_at FROM records")).fetchall())
+    assert dict(map(tuple, rows)) == {"started": at, "planned": "", "gone": None}
+
+
 async def run(url: str, statement: str) -> None:
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.partition(":///")[2])) as connection:

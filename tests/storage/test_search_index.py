@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -247,8 +247,13 @@ def test_no_text_is_an_error(text: str) -> None:
 def test_of_a_huge_text_no_more_words_are_compared_than_of_the_longest_name(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
-    monkeypatch.setattr(Index, "_like", lambda self, word: asked.append(word) or iter(()))
+    asked: list[str] = []
+
+    def like(_: Index, word: str) -> Iterator[Any]:
+        asked.append(word)
+        return iter(())
+
+    monkeypatch.setattr(Index, "_like", like)
     CATALOG.match(text)
     # Each word, and each pair of neighbours; twice where abbreviations are read as what they stand for.
     assert len(asked) <= 2 * 2 * 12

@@ -227,6 +227,8 @@ BY_SQL: list[tuple[str, str | None, str]] = [
     ("status_differs", "gone", "UPDATE records SET status = 0 WHERE id = :gone"),
     ("tombstone_undated", "gone", "UPDATE records SET deleted_at = NULL WHERE id = :gone"),
     ("tombstone_undated", "set", "UPDATE records SET deleted_at = 7 WHERE id = :set"),
+    ("list_differs", "workout", "UPDATE records SET listed_at = '2026' WHERE id = :workout"),
+    ("list_differs", "set", "UPDATE records SET listed_at = '' WHERE id = :set"),
     ("parent_differs", "set", "UPDATE records SET parent_collection = NULL, parent_id = NULL WHERE id = :set"),
     ("parent_differs", "set", "UPDATE records SET parent_id = :workout WHERE id = :set"),
     ("parent_differs", "set", "UPDATE records SET parent_collection = NULL WHERE id = :set"),

@@ -9,6 +9,7 @@ import pytest
 
 from storage.database import Database
 from storage.field_types import Order
+from storage.records import LATEST
 from sync.caller import Caller
 from sync.errors import InvalidFields, NotFound, OverQuota, PreconditionFailed, ReadOnly
 from sync.limits import Limits
@@ -68,7 +69,7 @@ async def test_a_record_reads_as_plain_json(desk: Desk) -> None:
     id = await desk.create("workouts", title="Legs", notes="felt strong", tags=["gym"], rating=None)
     record = await desk.get("workouts", id)
     assert record.values == {"title": "Legs", "notes": "felt strong", "tags": ["gym"], "rating": None}
-    assert record.plain().keys() == {"id", "title", "notes", "tags", "rating", "updated_at", "updated_by"}
+    assert record.plain().keys() == {"id", "version", "title", "notes", "tags", "rating", "updated_at", "updated_by"}
 
 
 async def test_a_set_that_is_given_whole_keeps_what_a_device_adds_at_the_same_time(desk: Desk) -> None:
@@ -141,6 +142,26 @@ async def test_a_tree_shows_what_is_below_in_its_order(desk: Desk) -> None:
     await desk.write(Edit("delete", "workouts", workout))
     with pytest.raises(NotFound):
         await desk.get("sets", first)
+
+
+async def test_workouts_are_listed_by_their_start_whatever_the_order_in_which_they_came(desk: Desk) -> None:
+    starts = {hour: f"2026-11-23T{hour:02}:00:00.000Z" for hour in (9, 7, 8)}
+    for hour, start in starts.items():
+        await desk.create("workouts", title=str(hour), started_at=start)
+    planned = await desk.create("workouts", title="planned")
+    deleted = await desk.create("workouts", title="deleted", started_at=starts[9])
+    await desk.write(Edit("delete", "workouts", deleted))
+
+    pages: list[list[str]] = []
+    end: tuple[str, str] | None = LATEST
+    while end is not None:
+        found, end = await desk.records.by_time(desk.caller, desk.world.space, "workouts", before=end, limit=2)
+        pages.append([each.values["title"] for each in found])
+    assert pages == [["9", "8"], ["7", "planned"]]
+
+    await desk.patch("workouts", planned, started_at=starts[8])
+    recent, _ = await desk.records.by_time(desk.caller, desk.world.space, "workouts", since=starts[8])
+    assert [each.values["title"] for each in recent] == ["9", "planned", "8"]
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------

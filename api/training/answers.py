@@ -1,0 +1,109 @@
+"""What the endpoints of training have in common: which space, which version, which page, what is odd.
+
+Owns: the query and the headers that they share, and how a record and a tree of records are answered.
+Refuses to know: any one collection.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from api.rest.endpoint import Call, Reply, Shown, Strict
+from sync.errors import InvalidFields, NotFound, OverQuota, PreconditionFailed, ReadOnly, SyncError, Unavailable
+from sync.records import Record, Records
+
+# What every write of a record may answer beside what every endpoint may.
+WRITE_ERRORS: Final[tuple[type[SyncError], ...]] = (ReadOnly, NotFound, OverQuota, Unavailable)
+EDIT_ERRORS: Final = (*WRITE_ERRORS, PreconditionFailed)
+
+Space = Annotated[str, Meta(max_length=36, description="A shared space; without it, one's own.")]
+
+
+class InSpace(Strict):
+    """Where the records are."""
+
+    space: Space | None = None
+
+
+class Listed(InSpace):
+    """A page of a list."""
+
+    cursor: Annotated[str, Meta(max_length=200, description="Where the page before ended.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class Warning(Shown):
+    """Something that was taken as it is, and looks like a slip."""
+
+    field: str
+    code: str
+    message: str
+
+
+class Deleted(Shown):
+    """What is gone."""
+
+    id: str
+
+
+def expected(call: Call[Any, Any]) -> frozenset[str] | None:
+    """The versions that If-Match names; None where the write is meant for whatever is there.
+
+    Comparison is strong (RFC 9110, section 13.1.1): a weak one names nothing.
+    """
+    if call.if_match is None:
+        return None
+    return frozenset(each.strip().strip('"') for each in call.if_match.split(","))
+
+
+def etag(version: str) -> str:
+    """A version as a header has it."""
+    return f'"{version}"'
+
+
+def one(record: Record, *, status: int | None = None, warnings: Sequence[Mapping[str, str]] = ()) -> Reply:
+    """One record as an answer."""
+    return Reply(with_warnings(record.plain(), warnings), status=status, etag=etag(record.version))
+
+
+def with_warnings(data: dict[str, Any], warnings: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """An answer's data, and beside it what is odd, where something is."""
+    return {**data, "warnings": list(warnings)} if warnings else data
+
+
+async def made(records: Records, call: Call[Any, Any], space: str, collection: str, id: str) -> Record:
+    """The record that a request made; a repetition may find it changed by others since. Raises NotFound where it was
+    deleted since."""
+    return await records.get(call.caller, space, collection, id)
+
+
+def cursor_of(place: tuple[str, str] | None) -> str | None:
+    """A place in a list that is ordered by time, as the cursor of the next page."""
+    if place is None:
+        return None
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def place_of(cursor: str) -> tuple[str, str]:
+    """The place that a cursor names. Raises InvalidFields for a text that no answer has given."""
+    try:
+        data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars="-_", validate=True)
+        place = msgspec.json.decode(data, type=tuple[str, str])
+        if any("\0" in each for each in place):
+            raise ValueError(cursor)
+    except (ValueError, binascii.Error, msgspec.DecodeError):
+        raise InvalidFields(
+            fields=[fault("cursor", "wrong_format", "cursor is none that an answer has given; begin without one")]
+        ) from None
+    return place
+
+
+def fault(field: str, code: str, message: str) -> dict[str, str]:
+    """One wrong field, or one odd one."""
+    return {"field": field, "code": code, "message": message}

@@ -1,0 +1,154 @@
+"""Collections without anything below them, as five endpoints each: list, read, make, change, delete.
+
+Owns: what these endpoints have in common. Refuses to know: any one collection; what is odd about its values is an
+argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply
+from api.training.answers import (
+    EDIT_ERRORS,
+    WRITE_ERRORS,
+    Deleted,
+    InSpace,
+    Listed,
+    Warning,
+    cursor_of,
+    expected,
+    one,
+    place_of,
+)
+from api.training.odd import Fault
+from api.training.shapes import creating, patching, showing, values_of
+from storage.collections import COLLECTIONS
+from storage.records import LATEST
+from sync.records import Edit, Records, View
+
+# What is odd about a record's values; raises InvalidFields where they contradict each other.
+Check = Callable[[Mapping[str, Any]], list[Fault]]
+
+
+def endpoints(
+    records: Records,
+    collection: str,
+    noun: str,
+    tag: str,
+    *,
+    required: Sequence[str],
+    given: Mapping[str, Any],
+    check: Check,
+    example: Mapping[str, Any],
+) -> list[Endpoint]:
+    """Return the endpoints of one collection.
+
+    noun: one record of it, in a word; the path's variable and the handlers are called after it.
+    required: the fields without which none is made.
+    given: what a new one has where the request says nothing.
+    """
+    name = noun.title()
+    shown: Any = showing(name, collection, more=[("warnings", list[Warning] | UnsetType, UNSET)])
+    by_time = COLLECTIONS[collection].listed_by is not None
+
+    async def listed(call: Call[Empty, Listed]) -> Reply:
+        query = call.query
+        space = await records.space_of(call.caller, query.space)
+        place = None if query.cursor is None else place_of(query.cursor)
+        if by_time:
+            found, end = await records.by_time(
+                call.caller, space, collection, before=place or LATEST, limit=query.limit
+            )
+        else:
+            after = "" if place is None else place[1]
+            page = await records.of_collection(call.caller, space, collection, after=after, limit=query.limit + 1)
+            found = page[: query.limit]
+            end = ("", found[-1].id) if len(page) > len(found) else None
+        pagination = Pagination(limit=query.limit, cursor=cursor_of(end))
+        return Reply([each.plain() for each in found], pagination=pagination)
+
+    async def read(call: Call[Empty, InSpace]) -> Reply:
+        space = await records.space_of(call.caller, call.query.space)
+        return one(await records.get(call.caller, space, collection, call.path[noun]))
+
+    async def make(call: Call[Any, InSpace]) -> Reply:
+        space, id = await records.space_of(call.caller, call.query.space), call.new_id(noun)
+        values = {**given, **values_of(call.body, collection)}
+        warnings = check(values)
+        written = await records.write(call.caller, space, [Edit("create", collection, id, values)])
+        record = written.records.get((collection, id)) or await records.get(call.caller, space, collection, id)
+        reply = one(record, warnings=warnings)
+        return Reply(reply.data, etag=reply.etag, headers={"Location": f"/api/{collection}/{id}"})
+
+    async def change(call: Call[Any, InSpace]) -> Reply:
+        space, id = await records.space_of(call.caller, call.query.space), call.path[noun]
+        values = values_of(call.body, collection)
+        warnings: list[Fault] = []
+
+        async def decide(view: View) -> Sequence[Edit]:
+            standing = await view.get(collection, id)
+            warnings[:] = check({**standing.values, **values}) if values else []
+            return [Edit("patch", collection, id, values, expected=expected(call))]
+
+        written = await records.decide(call.caller, space, [(collection, id)], decide)
+        record = written.records.get((collection, id)) or await records.get(call.caller, space, collection, id)
+        return one(record, warnings=warnings)
+
+    async def delete(call: Call[Empty, InSpace]) -> Deleted:
+        space, id = await records.space_of(call.caller, call.query.space), call.path[noun]
+        await records.write(call.caller, space, [Edit("delete", collection, id, expected=expected(call))])
+        return Deleted(id=id)
+
+    # So that the page calls each operation by a name of its own.
+    listed.__name__ = f"list_{collection}"
+    for handler, verb in ((read, "get"), (make, "add"), (change, "change"), (delete, "delete")):
+        handler.__name__ = f"{verb}_{noun}"
+
+    path = f"/api/{collection}"
+    one_path = f"{path}/{{{noun}}}"
+    order = "Newest first." if by_time else "In the order in which they were made."
+    return [
+        Endpoint(
+            "GET",
+            path,
+            listed,
+            f"List {collection}",
+            tag,
+            query=Listed,
+            answer=list[shown],
+            paged=True,
+            description=order,
+        ),
+        Endpoint(
+            "POST",
+            path,
+            make,
+            f"Add a {noun}",
+            tag,
+            body=creating(f"New{name}", collection, required=required),
+            query=InSpace,
+            answer=shown,
+            status=201,
+            errors=WRITE_ERRORS,
+            example=example,
+        ),
+        Endpoint("GET", one_path, read, f"One {noun}", tag, query=InSpace, answer=shown, etag=True),
+        Endpoint(
+            "PATCH",
+            one_path,
+            change,
+            f"Change a {noun}",
+            tag,
+            body=patching(f"{name}Patch", collection),
+            query=InSpace,
+            answer=shown,
+            errors=EDIT_ERRORS,
+        ),
+        Endpoint(
+            "DELETE", one_path, delete, f"Delete a {noun}", tag, query=InSpace, answer=Deleted, errors=EDIT_ERRORS
+        ),
+    ]

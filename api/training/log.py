@@ -1,0 +1,51 @@
+"""Everything of one's own training log that is served over HTTP, in one list.
+
+Owns: which collections have addresses, and what a new record of each begins with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from api.rest.endpoint import Endpoint
+from api.training import flat, odd, preferences, sessions, workouts
+from api.training.answers import fault
+from sync.errors import InvalidFields
+from sync.records import Records
+
+
+def endpoints(records: Records) -> list[Endpoint]:
+    """Return the endpoints of workouts, live sessions, goals, measurements and preferences."""
+    return [
+        *sessions.endpoints(records),
+        *workouts.endpoints(records),
+        *flat.endpoints(
+            records,
+            "goals",
+            "goal",
+            "Goals",
+            required=("kind", "title", "target"),
+            given={"status": "active"},
+            check=_check_goal,
+            example={"kind": "strength", "title": "Squat 140 kg", "target": 140, "unit": "kg", "due_on": "2027-06-30"},
+        ),
+        *flat.endpoints(
+            records,
+            "measurements",
+            "measurement",
+            "Measurements",
+            required=("at", "kind", "value", "unit"),
+            given={},
+            check=odd.check_measurement,
+            example={"at": "2026-11-23T07:00:00Z", "kind": "weight", "value": 82.4, "unit": "kg"},
+        ),
+        *preferences.endpoints(records),
+    ]
+
+
+def _check_goal(values: Mapping[str, Any]) -> list[odd.Fault]:
+    begins, due = values.get("starts_on"), values.get("due_on")
+    if begins and due and due < begins:
+        raise InvalidFields(fields=[fault("due_on", "out_of_range", "due_on must not be before starts_on")])
+    return []

@@ -1,0 +1,273 @@
+"""A session from a template: what is planned for today, with the rules of progression applied. Pure functions.
+
+Owns: which exercises of a program stand on a day, what a rule of progression means, and what last time has to have
+been for it to apply.
+Refuses to know: where records come from, and how the planned workout is written.
+
+A rule is {"field", "op", "step", "unit", "repeat", "requires", "ceiling"}, of a set of a template:
+
+    field     what moves: weight, reps, rpe, rir, duration_s, distance or percent_1rm (also as target_…). "reps" moves
+              both ends of the range.
+    op        "+" (or "add"), "-" ("subtract"), "*" ("multiply"), "=" ("set").
+    step      by how much, or to what.
+    unit      of the step: the target's own where it is left out; a mass or a length is converted exactly; "%" or
+              "percent" is a share of the standing target, for + and -.
+    repeat    how often: true, null or "session" every time the requirement was met; "week" at most once a calendar
+              week; false or "once" only where the target is still the template's own; a number n after n sessions in
+              a row that met it with the same target.
+    requires  what the same set has to have reached last time, a list (also as {"rules": […]}) of reps, weight, rpe,
+              rir, duration_s, distance. That it was done is always required; null requires reps, where it has any.
+    ceiling   where it ends (for "-": the floor).
+
+What a rule moves is the target of last time, and not the template's: so progress adds up, stays where a requirement was
+missed, and needs no record of its own. A rule that nobody can read changes nothing and is named in the warnings.
+
+Source of the idea: the slot rules of wger, and the progressions of StrongLifts and GZCLP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from storage.field_types import KG_PER_MASS_UNIT, M_PER_LENGTH_UNIT
+
+Values = Mapping[str, Any]
+
+# The fields of a template's records that a session's own take over.
+_OF_EXERCISE: Final = ("exercise", "position", "superset", "rest_s", "notes")
+_OF_SET: Final = (
+    "position", "kind", "is_amrap", "target_reps_min", "target_reps_max", "target_weight", "target_percent_1rm",
+    "target_rpe", "target_rir", "target_duration_s", "target_distance",
+)  # fmt: skip
+_FIELDS: Final = {
+    "weight": ("target_weight",),
+    "reps": ("target_reps_min", "target_reps_max"),
+    "reps_min": ("target_reps_min",),
+    "reps_max": ("target_reps_max",),
+    "rpe": ("target_rpe",),
+    "rir": ("target_rir",),
+    "duration_s": ("target_duration_s",),
+    "distance": ("target_distance",),
+    "percent_1rm": ("target_percent_1rm",),
+}
+_TARGETS: Final = tuple(dict.fromkeys(name for names in _FIELDS.values() for name in names))
+_OPS: Final = {
+    "+": "+", "add": "+", "-": "-", "subtract": "-", "*": "*", "multiply": "*", "=": "=", "set": "=",
+}  # fmt: skip
+_SHARES: Final = ("%", "percent")
+_FACTORS: Final = {unit: Decimal(str(factor)) for unit, factor in (KG_PER_MASS_UNIT | M_PER_LENGTH_UNIT).items()}
+# What can be reached, and whether less is better.
+_REACHED: Final = {"weight": False, "rpe": True, "rir": False, "duration_s": False, "distance": False}
+# The finest that any bar, clock or tape shows; a pound is not a round number of kilograms.
+_STEP: Final = Decimal("0.0001")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """An exercise with its sets in their order: of a template, of a planned session, or of one that is over."""
+
+    values: Values
+    sets: Sequence[Values]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A session that is over: its day, and its exercises in their order."""
+
+    day: date | None
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What stands on the program today. `problems`: rules that were left out, in words."""
+
+    blocks: list[Block] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def start_from_template(
+    template: Sequence[Block], past: Sequence[Past], *, today: date, week: int | None = None, day: int | None = None
+) -> Planned:
+    """Return the exercises and sets of a session that starts today.
+
+    Args:
+        template: every exercise of the template, in order; a set's `progression` has its rules.
+        past: the sessions that were made from this template and are over, newest first.
+        week, day: of the program; an exercise without one of them stands in every week, or on every day. None
+            takes them all.
+    """
+    planned = Planned()
+    for block in template:
+        if not (_is_on(block.values.get("week"), week) and _is_on(block.values.get("day"), day)):
+            continue
+        before = _sessions_of(block.values.get("exercise"), past)
+        sets = [_set(each, number, before, today, planned.problems) for number, each in enumerate(block.sets)]
+        planned.blocks.append(Block(_taken(block.values, _OF_EXERCISE), sets))
+    return planned
+
+
+def _is_on(stands: int | None, asked: int | None) -> bool:
+    return stands is None or asked is None or stands == asked
+
+
+def _sessions_of(exercise: Any, past: Iterable[Past]) -> list[tuple[date | None, Sequence[Values]]]:
+    """The day and the sets of an exercise in each session that had it, newest first."""
+    found: list[tuple[date | None, Sequence[Values]]] = []
+    for session in past:
+        sets = [each for block in session.blocks if block.values.get("exercise") == exercise for each in block.sets]
+        if sets:
+            found.append((session.day, sets))
+    return found
+
+
+def _taken(values: Values, names: Iterable[str]) -> dict[str, Any]:
+    return {name: values[name] for name in names if values.get(name) is not None}
+
+
+def _set(
+    template: Values,
+    number: int,
+    before: Sequence[tuple[date | None, Sequence[Values]]],
+    today: date,
+    problems: list[str],
+) -> dict[str, Any]:
+    """One planned set: the template's, with the targets of last time, moved by its rules."""
+    planned = _taken(template, _OF_SET)
+    # The same set of each session before: the one at the same place.
+    past = [(day, sets[number]) for day, sets in before if number < len(sets)]
+    rules = template.get("progression") or ()
+    for rule in rules:
+        names = _FIELDS.get(str(rule.get("field")).removeprefix("target_"))
+        if names is None:
+            problems.append(f"{rule.get('field')} is nothing that can progress")
+            continue
+        # Only what has a rule goes on from last time; the rest is the template's, which may have been changed since.
+        for name in names:
+            if past and past[0][1].get(name) is not None and name in planned:
+                planned[name] = past[0][1][name]
+        if not _applies(rule, names, template, past, today, problems):
+            continue
+        for name in names:
+            if name in planned:
+                planned[name] = _moved(rule, name, planned[name], problems)
+    return planned
+
+
+# -- whether a rule applies ------------------------------------------------------------------------------------------
+
+
+def _applies(
+    rule: Values,
+    names: Sequence[str],
+    template: Values,
+    past: Sequence[tuple[date | None, Values]],
+    today: date,
+    problems: list[str],
+) -> bool:
+    required = _required(rule.get("requires"), template, problems)
+    if not past or required is None or not _met(past[0][1], required):
+        return False
+    repeat = rule.get("repeat")
+    if repeat is None or repeat is True or repeat == "session":
+        return True
+    if repeat is False or repeat == "once":
+        return all(past[0][1].get(name) == template.get(name) for name in names)
+    if repeat == "week":
+        last = past[0][0]
+        return last is None or last.isocalendar()[:2] != today.isocalendar()[:2]
+    if type(repeat) is int and repeat > 0:
+        run = past[:repeat]
+        same = all(each.get(name) == run[0][1].get(name) for _, each in run for name in names)
+        return len(run) == repeat and same and all(_met(each, required) for _, each in run)
+    problems.append(f"nobody knows how often {repeat!r} is")
+    return False
+
+
+def _required(requires: Any, template: Values, problems: list[str]) -> list[str] | None:
+    """What has to be reached; None where that cannot be read."""
+    if isinstance(requires, Mapping):
+        requires = requires.get("rules")
+    if requires is None:
+        has_reps = template.get("target_reps_min") is not None or template.get("target_reps_max") is not None
+        return ["reps"] if has_reps else []
+    if isinstance(requires, str):
+        requires = [requires]
+    if isinstance(requires, list) and all(each == "reps" or each in _REACHED for each in requires):
+        return list(requires)
+    problems.append(f"nobody knows how {requires!r} is reached")
+    return None
+
+
+def _met(done: Values, required: Sequence[str]) -> bool:
+    """Whether a set was done and reached its own targets."""
+    return bool(done.get("completed_at")) and all(_reached(done, each) for each in required)
+
+
+def _reached(done: Values, name: str) -> bool:
+    if name == "reps":
+        target = done.get("target_reps_max")
+        target = done.get("target_reps_min") if target is None else target
+        return target is None or (done.get("reps") is not None and done["reps"] >= target)
+    target, value = done.get(f"target_{name}"), done.get(name)
+    if target is None:
+        return True
+    if value is None:
+        return False
+    here, there = _amount(value), _amount(target)
+    return here <= there if _REACHED[name] else here >= there
+
+
+def _amount(value: Any) -> Decimal:
+    """A number, a mass in kilograms or a length in metres, exactly."""
+    if isinstance(value, Mapping):
+        return Decimal(str(value["value"])) * _FACTORS[value["unit"]]
+    return Decimal(str(value))
+
+
+# -- what a rule does ------------------------------------------------------------------------------------------------
+
+
+def _moved(rule: Values, name: str, value: Any, problems: list[str]) -> Any:
+    """A target after a rule; as it is where the rule cannot be read."""
+    op, step = _OPS.get(str(rule.get("op"))), rule.get("step")
+    if op is None or step is None:
+        problems.append(f"nobody knows what {rule.get('op')!r} by {step!r} does to {name}")
+        return value
+    unit = value["unit"] if isinstance(value, Mapping) else None
+    standing = Decimal(str(value["value"] if isinstance(value, Mapping) else value))
+    by = Decimal(str(step))
+    given = rule.get("unit")
+    if given in _SHARES:
+        by = standing * by / 100
+    elif op != "*" and unit is not None and given is not None and given != unit:
+        if not _convertible(given, unit):
+            problems.append(f"{given} is no unit of {name}")
+            return value
+        by = by * _FACTORS[given] / _FACTORS[unit]
+    made = {"+": standing + by, "-": standing - by, "*": standing * by, "=": by}[op]
+    if (ceiling := rule.get("ceiling")) is not None:
+        bound = Decimal(str(ceiling))
+        if given not in _SHARES and unit is not None and given is not None and given != unit:
+            bound = bound * _FACTORS[given] / _FACTORS[unit]
+        # What stands beyond the bound already was put there by a person, and stays.
+        made = max(made, min(bound, standing)) if made < standing else min(made, max(bound, standing))
+    number = _number(
+        max(made, Decimal(0)), halves=name in ("target_rpe", "target_rir") or name.startswith("target_reps")
+    )
+    return {"value": number, "unit": unit} if unit is not None else number
+
+
+def _convertible(here: Any, there: str) -> bool:
+    return (here in KG_PER_MASS_UNIT and there in KG_PER_MASS_UNIT) or (
+        here in M_PER_LENGTH_UNIT and there in M_PER_LENGTH_UNIT
+    )
+
+
+def _number(amount: Decimal, *, halves: bool) -> int | float:
+    rounded = (amount * 2).quantize(Decimal(1)) / 2 if halves else amount.quantize(_STEP)
+    return int(rounded) if rounded == rounded.to_integral_value() else float(rounded)

@@ -1,0 +1,184 @@
+"""The history of workouts: listing it, reading one, logging a whole one at once, correcting and deleting it.
+
+Owns: addresses and answers. Refuses to know: how a workout is put together (trees.py), and sessions that are under
+way (sessions.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+
+from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply
+from api.training import odd
+from api.training.answers import (
+    EDIT_ERRORS,
+    WRITE_ERRORS,
+    Deleted,
+    InSpace,
+    Listed,
+    cursor_of,
+    etag,
+    expected,
+    place_of,
+    with_warnings,
+)
+from api.training.shapes import patching, values_of, wire_time
+from api.training.trees import PREFERENCES, NewWorkout, Workout, dated, expect, now_of, shown, whole_workout
+from conflict.clock import rfc3339
+from storage.records import LATEST
+from sync.records import Edit, Records, View
+
+TAG: Final = "Workouts"
+_EXAMPLE: Final = {
+    "title": "Push",
+    "started_at": "2026-11-23T10:00:00Z",
+    "ended_at": "2026-11-23T11:05:00Z",
+    "timezone": "Europe/Berlin",
+    "exercises": [
+        {
+            "exercise": "0193575e-3a40-7000-8000-000000000001",
+            "sets": [{"reps": 8, "weight": {"value": 80, "unit": "kg"}, "rpe": 8.5}],
+        }
+    ],
+}
+
+WorkoutPatch = patching("WorkoutPatch", "workouts")
+
+
+class ListWorkouts(Listed):
+    """A page of workouts, newest first."""
+
+    nested: Annotated[bool, Meta(description="Also their exercises and sets.")] = False
+    since: Annotated[datetime, Meta(tz=True, description="The earliest start.")] | None = None
+    until: Annotated[datetime, Meta(tz=True, description="Starts before this.")] | None = None
+
+
+def endpoints(records: Records) -> Sequence[Endpoint]:
+    """Return the endpoints of past workouts."""
+
+    async def list_workouts(call: Call[Empty, ListWorkouts]) -> Reply:
+        query = call.query
+        space = await records.space_of(call.caller, query.space)
+        before = LATEST if query.until is None else (wire_time(query.until), "")
+        if query.cursor is not None:
+            before = min(before, place_of(query.cursor))
+        since = "" if query.since is None else wire_time(query.since)
+        found, end = await records.by_time(
+            call.caller, space, "workouts", since=since, before=before, limit=query.limit
+        )
+        data = (
+            [shown(tree) for tree in await records.trees(call.caller, space, found)]
+            if query.nested
+            else [each.plain() for each in found]
+        )
+        return Reply(data, pagination=Pagination(limit=query.limit, cursor=cursor_of(end)))
+
+    async def get_workout(call: Call[Empty, InSpace]) -> Reply:
+        space = await records.space_of(call.caller, call.query.space)
+        tree = await records.tree(call.caller, space, "workouts", call.path["workout"])
+        return Reply(shown(tree), etag=etag(tree.version))
+
+    async def log_workout(call: Call[Any, InSpace]) -> Reply:
+        space = await records.space_of(call.caller, call.query.space)
+        id, now = call.new_id("workout"), now_of(call.environment)
+        warnings: list[odd.Fault] = []
+
+        async def decide(view: View) -> Sequence[Edit]:
+            given = {"status": "completed", "started_at": rfc3339(call.environment.now_ms())}
+            values = await dated(view, {**given, **values_of(call.body, "workouts")})
+            edits, warnings[:] = whole_workout(id, values, call.body, call.new_id, now)
+            return edits
+
+        await records.decide(call.caller, space, [("workouts", id), PREFERENCES], decide)
+        tree = await records.tree(call.caller, space, "workouts", id)
+        location = {"Location": f"/api/workouts/{id}"}
+        return Reply(with_warnings(shown(tree), warnings), etag=etag(tree.version), headers=location)
+
+    async def change_workout(call: Call[Any, InSpace]) -> Reply:
+        space, id = await records.space_of(call.caller, call.query.space), call.path["workout"]
+        warnings: list[odd.Fault] = []
+
+        async def decide(view: View) -> Sequence[Edit]:
+            await expect(view, id, expected(call))
+            standing = await view.get("workouts", id)
+            values = values_of(call.body, "workouts")
+            after = {**standing.values, **values}
+            if values.keys() & {"started_at", "ended_at"}:
+                odd.check_workout(after)
+            if values.keys() & {"started_at", "timezone"} and "local_date" not in values:
+                day = (await dated(view, {**after, "local_date": None})).get("local_date")
+                values["local_date"] = day
+            warnings[:] = odd.of_workout(after, now_of(call.environment)) if values else []
+            return [Edit("patch", "workouts", id, values)]
+
+        await records.decide(call.caller, space, [("workouts", id), PREFERENCES], decide)
+        tree = await records.tree(call.caller, space, "workouts", id)
+        return Reply(with_warnings(shown(tree), warnings), etag=etag(tree.version))
+
+    async def delete_workout(call: Call[Empty, InSpace]) -> Deleted:
+        space, id = await records.space_of(call.caller, call.query.space), call.path["workout"]
+
+        async def decide(view: View) -> Sequence[Edit]:
+            await expect(view, id, expected(call))
+            return [Edit("delete", "workouts", id)]
+
+        await records.decide(call.caller, space, [("workouts", id)], decide)
+        return Deleted(id=id)
+
+    one = "/api/workouts/{workout}"
+    return [
+        Endpoint(
+            "GET",
+            "/api/workouts",
+            list_workouts,
+            "List workouts, newest first",
+            TAG,
+            query=ListWorkouts,
+            answer=list[Workout],  # type: ignore[valid-type]
+            paged=True,
+            description="By their start; those without one come last.",
+        ),
+        Endpoint(
+            "POST",
+            "/api/workouts",
+            log_workout,
+            "Log a whole workout",
+            TAG,
+            body=NewWorkout,
+            query=InSpace,
+            answer=Workout,
+            status=201,
+            errors=WRITE_ERRORS,
+            example=_EXAMPLE,
+            description="With its exercises and their sets, in their order. Without a status it is completed, without "
+            "a start it began now; a drop set goes with the set before it.",
+        ),
+        Endpoint("GET", one, get_workout, "One workout, whole", TAG, query=InSpace, answer=Workout, etag=True),
+        Endpoint(
+            "PATCH",
+            one,
+            change_workout,
+            "Change a workout's own fields",
+            TAG,
+            body=WorkoutPatch,
+            query=InSpace,
+            answer=Workout,
+            errors=EDIT_ERRORS,
+            description="If-Match takes the ETag of the whole workout, or its own `version`.",
+        ),
+        Endpoint(
+            "DELETE",
+            one,
+            delete_workout,
+            "Delete a workout",
+            TAG,
+            query=InSpace,
+            answer=Deleted,
+            errors=EDIT_ERRORS,
+            description="With everything in it. An edit of it that a device made meanwhile, unseen, brings it back.",
+        ),
+    ]
