@@ -165,7 +165,6 @@ class Index:
             for word in words_:
                 if self._words.remove(word, number):
                     del self._letters[word]
-                    self._slips.clear()
             for word in joined:
                 self._joined.remove(word, number)
         for text in {phrase.text for phrase in document.phrases}:

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from api.training.exercise_search import ExerciseSearch
 from storage.database import Database
-from tests.api.training.world import BENCHES, a_world
+from tests.api.training.exercises.world import BENCHES, a_world
 from tests.sync.harness import World
 
 

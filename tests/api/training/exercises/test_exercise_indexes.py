@@ -13,7 +13,7 @@ from storage import tables
 from storage.search.queries import read_places
 from storage.spaces import CATALOG_SPACE
 from sync.caller import Caller
-from tests.api.training.world import called, custom, names
+from tests.api.training.exercises.world import called, custom, names
 from tests.sync.harness import World
 
 

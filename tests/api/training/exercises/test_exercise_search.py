@@ -15,7 +15,7 @@ from storage.search.queries import Place, read_places
 from storage.spaces import CATALOG_SPACE
 from sync.caller import Caller
 from sync.catalog import seed_catalog
-from tests.api.training.world import BENCH, BENCHES, CATALOG, a_world, called, custom, names, train
+from tests.api.training.exercises.world import BENCH, BENCHES, CATALOG, a_world, called, custom, names, train
 from tests.sync.harness import World
 
 # -- the same answers ------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from api.training.exercise_facets import VOCABULARY
 from api.training.exercise_search import Asked, ExerciseSearch
 from storage.search.document import FACETS
 from sync.caller import Caller
-from tests.api.training.world import BENCHES, called, custom, names
+from tests.api.training.exercises.world import BENCHES, called, custom, names
 from tests.sync.harness import World
 
 
