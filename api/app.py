@@ -54,8 +54,9 @@ from api.sync import routes as sync_routes
 from api.sync import spaces as space_routes
 from api.sync.throttle import AccountThrottle
 from api.sync.websocket import LiveSockets
-from api.training import exports
+from api.training import exercises, exports
 from api.training import log as training_log
+from api.training.exercise_search import ExerciseSearch
 from api.training.imports import routes as import_routes
 from api.training.imports.service import Imports
 from storage.database import Database, open_database
@@ -144,6 +145,8 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         )
         await live.start()
         records = Records(database, engine.writer, texts)
+        search = ExerciseSearch(database, environment)
+        await search.warm()
         imports = Imports(database, environment, records)
         jobs = Jobs(database, environment, imports.kinds())
         opened.push_async_callback(jobs.start())
@@ -153,6 +156,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             "idempotency keys": idempotency.forget,
             "jobs": jobs.forget,
             "files of imports": imports.forget,
+            "uses of exercises": search.use.count,
         }
         opened.push_async_callback(start_housekeeping(chores, environment))
 
@@ -182,6 +186,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             *people_routes.endpoints(People(database, environment, Relations(NoFriends()))),
             *import_routes.endpoints(imports, jobs, bodies),
             *exports.endpoints(records),
+            *exercises.endpoints(search, records, bodies),
             *training_log.endpoints(records),
         ]
         app[ENDPOINTS] = endpoints

@@ -1,6 +1,6 @@
-"""What a server does by itself now and then: it lets go what is old.
+"""What a server does by itself now and then: it lets go what is old, and counts anew.
 
-Owns: when. Refuses to know: what may go; each chore knows its own.
+Owns: when. Refuses to know: what a chore does.
 
 Every process does it, at its own moment; a second pass at the same time finds nothing left to do.
 """
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 INTERVAL_S: Final = 3_600.0
 
 
-# One pass; how many things it let go.
+# One pass; how many things it was concerned with.
 Chore = Callable[[], Awaitable[int]]
 
 
@@ -31,7 +31,7 @@ def start_housekeeping(
 ) -> Callable[[], Awaitable[None]]:
     """Begin; await what is returned to stop. The first round comes within one interval, at a random moment.
 
-    chores: by the name of what they let go, in the plural.
+    chores: by the name of what they are concerned with, in the plural.
     """
     first_s = interval_s * int.from_bytes(environment.token_bytes(2), "big") / 65_536
     task = asyncio.create_task(_keep_house(chores, first_s, interval_s), name="housekeeping")
@@ -52,12 +52,12 @@ async def _keep_house(chores: Mapping[str, Chore], first_s: float, interval_s: f
 
 async def _do(name: str, chore: Chore) -> None:
     try:
-        removed = await chore()
+        done = await chore()
     except StorageError as error:
         log.warning("housekeeping of %s waits for the database: %s", name, error)
     except Exception:
         # The next pass may well succeed, and until then nothing but disk space is lost.
         log.exception("housekeeping of %s failed", name)
     else:
-        if removed:
-            log.info("housekeeping let %d %s go", removed, name)
+        if done:
+            log.info("housekeeping of %s: %d", name, done)

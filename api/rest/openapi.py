@@ -82,8 +82,14 @@ def document(endpoints: Sequence[Endpoint], *, server_url: str) -> dict[str, Any
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(map(_key, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
+    used: set[str] = set()
     for endpoint in endpoints:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schema_of, components)
+        operation = _operation(endpoint, schema_of, components)
+        if operation["operationId"] in used:
+            # Generated clients make functions of them.
+            operation["operationId"] = f"{endpoint.tag.lower().replace(' ', '_')}_{operation['operationId']}"
+        used.add(operation["operationId"])
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {

@@ -39,5 +39,5 @@ async def test_a_pass_that_fails_keeps_no_later_one_from_running(caplog: pytest.
     assert messages == [
         "housekeeping of records waits for the database: gone",
         "housekeeping of records failed",
-        "housekeeping let 7 records go",
+        "housekeeping of records: 7",
     ]
