@@ -11,8 +11,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # Each layer may import itself and what stands before it. `bench` drives a server from outside.
 LAYERS = ["conflict", "storage", "sync", "api"]
+# What a training log adds up to stands beside the layers; only the last one asks it.
+FIGURES = "figures"
 SDK = "fitai_client"
-SOURCES = {name: ROOT / name for name in LAYERS} | {SDK: ROOT / "client_sdk/python/src" / SDK}
+SOURCES = {name: ROOT / name for name in (*LAYERS, FIGURES)} | {SDK: ROOT / "client_sdk/python/src" / SDK}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -24,7 +26,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def arrows(layer: str) -> set[tuple[str, str]]:
-    own = {*LAYERS, SDK, "bench", "tests"}
+    own = {*LAYERS, FIGURES, SDK, "bench", "tests"}
     return {
         (str(path.relative_to(ROOT)), target)
         for path in SOURCES[layer].rglob("*.py")
@@ -39,7 +41,7 @@ def test_a_layer_imports_only_itself_and_the_layers_before_it(layer: str) -> Non
     if layer == "api":
         # The command line is also a device: it stands on the SDK, and starts the load generator. And the dialects of
         # other apps are the SDK's, which has each of them once.
-        allowed |= {SDK, "bench"}
+        allowed |= {SDK, "bench", FIGURES}
     wrong = {(path, target) for path, target in arrows(layer) if target.split(".")[0] not in allowed}
     assert wrong == set()
 
@@ -59,6 +61,26 @@ def test_the_kernel_reads_no_clock_no_randomness_and_no_input() -> None:
     banned = {"time", "datetime", "random", "secrets", "os", "asyncio", "socket", "sqlite3", "uuid", "sqlalchemy"}
     used = {(p.name, t) for p in SOURCES["conflict"].rglob("*.py") for t in imports(p) if t.split(".")[0] in banned}
     assert {(name, module) for name, module in used if (name, module) != ("clock.py", "datetime")} == set()
+
+
+def test_figures_import_nothing_of_the_house() -> None:
+    assert {target for _, target in arrows(FIGURES) if target.split(".")[0] != FIGURES} == set()
+
+
+def test_figures_read_no_clock_no_randomness_and_no_input() -> None:
+    banned = {"time", "random", "secrets", "os", "asyncio", "socket", "sqlite3", "sqlalchemy", "pathlib", "io"}
+    paths = list(SOURCES[FIGURES].rglob("*.py"))
+    assert {
+        (path.name, target) for path in paths for target in imports(path) if target.split(".")[0] in banned
+    } == set()
+    # A date is a value; today is none.
+    called = {
+        node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name)
+    }
+    assert called & {"now", "utcnow", "today", "open", "uuid1", "uuid4", "uuid7"} == set()
 
 
 def test_the_server_reads_the_real_clock_in_one_place() -> None:
