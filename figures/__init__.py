@@ -1,5 +1,49 @@
 """What a training log adds up to: pure functions of the records that are shown, exact, and the same however they came.
 
+| module | what |
+|---|---|
+| `history.py` | a person's training, put together from every space they train in, and caught up record by record |
+| `records.py` | personal records, kept up with the history |
+| `analytics.py` | a span of days: in all, by day, by week, by exercise, by muscle, compared with the span before |
+| `weeks.py`, `goals.py`, `exercise_progress.py` | streaks; how far goals are; one exercise through time |
+| `charts/` | pictures of these, as SVG |
+
 Nothing here reads a clock, a file or a database, and nothing of the house is imported: bytes, days and ids are
 arguments.
+`docs/figures.md` has every definition.
 """
+
+from figures.analytics import TIMEFRAMES, Analytics, analyse
+from figures.exercise_progress import Point, progress_of_exercise
+from figures.forms import Exercise, Stored, UnreadableRecord
+from figures.goals import Progress, progress_of
+from figures.history import Dirty, History, exercises_in
+from figures.one_rep_max import FORMULAS, REPS_MAX
+from figures.records import Difference, Key, PersonalRecord, Records
+from figures.spaces import Person
+from figures.weeks import Streak, streak_of
+
+__all__ = [
+    "FORMULAS",
+    "REPS_MAX",
+    "TIMEFRAMES",
+    "Analytics",
+    "Difference",
+    "Dirty",
+    "Exercise",
+    "History",
+    "Key",
+    "Person",
+    "PersonalRecord",
+    "Point",
+    "Progress",
+    "Records",
+    "Stored",
+    "Streak",
+    "UnreadableRecord",
+    "analyse",
+    "exercises_in",
+    "progress_of",
+    "progress_of_exercise",
+    "streak_of",
+]
