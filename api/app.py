@@ -21,6 +21,7 @@ from api.accounts.relations import NoFriends, Relations
 from api.accounts.service import Accounts
 from api.accounts.tokens import AccessTokens
 from api.bodies import BODIES, Bodies
+from api.cache import Cache, MemoryCache, RedisCache
 from api.errors import ENVIRONMENT, LINE, answer_errors
 from api.http import BODY_BYTES_MAX
 from api.middleware import (
@@ -54,9 +55,10 @@ from api.sync import routes as sync_routes
 from api.sync import spaces as space_routes
 from api.sync.throttle import AccountThrottle
 from api.sync.websocket import LiveSockets
-from api.training import exercises, exports
+from api.training import analytics, exercises, exports
 from api.training import log as training_log
 from api.training.exercise_search import ExerciseSearch
+from api.training.histories import Histories
 from api.training.imports import routes as import_routes
 from api.training.imports.service import Imports
 from storage.database import Database, open_database
@@ -99,6 +101,8 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         opened.push_async_callback(bus.close)
         limiter = _limiter(settings, environment)
         opened.push_async_callback(limiter.close)
+        cache = _cache(settings, environment)
+        opened.push_async_callback(cache.close)
         hasher = PasswordHasher(environment, cost=settings.bcrypt_cost)
         opened.callback(hasher.close)
         access_tokens = AccessTokens(keys, environment)
@@ -187,6 +191,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             *import_routes.endpoints(imports, jobs, bodies),
             *exports.endpoints(records),
             *exercises.endpoints(search, records, bodies),
+            *analytics.endpoints(Histories(database), cache, environment),
             *training_log.endpoints(records),
         ]
         app[ENDPOINTS] = endpoints
@@ -252,6 +257,10 @@ def _bus(settings: Settings, environment: Environment) -> Bus:
         tag=environment.token_bytes(8),
         fraction=lambda: int.from_bytes(environment.token_bytes(4), "big") / 2**32,
     )
+
+
+def _cache(settings: Settings, environment: Environment) -> Cache:
+    return MemoryCache(environment) if settings.redis_url is None else RedisCache(settings.redis_url, environment)
 
 
 def _limiter(settings: Settings, environment: Environment) -> Limiter:

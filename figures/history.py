@@ -74,13 +74,14 @@ class History:
     def __init__(self, person: Person, catalog: Mapping[str, Exercise] | None = None) -> None:
         """catalog: the exercises that everybody has, by id (`exercises_in`); it is shared and never written to."""
         self.person = person
+        self.catalog = catalog or {}
         self.lifts: dict[str, Lift] = {}
         self.lifts_of_exercise = Index()
         self.lifts_of_workout = Index()
         self.sessions: dict[str, Session] = {}
         self.goals: Shelf[Goal] = Shelf()
         self.preferences = _NO_PREFERENCES
-        self._spaces = Spaces(person, catalog or {})
+        self._spaces = Spaces(person, self.catalog)
         self._weighings = Weighings()
         self._dirty = Dirty()
 

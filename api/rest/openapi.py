@@ -80,7 +80,7 @@ def document(endpoints: Sequence[Endpoint], *, server_url: str) -> dict[str, Any
     """The whole document. `server_url`: under which the paths stand."""
     types = _types(endpoints)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
-    schema_of = dict(zip(map(_key, types), schemas, strict=True))
+    schema_of = dict(zip(map(_key, types), map(_as_sent, schemas), strict=True))
     paths: dict[str, dict[str, Any]] = {}
     used: set[str] = set()
     for endpoint in endpoints:
@@ -103,9 +103,18 @@ def document(endpoints: Sequence[Endpoint], *, server_url: str) -> dict[str, Any
         "paths": paths,
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-            "schemas": {"Meta": _META, "Failure": _FAILURE, **components},
+            "schemas": {"Meta": _META, "Failure": _FAILURE, **_as_sent(components)},
         },
     }
+
+
+def _as_sent(schema: Any) -> Any:
+    """A schema of msgspec's, with exact decimals as the numbers that they are on the wire."""
+    if isinstance(schema, dict):
+        if schema.get("format") == "decimal":
+            return {name: each for name, each in schema.items() if name != "format"} | {"type": "number"}
+        return {name: _as_sent(each) for name, each in schema.items()}
+    return [_as_sent(each) for each in schema] if isinstance(schema, list) else schema
 
 
 def _types(endpoints: Iterable[Endpoint]) -> list[Any]:

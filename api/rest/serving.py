@@ -33,7 +33,8 @@ from sync.caller import Caller
 from sync.environment import Environment
 from sync.errors import NotFound
 
-_encode = msgspec.json.encode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_in_order = msgspec.json.Encoder(order="deterministic").encode
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Serving:
             if endpoint.body is not None:
                 value = await read_json(request, limit=endpoint.body_bytes_max)
                 body = bind(value, endpoint.body)
-                sent = _encode(value, order="deterministic")
+                sent = _in_order(value)
             elif not endpoint.upload:
                 # What nobody reads is not left in the connection.
                 await read_body(request, limit=endpoint.body_bytes_max)

@@ -1,0 +1,307 @@
+"""The endpoints of figures: records, an exercise through time, analytics, goals' progress, and pictures of them.
+
+Owns: addresses, queries, answers, and what of them is kept for a while.
+Refuses to know: what a figure is (figures/), and how a history is kept up (histories.py).
+
+An answer that is kept is named by everything that it was made from: the person, how far each of their spaces stands,
+and the day. So none is stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from api.cache import Cache
+from api.errors import InvalidFields
+from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply, Strict
+from api.training.histories import Histories, Kept
+from figures import (
+    Analytics,
+    PersonalRecord,
+    Point,
+    Progress,
+    analyse,
+    progress_of,
+    progress_of_exercise,
+)
+from figures.charts import calendar_chart, exercise_chart, muscles_chart, volume_chart
+from sync.environment import Environment
+from sync.errors import NotFound
+
+TAG: Final = "Figures"
+# A day is part of the key; longer than one nobody asks for the same.
+KEPT_MS: Final = 3_600_000
+UTC_NAME: Final = "UTC"
+
+Timeframe = Annotated[
+    Literal["7d", "30d", "90d", "1y", "all"], Meta(description="The days that end today; `all` begins with the first.")
+]
+Zone = Annotated[
+    str, Meta(max_length=64, description="An IANA time zone: which day it is. By default that of the preferences.")
+]
+Theme = Annotated[Literal["auto", "light", "dark"], Meta(description="`auto` follows the reader's own.")]
+Unit = Annotated[Literal["kg", "lb"], Meta(description="For showing.")]
+
+
+class Spanned(Strict):
+    timeframe: Timeframe = "30d"
+    tz: Zone | None = None
+
+
+class Drawn(Spanned):
+    timeframe: Timeframe = "1y"
+    theme: Theme = "auto"
+    unit: Unit = "kg"
+
+
+class DrawnExercise(Strict):
+    exercise: Annotated[str, Meta(max_length=36, description="Its id.")]
+    theme: Theme = "auto"
+    unit: Unit = "kg"
+
+
+class RecordsQuery(Strict):
+    exercise: Annotated[str, Meta(max_length=36)] | None = None
+    kind: (
+        Literal[
+            "max_weight",
+            "max_reps",
+            "max_reps_at_weight",
+            "one_rep_max",
+            "set_volume",
+            "session_volume",
+            "duration",
+            "distance",
+            "pace",
+            "least_assistance",
+        ]
+        | None
+    ) = None
+    page: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class HistoryQuery(Strict):
+    page: Annotated[int, Meta(ge=1, le=100_000)] = 1
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+
+
+class Zoned(Strict):
+    tz: Zone | None = None
+
+
+def endpoints(histories: Histories, cache: Cache, environment: Environment) -> list[Endpoint]:
+    """Return the endpoints, over the histories of one process."""
+
+    def today(kept: Kept, tz: str | None) -> date:
+        name = tz or kept.history.preferences.timezone or UTC_NAME
+        moment = datetime.fromtimestamp(environment.now_ms() / 1_000, UTC)
+        try:
+            return moment.astimezone(ZoneInfo(name)).date()
+        except (OSError, ValueError, KeyError):
+            if tz is None:  # A device wrote what this machine's list of zones does not have.
+                return moment.date()
+            raise InvalidFields(
+                fields=[{"field": "tz", "code": "unknown_value", "message": "tz is no IANA time zone known here"}]
+            ) from None
+
+    async def kept_bytes(call: Call[Any, Any], kept: Kept, what: str, make: Callable[[], bytes]) -> bytes:
+        key = f"{what}\n{call.caller.user}\n{kept.version}"
+        found = await cache.get(key)
+        if found is None:
+            found = make()
+            await cache.put(key, found, for_ms=KEPT_MS)
+        return found
+
+    async def get_analytics(call: Call[Empty, Spanned]) -> Reply:
+        frame = call.query.timeframe
+        async with histories.of(call.caller) as kept:
+            day = today(kept, call.query.tz)
+            data = await kept_bytes(
+                call, kept, f"analytics {frame} {day}", lambda: _encode(analyse(kept.history, frame, day, kept.records))
+            )
+        return Reply(msgspec.Raw(data))
+
+    async def list_records(call: Call[Empty, RecordsQuery]) -> Reply:
+        query = call.query
+        async with histories.of(call.caller) as kept:
+            of = kept.records if query.exercise is None else kept.records.of(query.exercise)
+            found = [each for each in of if query.kind is None or each.kind == query.kind]
+        return _paged(sorted(found, key=_newest_first, reverse=True), query)
+
+    async def get_exercise_records(call: Call[Empty, Empty]) -> list[PersonalRecord]:
+        async with histories.of(call.caller) as kept:
+            _known(kept, call.path["exercise"])
+            return kept.records.of(call.path["exercise"])
+
+    async def get_exercise_history(call: Call[Empty, HistoryQuery]) -> Reply:
+        async with histories.of(call.caller) as kept:
+            _known(kept, call.path["exercise"])
+            points = progress_of_exercise(kept.history, call.path["exercise"])
+        return _paged(points[::-1], call.query)
+
+    async def get_goals_progress(call: Call[Empty, Zoned]) -> dict[str, Progress]:
+        async with histories.of(call.caller) as kept:
+            return progress_of(kept.history, today(kept, call.query.tz))
+
+    async def draw(
+        call: Call[Empty, Any], what: str, make: Callable[[Kept, date], str], *, tz: str | None = None
+    ) -> web.Response:
+        async with histories.of(call.caller) as kept:
+            day = today(kept, tz)
+            body = await kept_bytes(call, kept, f"{what} {day}", lambda: make(kept, day).encode())
+        return web.Response(
+            body=body,
+            content_type="image/svg+xml",
+            charset="utf-8",
+            # A picture runs nothing and loads nothing, wherever it is opened.
+            headers={
+                "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+                "Cache-Control": "private, no-cache",
+            },
+        )
+
+    async def draw_volume(call: Call[Empty, Drawn]) -> web.Response:
+        q = call.query
+        return await draw(
+            call,
+            f"volume {q.timeframe} {q.unit} {q.theme}",
+            lambda kept, day: volume_chart(analyse(kept.history, q.timeframe, day).weeks, unit=q.unit, theme=q.theme),
+            tz=q.tz,
+        )
+
+    async def draw_muscles(call: Call[Empty, Drawn]) -> web.Response:
+        q = call.query
+        return await draw(
+            call,
+            f"muscles {q.timeframe} {q.theme}",
+            lambda kept, day: muscles_chart(analyse(kept.history, q.timeframe, day).muscles, theme=q.theme),
+            tz=q.tz,
+        )
+
+    async def draw_calendar(call: Call[Empty, Drawn]) -> web.Response:
+        q = call.query
+        return await draw(
+            call,
+            f"calendar {q.theme}",
+            lambda kept, day: calendar_chart(
+                # 53 weeks may begin some days before the year does.
+                analyse(kept.history, "all", day).days,
+                day,
+                first_weekday=kept.history.preferences.first_weekday or 1,
+                theme=q.theme,
+            ),
+            tz=q.tz,
+        )
+
+    async def draw_exercise(call: Call[Empty, DrawnExercise]) -> web.Response:
+        q = call.query
+
+        def make(kept: Kept, _: date) -> str:
+            exercise = kept.history.exercise(q.exercise)
+            points = progress_of_exercise(kept.history, q.exercise)
+            if exercise is None and not points:
+                raise NotFound
+            name = (exercise.name if exercise is not None else None) or "Exercise"
+            return exercise_chart(points, name, unit=q.unit, formula=kept.history.formula, theme=q.theme)
+
+        return await draw(call, f"exercise {q.exercise} {q.unit} {q.theme}", make)
+
+    pictures: list[tuple[str, Any, str, Any]] = [
+        ("volume", draw_volume, "Volume per week, as a picture", Drawn),
+        ("muscles", draw_muscles, "Sets by muscle, as a picture", Drawn),
+        ("calendar", draw_calendar, "A year of training days, as a picture", Drawn),
+        ("exercise", draw_exercise, "One exercise through time, as a picture", DrawnExercise),
+    ]
+    return [
+        Endpoint(
+            "GET",
+            "/api/users/me/analytics",
+            get_analytics,
+            "What a span of days adds up to, and how it compares with the one before",
+            TAG,
+            query=Spanned,
+            answer=Analytics,
+            etag=True,
+        ),
+        Endpoint(
+            "GET",
+            "/api/records",
+            list_records,
+            "One's personal records, the latest first",
+            TAG,
+            query=RecordsQuery,
+            answer=list[PersonalRecord],
+            etag=True,
+            paged=True,
+        ),
+        Endpoint(
+            "GET",
+            "/api/exercises/{exercise}/records",
+            get_exercise_records,
+            "One's records in one exercise",
+            TAG,
+            answer=list[PersonalRecord],
+            etag=True,
+        ),
+        Endpoint(
+            "GET",
+            "/api/exercises/{exercise}/history",
+            get_exercise_history,
+            "One exercise through time, the latest workout first",
+            TAG,
+            query=HistoryQuery,
+            answer=list[Point],
+            etag=True,
+            paged=True,
+        ),
+        Endpoint(
+            "GET",
+            "/api/goals/progress",
+            get_goals_progress,
+            "How far each goal is",
+            TAG,
+            query=Zoned,
+            answer=dict[str, Progress],
+            etag=True,
+        ),
+        *(
+            Endpoint(
+                "GET",
+                f"/api/analytics/{name}.svg",
+                handler,
+                summary,
+                TAG,
+                query=query,
+                media="image/svg+xml",
+                errors=(NotFound,),
+            )
+            for name, handler, summary, query in pictures
+        ),
+    ]
+
+
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def _known(kept: Kept, exercise: str) -> None:
+    """Raises NotFound for an exercise that the person cannot see, and did not train."""
+    if kept.history.exercise(exercise) is None and not kept.history.lifts_of_exercise.of(exercise):
+        raise NotFound
+
+
+def _newest_first(record: PersonalRecord) -> tuple[str, str, str]:
+    return record.achieved_at, record.exercise, str(record.key)
+
+
+def _paged(found: Sequence[Any], query: RecordsQuery | HistoryQuery) -> Reply:
+    first = (query.page - 1) * query.limit
+    pagination = Pagination(limit=query.limit, page=query.page, total=len(found))
+    return Reply(list(found[first : first + query.limit]), pagination=pagination)
