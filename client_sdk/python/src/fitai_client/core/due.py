@@ -30,7 +30,7 @@ POLL_EVERY_MS = 60_000
 
 def due(tx: Tx, running: Running, description: Mapping[str, str], now_ms: int) -> Request | None:
     """The request that is due now, or None. The caller records what it carries as sent (rule 8)."""
-    register = identity.register_request(tx, dict(description))
+    register = identity.register_request(tx, description)
     if register is not None:
         return register
     if running.want_spaces or space(tx, 1).id is None:
@@ -50,7 +50,9 @@ def due(tx: Tx, running: Running, description: Mapping[str, str], now_ms: int) -
 
 def _for_left_ids(tx: Tx, description: Mapping[str, str]) -> Request | None:
     """What is due for an id that is being left (rule 17)."""
-    register = identity.register_request(tx, dict(description))
+    if not leaving.leaving(tx):
+        return None
+    register = identity.register_request(tx, description)
     question = leaving.next_question(tx)
     if register is not None or question is None:
         return register
