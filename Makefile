@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # As many pytest workers as cores; `make test WORKERS=0` runs them in one process.
 WORKERS ?= auto
-# Simulated worlds of every run of the proof: always the same ones, so that a change is what breaks them.
-WORLDS ?= --seeds 0:60 --hours 0.5
+# Simulated worlds of every run of the proof, each for as long as it draws: always the same ones, so that a change is
+# what breaks them.
+WORLDS ?= --seeds 0:100
 # How long `make prove` goes on, in hours.
 HOURS ?= 1
 
@@ -53,6 +54,7 @@ proof: setup-dev
 prove: setup-dev
 	$(BIN)/python -m tests.conflict.small_scope
 	$(BIN)/python -m tests.simulator.mutants
+	$(BIN)/python -m tests.simulator --seeds 0:40 --hours 0.2 --twice
 	$(BIN)/python -m tests.simulator --from $$(date +%s) --minutes $$($(BIN)/python -c 'print($(HOURS) * 36)') --workers 2
 	$(BIN)/python -m tests.faults --minutes $$($(BIN)/python -c 'print($(HOURS) * 12)')
 

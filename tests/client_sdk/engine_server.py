@@ -33,33 +33,13 @@ from sync.errors import SyncError
 from sync.limits import Limits
 from sync.messages import decode_push
 from sync.retention import Retention
-from sync.text_worker import answer as read_texts
-from sync.texts import BadText, ReadText, ReadTexts, RewriteText
 from tests.client_sdk.model_server import Json, Key
 from tests.sync.harness import TestClock
 from tests.sync.harness import World as Users
+from tests.sync.inline_texts import InlineTexts
 
 T = TypeVar("T")
 encode = msgspec.json.encode
-
-
-class InlineTexts:
-    """A reader of texts without its process: what devices of this world write is no bomb."""
-
-    async def read(self, updates: Sequence[bytes]) -> list[ReadText]:
-        told = read_texts(ReadTexts(list(updates)))
-        if told.texts is None or told.compacted is None:
-            raise BadText(told.error or "")
-        return [ReadText(*pair) for pair in zip(told.texts, told.compacted, strict=True)]
-
-    async def rewrite(self, update: bytes, text: str) -> bytes:
-        told = read_texts(RewriteText(update, text))
-        if told.update is None:
-            raise BadText(told.error or "")
-        return told.update
-
-    async def close(self) -> None:
-        return None
 
 
 def waiting_records(query: Callable[..., Sequence[Any]], space: str) -> dict[Key, Json]:

@@ -197,11 +197,16 @@ def test_answered_changes_are_forgotten_after_30_days(world: World) -> None:
 
 def test_what_leaves_is_durable_and_other_writes_soon_after(world: World) -> None:
     phone, _, _, _, one = pair(world)
+    # 1 is NORMAL, 2 is FULL.
+    mode = str(phone.db.conn.execute("PRAGMA synchronous").fetchone()[0])
     modes: list[str] = []
 
     def note(statement: str) -> None:
+        nonlocal mode
         if statement.startswith("PRAGMA synchronous"):
-            modes.append(statement.rsplit(" ", 1)[1])
+            mode = statement.rsplit(" ", 1)[1].replace("NORMAL", "1").replace("FULL", "2")
+        elif statement == "COMMIT":
+            modes.append(mode)
 
     phone.db.conn.set_trace_callback(note)
     with phone.db.write() as tx:
@@ -209,4 +214,6 @@ def test_what_leaves_is_durable_and_other_writes_soon_after(world: World) -> Non
     phone.db.make_durable()
     phone.db.make_durable()
     phone.device.next_request()
-    assert modes == ["NORMAL", "FULL", "FULL"]
+    with phone.db.write() as tx:
+        write_groups(tx, PERSONAL, [[Write("sets", one, {"reps": 4})]])
+    assert modes == ["1", "2", "2", "1"]

@@ -2,6 +2,7 @@
 
     --seed 7 [--hours 100] [--verbose] [--shrink]   one world; every line of its log; the smallest that still fails
     --seeds 0:500 [--workers 2]                     a range
+    --seeds 0:50 --twice                            each in two processes, whose traces must not differ
     --minutes 3 --workers 2                         as many as fit, from --from on (a number drawn by the clock)
 
 Ends with 1 where a promise was broken; each such seed prints the one line that replays it.
@@ -16,7 +17,7 @@ import time
 from collections.abc import Iterator
 from itertools import count
 
-from tests.simulator.many import Tally, run_many
+from tests.simulator.many import Tally, run_many, run_twice
 from tests.simulator.run import Options, Outcome, simulate
 from tests.simulator.shrink import shrink
 
@@ -34,7 +35,12 @@ def main() -> None:
         seeds = count(args.first if args.first is not None else int(time.time()) % 10**9 * 1_000)
     began = time.monotonic()
     tally = Tally()
-    for outcome in run_many(seeds, options, workers=args.workers, minutes=args.minutes):
+    outcomes = (
+        run_twice(seeds, options)
+        if args.twice
+        else run_many(seeds, options, workers=args.workers, minutes=args.minutes)
+    )
+    for outcome in outcomes:
         tally.add(outcome)
         if outcome.violation is not None:
             _say(outcome.line)
@@ -73,6 +79,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--without", action="append", default=[], help="a dimension that is switched off (repeat)")
     parser.add_argument("--phones", type=int, help="at most so many phones")
     parser.add_argument("--edits", type=int, help="the users stop after so many edits")
+    parser.add_argument(
+        "--twice", action="store_true", help="with --seeds: each in two processes, which must not differ"
+    )
     parser.add_argument("--json", action="store_true", help="the result as JSON")
     parser.add_argument("--each", action="store_true", help="a line for each seed")
     parser.add_argument("--verbose", action="store_true", help="every line of the log")
@@ -80,6 +89,8 @@ def _arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if args.seed is None and args.seeds is None and args.minutes is None:
         parser.error("name --seed, --seeds or --minutes")
+    if args.twice and args.seeds is None:
+        parser.error("--twice goes with --seeds")
     return args
 
 

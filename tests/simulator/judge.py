@@ -24,7 +24,7 @@ from tests.shared import load_model
 from tests.simulator.store import SimStore
 from tests.simulator.store_file import run
 from tests.simulator.violation import Violation
-from tests.simulator.worker import InlineTexts
+from tests.sync.inline_texts import InlineTexts
 
 T = TypeVar("T")
 model = load_model()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,20 +48,39 @@ class Tally:
             "cpu_minutes": round(self.cpu_s / 60, 2),
             "device_hours": round(self.device_hours, 1),
             "device_hours_a_minute": round(self.device_hours / minutes, 1) if minutes else None,
-            "device_hours_a_core_minute": round(self.device_hours / self.cpu_s * 60, 1) if self.cpu_s else None,
             "events": self.events,
             "edits": self.edits,
             "pushes": self.pushes,
             "acks": self.acks,
             "commits": self.commits,
             "faults": dict(sorted(self.faults.items())),
+            "a_device_hour": self.a_device_hour(),
         }
+
+    def a_device_hour(self) -> dict[str, float]:
+        """What one device-hour had in it on the average, and what it took: a speed says nothing without them.
+
+        on_two_cores: how many device-hours a minute that makes where two cores have nothing else to do.
+        """
+        if not self.device_hours:
+            return {}
+        sums = {"edits": self.edits, "acks": self.acks, "commits": self.commits, "faults": self.faults.total()}
+        told = {name: round(total / self.device_hours, 2) for name, total in sums.items()}
+        cpu_s = self.cpu_s / self.device_hours
+        return told | {"cpu_ms": round(1_000 * cpu_s, 1), "on_two_cores": round(2 * 60 / cpu_s) if cpu_s else 0}
 
     def as_text(self, minutes: float) -> str:
         told = self.as_json(minutes)
         faults = ", ".join(f"{name} {number}" for name, number in told.pop("faults").items())
+        one = told.pop("a_device_hour")
         lines = [f"{name.replace('_', ' ')}: {value}" for name, value in told.items()]
-        return "\n".join([*lines, f"faults: {faults or 'none'}"])
+        lines.append(f"faults: {faults or 'none'}")
+        if one:
+            lines.append(
+                "a device-hour: {edits} edits, {acks} acknowledged changes, {commits} commits, {faults} faults, "
+                "{cpu_ms} ms of CPU, so {on_two_cores} of them a minute on two free cores".format_map(one)
+            )
+        return "\n".join(lines)
 
 
 def run_many(
@@ -88,6 +109,33 @@ def run_many(
                     else:
                         under_way.remove(one)
                     break
+
+
+def run_twice(seeds: Iterable[int], options: Options) -> Iterator[Outcome]:
+    """Run each seed in two processes that hash texts differently: where their traces differ, somebody went through a
+    set, or asked the machine for something (I27)."""
+    spawn = multiprocessing.get_context("spawn")
+    tasks = [(seed, options) for seed in seeds]
+    with _hashing("1"):
+        one = spawn.Pool(1)
+    with _hashing("4"):
+        other = spawn.Pool(1)
+    with one, other:
+        for first, second in zip(one.imap(_run, tasks), other.imap(_run, tasks), strict=True):
+            if first.hash != second.hash and first.violation is None:
+                first.violation = f"I27: another run of it had the hash {second.hash} and not {first.hash}"
+            yield first
+
+
+@contextmanager
+def _hashing(seed: str) -> Iterator[None]:
+    """Processes that begin meanwhile hash texts by this seed."""
+    before = os.environ.get("PYTHONHASHSEED")
+    os.environ["PYTHONHASHSEED"] = seed
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONHASHSEED") if before is None else os.environ.update(PYTHONHASHSEED=before)
 
 
 def _until(seeds: Iterator[int], until: float | None) -> Iterator[int]:

@@ -43,6 +43,8 @@ class Network:
         self._cuts: Counter[Path] = Counter()
         self._clogged: dict[Path, float] = {}
         self._under_way: Counter[Path] = Counter()
+        # Streams that have something to send over a path that is cut.
+        self._held_up: dict[Path, list[Wire]] = {}
 
     def send(
         self, path: Path, deliver: Callable[..., None], *what: Any, failed: Callable[[], None] | None = None
@@ -95,7 +97,18 @@ class Network:
         self._cuts.update(paths)
 
     def heal(self, paths: Iterable[Path]) -> None:
-        self._cuts.subtract(paths)
+        for path in paths:
+            self._cuts[path] -= 1
+            if not self.is_cut(path):
+                self._let_through(path)
+
+    def hold_up(self, wire: Wire) -> None:
+        """Tell this stream once its path is cut no more."""
+        self._held_up.setdefault(wire.path, []).append(wire)
+
+    def _let_through(self, path: Path) -> None:
+        for wire in self._held_up.pop(path, ()):
+            wire.go_on()
 
     def is_cut(self, path: Path) -> bool:
         return self._cuts[path] > 0
@@ -103,6 +116,8 @@ class Network:
     def calm(self) -> None:
         """From now on there is no fault in it, but for what is on its way."""
         self._cuts.clear()
+        for path in list(self._held_up):
+            self._let_through(path)
         self._clogged.clear()
         weather = self.weather
         self.weather = NetworkWeather(mean_s=min(weather.mean_s, 0.1), least_s=weather.least_s)
@@ -122,6 +137,9 @@ class Wire:
         self._last_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._again_s = AGAIN_S
+        # While the path is cut: when the next packet is sent again.
+        self._again_at = 0.0
+        self._is_held_up = False
         self.closed = False
         self._size = 0
         self._room: list[asyncio.Future[None]] = []
@@ -142,7 +160,7 @@ class Wire:
         self._last_at = max(self._last_at, network.loop.time() + seconds)
         self._frames.append((self._last_at, frame, size))
         self._size += size
-        if self._timer is None:
+        if self._timer is None and not self._is_held_up:
             self._arm()
 
     async def room(self) -> None:
@@ -170,8 +188,10 @@ class Wire:
         self._timer = None
         loop = self.network.loop
         if self.network.is_cut(self.path):
-            self._timer = loop.later(self._again_s, self._next)
-            self._again_s = min(2 * self._again_s, AGAIN_MAX_S)
+            # Nobody is there to see the packets that are sent again meanwhile.
+            self._send_again_from(loop.time())
+            self._is_held_up = True
+            self.network.hold_up(self)
             return
         self._again_s = AGAIN_S
         while self._frames and self._frames[0][0] <= loop.time() and not self.closed:
@@ -181,6 +201,19 @@ class Wire:
         self._let_go_on()
         if self._frames and self._timer is None:
             self._arm()
+
+    def go_on(self) -> None:
+        """The path is cut no more: the next packet that is sent again arrives."""
+        self._is_held_up = False
+        if self.closed or not self._frames:
+            return
+        while self._again_at < self.network.loop.time():
+            self._send_again_from(self._again_at)
+        self._timer = self.network.loop.later(self._again_at - self.network.loop.time(), self._next)
+
+    def _send_again_from(self, at: float) -> None:
+        self._again_at = at + self._again_s
+        self._again_s = min(2 * self._again_s, AGAIN_MAX_S)
 
     def _let_go_on(self) -> None:
         waiting, self._room = self._room, []

@@ -5,15 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from sqlalchemy import insert
-
 from conflict import clock
-from storage import tables
 from storage.database import Database
+from storage.prepared import Prepared
 from tests.simulator.clock import START_MS
 from tests.simulator.phone import token_of
 
 YEARS_MS = 100 * 365 * 86_400_000
+
+_USER = Prepared(
+    "INSERT INTO users (id, email, email_key, name, password_hash, created_at) "
+    "VALUES (:id, :email, :email, 'Someone', 'x', :now_ms)"
+)
+_SESSION = Prepared(
+    "INSERT INTO sessions (id, user_id, created_at, last_used_at, expires_at) "
+    "VALUES (:id, :user, :now_ms, :now_ms, :expires_at)"
+)
+_SPACE = Prepared(
+    "INSERT INTO spaces (id, kind, name, owner_id, head, version, life, lives, timeline, floor, records, bytes, "
+    "server_device, server_hlc, created_at) VALUES (:id, :kind, 'Space', :owner, 0, :version, 'a1', :lives, :timeline, "
+    "0, 0, 0, :server_device, :server_hlc, :now_ms)"
+)
+_MEMBER = Prepared(
+    "INSERT INTO members (space_id, user_id, role, state, created_at) VALUES (:space, :user, :role, 'member', :now_ms)"
+)
 
 
 @dataclass(frozen=True)
@@ -97,38 +112,33 @@ async def move_in(database: Database, people: People) -> None:
     """Write the rows."""
     async with database.write() as tx:
         for user in people.everybody:
-            name = f"{user.id}@example.com"
-            row = {"id": user.id, "email": name, "email_key": name, "name": "Someone", "password_hash": "x"}
-            await tx.execute(insert(tables.users).values(**row, created_at=START_MS))
-            session = {"id": f"session-{user.id}", "user_id": user.id, "created_at": START_MS}
-            await tx.execute(
-                insert(tables.sessions).values(**session, last_used_at=START_MS, expires_at=START_MS + YEARS_MS)
-            )
+            await tx.execute(_USER, {"id": user.id, "email": f"{user.id}@example.com", "now_ms": START_MS})
+            session = {
+                "id": f"session-{user.id}",
+                "user": user.id,
+                "now_ms": START_MS,
+                "expires_at": START_MS + YEARS_MS,
+            }
+            await tx.execute(_SESSION, session)
         for space in people.spaces.values():
             owner = next(user for user, role in space.roles.items() if role == "owner")
-            await tx.execute(insert(tables.spaces).values(**_space_row(space, owner, database.timeline)))
+            await tx.execute(_SPACE, _space_row(space, owner, database.timeline))
             for user_id, role in space.roles.items():
-                member = {"space_id": space.id, "user_id": user_id, "role": role, "state": "member"}
-                await tx.execute(insert(tables.members).values(**member, invited_by=None, created_at=START_MS))
+                member = {"space": space.id, "user": user_id, "role": role, "now_ms": START_MS}
+                await tx.execute(_MEMBER, member)
 
 
 def _space_row(space: Space, owner: str, timeline: str) -> dict[str, object]:
     return {
         "id": space.id,
         "kind": space.kind,
-        "name": "Space",
-        "owner_id": owner,
-        "head": 0,
+        "owner": owner,
         "version": b"{}",
-        "life": "a1",
         "lives": b'[["a1",0]]',
         "timeline": timeline,
-        "floor": 0,
-        "records": 0,
-        "bytes": 0,
         "server_device": f"server-{space.id[:8]}",
         "server_hlc": clock.pack(START_MS, 0),
-        "created_at": START_MS,
+        "now_ms": START_MS,
     }
 
 

@@ -7,8 +7,10 @@ session (always good), and the thread of the database (calls are made at once).
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar, cast
@@ -22,6 +24,7 @@ from fitai_client.live import Live
 from fitai_client.loop import Loop
 from fitai_client.transport import REQUEST_TIMEOUT_S
 from tests.simulator.clock import Clock
+from tests.simulator.fence import outside
 from tests.simulator.loop import Process, VirtualLoop
 from tests.simulator.network import Network
 from tests.simulator.sockets import PhoneEnd
@@ -189,6 +192,8 @@ class Phone:
         """Start the app."""
         self.process = Process(self.name)
         self.is_running = False
+        if not self.path.exists():
+            self.path.write_bytes(empty())
         self.db = LocalDatabase(self.path, self.environment)
         self.device = Device(self.db, {"name": self.name, "platform": "test", "app_version": "1"})
         self.device.signed_in = True
@@ -213,6 +218,15 @@ class Phone:
         """The user wrote something."""
         if self.is_running:
             self.loop.wake()
+
+
+@lru_cache(maxsize=1)
+def empty() -> bytes:
+    """A phone's file with nothing in it: making its tables takes longer than opening it."""
+    with tempfile.TemporaryDirectory() as folder, outside():
+        path = Path(folder) / "phone.db"
+        LocalDatabase(path, Environment(lambda: 0, lambda count: b"", lambda: 0)).close()
+        return path.read_bytes()
 
 
 def token_of(user: str) -> str:

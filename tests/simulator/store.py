@@ -26,14 +26,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection
-
 from storage.cancelling import to_the_end
 from storage.database import WAIT_S, Dialect, Transaction
 from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, StorageError
 from storage.migrations import upgrade
 from storage.sqlite_connection import translated
-from tests.simulator.store_file import File, Statement, driver_of, roll_back, run
+from tests.simulator.store_file import File, Opened, Statement, run
 from tests.simulator.store_transaction import FULL, GONE, Fate, SimTransaction, Turns
 
 # Commits between two images of the file: a failover can lose as many at least.
@@ -224,7 +222,7 @@ class SimStore:
 
     def query(self, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """Rows of committed state, at once and whatever the faults."""
-        return driver_of(self._file.reader).execute(statement, arguments).fetchall()
+        return self._file.reader.driver.execute(statement, arguments).fetchall()
 
     # -- for transactions ----------------------------------------------------------------------------------------
 
@@ -236,7 +234,7 @@ class SimStore:
         mean_s = self.faults.latency_s
         await asyncio.sleep(self._random.expovariate(1 / mean_s) if mean_s > 0 else 0)
 
-    def reader(self) -> Connection:
+    def reader(self) -> Opened:
         return self._file.reader
 
     async def begin(self, tx: SimTransaction, wait_s: float) -> None:
@@ -257,13 +255,13 @@ class SimStore:
                 self._turns.give(tx)
                 raise
             tx.connection = self._file.writer
-            driver_of(tx.connection).execute("BEGIN IMMEDIATE")
+            tx.connection.driver.execute("BEGIN IMMEDIATE")
             # Nothing of the process that asks: the database itself sees to it.
             loop = asyncio.get_running_loop()
             tx.patience = loop.call_later(IDLE_S, self._cut_off, tx, context=contextvars.Context())
         elif tx.snapshot:
             tx.connection = self._file.take_snapshot_reader()
-            driver_of(tx.connection).execute("BEGIN")
+            tx.connection.driver.execute("BEGIN")
 
     def end(self, tx: SimTransaction) -> None:
         """`tx` is over, and nothing of it is stored that was not yet."""
@@ -276,7 +274,7 @@ class SimStore:
         if not tx.writes:
             self._file.give_snapshot_reader(connection)
         elif self._turns.holder is tx:
-            roll_back(connection)
+            connection.roll_back()
             self._turns.give(tx)
 
     async def commit(self, tx: SimTransaction) -> None:
@@ -309,7 +307,7 @@ class SimStore:
         holder = self._turns.holder
         if holder is not None and holder.lost:
             if holder.connection is not None:
-                roll_back(holder.connection)
+                holder.connection.roll_back()
             self._turns.give(holder)
 
     def _cut_off(self, tx: SimTransaction) -> None:
@@ -321,9 +319,9 @@ class SimStore:
     def _carry_out(self, tx: SimTransaction) -> None:
         assert tx.connection is not None
         try:
-            if not driver_of(tx.connection).in_transaction:
+            if not tx.connection.driver.in_transaction:
                 raise StorageError("The transaction was given up by SQLite; nothing of it is stored.")
-            driver_of(tx.connection).execute("COMMIT")
+            tx.connection.driver.execute("COMMIT")
         except sqlite3.Error as error:
             raise translated(error) from error
         if tx.log:
@@ -363,7 +361,7 @@ class SimStore:
         """Another timeline, from this image on."""
         self._open_file(image)
         self.timeline = f"{self._random.getrandbits(64):016x}"
-        driver_of(self._file.writer).execute("INSERT OR REPLACE INTO meta VALUES ('timeline', ?)", (self.timeline,))
+        self._file.writer.driver.execute("INSERT OR REPLACE INTO meta VALUES ('timeline', ?)", (self.timeline,))
         self._stretches = deque([_Stretch(self._file.image())])
 
     def _open_file(self, image: bytes) -> None:

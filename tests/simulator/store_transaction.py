@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from sqlalchemy import Connection, Executable
+from sqlalchemy import Executable
 
 from storage.database import Dialect, Parameters, PreparedParameters
 from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, StorageError
 from storage.prepared import Prepared
-from tests.simulator.store_file import Statement, driver_of, run
+from tests.simulator.store_file import Opened, Statement, run
 
 if TYPE_CHECKING:
     from tests.simulator.store import SimDatabase
@@ -82,7 +82,7 @@ class SimTransaction:
         self.snapshot = snapshot
         self.failed = False
         self.over = False
-        self.connection: Connection | None = None
+        self.connection: Opened | None = None
         self.log: list[Statement] = []
         self.patience: asyncio.TimerHandle | None = None
         self.is_cut_off = False
@@ -135,7 +135,7 @@ class SimTransaction:
         connection = self.connection
         if connection is None:
             connection = self.store.reader()
-        elif not driver_of(connection).in_transaction:
+        elif not connection.driver.in_transaction:
             raise StorageError("The transaction was given up by SQLite; nothing of it is stored.")
         if self.writes:
             # As it was now: a caller may go on with its dictionary.

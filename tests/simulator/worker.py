@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from random import Random
 from typing import Final
 
@@ -29,8 +29,6 @@ from sync.live import Admitted, Live
 from sync.messages import decode_push
 from sync.protocol import Moment
 from sync.retention import Retention
-from sync.text_worker import answer as read_texts
-from sync.texts import BadText, ReadText, ReadTexts, RewriteText
 from tests.simulator.bus import Exchange, WorkerBus
 from tests.simulator.clock import Clock
 from tests.simulator.database_link import DatabaseLink
@@ -39,31 +37,13 @@ from tests.simulator.network import Network
 from tests.simulator.sockets import PhoneEnd, WorkerEnd
 from tests.simulator.store import SimStore
 from tests.simulator.weather import Work
+from tests.sync.inline_texts import InlineTexts
 
 # Of a token, from when it is shown on.
 TOKEN_MS: Final = 3_600_000
 
 Reply = Callable[[Answer], None]
 encode = msgspec.json.encode
-
-
-class InlineTexts:
-    """A reader of texts without its process: what is written in this world is no bomb."""
-
-    async def read(self, updates: Sequence[bytes]) -> list[ReadText]:
-        told = read_texts(ReadTexts(list(updates)))
-        if told.texts is None or told.compacted is None:
-            raise BadText(told.error or "")
-        return [ReadText(*pair) for pair in zip(told.texts, told.compacted, strict=True)]
-
-    async def rewrite(self, update: bytes, text: str) -> bytes:
-        told = read_texts(RewriteText(update, text))
-        if told.update is None:
-            raise BadText(told.error or "")
-        return told.update
-
-    async def close(self) -> None:
-        return None
 
 
 class Worker:

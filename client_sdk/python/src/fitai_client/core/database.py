@@ -32,6 +32,8 @@ __all__ = ["Changed", "LocalDatabase", "Tx", "border", "connect", "looking"]
 BUSY_TIMEOUT_S = 10.0
 # 16 MiB of pages in memory: the indexes of 100,000 records.
 _CACHE_KIB = 16 * 1024
+# More than this package has: a statement that falls out of the cache is parsed and planned again.
+_STATEMENTS_KEPT = 512
 
 # What tells a server's database: its migrations, and tables that no device has.
 _SERVERS_TABLES = frozenset({"alembic_version", "users"})
@@ -112,6 +114,8 @@ class LocalDatabase:
         self.environment = environment
         self._sync_each = durable
         self._unsynced = False
+        # What the connection's `synchronous` was set to last.
+        self._synchronous = ""
         self._tx: Tx | None = None
         self.watched: Callable[[int, str], bool] = lambda space, collection: False
         self.on_change: Callable[[list[Changed]], None] = lambda changes: None
@@ -131,7 +135,7 @@ class LocalDatabase:
             return
         durable = durable or self._sync_each
         with border(self.path):
-            self.conn.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._synchronise("FULL" if durable else "NORMAL")
             self.conn.execute("BEGIN IMMEDIATE")
             self._tx = Tx(self.conn, self.environment, self.watched)
             try:
@@ -147,6 +151,11 @@ class LocalDatabase:
         self._unsynced = not durable
         if changes:
             self.on_change(changes)
+
+    def _synchronise(self, how: str) -> None:
+        if how != self._synchronous:
+            self.conn.execute(f"PRAGMA synchronous = {how}")
+            self._synchronous = how
 
     def make_durable(self) -> None:
         """Put everything that was committed on the disk."""
@@ -165,7 +174,7 @@ class LocalDatabase:
         self.conn.execute("PRAGMA journal_mode = WAL")
         if version == VERSION:
             return
-        self.conn.execute("PRAGMA synchronous = FULL")
+        self._synchronise("FULL")
         self.conn.execute("BEGIN IMMEDIATE")
         try:
             # Another process may have made the tables while this one waited.
@@ -221,7 +230,13 @@ def looking(conn: sqlite3.Connection, environment: Environment) -> Iterator[Tx]:
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode; `write` opens transactions by hand."""
     # A read-only one needs no file mode of its own: query_only keeps it from writing, and lets it make the -shm file.
-    conn = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    conn = sqlite3.connect(
+        path,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENTS_KEPT,
+    )
     conn.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     if read_only:
         conn.execute("PRAGMA query_only = ON")

@@ -17,7 +17,7 @@ from .clock import past
 from .database import Tx
 from .requests import Request
 from .running import Running
-from .spaces import Space, Stream, all_spaces, current_device, save, space, stream, streams
+from .spaces import Space, Stream, all_spaces, current_device, save, stream, streams
 from .writing import BATCH_CHANGES_MAX
 
 __all__ = ["due", "seen"]
@@ -30,16 +30,20 @@ POLL_EVERY_MS = 60_000
 
 def due(tx: Tx, running: Running, description: Mapping[str, str], now_ms: int) -> Request | None:
     """The request that is due now, or None. The caller records what it carries as sent (rule 8)."""
-    register = identity.register_request(tx, dict(description))
+    register = identity.register_request(tx, description)
     if register is not None:
         return register
-    if running.want_spaces or space(tx, 1).id is None:
+    spaces = all_spaces(tx)
+    if running.want_spaces or spaces[0].id is None:
         return identity.spaces_request(tx)
-    left = _for_left_ids(tx, description)
-    if left is not None:
-        return left
-    for found in all_spaces(tx):
-        request = _for_space(tx, running, found, description, now_ms)
+    if leaving.leaving(tx):
+        left = _for_left_ids(tx, description)
+        if left is not None:
+            return left
+        spaces = all_spaces(tx)
+    device = current_device(tx)
+    for found in spaces:
+        request = _for_space(tx, running, found, device, description, now_ms)
         if request is not None:
             return request
     if inbox.about_due(tx, running.about_at_ms):
@@ -50,7 +54,7 @@ def due(tx: Tx, running: Running, description: Mapping[str, str], now_ms: int) -
 
 def _for_left_ids(tx: Tx, description: Mapping[str, str]) -> Request | None:
     """What is due for an id that is being left (rule 17)."""
-    register = identity.register_request(tx, dict(description))
+    register = identity.register_request(tx, description)
     question = leaving.next_question(tx)
     if register is not None or question is None:
         return register
@@ -59,10 +63,11 @@ def _for_left_ids(tx: Tx, description: Mapping[str, str]) -> Request | None:
     return pushing.build(tx, found, one, lines, after=after)
 
 
-def _for_space(tx: Tx, running: Running, found: Space, description: Mapping[str, str], now_ms: int) -> Request | None:
+def _for_space(
+    tx: Tx, running: Running, found: Space, device: str, description: Mapping[str, str], now_ms: int
+) -> Request | None:
     if found.id is None or found.phase == "gone" or found.state != "member":
         return None
-    device = current_device(tx)
     if found.restate and found.phase == "live":
         # Before a snapshot shows what the server still has.
         recovery.restate(tx, found)

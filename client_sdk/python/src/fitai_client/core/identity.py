@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from . import leaving, vectors
@@ -29,7 +30,7 @@ def prepare(tx: Tx) -> None:
         tx.execute("INSERT INTO spaces (no, kind) VALUES (?, 'personal')", (PERSONAL,))
 
 
-def register_request(tx: Tx, description: dict[str, str]) -> Request | None:
+def register_request(tx: Tx, description: Mapping[str, str]) -> Request | None:
     """Ask for a device id where one is needed: at the first contact, or after an id was left (rule 17)."""
     successor = leaving.ready(tx)
     if successor is not None:

@@ -13,8 +13,8 @@ Invariants
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 from ..collections import CHILDREN, parent_of
 from .database import Tx
@@ -69,9 +69,8 @@ class Row(NamedTuple):
     body: str | None
 
 
-def dumps(value: Any) -> str:
-    """JSON as this database keeps it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+dumps: Final[Callable[[Any], str]] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+"""JSON as this database keeps it."""
 
 
 def read_row(tx: Tx, space: int, key: Key) -> Row | None:

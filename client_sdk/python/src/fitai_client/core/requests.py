@@ -6,9 +6,9 @@ A transport carries a Request and gives back an Answer, or says that none came; 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from ..errors import Unreachable
@@ -71,11 +71,14 @@ def read_json(data: bytes | str) -> Any:
     Raises:
         ValueError, RecursionError: it is none.
     """
-    return json.loads(data, parse_constant=_no_number)
+    return _decode(data if isinstance(data, str) else data.decode(json.detect_encoding(data), "surrogatepass"))
 
 
 def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
+
+
+_decode: Final[Callable[[str], Any]] = json.JSONDecoder(parse_constant=_no_number).decode
 
 
 # What each answer must have for the device to act on it.

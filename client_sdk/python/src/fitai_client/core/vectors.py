@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TypeGuard
+from collections.abc import Callable, Mapping
+from typing import Final, TypeGuard
 
 __all__ = ["Vector", "at_least", "covers", "decode", "encode", "is_vector", "merged", "minimum"]
 
 Vector = dict[str, int]
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
+_decode: Final[Callable[[str], Vector]] = json.JSONDecoder().decode
 
 
 def is_vector(value: object) -> TypeGuard[Vector]:
@@ -42,9 +45,9 @@ def at_least(one: Mapping[str, int], other: Mapping[str, int]) -> bool:
 
 def encode(vector: Mapping[str, int]) -> str:
     """One text for one vector, so that equal contexts are equal texts."""
-    return json.dumps(dict(sorted(vector.items())), separators=(",", ":"))
+    return _encode(dict(sorted(vector.items()))) if vector else "{}"
 
 
 def decode(text: str) -> Vector:
-    result: Vector = json.loads(text)
-    return result
+    # Most spaces have nothing but their own version.
+    return _decode(text) if text != "{}" else {}
