@@ -19,7 +19,7 @@ from fitai_client.core.requests import Answer, Request
 from sync.outgoing import OUTGOING_HARD_BYTES_MAX
 from tests.client_sdk.engine_server import waiting_records
 from tests.client_sdk.witness import Key
-from tests.simulator.agreement import differences, served
+from tests.simulator.agreement import differences, recovered, served
 from tests.simulator.inspection import Inspection
 from tests.simulator.judge import audit, judge_space
 from tests.simulator.phone import Phone
@@ -49,6 +49,8 @@ class Oracles:
         self._inspections: dict[str, Inspection] = {}
         self._draws = world.streams.of("oracles")
         self.has_rewound = False
+        # (collection, id, stamp) of each change of groups of which the server must take nothing.
+        self.refused: list[tuple[str, str, str]] = []
         self._behind: Phone | None = None
         world.store.on_commit = self._committed
         for phone in world.phones:
@@ -201,7 +203,8 @@ class Oracles:
         return None
 
     def nothing_lost(self) -> None:
-        """Every value that was written shows, is a conflict, waits in an inbox, or was replaced by who had seen it."""
+        """Every value that was written shows, is a conflict, waits in an inbox or as recovered, or was replaced by who
+        had seen it."""
         world = self.world
         there = {}
         waiting: dict[Key, dict[str, object]] = {}
@@ -211,7 +214,7 @@ class Oracles:
                 continue  # It names records of others in its own space as it likes.
             there.update({key: json.loads(body) for key, (_, body) in served(world.store, space).items()})
             waiting.update(waiting_records(world.store.query, space))
-        inboxes = [entry for phone in world.phones for entry in read_inbox(phone.db.conn)]
+        inboxes = [entry for phone in world.phones for entry in (*read_inbox(phone.db.conn), *recovered(phone))]
         lost = world.witness.lost(there, waiting, inboxes)
         if lost:
             raise Violation("I5", f"lost: {sorted(map(str, lost))[:5]}")
