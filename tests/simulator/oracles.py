@@ -24,6 +24,7 @@ from tests.simulator.inspection import Inspection
 from tests.simulator.judge import audit, judge_space
 from tests.simulator.phone import Phone
 from tests.simulator.shadow import Issued, Shadow
+from tests.simulator.trust import Trust
 from tests.simulator.violation import Violation
 from tests.simulator.world import World
 
@@ -49,6 +50,7 @@ class Oracles:
         self._inspections: dict[str, Inspection] = {}
         self._draws = world.streams.of("oracles")
         self.has_rewound = False
+        self.trust = Trust(world.store)
         # (collection, id, stamp) of each change of groups of which the server must take nothing.
         self.refused: list[tuple[str, str, str]] = []
         self._behind: Phone | None = None
@@ -88,7 +90,7 @@ class Oracles:
             self._strange(phone, data, strangers)
 
         def moved() -> None:
-            if not self.has_rewound:
+            if self.trust.has(phone):
                 self._guarded(inspection.versions, phone)
 
         phone.asks, phone.hears, phone.hears_frame, phone.moved = asks, hears, frame, moved
@@ -122,7 +124,7 @@ class Oracles:
         if number % INSPECT_EVERY == 0:
             self._queues()
             phone = self._draws.choice(self.world.phones)
-            if phone.is_running and not self.has_rewound:
+            if phone.is_running and self.trust.has(phone):
                 self._inspections[phone.name].records(phone)
                 self._inspections[phone.name].own_changes(phone)
         grown = self.shadow.changes - self._judged_at
@@ -164,10 +166,14 @@ class Oracles:
     def replaced(self, phone: Phone) -> None:
         """The phone's file is an older one now."""
         self._inspections[phone.name].forget()
+        self.trust.replaced(phone)
 
     def rewound(self) -> None:
         """The store lost its last commits: what was told of them holds no more until the phones have pushed again."""
         self.has_rewound = True
+        self.trust.rewound()
+        for inspection in self._inspections.values():
+            inspection.forget()
         self.shadow.begin_anew()
         self._judged_at = self.shadow.changes
         for space, text in self.world.store.query("SELECT id, version FROM spaces"):
