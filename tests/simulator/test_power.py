@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -32,37 +31,34 @@ def left(path: Path, synced: Mark) -> list[int]:
         return [row[0] for row in back.execute("SELECT pos FROM log ORDER BY pos")]
 
 
-def add(conn: sqlite3.Connection, *positions: int) -> None:
-    for pos in positions:
-        conn.execute("INSERT INTO log VALUES (?)", (pos,))
-
-
-Move = Callable[[sqlite3.Connection], object]
+def do(conn: sqlite3.Connection, *what: int | str) -> None:
+    """Write these rows, each as its own commit, and run these statements."""
+    for each in what:
+        conn.execute(each if isinstance(each, str) else f"INSERT INTO log VALUES ({each})")
 
 
 @pytest.mark.parametrize(
     ("then", "kept"),
     [
-        (lambda conn: None, [1, 2]),
-        (lambda conn: add(conn, 3, 4), [1, 2]),
-        (lambda conn: (add(conn, 3), conn.execute("PRAGMA wal_checkpoint"), add(conn, 4)), [1, 2, 3]),
-        (
-            lambda conn: (add(conn, 3), conn.execute("PRAGMA wal_checkpoint(RESTART)"), add(conn, 4)),
-            [1, 2, 3],
-        ),
+        ((), [1, 2]),
+        ((3, 4), [1, 2]),
+        ((3, "PRAGMA wal_checkpoint", 4), [1, 2, 3]),
+        ((3, "PRAGMA wal_checkpoint(RESTART)", 4), [1, 2, 3]),
     ],
     ids=["nothing more", "commits that were not synced", "a checkpoint between", "a log begun anew"],
 )
-def test_what_was_synced_is_left(conn: sqlite3.Connection, tmp_path: Path, then: Move, kept: list[int]) -> None:
+def test_what_was_synced_is_left(
+    conn: sqlite3.Connection, tmp_path: Path, then: tuple[int | str, ...], kept: list[int]
+) -> None:
     path = tmp_path / "phone.db"
-    add(conn, 1, 2)
+    do(conn, 1, 2)
     synced = mark_of(path)
-    then(conn)
+    do(conn, *then)
     assert left(path, synced) == kept
     conn.close()
 
 
 def test_where_nothing_was_synced_nothing_is_left(conn: sqlite3.Connection, tmp_path: Path) -> None:
-    add(conn, 1, 2)
+    do(conn, 1, 2)
     assert left(tmp_path / "phone.db", Mark(b"", 0)) == []
     conn.close()

@@ -9,14 +9,7 @@ from typing import Any
 from fitai_client.core import adopting
 from fitai_client.core.database import LocalDatabase, Tx
 from fitai_client.core.device import Device
-from sync.planner import Planner
 from tests.simulator.mutants.registry import Patch, mutant
-from tests.simulator.weather import Plan
-
-
-def _goes_back(plan: Plan) -> bool:
-    loses = plan.accidents.restore > 0.3 or (plan.accidents.fail_over > 0.5 and plan.accidents.fail_over_lose > 10)
-    return loses and max(plan.devices) > 1 and (plan.mishaps.erase > 0.1 or plan.bugs.old_copy > 0.3)
 
 
 @mutant("I2", needs=lambda plan: plan.mishaps.power_cut > 2)
@@ -51,13 +44,7 @@ def signed_out_for_good(patch: Patch) -> None:
     patch(Device, "next_request", next_request)
 
 
-@mutant("P1", needs=lambda plan: plan.mishaps.refused_group > 1)
-def group_without_its_refused_one(patch: Patch) -> None:
-    """Of a group that the server refuses, it takes what it could have taken alone."""
-    patch(Planner, "_reject_whole_group", lambda self, begun: None)
-
-
-@mutant("I5", needs=_goes_back)
+@mutant("I23", "suite", tests="tests/client_sdk/test_rules_adopting.py -k gone_device_pushed_comes_back")
 def nothing_adopted(patch: Patch) -> None:
     """What a restored server lost of others' edits is let go, though this device showed it."""
     patch(adopting, "replaced", lambda tx, found, records, version: [])
