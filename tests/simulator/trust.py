@@ -2,7 +2,8 @@
 
 What a phone knew of the lost history makes no sense in the present one, so nothing is asked of it (I8, I10, I12) until
 it stands in each of its spaces where the store could have brought it: live, at a cursor of the present life that is not
-beyond the head, and with nothing known that the store lacks. From there on everything is asked of it again.
+beyond the head, with nothing known that the store lacks, and with nothing to give back under any of its ids. From there
+on everything is asked of it again.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ class Trust:
 
     def _stands_where_the_store_is(self, phone: Phone) -> bool:
         rows = phone.db.conn.execute(
-            "SELECT id, phase, resync, life, cursor, version FROM spaces WHERE id IS NOT NULL AND phase <> 'gone'"
+            "SELECT no, id, phase, resync, life, cursor, version FROM spaces WHERE id IS NOT NULL AND phase <> 'gone'"
         ).fetchall()
-        for id, phase, resync, life, cursor, version in rows:
+        for no, id, phase, resync, life, cursor, version in rows:
             there = self._store.query("SELECT life, head, version FROM spaces WHERE id = ?", id)
             if not there or phase != "live" or resync or cursor is None:
                 return False
@@ -52,6 +53,11 @@ class Trust:
             known, held = json.loads(version), json.loads(there[0][2])
             if not life == at[1] == there[0][0] or max(at[2:]) > there[0][1]:
                 return False
-            if any(n > held.get(device, 0) for device, n in known.items()):
+            if any(n > held.get(device, 0) for device, n in (*known.items(), *_given(phone, no))):
                 return False
         return bool(rows)
+
+
+def _given(phone: Phone, space: int) -> list[tuple[str, int]]:
+    """How far the server is known to have got of each id of the phone."""
+    return phone.db.conn.execute("SELECT device, after_n FROM streams WHERE space = ?", (space,)).fetchall()
