@@ -437,6 +437,14 @@ async def test_nothing_needs_a_server_and_status_says_that_it_is_missing(tmp_pat
     assert await phone.workouts.count() == 1
 
 
+async def test_local_means_on_the_disk_where_a_power_cut_leaves_it(open_phone: OpenPhone) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await phone.workouts.create(title="w")
+    assert await phone.run(lambda db: db._unsynced)
+    await phone.wait_for("local")
+    assert not await phone.run(lambda db: db._unsynced)
+
+
 @pytest.mark.parametrize("stage", ["server", "seen"])
 async def test_waiting_without_an_account_is_refused_at_once(open_phone: OpenPhone, stage: str) -> None:
     phone = await open_phone("phone", "http://127.0.0.1:9")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from fitai_client.core import adopting, undo
@@ -557,6 +559,29 @@ def test_rule_21_elements_added_since_are_not_taken_out(world: World) -> None:
 
     assert adoptions(other) == ['{"tags":{"add":["lost"]}}']
     assert value(other, "workouts", workout, "tags") == ["lost", "since"]
+
+
+def test_rule_14_what_was_deleted_since_by_who_had_not_seen_all_of_it_is_recovered(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    third = world.phone()
+    third.sync()
+    backup = world.server.backup()
+    phone.put("workouts", workout, title="lost")
+    phone.sync()
+    third.put("workouts", workout, status="active")
+    third.step()
+    other.sync()
+    gone(world, phone)
+    world.server.restore(backup)
+    # It gives its own change back, and has never seen the lost title.
+    third.sync()
+    third.delete("workouts", workout)
+    third.sync()
+
+    other.sync()
+
+    rows = other.db.conn.execute("SELECT kind, body FROM aside WHERE id = ?", (workout,)).fetchall()
+    assert [(kind, json.loads(body)["values"]["title"]) for kind, body in rows] == [("recovered", "lost")]
 
 
 def test_rule_14_writing_the_recovered_again_replaces_nothing_newer(world: World) -> None:

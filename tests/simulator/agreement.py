@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from fitai_client.core.inbox import Refused
 from fitai_client.core.reads import read_one
 from fitai_client.core.spaces import Space, all_spaces
 from tests.client_sdk.witness import Key
@@ -42,6 +43,15 @@ def spaces_of(phone: Phone) -> list[Space]:
     """The spaces that this phone knows."""
     with phone.db.write() as tx:
         return all_spaces(tx)
+
+
+def recovered(phone: Phone) -> list[Refused]:
+    """What this phone keeps aside of what a server lost, for its owner to write again."""
+    rows = phone.db.conn.execute("SELECT space, collection, id, body, at FROM aside WHERE kind = 'recovered'")
+    return [
+        Refused(0, no, "put", collection, id, json.loads(body)["values"], "recovered", None, "", at)
+        for no, collection, id, body, at in rows
+    ]
 
 
 def differences(phone: Phone, store: SimStore, members: set[str]) -> Iterator[str]:

@@ -113,7 +113,7 @@ class Bugs:
         await asyncio.sleep(draws.expovariate(1 / 900))
         if self.world.calm or not phone.process.alive:
             return None
-        for key, fields in _only_here(phone.db.conn):
+        for key, fields in only_here(phone.db.conn):
             self.world.witness.given_up(key, fields)
         phone.kill()
         self.discarded.keep(phone.path)
@@ -213,7 +213,7 @@ def _nobody(*_: Answer) -> None:
     """Nobody waits for this answer."""
 
 
-def _only_here(conn: sqlite3.Connection) -> list[tuple[tuple[str, str], dict[str, Any]]]:
+def only_here(conn: sqlite3.Connection) -> list[tuple[tuple[str, str], dict[str, Any]]]:
     rows = conn.execute("SELECT fields, collection, id FROM log WHERE state < 2 AND fields IS NOT NULL").fetchall()
     rows += conn.execute("SELECT fields, collection, id FROM inbox WHERE fields IS NOT NULL").fetchall()
     return [((collection, id), json.loads(fields)) for fields, collection, id in rows]

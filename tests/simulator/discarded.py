@@ -1,8 +1,9 @@
 """What was in the log of a phone whose file an older one has taken the place of.
 
 While the server holds such a change, nothing is lost. Once it loses it too (a backup of before, a standby that lags),
-nobody is left who could send it again: that much is not promised (device.md: what only a lost device held, and the
-server lost). The order of the two accidents makes no difference.
+nobody is left who could send it again. Where another phone shows its value, and the server has the record, that phone
+adopts it; else this much is not promised (device.md: what only a lost device held, and the server lost). The order of
+the accidents makes no difference.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ class Discarded:
         self._values |= _logged(path)
 
     def look(self) -> None:
-        """Give up what neither the server nor the log of any phone holds any more."""
+        """Give up what neither the server nor the log of any phone holds any more, nor any phone can adopt."""
         logged = set().union(*(_logged(phone.path) for phone in self._world.phones))
         for one in sorted(self._values - logged):
-            if not self._is_held(one):
+            if not self._is_held(one) and not self._is_shown(one):
                 key, name, value = one
                 self._world.witness.given_up(key, {name: json.loads(value)})
                 self._values.discard(one)
@@ -48,6 +49,27 @@ class Discarded:
         states = self._world.store.query("SELECT state FROM records WHERE collection = ? AND id = ?", collection, id)
         text = f'"{name}":{value}'.encode()
         return one in _values(changes) or any(text + end in row[0] for row in states for end in (b",", b"}"))
+
+    def _is_shown(self, one: Value) -> bool:
+        """A phone shows it, of a record that the server has."""
+        (collection, id), name, value = one
+        there = "SELECT 1 FROM records WHERE collection = ? AND id = ? AND status = 0"
+        if not self._world.store.query(there, collection, id):
+            return False
+        bodies = [body for phone in self._world.phones for body in _shown(phone.path, collection, id)]
+        return any(value == token(json.loads(body)["values"].get(name)) for body in bodies)
+
+
+def _shown(path: Path, collection: str, id: str) -> list[str]:
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as conn:
+        if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'log'").fetchone() is None:
+            return []
+        rows = conn.execute(
+            "SELECT body FROM records WHERE collection = ? AND id = ? AND status = 1 AND alive", (collection, id)
+        )
+        return [row[0] for row in rows]
 
 
 def _logged(path: Path) -> set[Value]:

@@ -19,11 +19,12 @@ from fitai_client.core.requests import Answer, Request
 from sync.outgoing import OUTGOING_HARD_BYTES_MAX
 from tests.client_sdk.engine_server import waiting_records
 from tests.client_sdk.witness import Key
-from tests.simulator.agreement import differences, served
+from tests.simulator.agreement import differences, recovered, served
 from tests.simulator.inspection import Inspection
 from tests.simulator.judge import audit, judge_space
 from tests.simulator.phone import Phone
 from tests.simulator.shadow import Issued, Shadow
+from tests.simulator.trust import Trust
 from tests.simulator.violation import Violation
 from tests.simulator.world import World
 
@@ -49,6 +50,9 @@ class Oracles:
         self._inspections: dict[str, Inspection] = {}
         self._draws = world.streams.of("oracles")
         self.has_rewound = False
+        self.trust = Trust(world.store)
+        # (collection, id, stamp) of each change of groups of which the server must take nothing.
+        self.refused: list[tuple[str, str, str]] = []
         self._behind: Phone | None = None
         world.store.on_commit = self._committed
         for phone in world.phones:
@@ -86,7 +90,7 @@ class Oracles:
             self._strange(phone, data, strangers)
 
         def moved() -> None:
-            if not self.has_rewound:
+            if self.trust.has(phone):
                 self._guarded(inspection.versions, phone)
 
         phone.asks, phone.hears, phone.hears_frame, phone.moved = asks, hears, frame, moved
@@ -120,7 +124,7 @@ class Oracles:
         if number % INSPECT_EVERY == 0:
             self._queues()
             phone = self._draws.choice(self.world.phones)
-            if phone.is_running and not self.has_rewound:
+            if phone.is_running and self.trust.has(phone):
                 self._inspections[phone.name].records(phone)
                 self._inspections[phone.name].own_changes(phone)
         grown = self.shadow.changes - self._judged_at
@@ -162,10 +166,14 @@ class Oracles:
     def replaced(self, phone: Phone) -> None:
         """The phone's file is an older one now."""
         self._inspections[phone.name].forget()
+        self.trust.replaced(phone)
 
     def rewound(self) -> None:
         """The store lost its last commits: what was told of them holds no more until the phones have pushed again."""
         self.has_rewound = True
+        self.trust.rewound()
+        for inspection in self._inspections.values():
+            inspection.forget()
         self.shadow.begin_anew()
         self._judged_at = self.shadow.changes
         for space, text in self.world.store.query("SELECT id, version FROM spaces"):
@@ -201,7 +209,8 @@ class Oracles:
         return None
 
     def nothing_lost(self) -> None:
-        """Every value that was written shows, is a conflict, waits in an inbox, or was replaced by who had seen it."""
+        """Every value that was written shows, is a conflict, waits in an inbox or as recovered, or was replaced by who
+        had seen it."""
         world = self.world
         there = {}
         waiting: dict[Key, dict[str, object]] = {}
@@ -211,7 +220,7 @@ class Oracles:
                 continue  # It names records of others in its own space as it likes.
             there.update({key: json.loads(body) for key, (_, body) in served(world.store, space).items()})
             waiting.update(waiting_records(world.store.query, space))
-        inboxes = [entry for phone in world.phones for entry in read_inbox(phone.db.conn)]
+        inboxes = [entry for phone in world.phones for entry in (*read_inbox(phone.db.conn), *recovered(phone))]
         lost = world.witness.lost(there, waiting, inboxes)
         if lost:
             raise Violation("I5", f"lost: {sorted(map(str, lost))[:5]}")

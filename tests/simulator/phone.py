@@ -35,14 +35,14 @@ YEAR_MS = 365 * 86_400_000
 
 
 class Account:
-    """A session that is always good."""
+    """A session that is good as long as its owner is signed in."""
 
-    def __init__(self, token: str, now_ms: Callable[[], int]) -> None:
-        self._token = token
-        self._now_ms = now_ms
+    def __init__(self, phone: Phone) -> None:
+        self._phone = phone
+        self._now_ms = phone.clock.now_ms
 
     async def token(self, *, spent: str | None = None) -> str | None:
-        return self._token
+        return None if self._phone.signed_out else self._phone.token
 
     @property
     def token_ends_ms(self) -> int:
@@ -174,6 +174,8 @@ class Phone:
         self.is_running = False
         # The next pull names a cursor that nobody gave out.
         self.spoil = False
+        self.signed_out = False
+        self.open_database: Callable[[Path, Environment], LocalDatabase] = LocalDatabase
         self.db: LocalDatabase
         self.device: Device
         self.loop: Loop
@@ -194,14 +196,14 @@ class Phone:
         self.is_running = False
         if not self.path.exists():
             self.path.write_bytes(empty())
-        self.db = LocalDatabase(self.path, self.environment)
+        self.db = self.open_database(self.path, self.environment)
         self.device = Device(self.db, {"name": self.name, "platform": "test", "app_version": "1"})
-        self.device.signed_in = True
+        self.device.signed_in = not self.signed_out
         self.vloop.spawn(self.process, self._boot(), f"{self.name} boots")
 
     async def _boot(self) -> None:
         client = cast(Any, Client(self, Transport(self)))
-        account = cast(Any, Account(self.token, self.clock.now_ms))
+        account = cast(Any, Account(self))
         self.loop = Loop(client, self.device, account)
         self.live = Live(client, self.device, account, self.loop)
         self.loop.start()

@@ -13,8 +13,10 @@ from typing import Any
 from tests.simulator.bugs import Bugs
 from tests.simulator.fence import fence
 from tests.simulator.malice import Malice
+from tests.simulator.mishaps import draw_mishaps, start_mishaps
 from tests.simulator.nemesis import Nemesis
 from tests.simulator.oracles import Oracles
+from tests.simulator.owners import none_of_it_is_taken, sign_in
 from tests.simulator.randomness import Streams
 from tests.simulator.violation import Violation
 from tests.simulator.weather import Plan, draw
@@ -141,7 +143,8 @@ def simulate(
 
 def draw_plan(seed: int) -> Plan:
     """The plan of a seed, as it is drawn."""
-    return draw(Streams(seed).of("plan"))
+    streams = Streams(seed)
+    return replace(draw(streams.of("plan")), mishaps=draw_mishaps(streams.of("mishaps")))
 
 
 def _count(outcome: Outcome, world: World, oracles: Oracles) -> None:
@@ -171,15 +174,19 @@ async def _live(world: World, oracles: Oracles) -> None:
     if world.people.mallory is not None:
         Malice(world, world.people.mallory, world.streams.of("malice"), oracles.mallory_hears).start()
     bugs.start()
+    start_mishaps(world, nemesis, bugs, oracles)
     for person in world.persons:
         loop.spawn(None, world.work(person), "user")
     await asyncio.sleep(world.plan.hours * 3_600)
     oracles.judge()
     world.heal()
+    for phone in world.phones:
+        sign_in(phone)
     await _rest(world, oracles)
     oracles.judge()
     oracles.acked_is_stored()
     oracles.nothing_lost()
+    none_of_it_is_taken(world, oracles.refused)
 
 
 async def _rest(world: World, oracles: Oracles) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -89,6 +90,32 @@ def test_what_the_server_holds_is_not_given_up(world: World) -> None:
         discarded.look()
 
     assert not played(world, story)
+
+
+def test_what_another_phone_shows_of_a_record_that_the_server_has_is_not_given_up_and_comes_back(
+    world: World,
+) -> None:
+    titles: list[object] = []
+
+    async def story(world: World, hand: Hand) -> None:
+        discarded, other = Discarded(world), world.add_phone(hand.phone.token, "u0p1")
+        other.boot()
+        workout = hand.put("workouts", title=hand.token())
+        await asyncio.sleep(120)
+        backup = world.store.snapshot()
+        hand.put("workouts", workout, title=hand.token())
+        await asyncio.sleep(120)
+        replace(world, hand.phone, discarded)
+        with outside():
+            world.store.restore(backup)
+        discarded.look()
+        await asyncio.sleep(300)
+        there = world.store.query("SELECT body FROM records WHERE id = ?", workout)[0][0]
+        titles.append(json.loads(there)["values"]["title"])
+
+    played(world, story)
+    (last,) = world.witness.written - world.witness.replaced
+    assert [json.dumps(title) for title in titles] == [last[2]]
 
 
 def test_what_is_in_a_log_is_not_given_up_though_the_server_lost_it(world: World) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields, replace
 from random import Random
 from typing import Any, Final
 
+from tests.simulator.mishaps import MishapWeather
+
 OFF: Final = 0.5
 
 
@@ -148,6 +150,7 @@ class Plan:
     store: StoreWeather = field(default_factory=StoreWeather)
     work: Work = field(default_factory=Work)
     config: Config = field(default_factory=Config)
+    mishaps: MishapWeather = field(default_factory=MishapWeather)
 
     def without(self, dimension: str) -> Plan:
         """The same world without one kind of accident: `group.field`, or the name of a field."""
@@ -162,7 +165,7 @@ class Plan:
         lesser = {"least_s", "clog_s", "partition_s", "one_way", "pause_s", "fail_over_lose", "outage_s", "away_s"}
         lesser |= {"worker_down_s", "phone_down_s", "store_down_s", "edits", "keep_ms", "lag_ms"}
         found = [name for name in ("malice", "shared") if getattr(self, name)]
-        for group in ("network", "accidents", "bus", "clocks", "bugs", "store", "work", "config"):
+        for group in ("network", "accidents", "bus", "clocks", "bugs", "store", "work", "config", "mishaps"):
             part: Any = getattr(self, group)
             plain = type(part)()
             found += [

@@ -249,7 +249,7 @@ def revoked_device_accepted(patch: Patch) -> None:
     patch(Writer, "_check_device", checking)
 
 
-@mutant("I3", "suite", tests="tests/sync/test_push.py -k group")
+@mutant("I3", needs=lambda plan: plan.mishaps.refused_group > 1)
 def group_by_halves(patch: Patch) -> None:
     """Of a group the good changes stand, though one was refused."""
     patch(Planner, "_reject_whole_group", lambda self, begun: None)

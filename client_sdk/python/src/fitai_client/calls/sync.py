@@ -37,16 +37,19 @@ class SyncCalls(Calls):
     async def wait_for(self, stage: str, *, timeout_s: float = 30.0) -> None:
         """Wait until everything written so far has reached a stage.
 
-        stage: "local" (at once), "server" (acknowledged), "seen" (another device of this user has it).
+        stage: "local" (on this device's disk, where a power cut leaves it), "server" (acknowledged), "seen" (another
+        device of this user has it).
 
         Raises:
             AccountError: nobody is signed in, or the session ended meanwhile: sign in, then wait again. What is there
                 already needs nobody.
+            DatabaseError: it cannot be put on the disk.
             WaitExpired: not in time, and why; or the client was closed meanwhile.
         """
         if stage not in ("local", "server", "seen"):
             raise InvalidWrite(f"A stage is local, server or seen, not {stage!r}.")
         if stage == "local":
+            await self.run(lambda db: db.make_durable())
             return
         wanted = await self.run(last_written)
         if stage == "seen" and self._device.signed_in:

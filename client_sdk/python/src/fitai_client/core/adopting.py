@@ -37,7 +37,7 @@ from .spaces import Space, current_device
 from .whole import whole_parts
 from .writing import WRITTEN_ANEW, Write, write_groups
 
-__all__ = ["LOST_CODE", "Replaced", "adopt", "begin", "ended", "replaced", "returned"]
+__all__ = ["LOST_CODE", "Replaced", "adopt", "begin", "ended", "replaced", "returned", "was_lost"]
 
 Json = dict[str, Any]
 
@@ -83,6 +83,17 @@ def ended(tx: Tx, found: Space, before: vectors.Vector) -> None:
     if lost:
         told = tx.meta(_lost_key(found))
         tx.set_meta(_lost_key(found), vectors.encode(vectors.merged(lost, vectors.decode(told) if told else {})))
+
+
+def was_lost(tx: Tx, found: Space, row: Row, before: vectors.Vector) -> bool:
+    """Whether something of a record that the snapshot does not bring is lost, and not deleted by others knowingly."""
+    state, version = _state(tx, found), found.version
+    author = json.loads(row.body or "{}").get("updated_by")
+    if before.get(author, 0) > version.get(author, 0):
+        return True
+    # Whoever was the last to write gave their part back; what was below it may be lost all the same.
+    kept = state["kept"] if state else None
+    return kept is not None and (row.seq or 0) > kept and not vectors.at_least(version, before)
 
 
 def replaced(tx: Tx, found: Space, records: Iterable[Json], version: vectors.Vector) -> list[Replaced]:

@@ -150,8 +150,7 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
     for key in lacking:
         if key in asked or (row := read_row(tx, found.no, key)) is None or row.body is None:
             continue
-        author = json.loads(row.body).get("updated_by")
-        lost = before.get(author, 0) > found.version.get(author, 0)
+        lost = adopting.was_lost(tx, found, row, before)
         drop(tx, found.no, key, "recovered" if lost else "dropped")
     adopting.ended(tx, found, before)
     # After a resync the digests are compared; a first snapshot has nothing of before to differ in.
