@@ -129,7 +129,7 @@ class Line:
     async def hear(self, type: str | None = None) -> dict[str, Any]:
         """The next message, or the next one of a type."""
         while True:
-            message = await self.ws.receive(timeout=30)
+            message = await self.ws.receive(timeout=60)
             assert message.type is WSMsgType.TEXT, (message, self.ws.close_code)
             heard: dict[str, Any] = json.loads(message.data)
             if type is None or heard["type"] == type:
@@ -139,7 +139,7 @@ class Line:
         """The code with which the server closes, and what it said before."""
         said: list[dict[str, Any]] = []
         while True:
-            message = await self.ws.receive(timeout=30)
+            message = await self.ws.receive(timeout=60)
             if message.type is not WSMsgType.TEXT:
                 await self.ws.close()
                 return self.ws.close_code, said
@@ -164,7 +164,7 @@ async def send_raw(server: Server, data: bytes, *, end: bool = False) -> bytes:
         writer.write(data)
         if end:
             writer.write_eof()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await reader.read()
     except ConnectionError:
         return b""

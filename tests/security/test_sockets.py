@@ -28,12 +28,12 @@ async def test_a_space_of_any_name_is_one_that_does_not_exist(server: Server, ma
         async with mallory.socket() as line:
             await line.say(type_, space=odd, **message)
             await line.say("what")
-            answer = await line.ws.receive(timeout=30)
+            answer = await line.ws.receive(timeout=60)
             said = json.loads(answer.data) if isinstance(answer.data, str) else {"code": line.ws.close_code}
             assert said["code"] in ("not_found", "malformed", "unknown_message", 4400), (type_, said)
     async with server.session.ws_connect(server.url + "/api/sync/live") as ws:
         await Line(ws).say("hello", **mallory.hello({odd: None, mallory.space: None}))
-        first = await ws.receive(timeout=30)
+        first = await ws.receive(timeout=60)
         assert ws.close_code == 4400 or json.loads(first.data)["type"] == "welcome"
 
 
@@ -133,7 +133,7 @@ async def test_a_push_without_an_id_that_can_be_named(mallory: Person, id: Any) 
     """Beyond the list: it is refused, or the socket ends; nothing of it lands."""
     async with mallory.socket() as line:
         await line.say("push", id=id, space=mallory.space, **mallory.body(mallory.put(record_id(1), title="x")))
-        answer = await line.ws.receive(timeout=30)
+        answer = await line.ws.receive(timeout=60)
         assert line.ws.close_code == 4400 or json.loads(answer.data)["code"] == "malformed"
     assert await mallory.shown() == {}
 
