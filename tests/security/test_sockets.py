@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
 import pytest
 
+from api.app import SOCKETS
 from tests.api.harness import Server
 from tests.security.harness import ALLOWED_GROWTH_BYTES, Line, Person, record_id, resident_bytes
 
@@ -62,6 +64,15 @@ async def test_a_hello_of_thousands_of_spaces_is_refused(server: Server, mallory
         assert set(codes[:512]) == {"not_found"}
 
 
+@pytest.fixture
+async def at_once(server: Server) -> None:
+    """No time goes by for the sockets' rates: what comes, comes at once, however slow the machine is."""
+    sockets = server.app[SOCKETS]
+    now = sockets.now().steady_ms
+    sockets.steady_ms = lambda: now
+
+
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("type", ["subscribe", "unsubscribe", "seen", "token"])
 async def test_a_flood_ends_the_socket_and_nobody_elses(ann: Person, mallory: Person, type: str) -> None:
     """Item 58: 2,000 messages at once."""
@@ -72,8 +83,10 @@ async def test_a_flood_ends_the_socket_and_nobody_elses(ann: Person, mallory: Pe
     }  # fmt: skip
     before = resident_bytes()
     async with ann.socket({space: None}) as other, mallory.socket({space: None}) as line:
-        for _ in range(2_000):
-            await line.say(type, **message[type])
+        # It may be over before the last of them is written.
+        with contextlib.suppress(ConnectionError):
+            for _ in range(2_000):
+                await line.say(type, **message[type])
         code, _said = await line.end()
         assert code == 1008
         await ann.push(ann.put(record_id(1), space=space, title="x"), space=space)
@@ -81,6 +94,7 @@ async def test_a_flood_ends_the_socket_and_nobody_elses(ann: Person, mallory: Pe
     assert resident_bytes() - before < ALLOWED_GROWTH_BYTES
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_a_flood_of_signals_reaches_others_at_its_rate(ann: Person, mallory: Person) -> None:
     """Item 58: those above the rate are refused, and what comes after a flood of them is a delta as ever."""
     space = await ann.shared_with(mallory)
