@@ -22,11 +22,14 @@ from typing import Protocol
 
 import msgspec
 
+from sync.errors import Unavailable
+
 # The largest honest text (64 KiB of update) is read in some milliseconds.
 READ_CPU_S = 2.0
 READ_TIMEOUT_S = 10.0
 # A child that starts on a loaded machine imports pycrdt first.
 START_TIMEOUT_S = 30.0
+START_RETRY_S = 5
 
 
 class BadText(Exception):
@@ -140,8 +143,13 @@ class ProcessTextReader:
                 start_new_session=True,
             )
             self._child = child
-            async with asyncio.timeout(START_TIMEOUT_S):
-                await _exchange(child, ReadTexts([]))
+            try:
+                async with asyncio.timeout(START_TIMEOUT_S):
+                    await _exchange(child, ReadTexts([]))
+            except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+                await self._kill()
+                # No text is at fault: the machine has no room, or an upgrade is under way.
+                raise Unavailable(retry_after_s=START_RETRY_S) from None
         return self._child
 
     async def _kill(self) -> None:

@@ -16,6 +16,7 @@ import pycrdt
 import pytest
 
 from sync import text_worker
+from sync.errors import Unavailable
 from sync.texts import LENGTH, BadText, ProcessTextReader, ReadTexts, RewriteText, TextAnswer, TextTimeout
 from tests.sync.harness import World
 
@@ -84,6 +85,17 @@ async def test_a_reading_that_waits_for_the_processor_is_not_ended() -> None:
         assert reader.kills == 0
     finally:
         await reader.close()
+
+
+async def test_a_child_that_does_not_start_is_no_fault_of_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = ProcessTextReader()
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(Unavailable):
+            await reader.read([document("fine")])
+    assert reader.kills == 0
+    assert await texts_of(reader, document("fine")) == ["fine"]
+    await reader.close()
 
 
 async def test_a_cancelled_reading_leaves_no_answer_for_the_next() -> None:
