@@ -76,6 +76,7 @@ from sync.texts import ProcessTextReader
 ACCOUNTS: Final = web.AppKey("accounts", Accounts)
 DATABASE: Final = web.AppKey("database", Database)
 ENGINE: Final = web.AppKey("engine", Engine)
+SOCKETS: Final = web.AppKey("sockets", LiveSockets)
 BUS: Final = web.AppKey("bus", Bus)
 # What the REST side consists of, for the OpenAPI page and its tests.
 ENDPOINTS: Final = web.AppKey("endpoints", list[Endpoint])
@@ -175,6 +176,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app[LINE] = Line(environment.now_ms)
         app[TRAFFIC] = Traffic()
         app[BODIES] = bodies
+        app[SOCKETS] = sockets
         hooks: list[Callable[[], Awaitable[None]]] = [sockets.close_all]
         app[DRAIN_HOOKS] = hooks
         app[AUTHENTICATOR] = authenticator

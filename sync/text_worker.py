@@ -1,6 +1,7 @@
-"""The child process that reads texts: `python -m sync.text_worker`, frames on stdin, frames on stdout.
+"""The child process that reads texts: `python -m sync.text_worker CPU_S`, frames on stdin, frames on stdout.
 
-It may hang or run out of memory; its parent kills it then (see `sync.texts`).
+It may hang or run out of memory. A reading that takes more than CPU_S of its time is ended by the kernel, and the child
+with it; the parent kills it otherwise (see `sync.texts`).
 """
 
 from __future__ import annotations
@@ -46,11 +47,15 @@ def _compacted(update: bytes) -> bytes | None:
     return smaller if len(smaller) < len(update) else None
 
 
-def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer every frame of `source` on `sink` until it ends."""
+def serve(source: BinaryIO, sink: BinaryIO, cpu_s: float) -> None:
+    """Answer every frame of `source` on `sink` until it ends, each within `cpu_s` of this process's time."""
     while header := source.read(LENGTH.size):
         (length,) = LENGTH.unpack(header)
-        data = msgspec.msgpack.encode(answer(_decoder.decode(source.read(length))))
+        question = _decoder.decode(source.read(length))
+        # Nobody handles SIGPROF, so it ends the process, also where pycrdt holds the interpreter's lock.
+        signal.setitimer(signal.ITIMER_PROF, cpu_s)
+        data = msgspec.msgpack.encode(answer(question))
+        signal.setitimer(signal.ITIMER_PROF, 0)
         sink.write(LENGTH.pack(len(data)) + data)
         sink.flush()
 
@@ -61,7 +66,7 @@ def main() -> None:
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S_MAX, CPU_S_MAX))
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    serve(sys.stdin.buffer, sys.stdout.buffer, float(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class LiveSockets:
         self._check_token = check_token
         self.bodies = bodies or Bodies()
         self._origins = {origin.rstrip("/") for origin in origins}
-        self._steady_ms = steady_ms or (lambda: int(asyncio.get_running_loop().time() * 1_000))
+        self.steady_ms = steady_ms or (lambda: int(asyncio.get_running_loop().time() * 1_000))
         self._heap: list[list[Any]] = []
         self._serial = count()
         self._timer: asyncio.TimerHandle | None = None
@@ -141,7 +141,7 @@ class LiveSockets:
 
     def now(self) -> Moment:
         """Now, on both clocks."""
-        return Moment(self._environment.now_ms(), self._steady_ms())
+        return Moment(self._environment.now_ms(), self.steady_ms())
 
     # -- deadlines -------------------------------------------------------------------------------------------
 
@@ -158,7 +158,7 @@ class LiveSockets:
 
     def _set_timer(self) -> None:
         if self._heap:
-            delay_ms = max(TICK_MS, self._heap[0][0] - self._steady_ms())
+            delay_ms = max(TICK_MS, self._heap[0][0] - self.steady_ms())
             # No further ahead than a second, so that an earlier deadline that comes later needs no new timer.
             self._timer = asyncio.get_running_loop().call_later(min(delay_ms, 1_000) / 1_000, self._on_timer)
 

@@ -16,18 +16,17 @@ from hypothesis import strategies as st
 from api.accounts.tokens import ACCESS_LIFETIME_S, LEEWAY_S, AccessTokens
 from api.secret_key import derive
 from sync.errors import Unauthenticated
-from tests.api.harness import SECRET, Clock, Server, environment
+from tests.api.harness import SECRET, FrozenClock, Server, environment
 
 KEYS = derive(SECRET)
 NOW = 1_800_000_000
 
 
-class Fixed(Clock):
-    def now_ms(self) -> int:
-        return NOW * 1_000 + self.ahead_ms
+def fixed() -> FrozenClock:
+    return FrozenClock(NOW * 1_000)
 
 
-TOKENS = AccessTokens([KEYS], environment(Fixed()))
+TOKENS = AccessTokens([KEYS], environment(fixed()))
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -168,17 +167,17 @@ def test_every_claim_is_checked_by_type_and_by_value(changes: dict[str, Any]) ->
 
 
 def test_a_token_that_was_good_before_is_refused_once_its_time_is_over() -> None:
-    clock = Fixed()
+    clock = fixed()
     tokens = AccessTokens([KEYS], environment(clock))
     token = signed(claims())
     assert tokens.verify(token) == tokens.verify(token)
-    clock.ahead_ms = (ACCESS_LIFETIME_S + LEEWAY_S) * 1_000
+    clock.advance(seconds=ACCESS_LIFETIME_S + LEEWAY_S)
     with pytest.raises(Unauthenticated):
         tokens.verify(token)
 
 
 def test_no_more_tokens_are_remembered_than_there_is_room_for_and_a_forgotten_one_is_as_good() -> None:
-    tokens = AccessTokens([KEYS], environment(Fixed()), remembered_max=2)
+    tokens = AccessTokens([KEYS], environment(fixed()), remembered_max=2)
     made = [signed(claims(sub=f"user-{number}")) for number in range(4)]
     for _ in range(2):
         assert [tokens.verify(token).user for token in made] == [f"user-{number}" for number in range(4)]
@@ -186,7 +185,7 @@ def test_no_more_tokens_are_remembered_than_there_is_room_for_and_a_forgotten_on
 
 
 def test_the_leeway_is_exact() -> None:
-    clock = Fixed()
+    clock = fixed()
     tokens = AccessTokens([KEYS], environment(clock))
     token = tokens.issue(user="u", session="s", role="user", plan="free")
     clock.advance(seconds=ACCESS_LIFETIME_S + LEEWAY_S - 0.001)

@@ -6,7 +6,7 @@ from collections import Counter
 
 from api.shedding import LONGEST_S, RETURNS_PER_S, Line
 from storage.errors import DatabaseUnavailable
-from tests.api.harness import Clock, running, settings_for
+from tests.api.harness import FrozenClock, running, settings_for
 
 
 def test_no_second_is_told_to_more_than_the_server_can_take() -> None:
@@ -42,9 +42,7 @@ def test_a_clock_that_was_set_back_lengthens_no_line() -> None:
 
 
 async def test_a_database_that_is_gone_sends_a_herd_away_second_by_second(sqlite_url: str) -> None:
-    clock = Clock()
-    clock.now_ms = lambda: 10**12  # type: ignore[method-assign]
-    async with running(settings_for(sqlite_url), clock) as server:
+    async with running(settings_for(sqlite_url), FrozenClock()) as server:
         reader = server.database.read
 
         def gone(**_: object) -> object:

@@ -20,7 +20,7 @@ from tests.client_sdk.conftest import OpenPhone
 from tests.client_sdk.server import ServerProcess
 from tests.client_sdk.test_client_sync import MAIL, a_set
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 async def live_pair(url: str, open_phone: OpenPhone) -> tuple[Client, Client]:

@@ -30,7 +30,7 @@ from fitai_client.core.writing import write_groups
 from tests.api.harness import PASSWORD, Server, until
 from tests.client_sdk.conftest import OpenPhone
 
-WAIT_S = 3.0
+WAIT_S = 6.0
 
 MAIL = "ann@example.com"
 

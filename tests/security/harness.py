@@ -22,6 +22,8 @@ from tests.api.harness import Answer, Server
 
 CATALOG = "00000000-0000-7000-8000-00000000ca7a"
 ALLOWED_GROWTH_BYTES = 32 * 1024 * 1024
+# How often a device of these tests sends the same to a server that is busy.
+TRIES = 20
 
 
 def record_id(number: int) -> str:
@@ -44,12 +46,18 @@ class Person:
     stamps: int = 0
 
     async def ask(self, method: str, path: str, body: Any = None, **more: Any) -> Answer:
-        """One request; whatever is asked, the answer is no failure of the server."""
+        """One request, and the same again where the server was busy, as a device does; whatever is asked, the answer is
+        no failure of the server."""
         more.setdefault("token", self.token)
         if body is not None:
-            more["data"] = io.BytesIO(json.dumps(body).encode())
             more["headers"] = {"Content-Type": "application/json", **more.get("headers", {})}
-        answer = await self.server.ask(method, path, **more)
+        for _ in range(TRIES):
+            if body is not None:
+                more["data"] = io.BytesIO(json.dumps(body).encode())
+            answer = await self.server.ask(method, path, **more)
+            if answer.status != 503 or answer.code != "unavailable":
+                break
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
         assert answer.status < 500, (method, path[:200], answer.status, answer.text[:500])
         return answer
 
@@ -129,17 +137,29 @@ class Line:
     async def hear(self, type: str | None = None) -> dict[str, Any]:
         """The next message, or the next one of a type."""
         while True:
-            message = await self.ws.receive(timeout=30)
+            message = await self.ws.receive(timeout=60)
             assert message.type is WSMsgType.TEXT, (message, self.ws.close_code)
             heard: dict[str, Any] = json.loads(message.data)
             if type is None or heard["type"] == type:
                 return heard
 
+    async def acks(self, space: str, pushed: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
+        """The ack of each of these pushes, by id; one for which the server was busy is sent again, as a device does."""
+        found: dict[int, dict[str, Any]] = {}
+        while len(found) < len(pushed):
+            heard = await self.hear()
+            if heard["type"] == "ack":
+                found[heard["id"]] = heard
+            elif heard["type"] == "error":
+                assert heard["code"] == "unavailable", heard
+                await self.say("push", id=heard["id"], space=space, **pushed[heard["id"]])
+        return found
+
     async def end(self) -> tuple[int | None, list[dict[str, Any]]]:
         """The code with which the server closes, and what it said before."""
         said: list[dict[str, Any]] = []
         while True:
-            message = await self.ws.receive(timeout=30)
+            message = await self.ws.receive(timeout=60)
             if message.type is not WSMsgType.TEXT:
                 await self.ws.close()
                 return self.ws.close_code, said
@@ -164,7 +184,7 @@ async def send_raw(server: Server, data: bytes, *, end: bool = False) -> bytes:
         writer.write(data)
         if end:
             writer.write_eof()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await reader.read()
     except ConnectionError:
         return b""

@@ -108,9 +108,8 @@ async def test_a_batch_sent_again_in_any_cut_changes_nothing(mallory: Person) ->
             *(mallory.ask("POST", mallory.at("push"), mallory.body(*changes)) for _ in range(10)),
             *(mallory.ask("POST", mallory.at("push"), mallory.body(*changes[:cut])) for cut in range(1, 8)),
         )
-        for round_ in range(5):
-            ack = await line.hear("ack")
-            assert (ack["id"], ack["acked"], ack["rejected"]) == (round_, 8, first.json["rejected"])
+        acks = await line.acks(mallory.space, dict.fromkeys(range(5), mallory.body(*changes)))
+        assert [(ack["acked"], ack["rejected"]) for ack in acks.values()] == [(8, first.json["rejected"])] * 5
     assert all(answer.json["acked"] == 8 for answer in again)
     assert await mallory.pull() == before
 
@@ -274,14 +273,14 @@ async def test_one_device_over_both_transports_at_once(mallory: Person, transpor
     """Beyond the list: each number counts once, whichever way it came first."""
     changes = [mallory.put(record_id(n), title=str(n)) for n in range(20)]
     async with mallory.socket({mallory.space: None}) as line:
-        for cut in range(1, 21):
-            await line.say("push", id=cut, space=mallory.space, **mallory.body(*changes[:cut]))
+        waiting = {cut: mallory.body(*changes[:cut]) for cut in range(1, 21)}
+        for cut, body in waiting.items():
+            await line.say("push", id=cut, space=mallory.space, **body)
         cuts = range(1, 21) if transport == "http" else range(20, 0, -1)
         asked = (mallory.ask("POST", mallory.at("push"), mallory.body(*changes[:cut])) for cut in cuts)
         answers = await asyncio.gather(*asked)
         assert {answer.status for answer in answers} == {200}
-        for cut in range(1, 21):
-            assert (await line.hear("ack"))["id"] == cut
+        assert set(await line.acks(mallory.space, waiting)) == set(range(1, 21))
     shown = await mallory.pull()
     assert shown["version"] == {mallory.device: 20}
     assert [record["seq"] for record in shown["records"]] == sorted({record["seq"] for record in shown["records"]})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
 import pytest
 
+from api.app import SOCKETS
 from tests.api.harness import Server
 from tests.security.harness import ALLOWED_GROWTH_BYTES, Line, Person, record_id, resident_bytes
 
@@ -28,12 +30,12 @@ async def test_a_space_of_any_name_is_one_that_does_not_exist(server: Server, ma
         async with mallory.socket() as line:
             await line.say(type_, space=odd, **message)
             await line.say("what")
-            answer = await line.ws.receive(timeout=30)
+            answer = await line.ws.receive(timeout=60)
             said = json.loads(answer.data) if isinstance(answer.data, str) else {"code": line.ws.close_code}
             assert said["code"] in ("not_found", "malformed", "unknown_message", 4400), (type_, said)
     async with server.session.ws_connect(server.url + "/api/sync/live") as ws:
         await Line(ws).say("hello", **mallory.hello({odd: None, mallory.space: None}))
-        first = await ws.receive(timeout=30)
+        first = await ws.receive(timeout=60)
         assert ws.close_code == 4400 or json.loads(first.data)["type"] == "welcome"
 
 
@@ -62,6 +64,15 @@ async def test_a_hello_of_thousands_of_spaces_is_refused(server: Server, mallory
         assert set(codes[:512]) == {"not_found"}
 
 
+@pytest.fixture
+async def at_once(server: Server) -> None:
+    """No time goes by for the sockets' rates: what comes, comes at once, however slow the machine is."""
+    sockets = server.app[SOCKETS]
+    now = sockets.now().steady_ms
+    sockets.steady_ms = lambda: now
+
+
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("type", ["subscribe", "unsubscribe", "seen", "token"])
 async def test_a_flood_ends_the_socket_and_nobody_elses(ann: Person, mallory: Person, type: str) -> None:
     """Item 58: 2,000 messages at once."""
@@ -72,8 +83,10 @@ async def test_a_flood_ends_the_socket_and_nobody_elses(ann: Person, mallory: Pe
     }  # fmt: skip
     before = resident_bytes()
     async with ann.socket({space: None}) as other, mallory.socket({space: None}) as line:
-        for _ in range(2_000):
-            await line.say(type, **message[type])
+        # It may be over before the last of them is written.
+        with contextlib.suppress(ConnectionError):
+            for _ in range(2_000):
+                await line.say(type, **message[type])
         code, _said = await line.end()
         assert code == 1008
         await ann.push(ann.put(record_id(1), space=space, title="x"), space=space)
@@ -81,6 +94,7 @@ async def test_a_flood_ends_the_socket_and_nobody_elses(ann: Person, mallory: Pe
     assert resident_bytes() - before < ALLOWED_GROWTH_BYTES
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_a_flood_of_signals_reaches_others_at_its_rate(ann: Person, mallory: Person) -> None:
     """Item 58: those above the rate are refused, and what comes after a flood of them is a delta as ever."""
     space = await ann.shared_with(mallory)
@@ -133,7 +147,7 @@ async def test_a_push_without_an_id_that_can_be_named(mallory: Person, id: Any) 
     """Beyond the list: it is refused, or the socket ends; nothing of it lands."""
     async with mallory.socket() as line:
         await line.say("push", id=id, space=mallory.space, **mallory.body(mallory.put(record_id(1), title="x")))
-        answer = await line.ws.receive(timeout=30)
+        answer = await line.ws.receive(timeout=60)
         assert line.ws.close_code == 4400 or json.loads(answer.data)["code"] == "malformed"
     assert await mallory.shown() == {}
 

@@ -294,7 +294,7 @@ def cursor_of(store: Store, space: str) -> str:
     return encode_cursor(store.spaces[space])
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
     """Wait until `condition` holds; fails loudly where it never does."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - conditions of many kinds, none of which sets an event

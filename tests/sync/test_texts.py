@@ -16,6 +16,7 @@ import pycrdt
 import pytest
 
 from sync import text_worker
+from sync.errors import Unavailable
 from sync.texts import LENGTH, BadText, ProcessTextReader, ReadTexts, RewriteText, TextAnswer, TextTimeout
 from tests.sync.harness import World
 
@@ -59,6 +60,42 @@ async def test_a_reading_that_never_ends_is_killed_and_the_next_one_works() -> N
         assert await texts_of(reader, document("fine")) == ["fine"]
     finally:
         await reader.close()
+
+
+async def test_a_reading_that_takes_too_much_of_the_childs_time_is_ended_by_the_kernel() -> None:
+    reader = ProcessTextReader(read_cpu_s=0.001, read_timeout_s=60.0)
+    try:
+        with pytest.raises(TextTimeout):
+            await reader.read([document("x" * 2_000_000)] * 20)
+        assert reader.kills == 1
+    finally:
+        await reader.close()
+
+
+async def test_a_reading_that_waits_for_the_processor_is_not_ended() -> None:
+    reader = ProcessTextReader(read_cpu_s=0.1)
+    try:
+        await reader.read([document("started")])
+        assert reader._child is not None
+        reader._child.send_signal(signal.SIGSTOP)
+        asking = asyncio.create_task(texts_of(reader, document("fine")))
+        await asyncio.wait([asking], timeout=0.3)
+        reader._child.send_signal(signal.SIGCONT)
+        assert await asking == ["fine"]
+        assert reader.kills == 0
+    finally:
+        await reader.close()
+
+
+async def test_a_child_that_does_not_start_is_no_fault_of_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = ProcessTextReader()
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(Unavailable):
+            await reader.read([document("fine")])
+    assert reader.kills == 0
+    assert await texts_of(reader, document("fine")) == ["fine"]
+    await reader.close()
 
 
 async def test_a_cancelled_reading_leaves_no_answer_for_the_next() -> None:
@@ -116,7 +153,7 @@ async def test_a_child_that_ended_is_replaced() -> None:
 async def test_the_child_ignores_an_interrupt_is_bounded_and_ends_with_its_input() -> None:
     """Ctrl-C reaches the whole terminal; the parent closes the pipe, or is gone and with it the pipe."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sync.text_worker", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "sync.text_worker", "60", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     assert child.stdin is not None and child.stdout is not None
     for words in ("before", "after"):
@@ -190,7 +227,7 @@ async def test_a_text_that_is_written_over_and_over_does_not_fill_its_record(wor
 def ask(*questions: ReadTexts | RewriteText) -> list[TextAnswer]:
     source = io.BytesIO(b"".join(LENGTH.pack(len(d)) + d for d in map(msgspec.msgpack.encode, questions)))
     sink = io.BytesIO()
-    text_worker.serve(source, sink)
+    text_worker.serve(source, sink, 60.0)
     sink.seek(0)
     answers = []
     while header := sink.read(LENGTH.size):

@@ -22,6 +22,8 @@ EMAIL = "you@example.com"
 PASSWORD = "a long enough phrase"
 # Three batches, so that the server can be killed between the first answer and the last.
 SETS_BEFORE_THE_KILL = 2_600
+# How often that is tried.
+KILLS_MAX = 5
 
 
 class Failed(Exception):
@@ -202,24 +204,35 @@ class Story:
         async with self._device("phone") as phone:
             workout = (await phone.workouts.list(order="-started_at", limit=1))[0]
             exercise = (await phone.workout_exercises.list(workout=workout.id, limit=1))[0]
-            new = [
-                [Write("sets", phone.new_id(), {"workout_exercise": exercise.id, "position": f"z{n:04}", "reps": 1})]
-                for n in range(SETS_BEFORE_THE_KILL)
-            ]
-            await phone.write_groups(new)
-            pushing = asyncio.create_task(phone.sync())
-            # Status is asked for, not announced; the answer to the first batch is the moment.
-            while (await phone.status()).pending == SETS_BEFORE_THE_KILL and not pushing.done():  # noqa: ASYNC110
-                await asyncio.sleep(0)
-            await self.server.kill()
-            await asyncio.gather(pushing, return_exceptions=True)
-            left = (await phone.status()).pending
-            self.teller.say(f"kill -9, with {left:,} of {SETS_BEFORE_THE_KILL:,} new sets not yet acknowledged.")
+            left = 0
+            for number in range(KILLS_MAX):
+                left = await self._killed_while_pushing(phone, exercise, number)
+                if left:
+                    break
+                # On a busy machine all was answered before this process had its turn again.
+                await self.server.start()
             _require(left > 0, "the push was over before the server was killed")
+            self.teller.say(f"kill -9, with {left:,} of {SETS_BEFORE_THE_KILL:,} new sets not yet acknowledged.")
             await self.server.start()
             status = await phone.sync()
             _require(status.pending == 0, f"{status.pending} changes are still unsent: {status.why}")
             self.teller.say("The server is back on its data, and the phone has sent the rest.")
+
+    async def _killed_while_pushing(self, phone: Client, exercise: Record, number: int) -> int:
+        """Push new sets, and kill the server after the first answer; how many of them were not answered."""
+        place = {"workout_exercise": exercise.id, "reps": 1}
+        new = [
+            [Write("sets", phone.new_id(), {**place, "position": f"z{number}{n:04}"})]
+            for n in range(SETS_BEFORE_THE_KILL)
+        ]
+        await phone.write_groups(new)
+        pushing = asyncio.create_task(phone.sync())
+        # Status is asked for, not announced; the answer to the first batch is the moment.
+        while (await phone.status()).pending == SETS_BEFORE_THE_KILL and not pushing.done():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await self.server.kill()
+        await asyncio.gather(pushing, return_exceptions=True)
+        return (await phone.status()).pending
 
     async def _compare(self) -> None:
         async with self._both() as (phone, laptop):

@@ -98,7 +98,7 @@ class Socket:
         await self.ws.send_str(json.dumps({"type": type, **message}))
 
     async def hear(self) -> dict[str, Any]:
-        message = await self.ws.receive(timeout=20)
+        message = await self.ws.receive(timeout=60)
         assert message.type is WSMsgType.TEXT, message
         heard: dict[str, Any] = json.loads(message.data)
         return heard
@@ -110,7 +110,7 @@ class Socket:
 
 async def closed(ws: ClientWebSocketResponse) -> int | None:
     while True:
-        message = await ws.receive(timeout=20)
+        message = await ws.receive(timeout=60)
         if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING, WSMsgType.ERROR):
             await ws.close()
             return ws.close_code

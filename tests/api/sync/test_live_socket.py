@@ -385,15 +385,15 @@ async def test_a_restart_closes_with_1012_and_waits_for_everybody(lone: LiveServ
 async def test_pings_are_answered_and_sent(lone: LiveServer) -> None:
     socket = await lone.connect(await lone.world.device(), {}, autoping=False)
     await socket.ws.ping(b"there?")
-    answer = await socket.ws.receive(timeout=20)
+    answer = await socket.ws.receive(timeout=60)
     assert (answer.type, answer.data) == (WSMsgType.PONG, b"there?")
     lone.move(PING_MS)
-    assert (await socket.ws.receive(timeout=20)).type is WSMsgType.PING
+    assert (await socket.ws.receive(timeout=60)).type is WSMsgType.PING
     await socket.ws.pong()
     await socket.say("telepathy")
     await socket.hear()
     lone.move(PING_MS)
-    assert (await socket.ws.receive(timeout=20)).type is WSMsgType.PING
+    assert (await socket.ws.receive(timeout=60)).type is WSMsgType.PING
 
 
 async def test_a_peer_that_answers_no_ping_closes_with_4408(lone: LiveServer) -> None:

@@ -14,7 +14,7 @@ from api.rate_limits import MemoryLimiter, NoLimiter
 from api.settings import Settings
 from api.sync.throttle import KIB, AccountThrottle
 from sync.limits import LIMITS
-from tests.api.harness import Clock, Server, environment, running, settings_for
+from tests.api.harness import Clock, FrozenClock, Server, environment, running, settings_for
 from tests.security.harness import Person, join, record_id
 
 
@@ -24,15 +24,8 @@ async def limited(url: str, **settings: Any) -> AsyncIterator[Server]:
         yield server
 
 
-class Frozen(Clock):
-    """A time that stands still: whatever passes, passes at once."""
-
-    def now_ms(self) -> int:
-        return 1_795_000_000_000 + self.ahead_ms
-
-
 def throttle(clock: Clock | None = None, **settings: Any) -> AccountThrottle:
-    return AccountThrottle(MemoryLimiter(environment(clock or Frozen())), Settings(**settings))
+    return AccountThrottle(MemoryLimiter(environment(clock or FrozenClock())), Settings(**settings))
 
 
 def voids(person: Person, count: int) -> list[dict[str, Any]]:
