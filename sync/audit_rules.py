@@ -144,7 +144,8 @@ def check_record(space: SpaceRow, row: AuditedRecord, state: RecordState, parent
         yield Finding("tombstone_undated", "the date of its delete is missing, or it is not deleted and has one")
     if not broken and not _same_body(row, state):
         yield Finding("body_differs", "what is served is not what its state shows")
-    if row.listed_at != listed_at(row.collection, row.status, row.body):
+    # Where the status is wrong, that is the finding, and not what follows from it.
+    if row.status == status and row.listed_at != listed_at(row.collection, row.status, row.body):
         yield Finding("list_differs", f"lists have it at {row.listed_at!r}, and what is served says otherwise")
     if parent is not None and parent.below is not None:
         puts = kernel.puts_at_or_below(state)

@@ -1,30 +1,24 @@
 """Records for people without a device: read as they are shown, written through the one write path.
 
-Owns: the plain JSON of a record (a set as its list, a text as its string), how a wanted value becomes a change (what
-joins a set and what leaves it, an edit of a text), and the version by which a reader says what they saw.
-Refuses to know: HTTP, and what a collection means.
+Owns: on what a write is decided, and that it is read and written by few statements.
+Refuses to know: HTTP, what a collection means, and how a wanted value becomes a change (edits.py).
 
 Invariants
-    P1  What is written is decided on what stands when it is written: a version, a list, a text is compared under the
+    U1  What is written is decided on what stands when it is written: a version, a list, a text is compared under the
         same lock, or the same version of the space's row, under which the change lands.
-    P2  A request is written whole or not at all, and a refusal names every field that is wrong.
-    P3  What does not exist, what is deleted and what is somebody else's look alike: NotFound.
-    P4  The number of statements depends neither on the history nor on how much is written at once.
+    U2  A request is written whole or not at all, and a refusal names every field that is wrong.
+    U3  What does not exist, what is deleted and what is somebody else's look alike: NotFound.
+    U4  The number of statements depends neither on the history nor on how much is written at once.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final
 
-import msgspec
-
-from conflict.text import UPDATE_BYTES_MAX
 from storage import records as store
 from storage.collections import COLLECTIONS
 from storage.database import Database, Transaction
@@ -33,100 +27,18 @@ from storage.records import Row
 from storage.spaces import CATALOG_SPACE, SpaceRow, membership, read_space
 from sync.bodies import SHOWN, STUB
 from sync.caller import Caller
-from sync.errors import Invalid, InvalidFields, NotFound, PreconditionFailed, Unavailable
+from sync.edits import Edit, Fault, fault_of, fields_of
+from sync.errors import Invalid, InvalidFields, NotFound, PreconditionFailed
 from sync.push import ServerWrite, Writer
-from sync.texts import BadText, TextReader
-from sync.validation import Rejection, check_fields, check_id
+from sync.shown import Record, Tree, record_of, trees_of, version_of
+from sync.texts import TextReader
 
-# As api/rest names faults, where a rejection of the protocol has another name for the same.
-_CODES: Final = {"too_long": "wrong_length", "bad_id": "wrong_format", "bad_text": "wrong_format"}
-_TEXTS: Final = {
-    name: frozenset(each for each, declared in spec.fields.items() if declared.kind == "text")
-    for name, spec in COLLECTIONS.items()
-}
+__all__ = ["Decide", "Edit", "Record", "Records", "Tree", "View", "Written", "check_version", "record_of", "version_of"]
+
 _is_uuid: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 # Whose personal space is which never changes; so many users are asked for it once.
 _PERSONAL_KEPT_MAX: Final = 10_000
 _PAGE: Final = 1_000
-
-Fault = dict[str, str]
-
-
-class Record(msgspec.Struct, frozen=True):
-    """One shown record. `values`: plain JSON, a text as its string; fields that nobody wrote are not there.
-
-    conflicts: {field: [{"value", "device", "at"}]}, the values that lost to concurrent ones.
-    life: of its space, which together with `seq` names one state of the record.
-    """
-
-    collection: str
-    id: str
-    seq: int
-    life: str
-    parent: Key | None
-    values: dict[str, Any]
-    conflicts: dict[str, list[dict[str, Any]]]
-    updated_at: str | None
-    updated_by: str | None
-    # The Yjs states of its texts, in base64.
-    yjs: dict[str, str]
-
-    @property
-    def key(self) -> Key:
-        return self.collection, self.id
-
-    @property
-    def version(self) -> str:
-        """Names this state of the record."""
-        return version_of([self])
-
-    def plain(self) -> dict[str, Any]:
-        """The record as the REST side shows it: {"id", "version", fields, "conflicts"?, "updated_at", "updated_by"}."""
-        shown: dict[str, Any] = {"id": self.id, "version": self.version, **self.values}
-        if self.conflicts:
-            shown["conflicts"] = self.conflicts
-        return {**shown, "updated_at": self.updated_at, "updated_by": self.updated_by}
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """A record with everything that is shown below it, in no order."""
-
-    root: Record
-    below: list[Record]
-
-    @property
-    def version(self) -> str:
-        """Names this state of the record and of all that is below it."""
-        return version_of([self.root, *self.below])
-
-    def children(self, of: Record, collection: str) -> list[Record]:
-        """What is directly below a record, by `position` where it has one, then by id."""
-        found = [each for each in self.below if each.parent == of.key and each.collection == collection]
-        return sorted(found, key=lambda each: (str(each.values.get("position") or ""), each.id))
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """One write to one record, in plain JSON.
-
-    op: "create" makes the record and does nothing where its id is taken (the same request, sent again); "patch" and
-        "delete" are NotFound where it is not shown; "put" patches it, or makes it where it is not there.
-    values: a set as the whole list, a text as its string, a counter as what is added.
-    at: where its fields stand in the request, as the beginning of their path ("sets[2]."), for faults.
-    expected: versions; PreconditionFailed where the record is of none of them. None: whatever is there.
-    """
-
-    op: Literal["create", "patch", "put", "delete"]
-    collection: str
-    id: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-    at: str = ""
-    expected: Collection[str] | None = None
-
-    @property
-    def key(self) -> Key:
-        return self.collection, self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +49,9 @@ class Written:
     records: dict[Key, Record]
 
 
-def version_of(records: Iterable[Record]) -> str:
-    """A short text that is another one as soon as any of these records is in another state, or they are others."""
-    states = sorted(f"{each.collection}/{each.id}/{each.seq}/{each.life}" for each in records)
-    return hashlib.blake2b("\n".join(states).encode(), digest_size=12).hexdigest()
-
-
 @dataclass
 class View:
-    """What stands in a space, for who reads it or decides what to write (P1)."""
+    """What stands in a space, for who reads it or decides what to write (U1)."""
 
     tx: Transaction
     space: SpaceRow
@@ -156,7 +62,7 @@ class View:
     unshown: set[Key] = field(default_factory=set)
 
     async def look_up(self, keys: Iterable[Key]) -> None:
-        """Read what nobody has asked for yet, by one statement (P4)."""
+        """Read what nobody has asked for yet, by one statement (U4)."""
         missing = {key for key in keys if key not in self.known}
         self.learn(missing, await store.read_rows(self.tx, self.space.id, [key for key in missing if _is_key(key)]))
 
@@ -191,7 +97,7 @@ class View:
     async def trees(self, roots: Sequence[Record]) -> list[Tree]:
         """Each of these records with all that is shown below it, in the given order, by one statement."""
         rows = await store.read_shown_below(self.tx, self.space.id, [root.key for root in roots])
-        return _trees(roots, [record_of(row, self.space.life) for row in rows])
+        return trees_of(roots, [record_of(row, self.space.life) for row in rows])
 
     async def by_time(
         self, collection: str, *, since: str = "", before: tuple[str, str] = store.LATEST, limit: int
@@ -248,12 +154,12 @@ class Records:
         return known
 
     async def get(self, caller: Caller, space: str, collection: str, id: str) -> Record:
-        """One shown record. Raises NotFound (P3)."""
+        """One shown record. Raises NotFound (U3)."""
         async with self.database.read() as tx:
             return await (await self.view(tx, caller, space)).get(collection, id)
 
     async def tree(self, caller: Caller, space: str, collection: str, id: str) -> Tree:
-        """One shown record with everything that is shown below it, as one state. Raises NotFound (P3)."""
+        """One shown record with everything that is shown below it, as one state. Raises NotFound (U3)."""
         async with self.database.read(snapshot=True) as tx:
             return await (await self.view(tx, caller, space)).tree(collection, id)
 
@@ -329,8 +235,8 @@ class Records:
             writes_more: `decide` writes rows of its own through its view, which count with the records or not at all.
 
         Raises:
-            NotFound: no such space, or a record that is not shown (P3). ReadOnly: the caller may not write there.
-            InvalidFields: naming every field that is wrong (P2).
+            NotFound: no such space, or a record that is not shown (U3). ReadOnly: the caller may not write there.
+            InvalidFields: naming every field that is wrong (U2).
             PreconditionFailed: a record is of none of the versions that its edit expects.
             OverQuota: the space is full.
             Unavailable: a text could not be read in time.
@@ -356,7 +262,7 @@ class Records:
             raise
         except Invalid as error:
             rejected = (error.details or {}).get("rejected", ())
-            raise InvalidFields(fields=[_of_rejected(numbered[each["n"]], each) for each in rejected]) from None
+            raise InvalidFields(fields=[fault_of(numbered[each["n"]], each) for each in rejected]) from None
         shown = {
             (row.collection, row.id): record_of(row, plan.space.life) for row in plan.records if row.status == SHOWN
         }
@@ -379,65 +285,12 @@ class Records:
             if edit.op == "delete":
                 made.append((edit, ServerWrite(*edit.key, "delete")))
                 continue
-            fields = await self._fields(edit, standing, faults)
+            fields = await fields_of(edit, standing, faults, self.texts)
             if fields or edit.op == "create":
                 made.append((edit, ServerWrite(*edit.key, "put", fields)))
         if faults:
             raise InvalidFields(fields=faults)
         return made
-
-    async def _fields(self, edit: Edit, standing: Record | None, faults: list[Fault]) -> dict[str, Any]:
-        """The fields of the put that makes the record as the edit wants it. What is wrong joins `faults`."""
-        spec = COLLECTIONS[edit.collection]
-        if (refused := check_id(spec, edit.id)) is not None:
-            faults.append(_fault(f"{edit.at}id", refused.code, refused.message))
-        fields: dict[str, Any] = {}
-        for name, value in edit.values.items():
-            declared = spec.fields.get(name)
-            try:
-                change = await self._change(declared.kind if declared else "register", standing, name, value)
-            except _Refused as error:
-                faults.append(_fault(edit.at + name, error.code, f"{name} {error}"))
-                continue
-            if change is _NOTHING:
-                continue
-            checked = check_fields(spec, {name: change})
-            if isinstance(checked, Rejection):
-                faults.append(_fault(edit.at + name, checked.code, checked.message.replace(f"{name}.add", name)))
-            else:
-                fields[name] = change
-        return fields
-
-    async def _change(self, kind: str, standing: Record | None, name: str, value: Any) -> Any:
-        """What a put says to give a field a value; _NOTHING where it has it already, and says so only where that
-        is certain: a register is always written, for that resolves its conflicts."""
-        held = None if standing is None else standing.values.get(name)
-        if kind == "counter":
-            return {"inc": value}
-        if kind == "set":
-            if type(value) is not list:
-                raise _Refused("wrong_type", "must be a list")
-            if not all(type(each) is str for each in value):
-                return {"add": value}  # which is refused by the check, with its place
-            add, remove = set(value) - set(held or ()), set(held or ()) - set(value)
-            return {"add": sorted(add), "remove": sorted(remove)} if add or remove else _NOTHING
-        if kind == "text":
-            if type(value) is not str or "\0" in value:
-                raise _Refused("wrong_type", "must be a text without U+0000")
-            return _NOTHING if value == (held or "") else await self._rewritten(standing, name, value)
-        return value
-
-    async def _rewritten(self, standing: Record | None, name: str, text: str) -> dict[str, str]:
-        """The change that makes a text read `text`."""
-        state = b"" if standing is None else base64.b64decode(standing.yjs.get(name, ""))
-        if len(text.encode()) <= UPDATE_BYTES_MAX:
-            try:
-                update = await self.texts.rewrite(state, text)
-            except BadText:  # It was read when it came: the reader has no time now.
-                raise Unavailable(retry_after_s=5) from None
-            if len(update) <= UPDATE_BYTES_MAX:
-                return {"yjs": base64.b64encode(update).decode()}
-        raise _Refused("too_long", f"may change by at most {UPDATE_BYTES_MAX} bytes at once")
 
 
 async def _all_shown(tx: Transaction, space: str, collection: str, life: str) -> list[Record]:
@@ -445,67 +298,6 @@ async def _all_shown(tx: Transaction, space: str, collection: str, life: str) ->
     while rows := await store.list_shown(tx, space, collection, after=found[-1].id if found else "", limit=_PAGE):
         found += [record_of(row, life) for row in rows]
     return found
-
-
-class _Refused(Exception):
-    """A value that becomes no change; the text goes on after the field's name."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-_NOTHING: Final = object()
-
-
-class _Body(msgspec.Struct):
-    """As much of a served record as a reader without a device needs."""
-
-    values: dict[str, Any] = {}
-    conflicts: dict[str, list[dict[str, Any]]] = {}
-    updated_at: str | None = None
-    updated_by: str | None = None
-
-
-_decode_body: Final = msgspec.json.Decoder(_Body).decode
-
-
-def record_of(row: Row | StoredRecord, life: str) -> Record:
-    """A shown row of a space in one of its lives, as a record."""
-    body = _decode_body(row.body)
-    values, yjs = body.values, {}
-    for name in _TEXTS[row.collection] & values.keys():
-        yjs[name] = values[name]["yjs"]
-        values[name] = values[name]["text"]
-    return Record(
-        row.collection,
-        row.id,
-        row.seq,
-        life,
-        row.parent,
-        values,
-        body.conflicts,
-        body.updated_at,
-        body.updated_by,
-        yjs,
-    )
-
-
-def _trees(roots: Sequence[Record], below: Iterable[Record]) -> list[Tree]:
-    """Each root with what is below it, at any depth."""
-    children: dict[Key, list[Record]] = {}
-    for each in below:
-        if each.parent is not None:
-            children.setdefault(each.parent, []).append(each)
-    trees = []
-    for root in roots:
-        found: list[Record] = []
-        level = [root]
-        while level:
-            level = [child for each in level for child in children.get(each.key, ())]
-            found += level
-        trees.append(Tree(root, found))
-    return trees
 
 
 def _named(edits: Sequence[Edit]) -> list[Key]:
@@ -525,13 +317,3 @@ def _is_name(text: str) -> bool:
 
 def _is_key(key: Key) -> bool:
     return key[0] in COLLECTIONS and _is_name(key[1])
-
-
-def _fault(field: str, code: str, message: str) -> Fault:
-    return {"field": field, "code": _CODES.get(code, code), "message": message}
-
-
-def _of_rejected(edit: Edit, rejected: Mapping[str, Any]) -> Fault:
-    field_ = rejected.get("field")
-    at = edit.at + field_ if field_ else edit.at.rstrip(".")
-    return _fault(at, rejected["code"], rejected.get("message", ""))

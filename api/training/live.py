@@ -23,7 +23,7 @@ from api.training.answers import Deleted, etag, expected, fault, one, with_warni
 from api.training.odd import Fault
 from api.training.progression import Block, Past, Planned, start_from_template
 from api.training.shapes import values_of, wire_time
-from api.training.trees import PREFERENCES, dated, expect, new_exercise, new_set, now_of, shown
+from api.training.trees import PREFERENCES, dated, expect, new_exercise, new_set, now_of, shown, zone_elsewhere
 from storage.push import Key
 from sync.errors import Conflict, InvalidFields, NotFound
 from sync.positions import position_after, position_at
@@ -60,6 +60,7 @@ class Sessions:
         """Start a session, from a template where one is named. Raises SessionActive, InvalidFields."""
         space = await self._space(call)
         id = call.new_id("workout")
+        zone = await zone_elsewhere(self.records, call.caller, call.query.space)
         warnings: list[Fault] = []
 
         async def decide(view: View) -> Sequence[Edit]:
@@ -68,7 +69,7 @@ class Sessions:
                     raise SessionActive(details={"session": each.id})
             now = now_of(call.environment)
             values = {"status": "active", "started_at": wire_time(now), **values_of(call.body, "workouts")}
-            values = await dated(view, values)
+            values = await dated(view, values, zone)
             edits: list[Edit] = []
             planned = Planned()
             if call.body.template_id is not None:

@@ -102,13 +102,27 @@ def start_from_template(
             takes them all.
     """
     planned = Planned()
+    # How many sets of each exercise stand before: the same one may stand twice on a day.
+    before: dict[Any, int] = {}
     for block in template:
         if not (_is_on(block.values.get("week"), week) and _is_on(block.values.get("day"), day)):
             continue
-        before = _sessions_of(block.values.get("exercise"), past)
-        sets = [_set(each, number, before, today, planned.problems) for number, each in enumerate(block.sets)]
+        exercise = block.values.get("exercise")
+        sessions = _sessions_of(exercise, past)
+        sets = []
+        for each in block.sets:
+            number = before.get(exercise, 0)
+            # The same set of each session before: the one at the same place.
+            same = [(on, done[number]) for on, done in sessions if number < len(done)]
+            sets.append(_set(each, same, today, planned.problems))
+            before[exercise] = number + _is_aimed(each)
         planned.blocks.append(Block(_taken(block.values, _OF_EXERCISE), sets))
     return planned
+
+
+def _is_aimed(values: Values) -> bool:
+    """Whether a set has a target: one that was only added on the way has none."""
+    return any(values.get(name) is not None for name in _TARGETS)
 
 
 def _is_on(stands: int | None, asked: int | None) -> bool:
@@ -116,10 +130,11 @@ def _is_on(stands: int | None, asked: int | None) -> bool:
 
 
 def _sessions_of(exercise: Any, past: Iterable[Past]) -> list[tuple[date | None, Sequence[Values]]]:
-    """The day and the sets of an exercise in each session that had it, newest first."""
+    """The day and the sets of an exercise that had targets, of each session that had any, newest first."""
     found: list[tuple[date | None, Sequence[Values]]] = []
     for session in past:
-        sets = [each for block in session.blocks if block.values.get("exercise") == exercise for each in block.sets]
+        blocks = [block for block in session.blocks if block.values.get("exercise") == exercise]
+        sets = [each for block in blocks for each in block.sets if _is_aimed(each)]
         if sets:
             found.append((session.day, sets))
     return found
@@ -130,31 +145,26 @@ def _taken(values: Values, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _set(
-    template: Values,
-    number: int,
-    before: Sequence[tuple[date | None, Sequence[Values]]],
-    today: date,
-    problems: list[str],
+    template: Values, past: Sequence[tuple[date | None, Values]], today: date, problems: list[str]
 ) -> dict[str, Any]:
     """One planned set: the template's, with the targets of last time, moved by its rules."""
     planned = _taken(template, _OF_SET)
-    # The same set of each session before: the one at the same place.
-    past = [(day, sets[number]) for day, sets in before if number < len(sets)]
-    rules = template.get("progression") or ()
-    for rule in rules:
+    rules: list[tuple[Values, tuple[str, ...]]] = []
+    for rule in template.get("progression") or ():
         names = _FIELDS.get(str(rule.get("field")).removeprefix("target_"))
         if names is None:
             problems.append(f"{rule.get('field')} is nothing that can progress")
-            continue
-        # Only what has a rule goes on from last time; the rest is the template's, which may have been changed since.
-        for name in names:
-            if past and past[0][1].get(name) is not None and name in planned:
-                planned[name] = past[0][1][name]
-        if not _applies(rule, names, template, past, today, problems):
-            continue
-        for name in names:
-            if name in planned:
-                planned[name] = _moved(rule, name, planned[name], problems)
+        else:
+            rules.append((rule, names))
+    # Only what has a rule goes on from last time; the rest is the template's, which may have been changed since.
+    for name in {name for _, names in rules for name in names}:
+        if past and past[0][1].get(name) is not None and name in planned:
+            planned[name] = past[0][1][name]
+    for rule, names in rules:
+        if _applies(rule, names, template, past, today, problems):
+            for name in names:
+                if name in planned:
+                    planned[name] = _moved(rule, name, planned[name], problems)
     return planned
 
 

@@ -7,6 +7,7 @@ Refuses to know: addresses, and when a workout is made, changed or over (workout
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Final
@@ -19,9 +20,11 @@ from api.training import odd
 from api.training.answers import Warning
 from api.training.odd import Fault
 from api.training.shapes import creating, showing, values_of
+from sync.caller import Caller
 from sync.environment import Environment
+from sync.errors import NotFound
 from sync.positions import position_after, position_at
-from sync.records import Edit, Tree, View, check_version
+from sync.records import Edit, Records, Tree, View, check_version
 
 # More than anybody does in a day; the body's limit of bytes ends a request before.
 EXERCISES_MAX: Final = 200
@@ -157,17 +160,31 @@ def whole_workout(
     return edits, warnings
 
 
-async def dated(view: View, values: dict[str, Any]) -> dict[str, Any]:
+async def zone_elsewhere(records: Records, caller: Caller, space: str | None) -> str | None:
+    """The time zone of a person's preferences, for a workout in a shared space, which has none of its own."""
+    if space is None:
+        return None
+    try:
+        preferences = await records.get(caller, await records.space_of(caller), *PREFERENCES)
+    except NotFound:
+        return None
+    zone = preferences.values.get("timezone")
+    return zone if isinstance(zone, str) else None
+
+
+async def dated(view: View, values: dict[str, Any], zone: str | None = None) -> dict[str, Any]:
     """A workout's values with its time zone and its day, where they follow: from the time zone that it is given, or
-    else from the person's own preferences."""
+    else from `zone`, or from the preferences that stand in the same space."""
     if values.get("timezone") is None:
         preferences = await view.find(*PREFERENCES)
-        zone = None if preferences is None else preferences.values.get("timezone")
+        zone = zone if preferences is None else preferences.values.get("timezone")
         if zone is not None:
             values = {**values, "timezone": zone}
     begun = odd.parsed(values.get("started_at"))
     if begun is not None and values.get("local_date") is None:
-        values = {**values, "local_date": begun.astimezone(_zone(values.get("timezone"))).date().isoformat()}
+        # The first and the last day of the calendar have no other zone's day.
+        with suppress(OverflowError):
+            values = {**values, "local_date": begun.astimezone(_zone(values.get("timezone"))).date().isoformat()}
     return values
 
 

@@ -27,7 +27,17 @@ from api.training.answers import (
     with_warnings,
 )
 from api.training.shapes import patching, values_of, wire_time
-from api.training.trees import PREFERENCES, NewWorkout, Workout, dated, expect, now_of, shown, whole_workout
+from api.training.trees import (
+    PREFERENCES,
+    NewWorkout,
+    Workout,
+    dated,
+    expect,
+    now_of,
+    shown,
+    whole_workout,
+    zone_elsewhere,
+)
 from conflict.clock import rfc3339
 from storage.records import LATEST
 from sync.records import Edit, Records, View
@@ -85,11 +95,12 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
     async def log_workout(call: Call[Any, InSpace]) -> Reply:
         space = await records.space_of(call.caller, call.query.space)
         id, now = call.new_id("workout"), now_of(call.environment)
+        zone = await zone_elsewhere(records, call.caller, call.query.space)
         warnings: list[odd.Fault] = []
 
         async def decide(view: View) -> Sequence[Edit]:
             given = {"status": "completed", "started_at": rfc3339(call.environment.now_ms())}
-            values = await dated(view, {**given, **values_of(call.body, "workouts")})
+            values = await dated(view, {**given, **values_of(call.body, "workouts")}, zone)
             edits, warnings[:] = whole_workout(id, values, call.body, call.new_id, now)
             return edits
 

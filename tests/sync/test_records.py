@@ -289,6 +289,20 @@ async def test_a_write_takes_as_many_statements_after_a_long_history_as_before(d
     assert await statements_of(20) == few == (2 if desk.world.database.dialect == "postgresql" else 4)
 
 
+async def test_what_is_decided_late_costs_no_more_statements_the_more_it_is(desk: Desk) -> None:
+    async def statements_of(count: int) -> int:
+        before = desk.world.database.statements
+        edits = [Edit("create", "workouts", desk.world.uuid(), {"title": "A"}) for _ in range(count)]
+
+        async def decide(_: View) -> Sequence[Edit]:
+            return edits
+
+        await desk.records.decide(desk.caller, desk.world.space, (), decide)
+        return desk.world.database.statements - before
+
+    assert await statements_of(1) == await statements_of(50)
+
+
 def test_positions_of_a_list_are_in_its_order_and_leave_room_behind() -> None:
     made = [position_at(index) for index in range(5_000)]
     assert made == sorted(made) and len(set(made)) == len(made)

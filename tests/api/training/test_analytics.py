@@ -131,8 +131,8 @@ async def test_a_shared_space_counts_for_who_trained_there_and_no_longer_for_who
 async def test_a_zone_says_which_day_it_is(ann: Person) -> None:
     answer = await ann.ask("GET", "/users/me/analytics?tz=Mars/Olympus")
     assert (answer.status, answer.json["details"][0]["field"]) == (422, "tz")
-    ends = [(await ann.ask("GET", f"/users/me/analytics?tz=Etc/GMT{by}")).data["span"]["last"] for by in ("%2B12", "-14")]
-    assert ends[0] < ends[1]
+    west, east = [await ann.ask("GET", f"/users/me/analytics?tz=Etc/GMT{by}") for by in ("%2B12", "-14")]
+    assert west.data["span"]["last"] < east.data["span"]["last"]
 
 
 @pytest.mark.parametrize("picture", ["volume", "muscles", "calendar"])

@@ -87,6 +87,25 @@ def test_each_set_progresses_by_itself() -> None:
     assert [each["target_weight"] for each in block.sets] == [kg(102.5), kg(90)]
 
 
+def test_a_set_that_was_added_on_the_way_shifts_no_other() -> None:
+    extra = {"reps": 12, "weight": kg(60), "completed_at": "2026-11-16T10:00:00.000Z"}
+    assert weight(target(kg(100), RULE), past(extra, done(kg(100)))) == kg(102.5)
+
+
+def test_an_exercise_that_stands_twice_goes_on_at_each_place() -> None:
+    template = [Block({"exercise": SQUAT}, [target(kg(weight), RULE)]) for weight in (100, 80)]
+    session = Past(None, [Block({"exercise": SQUAT}, [done(kg(weight))]) for weight in (110, 90)])
+    blocks = start_from_template(template, [session], today=TODAY).blocks
+    assert [each.sets[0]["target_weight"] for each in blocks] == [kg(112.5), kg(92.5)]
+
+
+def test_rules_apply_one_after_the_other() -> None:
+    reps = {"field": "reps", "op": "+", "step": 1}
+    twice = target(kg(100), RULE, {**RULE, "op": "*", "step": 2, "unit": None}, reps)
+    (block,) = planned(twice, past(done(kg(100)))).blocks
+    assert (block.sets[0]["target_weight"], block.sets[0]["target_reps_max"]) == (kg(205), 6)
+
+
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [

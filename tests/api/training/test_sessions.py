@@ -167,6 +167,27 @@ async def test_a_session_is_discarded_and_stays_in_the_history(ann: Person) -> N
     assert [each["id"] for each in (await ann.ask("GET", "/workouts")).data] == [made["id"]]
 
 
+async def test_in_a_shared_space_each_has_their_own_timer_and_their_own_sets(ann: Person, bob: Person) -> None:
+    space = (await ann.ask("POST", "/sync/spaces", {"name": "Us"})).json["id"]
+    await ann.ask("POST", f"/sync/spaces/{space}/members", {"user": bob.user, "role": "editor"})
+    await bob.ask("POST", f"/sync/spaces/{space}/accept")
+    await ann.ask("PUT", "/users/preferences", {"timezone": "Asia/Tokyo"})
+    made = await ann.made(f"/workouts/sessions/start?space={space}", {"title": "Ours"})
+    assert made["timezone"] == "Asia/Tokyo"
+    phone = await bob.device()
+    phone.space = space
+    await phone.push(("participants", phone.new_id(), {"workout": made["id"], "athlete": bob.user}))
+
+    path = f"/workouts/sessions/{made['id']}"
+    for who, duration_s in ((ann, 60), (bob, 90)):
+        await who.made(f"{path}/sets?space={space}", {"exercise": SQUAT, "reps": 5})
+        await who.ask("POST", f"{path}/timer?space={space}", {"action": "start", "duration_s": duration_s})
+    shown = (await bob.ask("GET", f"{path}?space={space}")).data
+    assert [each["athlete"] for each in shown["exercises"][0]["sets"]] == [ann.user, bob.user]
+    timers = (shown["rest_timer"]["duration_s"], shown["participants"][0]["rest_timer"]["duration_s"])
+    assert timers == (60, 90)
+
+
 # -- from a template -------------------------------------------------------------------------------------------------
 
 

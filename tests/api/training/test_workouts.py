@@ -66,6 +66,8 @@ async def test_a_request_that_is_sent_again_makes_one_workout(ann: Person) -> No
     first, second = [await ann.ask("POST", "/workouts", workout(), Idempotency_Key=key) for _ in range(2)]
     assert (second.text, second.headers["Location"]) == (first.text, f"/api/workouts/{first.data['id']}")
     assert len((await ann.ask("GET", "/workouts")).data) == 1
+    elsewhere = await ann.ask("POST", f"/workouts?space={NOBODY}", workout(), Idempotency_Key=key)
+    assert elsewhere.json["details"][0]["code"] == "key_reused"
 
 
 async def test_workouts_are_listed_newest_first_page_by_page(ann: Person) -> None:
@@ -167,6 +169,19 @@ async def test_what_no_type_can_say_is_named_in_the_same_form(ann: Person) -> No
         ("exercises[0].sets[1].weight", "out_of_range"),
         ("exercises[0].sets[2].weight", "out_of_range"),
     }
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-05:00"])
+async def test_a_time_that_is_in_no_calendar_is_refused(ann: Person, at: str) -> None:
+    assert await ann.refused("POST", "/workouts", {"started_at": at, "timezone": "Asia/Tokyo"}) == {
+        ("started_at", "wrong_type")
+    }
+    assert (await ann.ask("GET", f"/workouts?since={at.replace('+', '%2B')}")).status == 200
+
+
+async def test_the_last_day_of_the_calendar_is_one(ann: Person) -> None:
+    made = await ann.made("/workouts", {"started_at": "9999-12-31T23:59:59Z", "timezone": "Asia/Tokyo"})
+    assert "local_date" not in made
 
 
 async def test_a_workout_does_not_end_before_it_begins(ann: Person) -> None:
