@@ -12,9 +12,11 @@ from typing import Final
 
 from aiohttp import web
 
-from api.accounts import people_routes
+from api.accounts import people_routes, privacy_routes
 from api.accounts import routes as account_routes
 from api.accounts.authenticator import Authenticator
+from api.accounts.confirming import Confirmation
+from api.accounts.erasure import Erasure
 from api.accounts.passwords import PasswordHasher
 from api.accounts.people import People
 from api.accounts.relations import NoFriends, Relations
@@ -39,7 +41,7 @@ from api.middleware import (
 from api.operations import front_page
 from api.operations import routes as operation_routes
 from api.operations.housekeeping import start_housekeeping
-from api.operations.jobs import Jobs
+from api.operations.jobs import Jobs, Kind
 from api.rate_limits import Limiter, MemoryLimiter, NoLimiter, RedisLimiter
 from api.rest import routes as rest_routes
 from api.rest.endpoint import Endpoint
@@ -60,6 +62,7 @@ from api.training.exercise_search import ExerciseSearch
 from api.training.imports import routes as import_routes
 from api.training.imports.service import Imports
 from storage.database import Database, open_database
+from storage.erasure import KIND as ERASE_ACCOUNT
 from sync.access import DatabaseAccess
 from sync.bus import Bus, MemoryBus
 from sync.catalog import seed_catalog
@@ -74,6 +77,7 @@ from sync.texts import ProcessTextReader
 ACCOUNTS: Final = web.AppKey("accounts", Accounts)
 DATABASE: Final = web.AppKey("database", Database)
 ENGINE: Final = web.AppKey("engine", Engine)
+JOBS: Final = web.AppKey("jobs", Jobs)
 BUS: Final = web.AppKey("bus", Bus)
 # What the REST side consists of, for the OpenAPI page and its tests.
 ENDPOINTS: Final = web.AppKey("endpoints", list[Endpoint])
@@ -148,7 +152,9 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         search = ExerciseSearch(database, environment)
         await search.warm()
         imports = Imports(database, environment, records)
-        jobs = Jobs(database, environment, imports.kinds())
+        erasure = Erasure(database, bus, environment, Confirmation(database, hasher, limiter))
+        kinds = {**imports.kinds(), ERASE_ACCOUNT: Kind(erasure.erase, tries_max=None)}
+        jobs = Jobs(database, environment, kinds)
         opened.push_async_callback(jobs.start())
         idempotency = Idempotency(database, environment)
         chores = {
@@ -178,12 +184,14 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app[DATABASE] = database
         app[BUS] = bus
         app[ENGINE] = engine
+        app[JOBS] = jobs
         app.on_response_prepare.append(dress)
         app.add_routes(front_page.routes())
         app.add_routes(operation_routes.routes(database, bus))
         endpoints = [
             *account_routes.endpoints(accounts),
             *people_routes.endpoints(People(database, environment, Relations(NoFriends()))),
+            *privacy_routes.endpoints(erasure),
             *import_routes.endpoints(imports, jobs, bodies),
             *exports.endpoints(records),
             *exercises.endpoints(search, records, bodies),
