@@ -6,14 +6,15 @@ Refuses to know: how the process was started (api/command_line), and how it list
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from aiohttp import web
 
 from api.accounts import people_routes, privacy_routes
 from api.accounts import routes as account_routes
+from api.accounts.administration import Administration
 from api.accounts.authenticator import Authenticator
 from api.accounts.confirming import Confirmation
 from api.accounts.erasure import Erasure
@@ -233,6 +234,22 @@ async def fill_catalog(settings: Settings) -> None:
         texts = ProcessTextReader()
         opened.push_async_callback(texts.close)
         await seed_catalog(Engine(database, bus, texts, environment))
+
+
+@asynccontextmanager
+async def administration(settings: Settings) -> AsyncIterator[Administration]:
+    """What the operator does to accounts, over a migrated database. Raises StorageError where it is not to be had."""
+    environment = system()
+    async with AsyncExitStack() as opened:
+        database = await open_database(settings.database_url)
+        opened.push_async_callback(database.close)
+        # Servers that run already hear of it.
+        bus = _bus(settings, environment)
+        await bus.start()
+        opened.push_async_callback(bus.close)
+        hasher = PasswordHasher(environment, cost=settings.bcrypt_cost)
+        opened.callback(hasher.close)
+        yield Administration(database, bus, environment, hasher)
 
 
 def secrets_of(settings: Settings, environment: Environment) -> tuple[str, ...]:

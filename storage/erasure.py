@@ -99,14 +99,14 @@ async def list_erasures(tx: Transaction) -> list[tuple[str, int]]:
     return [(str(row[0]), int(row[1])) for row in await tx.execute(query)]
 
 
-def erase_again(connection: Connection, known: Iterable[tuple[str, int]], *, now_ms: int) -> int:
-    """Begin the erasure of every account in a restored database that was erased; how many there were.
+def erase_again(connection: Connection, known: Iterable[tuple[str, int]]) -> int:
+    """Begin the erasure of every account in a restored database that had been erased; how many there were.
 
     known: hashes and times beside those of the database's own ledger.
     """
     for user_hash, erased_at in known:
         connection.execute(text(_ADD_ERASURE), {"user_hash": user_hash, "now_ms": erased_at})
-    erased = set(connection.execute(select(erasures.c.user_hash)).scalars())
+    erased = {row[0]: row[1] for row in connection.execute(select(erasures.c.user_hash, erasures.c.erased_at))}
     page = (
         select(users.c.id)
         .where(users.c.id > bindparam("after"), users.c.erasing_at.is_(None))
@@ -116,9 +116,9 @@ def erase_again(connection: Connection, known: Iterable[tuple[str, int]], *, now
     found, after = 0, ""
     while erased and (ids := connection.execute(page, {"after": after}).scalars().all()):
         for user in ids:
-            if hash_of_user(user) in erased:
+            if (at := erased.get(hash_of_user(user))) is not None:
                 found += 1
-                values = _values(user, now_ms, now_ms)
+                values = _values(user, at, at)
                 for statement in (*_BEGIN, text(_ADD_JOB)):
                     connection.execute(statement, values)
         after = ids[-1]

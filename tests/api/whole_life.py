@@ -29,6 +29,7 @@ class Person:
     email: str
     device: str = ""
     numbers: dict[str, int] = field(default_factory=dict)
+    last_hlc: str = ""
 
     async def ask(self, method: str, path: str, body: Any = None, **more: Any) -> Answer:
         return await self.server.ask(method, f"/api/{path}", body, token=self.token, **more)
@@ -60,11 +61,11 @@ class Person:
         }
         if op == "put":
             change["fields"] = fields
-        after = None if n == 1 else {"n": n - 1, "hlc": self._hlc}
+        after = None if n == 1 else {"n": n - 1, "hlc": self.last_hlc}
         body = {"device": self.device, "schema": 1, "after": after, "changes": [change]}
         answer = await self.do("POST", f"sync/spaces/{space}/push", body)
         assert bool(answer["rejected"]) == (CANARY in fields), answer
-        self._hlc = change["hlc"]
+        self.last_hlc = change["hlc"]
         return id
 
     async def pull(self, space: str) -> list[dict[str, Any]]:
