@@ -18,6 +18,7 @@ from api.accounts.administration import Administration
 from api.accounts.authenticator import Authenticator
 from api.accounts.confirming import Confirmation
 from api.accounts.erasure import Erasure
+from api.accounts.export import Exports
 from api.accounts.passwords import PasswordHasher
 from api.accounts.people import People
 from api.accounts.relations import NoFriends, Relations
@@ -153,8 +154,10 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         search = ExerciseSearch(database, environment)
         await search.warm()
         imports = Imports(database, environment, records)
-        erasure = Erasure(database, bus, environment, Confirmation(database, hasher, limiter))
-        kinds = {**imports.kinds(), ERASE_ACCOUNT: Kind(erasure.erase, tries_max=None)}
+        confirmation = Confirmation(database, hasher, limiter)
+        data_exports = Exports(database, environment, confirmation, settings.blob_folder / "exports")
+        erasure = Erasure(database, bus, environment, confirmation, data_exports.sweep)
+        kinds = {**imports.kinds(), **data_exports.kinds(), ERASE_ACCOUNT: Kind(erasure.erase, tries_max=None)}
         jobs = Jobs(database, environment, kinds)
         opened.push_async_callback(jobs.start())
         idempotency = Idempotency(database, environment)
@@ -162,6 +165,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             "records": Retention(database, environment).run,
             "idempotency keys": idempotency.forget,
             "jobs": jobs.forget,
+            "files of exports": data_exports.sweep,
             "files of imports": imports.forget,
             "uses of exercises": search.use.count,
         }
@@ -192,7 +196,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         endpoints = [
             *account_routes.endpoints(accounts),
             *people_routes.endpoints(People(database, environment, Relations(NoFriends()))),
-            *privacy_routes.endpoints(erasure),
+            *privacy_routes.endpoints(data_exports, erasure, jobs),
             *import_routes.endpoints(imports, jobs, bodies),
             *exports.endpoints(records),
             *exercises.endpoints(search, records, bodies),

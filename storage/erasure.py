@@ -118,7 +118,7 @@ def erase_again(connection: Connection, known: Iterable[tuple[str, int]]) -> int
         for user in ids:
             if (at := erased.get(hash_of_user(user))) is not None:
                 found += 1
-                values = _values(user, at, at)
+                values = _values(user, at, 0)
                 for statement in (*_BEGIN, text(_ADD_JOB)):
                     connection.execute(statement, values)
         after = ids[-1]

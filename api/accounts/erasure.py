@@ -56,6 +56,8 @@ class Erasure:
     bus: Bus
     environment: Environment
     confirmation: Confirmation
+    # Lets go of files whose rows are gone.
+    sweep: Callable[[], Awaitable[int]]
 
     async def begin(self, caller: Caller, password: str) -> int:
         """End the caller's account; until when (Unix milliseconds) everything is gone.
@@ -91,6 +93,7 @@ class Erasure:
             await job.keep(tx)
             await store.purge_rest(tx, user)  # X3
         job.finished = True
+        await self.sweep()
         log.info("an account is erased, %d rows in all", job.done)
 
     async def _leave_one(self, job: Job) -> bool:

@@ -29,7 +29,7 @@ class Person:
     email: str
     device: str = ""
     numbers: dict[str, int] = field(default_factory=dict)
-    last_hlc: str = ""
+    hlcs: dict[str, str] = field(default_factory=dict)
 
     async def ask(self, method: str, path: str, body: Any = None, **more: Any) -> Answer:
         return await self.server.ask(method, f"/api/{path}", body, token=self.token, **more)
@@ -61,11 +61,11 @@ class Person:
         }
         if op == "put":
             change["fields"] = fields
-        after = None if n == 1 else {"n": n - 1, "hlc": self.last_hlc}
+        after = None if n == 1 else {"n": n - 1, "hlc": self.hlcs[space]}
         body = {"device": self.device, "schema": 1, "after": after, "changes": [change]}
         answer = await self.do("POST", f"sync/spaces/{space}/push", body)
         assert bool(answer["rejected"]) == (CANARY in fields), answer
-        self.last_hlc = change["hlc"]
+        self.hlcs[space] = change["hlc"]
         return id
 
     async def pull(self, space: str) -> list[dict[str, Any]]:
@@ -137,6 +137,7 @@ async def live(server: Server) -> Life:
     await bob.do("POST", "users/report", {"user": ann.id, "reason": "other", "text": f"says {CANARY}"})
     file = f"Date,Workout Name,Exercise Name,Set Order,Weight,Reps\n2026-01-01 10:00:00,{CANARY},Squat,1,100,5\n"
     await ann.do("POST", "import?preview=true&timezone=UTC", data=file.encode(), headers={"Content-Type": "text/csv"})
+    await ann.do("POST", "users/export-data", {"password": PASSWORD})
     return Life(ann, bob, cid, home, gym, nook, shared)
 
 

@@ -27,7 +27,7 @@ def test_an_older_backup_is_put_back_without_who_was_erased_since(
     database_url: str, empty: Empty, tmp_path: Path
 ) -> None:
     async def before() -> Life:
-        async with running(settings_for(database_url)) as server:
+        async with running(settings_for(database_url, blob_url=f"file://{tmp_path}/blobs")) as server:
             life = await live(server)
             await back_up(server.database, tmp_path / "a.tar")
             await delete(life.ann)
