@@ -195,7 +195,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app.add_routes(operation_routes.routes(database, bus))
         endpoints = [
             *account_routes.endpoints(accounts),
-            *people_routes.endpoints(People(database, environment, Relations(NoFriends()))),
+            *people_routes.endpoints(People(database, environment, Relations(NoFriends()), bus)),
             *privacy_routes.endpoints(data_exports, erasure, jobs),
             *import_routes.endpoints(imports, jobs, bodies),
             *exports.endpoints(records),
