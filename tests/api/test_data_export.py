@@ -16,7 +16,7 @@ from api.accounts.export_file import cell
 from api.app import JOBS
 from api.middleware import SETTINGS
 from storage.personal import BY_SPACE, PERSONAL
-from tests.api.harness import PASSWORD, Server, until
+from tests.api.harness import PASSWORD, Server, settings_for, until
 from tests.api.whole_life import CANARY, SHARED, Life, Person, live, sign_up
 
 CONFIRM = {"password": PASSWORD}
@@ -58,6 +58,7 @@ async def test_everything_about_a_user_is_in_it_in_both_forms(server: Server) ->
     lost = await ann.push(life.home, "workouts", title="first")
     other = Person(server, ann.id, ann.token, ann.refresh, ann.email)
     await other.register_device("tablet")
+    server.clock.advance(seconds=1)
     await other.push(life.home, "workouts", id=lost, title="second")
     done = await ask(ann)
     assert (done["done"], done["total"]) == (done["total"], done["done"]) and done["bytes"] > 0
@@ -186,8 +187,6 @@ def test_no_cell_is_a_formula(value: Any, shown: str) -> None:
 
 
 def test_the_files_are_beside_the_database_unless_they_are_elsewhere(tmp_path: Path) -> None:
-    from tests.api.harness import settings_for
-
     assert settings_for(f"sqlite+aiosqlite:///{tmp_path}/a.db").blob_folder == tmp_path / "a.db.blobs"
     elsewhere = settings_for(f"sqlite+aiosqlite:///{tmp_path}/a.db", blob_url="file:///srv/blobs")
     assert elsewhere.blob_folder == Path("/srv/blobs")
