@@ -6,15 +6,19 @@ Refuses to know: how the process was started (api/command_line), and how it list
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from aiohttp import web
 
-from api.accounts import people_routes
+from api.accounts import people_routes, privacy_routes
 from api.accounts import routes as account_routes
+from api.accounts.administration import Administration
 from api.accounts.authenticator import Authenticator
+from api.accounts.confirming import Confirmation
+from api.accounts.erasure import Erasure
+from api.accounts.export import Exports
 from api.accounts.passwords import PasswordHasher
 from api.accounts.people import People
 from api.accounts.relations import NoFriends, Relations
@@ -40,7 +44,7 @@ from api.middleware import (
 from api.operations import front_page
 from api.operations import routes as operation_routes
 from api.operations.housekeeping import start_housekeeping
-from api.operations.jobs import Jobs
+from api.operations.jobs import Jobs, Kind
 from api.rate_limits import Limiter, MemoryLimiter, NoLimiter, RedisLimiter
 from api.rest import routes as rest_routes
 from api.rest.endpoint import Endpoint
@@ -62,6 +66,7 @@ from api.training.histories import Histories
 from api.training.imports import routes as import_routes
 from api.training.imports.service import Imports
 from storage.database import Database, open_database
+from storage.erasure import KIND as ERASE_ACCOUNT
 from sync.access import DatabaseAccess
 from sync.bus import Bus, MemoryBus
 from sync.catalog import seed_catalog
@@ -77,6 +82,7 @@ ACCOUNTS: Final = web.AppKey("accounts", Accounts)
 DATABASE: Final = web.AppKey("database", Database)
 ENGINE: Final = web.AppKey("engine", Engine)
 SOCKETS: Final = web.AppKey("sockets", LiveSockets)
+JOBS: Final = web.AppKey("jobs", Jobs)
 BUS: Final = web.AppKey("bus", Bus)
 # What the REST side consists of, for the OpenAPI page and its tests.
 ENDPOINTS: Final = web.AppKey("endpoints", list[Endpoint])
@@ -153,13 +159,18 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         search = ExerciseSearch(database, environment)
         await search.warm()
         imports = Imports(database, environment, records)
-        jobs = Jobs(database, environment, imports.kinds())
+        confirmation = Confirmation(database, hasher, limiter)
+        data_exports = Exports(database, environment, confirmation, settings.blob_folder / "exports")
+        erasure = Erasure(database, bus, environment, confirmation, data_exports.sweep)
+        kinds = {**imports.kinds(), **data_exports.kinds(), ERASE_ACCOUNT: Kind(erasure.erase, tries_max=None)}
+        jobs = Jobs(database, environment, kinds)
         opened.push_async_callback(jobs.start())
         idempotency = Idempotency(database, environment)
         chores = {
             "records": Retention(database, environment).run,
             "idempotency keys": idempotency.forget,
             "jobs": jobs.forget,
+            "files of exports": data_exports.sweep,
             "files of imports": imports.forget,
             "uses of exercises": search.use.count,
         }
@@ -184,12 +195,14 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app[DATABASE] = database
         app[BUS] = bus
         app[ENGINE] = engine
+        app[JOBS] = jobs
         app.on_response_prepare.append(dress)
         app.add_routes(front_page.routes())
         app.add_routes(operation_routes.routes(database, bus))
         endpoints = [
             *account_routes.endpoints(accounts),
-            *people_routes.endpoints(People(database, environment, Relations(NoFriends()))),
+            *people_routes.endpoints(People(database, environment, Relations(NoFriends()), bus)),
+            *privacy_routes.endpoints(data_exports, erasure, jobs),
             *import_routes.endpoints(imports, jobs, bodies),
             *exports.endpoints(records),
             *exercises.endpoints(search, records, bodies),
@@ -232,6 +245,22 @@ async def fill_catalog(settings: Settings) -> None:
         texts = ProcessTextReader()
         opened.push_async_callback(texts.close)
         await seed_catalog(Engine(database, bus, texts, environment))
+
+
+@asynccontextmanager
+async def administration(settings: Settings) -> AsyncIterator[Administration]:
+    """What the operator does to accounts, over a migrated database. Raises StorageError where it is not to be had."""
+    environment = system()
+    async with AsyncExitStack() as opened:
+        database = await open_database(settings.database_url)
+        opened.push_async_callback(database.close)
+        # Servers that run already hear of it.
+        bus = _bus(settings, environment)
+        await bus.start()
+        opened.push_async_callback(bus.close)
+        hasher = PasswordHasher(environment, cost=settings.bcrypt_cost)
+        opened.callback(hasher.close)
+        yield Administration(database, bus, environment, hasher)
 
 
 def secrets_of(settings: Settings, environment: Environment) -> tuple[str, ...]:

@@ -73,6 +73,8 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ()
     log_level: str = "info"
     bcrypt_cost: int = 12
+    # Where files are kept, as file:///…. None: beside the SQLite database; in the working directory with Postgres.
+    blob_url: str | None = None
 
     def __post_init__(self) -> None:
         self._check_each()
@@ -96,6 +98,10 @@ class Settings:
         if self.redis_url is not None:
             scheme = self.redis_url.partition("://")[0]
             _require(scheme in ("redis", "rediss", "unix"), "redis_url", "must begin with redis:// or rediss://")
+        if self.blob_url is not None:
+            _require(
+                re.fullmatch(r"file:///[^?#\0]+", self.blob_url) is not None, "blob_url", "must be file:///a/folder"
+            )
         if self.public_url is not None:
             _require(_is_origin(self.public_url), "public_url", "must look like https://fit.example.com")
         for origin in self.cors_origins:
@@ -133,6 +139,14 @@ class Settings:
     def sqlite_file(self) -> Path | None:
         """The file of the SQLite database, or None."""
         return Path(_database_url(self.database_url).database or "") if self.is_sqlite else None
+
+    @property
+    def blob_folder(self) -> Path:
+        """The folder of the files that the server keeps."""
+        if self.blob_url is not None:
+            return Path(WebUrl(self.blob_url).path)
+        file = self.sqlite_file
+        return Path("fitai.blobs") if file is None else file.with_name(f"{file.name}.blobs")
 
     @property
     def is_loopback(self) -> bool:
@@ -253,6 +267,7 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "trusted_proxies": _texts,
     "log_level": _text,
     "bcrypt_cost": _number,
+    "blob_url": _text,
 }
 
 # The variable that names the file.

@@ -77,7 +77,13 @@ _LINE = (
 # What a record consists of: its accepted lines, but for those of an earlier life of it that was collected.
 _STANDING = "c.verdict IS NULL AND c.op <> 'void' AND NOT c.collected"
 
-_spaces = select(spaces.c.id).where(spaces.c.id > bindparam("after")).order_by(spaces.c.id).limit(bindparam("most"))
+_spaces = (
+    select(spaces.c.id)
+    # What is being erased goes piece by piece, and is nobody's.
+    .where(spaces.c.id > bindparam("after"), spaces.c.kind != "erasing")
+    .order_by(spaces.c.id)
+    .limit(bindparam("most"))
+)
 _size = select(func.count(), func.coalesce(func.sum(spaces.c.records), 0)).select_from(spaces)
 _records = (
     select(

@@ -77,7 +77,8 @@ _PLACE = Prepared(
 _NOTE_VOTER = Prepared(
     """
 INSERT INTO space_devices (space_id, device_id, user_id, seen, seen_at, first_at, resync)
-VALUES (:space, :device, :user, :seen, :now_ms, :now_ms, :owes)
+SELECT CAST(:space AS text), d.id, d.user_id, :seen, :now_ms, :now_ms, :owes FROM devices AS d
+WHERE d.id = :device AND d.user_id = :user AND d.revoked_at IS NULL
 ON CONFLICT (space_id, device_id) DO UPDATE
     SET resync = CASE WHEN :snapshot THEN :owes ELSE space_devices.resync END"""
 )
@@ -211,7 +212,7 @@ async def find_place(tx: Transaction, space: str, device: str) -> Place | None:
 
 
 async def note_voter(tx: Transaction, *, space: str, device: str, user: str, now_ms: int, snapshot: bool) -> None:
-    """Give a device its place in a space where it has none; `snapshot` ends its duty to take one."""
+    """Give a live device of a user its place in a space where it has none; `snapshot` ends its duty to take one."""
     await tx.execute(
         _NOTE_VOTER,
         {

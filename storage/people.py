@@ -130,6 +130,15 @@ _list_blocks = (
     .order_by(blocks_table.c.created_at.desc(), blocks_table.c.blocked_id.desc())
     .limit(bindparam("most"))
 )
+_drop_invitations = (
+    delete(members)
+    .where(
+        members.c.user_id == bindparam("user"),
+        members.c.invited_by == bindparam("by"),
+        members.c.state == "invited",
+    )
+    .returning(members.c.space_id)
+)
 _add_block = Prepared(
     "INSERT INTO blocks (user_id, blocked_id, created_at) VALUES (:user, :other, :now_ms) "
     "ON CONFLICT (user_id, blocked_id) DO NOTHING"
@@ -203,6 +212,11 @@ async def list_blocks(tx: Transaction, user: str, *, before: tuple[int, str] | N
     moment, last = before or (2**62, "")
     rows = await tx.execute(_list_blocks, {"user": user, "before": moment, "upto": last, "most": most})
     return [BlockRow(*row) for row in rows]
+
+
+async def drop_invitations(tx: Transaction, *, user: str, by: str) -> list[str]:
+    """Take away a user's open invitations by somebody; the spaces that they were into."""
+    return [str(row[0]) for row in await tx.execute(_drop_invitations, {"user": user, "by": by})]
 
 
 async def add_block(tx: Transaction, *, user: str, other: str, now_ms: int) -> None:

@@ -154,23 +154,22 @@ class SqliteDatabase:
         self.commits = 0
         self._writing = sqlite_engine(url, "rw", wait_s=wait_s)
         self._reading = sqlite_engine(url, "ro", wait_s=wait_s)
+        # In the order in which they close: who goes last folds the log into the file, and a reader cannot.
         self._all: list[ThreadedConnection] = []
         self._group: _Group | None = None
         self._committing: set[asyncio.Task[None]] = set()
 
         async def open_writer() -> ThreadedConnection:
-            return self._opened(ThreadedConnection(self._writing))
+            self._all.append(connection := ThreadedConnection(self._writing))
+            return connection
 
         async def open_reader() -> ThreadedConnection:
-            return self._opened(ThreadedConnection(self._reading))
+            self._all.insert(0, connection := ThreadedConnection(self._reading))
+            return connection
 
         # A pool of one is the queue of the writers (D5).
         self._writers = Pool(open_writer, lambda _: True, size=1, wait_s=wait_s)
         self._readers = Pool(open_reader, lambda _: True, size=READERS, wait_s=wait_s)
-
-    def _opened(self, connection: ThreadedConnection) -> ThreadedConnection:
-        self._all.append(connection)
-        return connection
 
     @classmethod
     async def open(cls, url: str, *, wait_s: float = WAIT_S) -> SqliteDatabase:

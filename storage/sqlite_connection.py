@@ -156,6 +156,8 @@ def sqlite_engine(url: str, mode: Mode, *, wait_s: float = WAIT_S) -> Engine:
                 # NORMAL would lose acknowledged commits when the power goes.
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
+                # What was deleted is gone: the file's free room holds zeros and nobody's training.
+                connection.execute("PRAGMA secure_delete = ON")
                 # What a savepoint may have to put back is kept out of the file system.
                 connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute("PRAGMA foreign_keys = ON")

@@ -44,6 +44,8 @@ users = Table(
     Column("plan", Text, nullable=False, server_default="free"),
     Column("created_at", BigInteger, nullable=False),
     Column("disabled_at", BigInteger),
+    # Since when everything about the user is being erased: their name, address and password are gone at once.
+    Column("erasing_at", BigInteger),
 )
 
 devices = Table(
@@ -115,6 +117,7 @@ spaces = Table(
     "spaces",
     metadata,
     Column("id", Text, primary_key=True),
+    # personal, shared, catalog; erasing: it is nobody's any more, and goes piece by piece.
     Column("kind", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("owner_id", Text, index=True),
@@ -144,6 +147,12 @@ members = Table(
     Column("invited_by", Text),
     Column("created_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("space_id", "user_id"),
+    Index(
+        "ix_members_invited_by",
+        "invited_by",
+        postgresql_where=text("invited_by IS NOT NULL"),
+        sqlite_where=text("invited_by IS NOT NULL"),
+    ),
 )
 
 space_devices = Table(
@@ -246,6 +255,14 @@ changes = Table(
     PrimaryKeyConstraint("space_id", "device_id", "n"),
     # It begins with the record, so that no look-up by the key can take it: see `records`.
     Index("ix_changes_record", "record_id", "collection", "space_id"),
+    # What the server wrote for somebody, under an id of its own (longer than a device's): no device leads to it.
+    Index(
+        "ix_changes_user_id",
+        "user_id",
+        "space_id",
+        postgresql_where=text("length(device_id) > 8"),
+        sqlite_where=text("length(device_id) > 8"),
+    ),
 )
 
 # What a person lets others see of them; without a row: nothing. (Their name stands with the account.)
@@ -363,6 +380,14 @@ exercise_use_heads = Table(
     Column("space_id", Text, primary_key=True),
     Column("head", BigInteger, nullable=False),
     Column("life", Text, nullable=False),
+)
+
+# Who was erased, as a hash: a backup that still has them is put back without them.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("user_hash", Text, primary_key=True),
+    Column("erased_at", BigInteger, nullable=False),
 )
 
 meta = Table(

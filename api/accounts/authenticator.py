@@ -142,5 +142,5 @@ class Authenticator:
         event = json.loads(message)
         if event.get("kind") == "session_ended":
             self.forget(user, event.get("session"))
-        elif event.get("kind") == "device_revoked":
+        elif event.get("kind") in ("device_revoked", "role_changed"):
             self.forget(user)

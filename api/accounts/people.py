@@ -29,6 +29,7 @@ from storage import people as store
 from storage.accounts import lock_user
 from storage.database import Database
 from storage.people import ProfileRow
+from sync.bus import Bus, user_topic
 from sync.caller import Caller
 from sync.environment import Environment, uuid7
 from sync.errors import NotFound, OverQuota, PreconditionFailed, Unauthenticated
@@ -110,6 +111,7 @@ class People:
     database: Database
     environment: Environment
     relations: Relations
+    bus: Bus
 
     async def profile(self, caller: Caller) -> Profile:
         """What the caller says of themselves."""
@@ -193,7 +195,7 @@ class People:
         )
 
     async def block(self, caller: Caller, person: str) -> None:
-        """Be seen, found and invited by somebody no more, nor find them (P4).
+        """Be seen, found and invited by somebody no more, nor find them (P4); their open invitations go.
 
         Raises:
             NotFound: this is no id.
@@ -211,6 +213,10 @@ class People:
                     details={"blocks_max": BLOCKS_MAX},
                 )
             await store.add_block(tx, user=caller.user, other=person, now_ms=self.environment.now_ms())
+            spaces = await store.drop_invitations(tx, user=caller.user, by=person)
+        for space in spaces:
+            event = {"kind": "space", "space": space, "role": None, "state": None}
+            await self.bus.publish(user_topic(caller.user), msgspec.json.encode(event))
 
     async def unblock(self, caller: Caller, person: str) -> None:
         """Block somebody no longer; nothing happens where they were not."""

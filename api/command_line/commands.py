@@ -22,6 +22,7 @@ SERVER: Final[dict[str, tuple[str, str, str]]] = {
     "serve": ("api.command_line.serve", "serve", "Run the server."),
     "config": ("api.command_line.config", "config", "Show the settings in force, and where each came from."),
     "db": ("api.command_line.db", "db", "Bring the database up to date (db upgrade)."),
+    "admin": ("api.command_line.admin", "admin", "Make accounts, give roles and plans."),
     "backup": ("api.command_line.backup", "backup", "Back up everything that is stored, into one file."),
     "restore": ("api.command_line.restore", "restore", "Put a backup back, into an empty place."),
     "check": ("api.command_line.check", "check", "Look for damage in everything that is stored."),

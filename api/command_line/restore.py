@@ -6,6 +6,7 @@ Owns: the progress bar, the words and the JSON. Refuses to know: how it is done 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from api.command_line.progress import progress_bar
 from api.command_line.running import run
 from api.command_line.terminal import console, say
 from storage.backup.archive import Archive, Header
+from storage.backup.erasures import read_erasures
 from storage.backup.restoring import restore as put_back
 from storage.database import masked
 from sync.environment import system
@@ -28,6 +30,7 @@ Examples:
   fitai restore /srv/backups/fitai-20261125T030000Z.tar
   fitai restore old.tar --database-url sqlite+aiosqlite:////srv/new.db
   fitai restore old.tar --database-url postgresql+asyncpg://fitai@db/fitai
+  fitai restore old.tar --erasures erasures.jsonl   less who was erased since
 
 After it: `fitai check`, and `fitai serve`. Devices then give back what they hold and the backup has not.
 """
@@ -36,8 +39,14 @@ After it: `fitai check`, and `fitai serve`. Devices then give back what they hol
 @click.command(epilog=EXAMPLES)
 @click.argument("source", type=click.Path(path_type=Path))
 @database_flags
+@click.option(
+    "--erasures",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="What `fitai admin erasures` printed: accounts that were erased since the backup stay erased.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def restore(source: Path, as_json: bool, **flags: Any) -> None:
+def restore(source: Path, erasures: tuple[Path, ...], as_json: bool, **flags: Any) -> None:
     """Put the backup in the file SOURCE into an empty place.
 
     The place is a file that is not there yet, or a Postgres database without a row; nothing is ever replaced. The
@@ -46,25 +55,39 @@ def restore(source: Path, as_json: bool, **flags: Any) -> None:
     """
     settings = settings_from(flags).settings
     with telling(as_json):
-        header = run(
-            restore_into(source, settings.database_url, quiet=as_json), stopped="Stopped; nothing was restored."
+        erased = [each for path in erasures for each in read_erasures(path)]
+        header, again = run(
+            restore_into(source, settings.database_url, quiet=as_json, erased=erased),
+            stopped="Stopped; nothing was restored.",
         )
     shown = masked(settings.database_url)
     if as_json:
-        click.echo(json.dumps({"ok": True, "file": str(source), "database_url": shown, **described(header)}, indent=2))
+        told = {"ok": True, "file": str(source), "database_url": shown, **described(header), "erased_again": again}
+        click.echo(json.dumps(told, indent=2))
     else:
+        if again:
+            accounts = "1 account is" if again == 1 else f"{again:,} accounts are"
+            say(f"{accounts} erased again; the server takes away what is left of it at its start.")
+        if not erasures:
+            say(
+                "Accounts that were erased after the backup are back; `fitai admin erasures` and --erasures prevent it."
+            )
         say(f"{rows_are(header)} restored in {shown}, as of {header.taken_at}; look over them with `fitai check`.")
 
 
-async def restore_into(source: Path, url: str, *, quiet: bool) -> Header:
-    """Put a backup into the empty place that `url` names, with a progress bar. Raises BackupError, StorageError."""
+async def restore_into(
+    source: Path, url: str, *, quiet: bool, erased: Sequence[tuple[str, int]] = ()
+) -> tuple[Header, int]:
+    """Put a backup into the empty place that `url` names, with a progress bar: what it says of itself, and how many
+    accounts of it had been erased. Raises BackupError, StorageError."""
     environment = system()
     with progress_bar(console(quiet=quiet)) as counting:
         archive = Archive.verified(source, counting("verifying", "bytes"))
-        await put_back(
+        again = await put_back(
             archive,
             url,
             begin_life=lambda space: begin_life(space, environment, timeline=""),
+            erased=erased,
             walked=counting("restoring", "rows"),
         )
-    return archive.header
+    return archive.header, again

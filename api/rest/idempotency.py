@@ -56,9 +56,9 @@ class Idempotency:
         key: str,
         *,
         fingerprint: str,
-        run: Callable[[], Awaitable[web.Response]],
+        run: Callable[[], Awaitable[web.StreamResponse]],
         headers: Mapping[str, str],
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         """Run a request unless it ran already; `headers` go onto an answer from memory.
 
         Raises:
@@ -111,7 +111,8 @@ class Idempotency:
         async with self.database.write() as tx:
             return await forget_keys(tx, self.environment.now_ms() - KEPT_MS)
 
-    async def _keep(self, user: str, key: str, answer: web.Response, headers: Mapping[str, str]) -> None:
+    async def _keep(self, user: str, key: str, answer: web.StreamResponse, headers: Mapping[str, str]) -> None:
+        assert isinstance(answer, web.Response), "an answer that is kept is no stream"
         body = answer.body
         assert isinstance(body, bytes), "an endpoint's answer is bytes"
         own = {name: answer.headers[name] for name in ("ETag", "Location") if name in answer.headers}

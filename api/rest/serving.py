@@ -89,9 +89,9 @@ class Serving:
             raise RateLimited(retry_after_s=decision.retry_after_s, headers=decision.headers())
         return decision
 
-    async def _answer(self, endpoint: Endpoint, call: Call[Any, Any], decision: Decision | None) -> web.Response:
+    async def _answer(self, endpoint: Endpoint, call: Call[Any, Any], decision: Decision | None) -> web.StreamResponse:
         made = await endpoint.handler(call)
-        if isinstance(made, web.Response):
+        if isinstance(made, web.StreamResponse):
             made.headers.update(headers_of(decision))
             return made
         reply = made if isinstance(made, Reply) else Reply(made)

@@ -8,12 +8,14 @@ Invariants
     R2  The place holds nothing, or the whole backup in today's schema; however the process ends.
     R3  Every space begins a new life with the head that it had: devices learn what the server no longer has, and
         those that missed nothing go on as if nothing had been.
+    R4  An account that is known to be erased ends with the restore, before anybody can sign in to it; the server's
+        first jobs take the rest of it away.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -23,6 +25,7 @@ from storage.backup.archive import Archive
 from storage.backup.postgres import postgres_place
 from storage.backup.sqlite import sqlite_place
 from storage.database import backend_of
+from storage.erasure import erase_again
 from storage.errors import BackupTooNew, StorageError
 from storage.migrations import migrate, revisions
 from storage.spaces import SPACE_COLUMNS, SpaceRow, space_row
@@ -34,12 +37,17 @@ BeginLife = Callable[[SpaceRow], SpaceRow]
 
 
 async def restore(
-    archive: Archive, url: str, *, begin_life: BeginLife, walked: Callable[[int, int], None] = lambda step, total: None
-) -> None:
-    """Put a verified backup into the empty database that `url` names.
+    archive: Archive,
+    url: str,
+    *,
+    begin_life: BeginLife,
+    erased: Sequence[tuple[str, int]] = (),
+    walked: Callable[[int, int], None] = lambda step, total: None,
+) -> int:
+    """Put a verified backup into the empty database that `url` names; how many accounts in it had been erased since.
 
-    `begin_life` gives a space as it is in a life that begins now. `walked` is told of rows put back, and of how many
-    in all.
+    `begin_life` gives a space as it is in a life that begins now. `erased` are (hash, Unix milliseconds) of erasures
+    beside those that the backup itself knows of. `walked` is told of rows put back, and of how many in all.
 
     Raises BackupTooNew, PlaceTaken, BackupDamaged, BackupUnwritable, and StorageError where a row is refused; the
     place is as it was then.
@@ -56,6 +64,9 @@ async def restore(
             walked(len(rows), archive.header.rows)
         await database.run(migrate)
         await database.run(lambda connection: _begin_lives(connection, begin_life))
+        again: list[int] = []
+        await database.run(lambda connection: again.append(erase_again(connection, erased)))
+    return again[0]
 
 
 def _refuse_later(archive: Archive) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest_asyncio
 
@@ -10,9 +11,9 @@ from tests.api.harness import Server, running, settings_for
 
 
 @pytest_asyncio.fixture
-async def server(database_url: str) -> AsyncIterator[Server]:
+async def server(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
     """A server without rate limits, on SQLite and on Postgres in turn."""
-    async with running(settings_for(database_url)) as made:
+    async with running(settings_for(database_url, blob_url=f"file://{tmp_path}/blobs")) as made:
         yield made
 
 

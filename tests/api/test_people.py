@@ -264,6 +264,19 @@ async def test_whoever_was_blocked_cannot_invite_and_learns_nothing(server: Serv
     assert answers[0] == answers[1] and answers[0][0] == 404
 
 
+async def test_a_block_takes_back_the_invitations_that_are_open(server: Server) -> None:
+    ann, bob, cid = [await sign_up(server, name) for name in ("Ann", "Bob", "Cid")]
+    into = {}
+    for person in (bob, cid):
+        into[person.id] = (await person.ask("POST", "sync/spaces", {"name": "Gym"})).json["id"]
+        invited = {"user": ann.id, "role": "editor"}
+        assert (await person.ask("POST", f"sync/spaces/{into[person.id]}/members", invited)).status == 201
+    await ann.block(bob)
+    listed = {space["id"] for space in (await ann.ask("GET", "sync/spaces")).json["spaces"]}
+    assert into[cid.id] in listed and into[bob.id] not in listed
+    assert (await ann.ask("POST", f"sync/spaces/{into[bob.id]}/accept")).status == 404
+
+
 # -- reports ---------------------------------------------------------------------------------------------------------
 
 

@@ -290,11 +290,21 @@ async def test_a_vote_is_noted_once_and_a_snapshot_pays_its_debt(database: Datab
         found = await opened(database)
         assert found is not None
         assert found.voter == voter(seen={"phone": 1}, resync=owes)
+    await add_device(database, "watch", "ann")
     async with database.write() as tx:
         await devices.note_voter(tx, space="home", device="watch", user="ann", now_ms=NOW, snapshot=False)
     found = await opened(database, device="watch")
     assert found is not None
     assert found.voter == voter("watch")
+
+
+async def test_a_device_that_is_gone_meanwhile_gets_no_vote(database: Database) -> None:
+    await add_home(database)
+    async with database.write() as tx:
+        for device, user in (("watch", "ann"), ("phone", "bob")):
+            await devices.note_voter(tx, space="home", device=device, user=user, now_ms=NOW, snapshot=False)
+    async with database.read() as tx:
+        assert await devices.seen_by_device(tx, "ann") == await devices.seen_by_device(tx, "bob") == {}
 
 
 async def test_a_devices_place_in_a_space_is_told_with_its_owner_and_its_debt(database: Database) -> None:
