@@ -163,6 +163,7 @@ class Phone:
         self.user = token.partition(":")[0]
         self.path = path
         self.vloop = loop
+        self.since_s = loop.time()
         self.network = network
         self.clock = clock
         self.balance = balance

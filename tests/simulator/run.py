@@ -151,7 +151,8 @@ def _count(outcome: Outcome, world: World, oracles: Oracles) -> None:
     outcome.at_s = world.loop.time()
     outcome.hash = world.trace.digest
     outcome.events = world.loop.callbacks
-    outcome.device_hours = world.loop.time() / 3_600 * len(world.phones)
+    # A clone counts from its first moment.
+    outcome.device_hours = sum(world.loop.time() - phone.since_s for phone in world.phones) / 3_600
     outcome.edits = sum(person.edits for person in world.persons)
     outcome.pushes, outcome.acks, outcome.commits = oracles.pushes, oracles.acks, oracles.shadow.commits
     struck = world.network.struck + world.exchange.struck + world.faults + Counter(world.store.struck)
