@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given
 
 from fitai_client.core.inbox import Refused, read_inbox
@@ -86,12 +85,3 @@ def test_what_a_device_still_shows_of_a_gone_one_is_not_lost_with_the_server(
     tmp_path: Path, history: list[Step]
 ) -> None:
     play(tmp_path, WARM + history)
-
-
-# Histories that once lost a value, with what was wrong.
-FOUND: dict[str, list[Step]] = {}
-
-
-@pytest.mark.parametrize("what", FOUND)
-def test_histories_that_once_failed(tmp_path: Path, what: str) -> None:
-    play(tmp_path, FOUND[what])
