@@ -19,6 +19,16 @@ from tests.client_sdk.witness import TOKENS, Value, token
 from tests.client_sdk.world import Phone
 
 GONE = ("gone",)
+# The third phone's edits are younger than the backup, and the others have them on their screens.
+LATE: list[Step] = [
+    *WARM,
+    (2, "title", 1),
+    (2, "tempo", 0),
+    (2, "sync", 0),
+    (0, "sync", 0),
+    (1, "sync", 0),
+    (2, "gone", 0),
+]
 
 
 class GonePlayer(Player):
@@ -27,6 +37,8 @@ class GonePlayer(Player):
         if what == "gone":
             self.world.devices.remove(phone)
             phone.db.close()
+            # The new one gets the same name.
+            phone.path.unlink()
             self.phones[self.phones.index(phone)] = self.world.phone(skew_ms=phone.skew_ms)
         else:
             super()._accident(phone, what, choice)
@@ -84,4 +96,4 @@ def play(folder: Path, history: list[Step]) -> None:
 def test_what_a_device_still_shows_of_a_gone_one_is_not_lost_with_the_server(
     tmp_path: Path, history: list[Step]
 ) -> None:
-    play(tmp_path, WARM + history)
+    play(tmp_path, LATE + history)
