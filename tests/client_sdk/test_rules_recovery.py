@@ -132,6 +132,25 @@ def test_rule_16_the_same_holds_for_ids_of_before(world: World) -> None:
     assert second
 
 
+def test_rule_16_what_was_written_under_an_id_of_before_shows_until_it_is_back(world: World) -> None:
+    phone, _, _, _, _ = pair(world)
+    backup = world.server.backup()
+    fresh = phone.put("workouts", title="under the first id")
+    phone.sync()
+    world.server.revoke(phone.device_id())
+    phone.put("workouts", title="under the second")
+    world.settle()
+    world.server.restore(backup)
+    # The push comes before the pull, and hears of the loss first.
+    phone.put("workouts", title="new")
+    phone.device.wake()
+    while phone.step() is not None:
+        assert value(phone, "workouts", fresh, "title") == "under the first id"
+    world.settle()
+    world.assert_settled()
+    world.assert_nothing_lost()
+
+
 def test_rule_16_an_id_of_before_that_has_nothing_to_carry_over_gets_no_successor(world: World) -> None:
     phone, _, workout, _, _ = pair(world)
     backup = world.server.backup()

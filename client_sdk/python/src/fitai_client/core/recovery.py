@@ -98,9 +98,11 @@ def begin_resync(tx: Tx, found: Space, acked: int | None, *, of_push: bool) -> N
         restart_snapshot(tx, found)
         return
     save(tx, found, resync="repeat", resync_acked=acked)
+    current = current_device(tx)
     for one in streams(tx, found.no):
-        # A push without changes is never refused so, and tells whether the server lost something (rule 15).
-        if one.after_n and acked is None:
+        # A push without changes is never refused so, and tells whether the server lost something (rule 15). What was
+        # told is of the current id alone.
+        if one.after_n and (acked is None or one.device != current):
             save_stream(tx, one, ask=True)
 
 
