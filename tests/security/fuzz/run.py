@@ -27,7 +27,7 @@ from tests.security.fuzz.mutations import Mutator
 from tests.security.fuzz.stranger import Stranger, stranger
 from tests.security.fuzz.targets import KINDS, Targets
 from tests.security.fuzz.wire import Stuck
-from tests.security.harness import Person, faults, join, resident_bytes
+from tests.security.harness import Line, Person, faults, join, resident_bytes
 
 # A stranger writes into their own spaces too; after so many cases comes a new one, and the honest ones are looked at.
 CASES_A_ROUND: Final = 500
@@ -115,11 +115,14 @@ class _Run:
         self._targets = Targets(server.port, report.judge)
         self._answers = Answers(folder)
         self._last: Stranger | None = None
+        # Ann's socket, which is to hear nothing.
+        self._line: Line | None = None
+        self._heard_by_ann: asyncio.Task[str]
 
     async def play(self, cases: int, first: int, only: str | None) -> None:
         pair = await honest(await join(self._server), await join(self._server))
         before = await pair.photograph()
-        listening = asyncio.create_task(_listen(pair))
+        self._heard_by_ann = asyncio.create_task(self._listen(pair))
         started, memory = time.perf_counter(), 0
         try:
             for number in range(first, first + cases):
@@ -129,10 +132,8 @@ class _Run:
                     memory = memory or (resident_bytes() if number > first else 0)
                 await self._case(number, only)
             await self._round(first + cases, pair, before)
-            if listening.done():
-                raise Violation(f"an honest socket ended, or heard of it: {listening.result()}")
         finally:
-            listening.cancel()
+            self._heard_by_ann.cancel()
             await self._targets.close()
             self._answers.close()
         self._report.seconds = time.perf_counter() - started
@@ -144,6 +145,11 @@ class _Run:
         for what, seen in before.items():
             if now[what] != seen:
                 raise Violation(f"before case {number}: {what} changed from {seen!r} to {now[what]!r}")
+        if self._heard_by_ann.done():
+            heard = self._heard_by_ann.result()
+            raise Violation(f"before case {number}: an honest socket ended, or heard of it: {heard}")
+        if self._line is not None:
+            await self._line.say("token", token=pair.ann.token)
         person: Person = await join(self._server)
         made = await stranger(person, Random(f"{self._report.seed}:{number}:round"), pair.ids)
         if self._last is not None:
@@ -177,16 +183,16 @@ class _Run:
         self._report.cases += 1
         self._report.kinds[kind] += 1
 
-
-async def _listen(pair: Honest) -> str:
-    """What Ann's socket hears that she should not, or how it ends. Anybody may invite her."""
-    async with pair.ann.socket({pair.ann.space: None, pair.space: None}) as line:
-        while True:
-            message = await line.ws.receive()
-            if message.type is not WSMsgType.TEXT:
-                return f"{message.type.name} {line.ws.close_code}"
-            if '"type":"space"' not in message.data:
-                return str(message.data)[:300]
+    async def _listen(self, pair: Honest) -> str:
+        """What Ann's socket hears that she should not, or how it ends. Anybody may invite her."""
+        async with pair.ann.socket({pair.ann.space: None, pair.space: None}) as line:
+            self._line = line
+            while True:
+                message = await line.ws.receive()
+                if message.type is not WSMsgType.TEXT:
+                    return f"{message.type.name} {line.ws.close_code} {message.extra}"
+                if '"type":"space"' not in message.data:
+                    return str(message.data)[:300]
 
 
 __all__ = ["Report", "Violation", "fuzz"]
