@@ -11,7 +11,7 @@ from sqlalchemy import select
 from conflict import clock
 from storage.database import Database
 from storage.tables import metadata
-from tests.api.harness import PASSWORD, Answer, Server
+from tests.api.harness import PASSWORD, Answer, Server, until
 
 # In all that is hers alone; what she shares says SHARED.
 CANARY = "canary7f3a"
@@ -137,7 +137,13 @@ async def live(server: Server) -> Life:
     await bob.do("POST", "users/report", {"user": ann.id, "reason": "other", "text": f"says {CANARY}"})
     file = f"Date,Workout Name,Exercise Name,Set Order,Weight,Reps\n2026-01-01 10:00:00,{CANARY},Squat,1,100,5\n"
     await ann.do("POST", "import?preview=true&timezone=UTC", data=file.encode(), headers={"Content-Type": "text/csv"})
-    await ann.do("POST", "users/export-data", {"password": PASSWORD})
+    export = (await ann.do("POST", "users/export-data", {"password": PASSWORD}))["data"]["id"]
+
+    async def is_exported() -> bool:
+        return bool((await ann.do("GET", f"users/export-data/{export}"))["data"]["state"] == "done")
+
+    # So that there is a file, and the next export is one of its own.
+    await until(is_exported)
     return Life(ann, bob, cid, home, gym, nook, shared)
 
 
