@@ -27,12 +27,16 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from yarl import URL as WebUrl
 
+from api.accounts.oidc.configuration import PARTS, Provider, provider, url_fault
+from api.mail.server import mail_server, sender
 from api.secret_key import weakness
 from api.spelling import nearest
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX: Final = "FITAI_"
+# Who signs up has an account at once, or once a mail to the address was answered.
+REGISTRATIONS: Final = ("open", "confirmed")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 # 12 costs a quarter of a second on the hardware of today; 16 would be four seconds a login.
 BCRYPT_COST_MAX: Final = 15
@@ -71,6 +75,14 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     # Proxies whose X-Forwarded-For is believed. None is, by default.
     trusted_proxies: tuple[str, ...] = ()
+    # Where mails are handed in (api/mail/server.py). None: they are written into a folder.
+    smtp_url: str | None = field(default=None, repr=False)
+    mail_from: str | None = None
+    # None: beside the SQLite database; in the working directory with Postgres.
+    mail_folder: str | None = None
+    registration: str = "open"
+    # Who vouches for users beside their passwords: the variables FITAI_OIDC_<NAME>_…, the tables [oidc.<name>].
+    oidc: tuple[Provider, ...] = ()
     log_level: str = "info"
     bcrypt_cost: int = 12
     # Where files are kept, as file:///…. None: beside the SQLite database; in the working directory with Postgres.
@@ -108,6 +120,14 @@ class Settings:
             _require(
                 _is_origin(origin), "cors_origins", "must list origins like https://app.example.com, none of them *"
             )
+        if self.smtp_url is not None:
+            _require_form("smtp_url", mail_server, self.smtp_url)
+        if self.mail_from is not None:
+            _require_form("mail_from", sender, self.mail_from)
+        _require(self.registration in REGISTRATIONS, "registration", f"must be one of {', '.join(REGISTRATIONS)}")
+        for each in self.oidc:
+            why = url_fault(each.issuer)
+            _require(why is None, f"oidc_{each.name}_issuer", why or "")
         self.trusted_networks()
         for number, key in enumerate(self.secrets(), start=1):
             why = weakness(key)
@@ -128,6 +148,17 @@ class Settings:
             self.workers == 1 or self.redis_url is not None,
             "redis_url",
             f"is needed for {self.workers} workers: without Redis the processes do not hear of each other's commits",
+        )
+
+        _require(
+            self.smtp_url is None or self.mail_from is not None,
+            "mail_from",
+            "must say who mails are from where FITAI_SMTP_URL says how they are sent",
+        )
+        _require(
+            not self.oidc or self.public_url is not None,
+            "public_url",
+            "is needed for FITAI_OIDC_*: it is where the providers send people back to",
         )
 
     @property
@@ -183,8 +214,10 @@ class Settings:
                 value = "***"
             elif each.name == "database_url":
                 value = _database_url(value).render_as_string(hide_password=True)
-            elif each.name == "redis_url" and value is not None:
-                value = re.sub(r"(://[^/@]*:)[^@]*@", r"\1***@", value)
+            elif each.name in ("redis_url", "smtp_url") and value is not None:
+                value = re.sub(r"(://[^/@:]*:).*@", r"\1***@", value)
+            elif each.name == "oidc":
+                value = [str(provider) for provider in value]
             made[each.name] = list(value) if isinstance(value, tuple) else value
         return made
 
@@ -195,6 +228,13 @@ class Settings:
 def _require(holds: bool, name: str, sentence: str) -> None:
     if not holds:
         raise SettingsError(f"{PREFIX}{name.upper()} {sentence}.")
+
+
+def _require_form(name: str, read: Callable[[str], object], text: str) -> None:
+    try:
+        read(text)
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}{name.upper()} {error}.") from None
 
 
 def _database_url(text: str) -> URL:
@@ -250,6 +290,13 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
+def _providers(value: Any) -> tuple[Provider, ...]:
+    """Read {name: {"issuer", "client_id", "client_secret"}}."""
+    if not isinstance(value, dict):
+        raise ValueError("must have a table of its own for each provider, like [oidc.google]")
+    return tuple(provider(name, parts) for name, parts in sorted(value.items()))
+
+
 _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "database_url": _text,
     "redis_url": _text,
@@ -265,10 +312,18 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "public_url": _text,
     "cors_origins": _texts,
     "trusted_proxies": _texts,
+    "smtp_url": _text,
+    "mail_from": _text,
+    "mail_folder": _text,
+    "registration": _text,
+    "oidc": _providers,
     "log_level": _text,
     "bcrypt_cost": _number,
     "blob_url": _text,
 }
+
+# FITAI_OIDC_GOOGLE_CLIENT_ID and the like.
+_OIDC: Final = re.compile(rf"{PREFIX}OIDC_([A-Z0-9]+(?:_[A-Z0-9]+)*?)_({'|'.join(part.upper() for part in PARTS)})")
 
 # The variable that names the file.
 _CONFIG: Final = PREFIX + "CONFIG"
@@ -307,9 +362,17 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
         sources[name] = source
 
     ignored: list[str] = []
+    providers: dict[str, dict[str, str]] = {}
     for variable, value in sorted(environ.items()):
         if not variable.upper().startswith(PREFIX) or variable in _OF_OTHERS or variable == _CONFIG or not value:
             continue
+        if of_provider := _OIDC.fullmatch(variable):
+            providers.setdefault(of_provider[1].lower(), {})[of_provider[2].lower()] = value
+            continue
+        if variable.startswith(f"{PREFIX}OIDC"):
+            raise SettingsError(
+                f"{variable} is not a setting; a provider has {PREFIX}OIDC_<NAME>_ISSUER, …_CLIENT_ID, …_CLIENT_SECRET."
+            )
         name = variable[len(PREFIX) :].lower()
         if name in _READERS and variable == PREFIX + name.upper():
             take(name, value, "the environment")
@@ -317,6 +380,8 @@ def load(environ: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> 
             raise SettingsError(f"{variable} is not a setting; did you mean {PREFIX}{meant.upper()}?")
         else:
             ignored.append(variable)
+    if providers:
+        take("oidc", providers, "the environment")
     path = environ.get(_CONFIG)
     if path:
         for key, value in _read_file(path).items():

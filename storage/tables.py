@@ -46,6 +46,79 @@ users = Table(
     Column("disabled_at", BigInteger),
     # Since when everything about the user is being erased: their name, address and password are gone at once.
     Column("erasing_at", BigInteger),
+    # When somebody proved to read mail at the address.
+    Column("email_verified_at", BigInteger),
+)
+
+# Accounts elsewhere (OpenID Connect) that open one here. The subject is the issuer's own name for its user.
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("issuer", "subject"),
+)
+
+# What a link in a mail proves, by its hash; of each purpose a user has the newest one alone.
+one_time_tokens = Table(
+    "one_time_tokens",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+    # The address that it was sent to: it counts only while the account has that one.
+    Column("email_key", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    PrimaryKeyConstraint("user_id", "purpose"),
+)
+
+# Accounts that become ones once their address is confirmed. Two for one address do not know of each other.
+registrations = Table(
+    "registrations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("email_key", Text, nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    # Of the link in the mail; null until that is written.
+    Column("token_hash", Text, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+
+# Mails that are to be sent. What they say is written when they are, so that no link is stored.
+mails = Table(
+    "mails",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    # What it is about: a user's id, a registration's id, or an address.
+    Column("about", Text, nullable=False),
+    Column("facts", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False, index=True),
+    Column("give_up_at", BigInteger, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+)
+
+# What happened to accounts. No foreign keys: a line outlives what it is about.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("event", Text, nullable=False),
+    # Whose account it is, and who did it; null where that is not known.
+    Column("user_id", Text),
+    Column("actor_id", Text),
+    Column("session_id", Text),
+    Column("address", Text),
+    Column("details", LargeBinary, nullable=False),
+    Index("ix_audit_log_user_id_at", "user_id", "at"),
 )
 
 devices = Table(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
 import json
 import os
+import shutil
 import socket
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -56,7 +60,17 @@ def environment(clock: Clock) -> Environment:
 
 def settings_for(database_url: str, **changes: Any) -> Settings:
     plain = Settings(database_url=database_url, secret_key=SECRET, port=0, rate_limits=False, bcrypt_cost=4)
+    if not plain.is_sqlite:
+        plain = replace(plain, mail_folder=_mail_folder())
     return replace(plain, **changes)
+
+
+@functools.cache
+def _mail_folder() -> str:
+    """Where the mails of servers without a file of their own go, until the run ends."""
+    folder = tempfile.mkdtemp(prefix="fitai-mails-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @dataclass
