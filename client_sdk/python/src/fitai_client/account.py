@@ -67,12 +67,16 @@ class Account:
         """Make the account and take its tokens.
 
         Raises:
-            AccountError: `other_account`: this database belongs to somebody else.
+            AccountError: `other_account`: this database belongs to somebody else. `confirmation_needed`: a mail went
+                to the address; its link makes the account, and then it is signed in to.
             ServerRefused, Unreachable: as the server has it.
         """
         self._check_owner(email)
         body = {"email": email, "password": password, "name": name}
-        await self._take(await self._call("/api/users/register", body), email)
+        answer = await self._call("/api/users/register", body)
+        if answer.get("accepted") is True:
+            raise AccountError(f"A mail went to {email}: open its link, then sign in.", code="confirmation_needed")
+        await self._take(answer, email)
         await self._run(self._made_here)
 
     async def sign_in(self, email: str, password: str) -> None:
@@ -190,7 +194,7 @@ class Account:
 def _data(answer: Answer) -> dict[str, Any]:
     """The `data` of the REST envelope."""
     body = answer.json()
-    if answer.status in (200, 201):
+    if answer.status in (200, 201, 202):
         data = body.get("data")
         if not isinstance(data, dict):
             raise Unreachable("The answer has no data: is this a FitAI server?")

@@ -73,7 +73,7 @@ class NotFound(FitaiError):
 
 
 class AccountError(FitaiError):
-    """Codes: sign_in_needed, invalid_credentials, other_account.
+    """Codes: sign_in_needed, invalid_credentials, other_account, confirmation_needed.
 
     sign_in_needed: nobody is signed in, or no longer. What waits for a server raises it at once, and does not wait.
     """
