@@ -6,12 +6,15 @@ Refuses to know: how the process was started (api/command_line), and how it list
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
+from api.accounts import page as account_page
 from api.accounts import people_routes, privacy_routes
 from api.accounts import routes as account_routes
 from api.accounts.administration import Administration
@@ -19,6 +22,10 @@ from api.accounts.authenticator import Authenticator
 from api.accounts.confirming import Confirmation
 from api.accounts.erasure import Erasure
 from api.accounts.export import Exports
+from api.accounts.letters import Letters
+from api.accounts.oidc import routes as oidc_routes
+from api.accounts.oidc.provider import OidcProvider
+from api.accounts.oidc.signing_in import SignInElsewhere
 from api.accounts.passwords import PasswordHasher
 from api.accounts.people import People
 from api.accounts.relations import NoFriends, Relations
@@ -28,6 +35,9 @@ from api.bodies import BODIES, Bodies
 from api.cache import Cache, MemoryCache, RedisCache
 from api.errors import ENVIRONMENT, LINE, answer_errors
 from api.http import BODY_BYTES_MAX
+from api.mail.outbox import Outbox
+from api.mail.server import mail_server, sender
+from api.mail.transport import FolderTransport, SmtpTransport, Transport
 from api.middleware import (
     AUTHENTICATOR,
     DRAIN_HOOKS,
@@ -50,7 +60,7 @@ from api.rest import routes as rest_routes
 from api.rest.endpoint import Endpoint
 from api.rest.idempotency import Idempotency
 from api.rest.serving import Serving
-from api.secret_key import SecretKeyError, derive, kept_beside
+from api.secret_key import Keys, SecretKeyError, derive, kept_beside
 from api.server import HANDLER_ARGS
 from api.settings import Settings
 from api.shedding import Line
@@ -78,12 +88,15 @@ from sync.redis_bus import RedisBus
 from sync.retention import Retention
 from sync.texts import ProcessTextReader
 
+log = logging.getLogger(__name__)
+
 ACCOUNTS: Final = web.AppKey("accounts", Accounts)
 DATABASE: Final = web.AppKey("database", Database)
 ENGINE: Final = web.AppKey("engine", Engine)
 SOCKETS: Final = web.AppKey("sockets", LiveSockets)
 JOBS: Final = web.AppKey("jobs", Jobs)
 BUS: Final = web.AppKey("bus", Bus)
+OUTBOX: Final = web.AppKey("outbox", Outbox)
 # What the REST side consists of, for the OpenAPI page and its tests.
 ENDPOINTS: Final = web.AppKey("endpoints", list[Endpoint])
 
@@ -115,6 +128,13 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         access_tokens = AccessTokens(keys, environment)
         authenticator = Authenticator(access_tokens, database, bus, environment)
         opened.callback(authenticator.close)
+        outbox = Outbox(
+            database,
+            environment,
+            _mail_transport(settings),
+            sender=_mail_sender(settings),
+            compose=Letters(environment, settings.public_url).compose,
+        )
         accounts = Accounts(
             database=database,
             bus=bus,
@@ -123,7 +143,11 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             access_tokens=access_tokens,
             keys=keys,
             limiter=limiter,
+            outbox=outbox,
+            confirmed=settings.registration == "confirmed",
         )
+        outbox.start()
+        opened.push_async_callback(outbox.close)
 
         texts = ProcessTextReader()
         opened.push_async_callback(texts.close)
@@ -173,6 +197,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             "files of exports": data_exports.sweep,
             "files of imports": imports.forget,
             "uses of exercises": search.use.count,
+            "links and old lines of the audit log": accounts.forget_old,
         }
         opened.push_async_callback(start_housekeeping(chores, environment))
 
@@ -192,12 +217,14 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app[DRAIN_HOOKS] = hooks
         app[AUTHENTICATOR] = authenticator
         app[ACCOUNTS] = accounts
+        app[OUTBOX] = outbox
         app[DATABASE] = database
         app[BUS] = bus
         app[ENGINE] = engine
         app[JOBS] = jobs
         app.on_response_prepare.append(dress)
         app.add_routes(front_page.routes())
+        app.add_routes(account_page.routes())
         app.add_routes(operation_routes.routes(database, bus))
         endpoints = [
             *account_routes.endpoints(accounts),
@@ -208,6 +235,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             *exercises.endpoints(search, records, bodies),
             *analytics.endpoints(Histories(database), cache, environment),
             *training_log.endpoints(records),
+            *_elsewhere(settings, accounts, outbox, keys, opened),
         ]
         app[ENDPOINTS] = endpoints
         app[OPEN] = PUBLIC | {(each.method, each.path) for each in endpoints if each.public}
@@ -292,6 +320,42 @@ def _bus(settings: Settings, environment: Environment) -> Bus:
 
 def _cache(settings: Settings, environment: Environment) -> Cache:
     return MemoryCache(environment) if settings.redis_url is None else RedisCache(settings.redis_url, environment)
+
+
+def _elsewhere(
+    settings: Settings, accounts: Accounts, outbox: Outbox, keys: Sequence[Keys], opened: AsyncExitStack
+) -> Sequence[Endpoint]:
+    """The endpoints of signing in with an account elsewhere, where there are providers."""
+    if settings.public_url is None or not settings.oidc:
+        return ()
+    providers = [OidcProvider(each, accounts.environment) for each in settings.oidc]
+    for provider in providers:
+        opened.push_async_callback(provider.close)
+    elsewhere = SignInElsewhere(
+        providers=providers,
+        public_url=settings.public_url,
+        database=accounts.database,
+        environment=accounts.environment,
+        sessions=accounts.sessions,
+        limits=accounts.limits,
+        outbox=outbox,
+        keys=keys,
+    )
+    return oidc_routes.endpoints(elsewhere, secure=settings.public_url.startswith("https:"))
+
+
+def _mail_sender(settings: Settings) -> tuple[str, str]:
+    return ("FitAI", "fitai@localhost") if settings.mail_from is None else sender(settings.mail_from)
+
+
+def _mail_transport(settings: Settings) -> Transport:
+    if settings.smtp_url is not None:
+        host_name = _mail_sender(settings)[1].rpartition("@")[2]
+        return SmtpTransport(mail_server(settings.smtp_url), host_name=host_name)
+    beside = settings.sqlite_file or Path("fitai")
+    folder = Path(settings.mail_folder or beside.with_name(beside.name + ".mails")).absolute()
+    log.info("FITAI_SMTP_URL is not set: mails are not sent but written to %s", folder)
+    return FolderTransport(folder)
 
 
 def _limiter(settings: Settings, environment: Environment) -> Limiter:

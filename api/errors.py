@@ -7,13 +7,20 @@ Refuses to know: what any error means to a device; the protocol says that.
 
     SyncError (sync/errors.py: Malformed, Unauthenticated, NotFound, TooLarge, …)
     └── ApiError                  status  what the caller does next
+        ├── InvalidLink              400  ask for another mail
+        ├── SignInExpired            400  begin to sign in again
         ├── InvalidCredentials       401  type the address and the password again
         ├── InvalidGrant             401  sign in again
+        ├── WrongPassword            403  type the current password again
+        ├── SignInDenied             403  sign in in another way
+        ├── AddressUnproven          403  prove the address to the provider
         ├── OriginDenied             403  ask the operator to allow the origin
         ├── RequestTimeout           408  send the same again, faster
         ├── EmailUnavailable         409  sign in, or use another address
+        ├── AddressUnconfirmed       409  sign in with the password, and confirm the address
         ├── UnsupportedMediaType     415  send JSON, as it is or as gzip
         ├── RateLimited              429  wait for Retry-After
+        ├── ProviderFailed           502  try again later, or sign in with the password
         └── Busy                     503  wait for Retry-After, send the same again
 
 Invariants
@@ -63,6 +70,18 @@ class ApiError(SyncError):
         self.headers = dict(headers or {})
 
 
+class InvalidLink(ApiError):
+    code = "invalid_link"
+    status = 400
+    default = "The link is unknown, was used already, or has expired; ask for another one."
+
+
+class SignInExpired(ApiError):
+    code = "sign_in_expired"
+    status = 400
+    default = "This sign-in was begun in another browser, or too long ago; begin again."
+
+
 class InvalidCredentials(ApiError):
     code = "invalid_credentials"
     status = 401
@@ -73,6 +92,26 @@ class InvalidGrant(ApiError):
     code = "invalid_grant"
     status = 401
     default = "The refresh token is unknown, expired or revoked; sign in again."
+
+
+class WrongPassword(ApiError):
+    """Not 401, which would say that the access token is no good."""
+
+    code = "wrong_password"
+    status = 403
+    default = "The current password is wrong."
+
+
+class SignInDenied(ApiError):
+    code = "sign_in_denied"
+    status = 403
+    default = "You were not signed in there, or your account here is closed; sign in in another way."
+
+
+class AddressUnproven(ApiError):
+    code = "address_unproven"
+    status = 403
+    default = "The provider does not say that your mail address is yours; confirm it there, or sign up with a password."
 
 
 class OriginDenied(ApiError):
@@ -93,6 +132,15 @@ class EmailUnavailable(ApiError):
     default = "No account can be made for this address; sign in, or use another one."
 
 
+class AddressUnconfirmed(ApiError):
+    code = "address_unconfirmed"
+    status = 409
+    default = (
+        "Your address has an account here that nobody has confirmed; sign in with its password, or set a new one by "
+        "“forgot password”, and come back."
+    )
+
+
 class UnsupportedMediaType(ApiError):
     code = "unsupported_media_type"
     status = 415
@@ -103,6 +151,12 @@ class RateLimited(ApiError):
     code = "rate_limited"
     status = 429
     default = "Too many requests; wait before the next one."
+
+
+class ProviderFailed(ApiError):
+    code = "provider_failed"
+    status = 502
+    default = "The provider did not answer as it should; try again later, or sign in with your password."
 
 
 class Busy(ApiError):

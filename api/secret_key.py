@@ -115,6 +115,7 @@ class Keys:
     kid: str
     access: bytes
     refresh: bytes
+    sign_in: bytes
 
 
 def derive(secret: str) -> Keys:
@@ -123,4 +124,9 @@ def derive(secret: str) -> Keys:
     def key(use: str) -> bytes:
         return hmac.digest(secret.encode(), f"fitai {use} v1".encode(), "sha256")
 
-    return Keys(kid=key("key id")[:6].hex(), access=key("access token"), refresh=key("refresh successor"))
+    return Keys(
+        kid=key("key id")[:6].hex(),
+        access=key("access token"),
+        refresh=key("refresh successor"),
+        sign_in=key("sign-in elsewhere"),
+    )

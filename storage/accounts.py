@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, insert, select, update
 
 from storage.database import Transaction
 from storage.prepared import Prepared
@@ -12,7 +12,7 @@ from storage.tables import users
 
 
 class UserRow(NamedTuple):
-    """One account. `disabled_at` in Unix milliseconds, or None."""
+    """One account. Times in Unix milliseconds, or None; `password_hash` is empty where it has no password."""
 
     id: str
     email: str
@@ -22,6 +22,8 @@ class UserRow(NamedTuple):
     created_at: int
     disabled_at: int | None
     password_hash: str
+    email_key: str
+    email_verified_at: int | None
 
 
 _user = select(
@@ -33,15 +35,32 @@ _user = select(
     users.c.created_at,
     users.c.disabled_at,
     users.c.password_hash,
+    users.c.email_key,
+    users.c.email_verified_at,
 )
 _by_id = _user.where(users.c.id == bindparam("user"))
 _by_email = _user.where(users.c.email_key == bindparam("email_key"))
 _LOCK = Prepared(postgresql=_by_id.with_for_update(), sqlite=_by_id)
 _add = insert(users)
+_set_password = update(users).where(users.c.id == bindparam("user")).values(password_hash=bindparam("hashed"))
+_verify_email = (
+    update(users)
+    .where(users.c.id == bindparam("user"), users.c.email_verified_at.is_(None))
+    .values(email_verified_at=bindparam("now_ms"))
+    .returning(users.c.id)
+)
 
 
 async def add_user(
-    tx: Transaction, *, user: str, email: str, email_key: str, name: str, password_hash: str, now_ms: int
+    tx: Transaction,
+    *,
+    user: str,
+    email: str,
+    email_key: str,
+    name: str,
+    password_hash: str,
+    now_ms: int,
+    email_verified_at: int | None = None,
 ) -> None:
     """Store a new account. Raises Duplicate where the address has one."""
     await tx.execute(
@@ -55,6 +74,7 @@ async def add_user(
             "role": "user",
             "plan": "free",
             "created_at": now_ms,
+            "email_verified_at": email_verified_at,
         },
     )
 
@@ -75,3 +95,13 @@ async def find_user(tx: Transaction, user: str) -> UserRow | None:
     """One account by its id, or None."""
     rows = await tx.execute(_by_id, {"user": user})
     return UserRow(*rows[0]) if rows else None
+
+
+async def set_password(tx: Transaction, user: str, password_hash: str) -> None:
+    """Replace the password of an account."""
+    await tx.execute(_set_password, {"user": user, "hashed": password_hash})
+
+
+async def verify_email(tx: Transaction, user: str, now_ms: int) -> bool:
+    """Note that the address was proven; False where it was already."""
+    return bool(await tx.execute(_verify_email, {"user": user, "now_ms": now_ms}))

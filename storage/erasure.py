@@ -22,7 +22,7 @@ from storage.database import Transaction
 from storage.personal import PERSONAL, Personal
 from storage.prepared import Prepared
 from storage.spaces import lock_space
-from storage.tables import devices, erasures, members, sessions, space_devices, spaces, users
+from storage.tables import devices, erasures, members, registrations, sessions, space_devices, spaces, users
 
 KIND: Final = "erase_account"
 # Records are up to half a megabyte each; so many of the usual size go within a fraction of a second.
@@ -44,6 +44,10 @@ def job_of(user: str) -> str:
 
 
 _BEGIN: Final[tuple[Executable, ...]] = (
+    # Found by the address, which goes next.
+    delete(registrations).where(
+        registrations.c.email_key.in_(select(users.c.email_key).where(users.c.id == bindparam("user")))
+    ),
     update(users)
     .where(users.c.id == bindparam("user"))
     .values(

@@ -17,14 +17,19 @@ from sqlalchemy.sql import Select
 
 from storage.database import Transaction
 from storage.tables import (
+    audit_log,
     blocks,
     devices,
     idempotency_keys,
+    identities,
     imports,
     jobs,
+    mails,
     members,
+    one_time_tokens,
     profiles,
     refresh_tokens,
+    registrations,
     reports,
     session_devices,
     sessions,
@@ -92,6 +97,22 @@ PERSONAL: Final = (
     ),
     Personal(imports, imports.c.user_id == _user),
     Personal(jobs, jobs.c.user_id == _user, secret=frozenset({"arguments", "memory", "result", "error"})),
+    Personal(identities, identities.c.user_id == _user),
+    Personal(one_time_tokens, one_time_tokens.c.user_id == _user, secret=frozenset({"hash", "email_key"})),
+    # Already gone when the address went (storage/erasure.py).
+    Personal(
+        registrations,
+        registrations.c.email_key.in_(select(users.c.email_key).where(users.c.id == _user)),
+        secret=frozenset({"password_hash", "token_hash", "email_key"}),
+    ),
+    Personal(mails, mails.c.about == _user),
+    # Nobody learns which operator did something.
+    Personal(
+        audit_log,
+        or_(audit_log.c.user_id == _user, audit_log.c.actor_id == _user),
+        shown=audit_log.c.user_id == _user,
+        secret=frozenset({"actor_id"}),
+    ),
     Personal(users, users.c.id == _user, secret=frozenset({"password_hash", "email_key"})),
 )
 

@@ -206,6 +206,24 @@ async def revoke_all_sessions(tx: Transaction, *, user: str, now_ms: int, reason
     return [row[0] for row in await tx.execute(_REVOKE_ALL, {"user": user, "now_ms": now_ms, "reason": reason})]
 
 
+_REVOKE_OTHERS = (
+    update(sessions)
+    .where(
+        sessions.c.user_id == bindparam("user"),
+        sessions.c.id != bindparam("keep"),
+        sessions.c.revoked_at.is_(None),
+    )
+    .values(revoked_at=bindparam("now_ms"), revoked_reason=bindparam("reason"))
+    .returning(sessions.c.id)
+)
+
+
+async def revoke_other_sessions(tx: Transaction, *, user: str, keep: str, now_ms: int, reason: str) -> list[str]:
+    """End every session of `user` but one, and return their ids."""
+    values = {"user": user, "keep": keep, "now_ms": now_ms, "reason": reason}
+    return [row[0] for row in await tx.execute(_REVOKE_OTHERS, values)]
+
+
 _NEWEST = (
     select(sessions.c.id)
     .where(sessions.c.user_id == bindparam("user"), sessions.c.revoked_at.is_(None))

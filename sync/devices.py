@@ -28,6 +28,7 @@ import msgspec
 
 from conflict.clock import rfc3339
 from storage.accounts import lock_user
+from storage.audit_log import Event
 from storage.database import Database, Transaction
 from storage.devices import (
     DeviceRow,
@@ -45,6 +46,7 @@ from storage.devices import (
 from storage.errors import Duplicate, StorageError
 from storage.sessions import bind_session, read_standing
 from storage.spaces import list_spaces
+from sync import audit_trail
 from sync.bus import Bus, user_topic
 from sync.caller import Caller
 from sync.environment import Environment
@@ -163,6 +165,16 @@ class Devices:
                 raise UnknownDevice
             await revoke_device(tx, caller.user, device, now_ms)
             ended = await end_sessions_of_device(tx, caller.user, device, now_ms)
+            if found.revoked_at is None:
+                await audit_trail.note(
+                    tx,
+                    self.environment,
+                    Event.DEVICE_REVOKED,
+                    user=caller.user,
+                    actor=caller.user,
+                    session=caller.session,
+                    device=device,
+                )
         await self._tell(caller.user, {"kind": "device_revoked", "device": device})
         await self._tell_ended(caller.user, ended)
 

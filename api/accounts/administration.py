@@ -12,14 +12,16 @@ from typing import Final, Literal, get_args
 
 import msgspec
 
+from api.accounts.model import email_key, wrong_fields
 from api.accounts.passwords import PasswordHasher
-from api.accounts.service import _wrong_fields, email_key
 from api.errors import EmailUnavailable, InvalidFields
 from storage import accounts, spaces
 from storage.accounts import UserRow
+from storage.audit_log import Event
 from storage.database import Database
 from storage.errors import Duplicate
 from storage.roles import grant
+from sync.audit_trail import note
 from sync.bus import Bus, user_topic
 from sync.environment import Environment, uuid7
 from sync.errors import NotFound
@@ -42,7 +44,7 @@ class Administration:
     async def create_user(self, email: str, password: str, name: str, *, role: str, plan: str) -> UserRow:
         """Make an account with its personal space. Raises InvalidFields, EmailUnavailable."""
         email, name = unicodedata.normalize("NFC", email.strip()), unicodedata.normalize("NFC", name.strip())
-        if wrong := _wrong_fields(email, password, name):
+        if wrong := wrong_fields(email, password, name):
             raise InvalidFields(fields=wrong)
         password_hash = await self.hasher.hash(password)
         user, now_ms = uuid7(self.environment), self.environment.now_ms()
@@ -67,6 +69,7 @@ class Administration:
                     now_ms=now_ms,
                 )
                 await grant(tx, user, role=role, plan=plan)
+                await note(tx, self.environment, Event.REGISTERED, user=user, role=role, plan=plan)
                 made = await accounts.find_user(tx, user)
         except Duplicate:
             raise EmailUnavailable(
@@ -89,5 +92,9 @@ class Administration:
                 raise NotFound("There is no account with this address.")
             granted = found._replace(role=role or found.role, plan=plan or found.plan)
             await grant(tx, found.id, role=granted.role, plan=granted.plan)
+            if granted.role != found.role:
+                await note(tx, self.environment, Event.ROLE_CHANGED, user=found.id, role=granted.role)
+            if granted.plan != found.plan:
+                await note(tx, self.environment, Event.PLAN_CHANGED, user=found.id, plan=granted.plan)
         await self.bus.publish(user_topic(found.id), msgspec.json.encode({"kind": "role_changed"}))
         return granted

@@ -19,8 +19,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from api.accounts.model import email_key
 from api.accounts.relations import Relation, Relations
-from api.accounts.service import email_key
 from api.errors import InvalidFields
 from api.rest.endpoint import Shown, Strict
 from api.rest.serving import etag_of

@@ -7,15 +7,22 @@ Refuses to know: rules (service.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final, Literal
 
+from api.accounts.model import Origin
 from api.accounts.service import Accounts
 from api.accounts.shapes import Session, SignedIn, Tokens, User
-from api.errors import EmailUnavailable, InvalidCredentials, InvalidGrant
+from api.errors import EmailUnavailable, InvalidCredentials, InvalidGrant, InvalidLink, WrongPassword
+from api.rate_limits import Decision
 from api.rest.endpoint import Call, Empty, Endpoint, Reply, Shown, Strict
 from sync.errors import NotFound
 
 # An address, a password and a name; anything longer is not one of these requests.
-BODY_BYTES_MAX = 16_384
+BODY_BYTES_MAX: Final = 16_384
+
+_PASSWORD: Final = "The password has 10 to 72 bytes in UTF-8 and is not a common one."
+_BY_MAIL: Final = " A mail goes to the address; its link makes the account. The answer is the same for every address."
+_ALIKE: Final = "The answer is the same for every address, whether or not it has an account."
 
 
 class Register(Strict):
@@ -33,6 +40,37 @@ class Refresh(Strict):
     refresh_token: str
 
 
+class Address(Strict):
+    email: str
+
+
+class Link(Strict):
+    """The token of a link in a mail."""
+
+    token: str
+
+
+class Reset(Link):
+    password: str
+
+
+class Change(Strict):
+    current_password: str
+    new_password: str
+
+
+class Accepted(Shown):
+    """A mail is sent, if there is something to send to this address."""
+
+    accepted: Literal[True] = True
+
+
+class Verified(Shown):
+    """The address that was proven."""
+
+    email: str
+
+
 class Ended(Shown):
     """How many sessions ended."""
 
@@ -43,43 +81,65 @@ class Sessions(Shown):
     sessions: list[Session]
 
 
+def origin(call: Call[Any, Any]) -> Origin:
+    """Where a request came from."""
+    return Origin(call.address, call.user_agent)
+
+
 def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
     """Return the endpoints, over one service, which counts attempts by itself."""
+    sessions, recovery, verification = accounts.sessions, accounts.recovery, accounts.verification
 
     async def register(call: Call[Register, Empty]) -> Reply:
         body = call.body
-        made = await accounts.register(
-            body.email, body.password, body.name, address=call.address, user_agent=call.user_agent
-        )
+        made = await accounts.sign_up.register(body.email, body.password, body.name, origin(call))
+        if isinstance(made, Decision):
+            return Reply(Accepted(), headers=made.headers())
         return Reply(made.shown(), headers=made.decision.headers())
 
     async def login(call: Call[Login, Empty]) -> Reply:
-        body = call.body
-        made = await accounts.login(body.email, body.password, address=call.address, user_agent=call.user_agent)
+        made = await accounts.sign_in.login(call.body.email, call.body.password, origin(call))
         return Reply(made.shown(), headers=made.decision.headers())
 
     async def refresh(call: Call[Refresh, Empty]) -> Reply:
-        made = await accounts.refresh(call.body.refresh_token, address=call.address)
+        made = await sessions.refresh(call.body.refresh_token, origin(call))
         return Reply(made.shown(), headers=made.decision.headers())
 
     async def logout(call: Call[Empty, Empty]) -> Ended:
-        await accounts.logout(call.caller)
+        await sessions.logout(call.caller, origin(call))
         return Ended(ended=1)
 
     async def logout_all(call: Call[Empty, Empty]) -> Ended:
-        return Ended(ended=await accounts.logout_all(call.caller))
+        return Ended(ended=await sessions.logout_all(call.caller, origin(call)))
 
     async def list_sessions(call: Call[Empty, Empty]) -> Sessions:
-        return Sessions(sessions=await accounts.list_sessions(call.caller))
+        return Sessions(sessions=await sessions.live(call.caller))
 
     async def revoke_session(call: Call[Empty, Empty]) -> Ended:
-        await accounts.revoke(call.caller, call.path["session"])
+        await sessions.revoke(call.caller, call.path["session"], origin(call))
         return Ended(ended=1)
+
+    async def verify_email(call: Call[Link, Empty]) -> Verified:
+        return Verified(email=await verification.verify(call.body.token, origin(call)))
+
+    async def resend_verification(call: Call[Address, Empty]) -> Reply:
+        return Reply(Accepted(), headers=(await verification.resend(call.body.email, origin(call))).headers())
+
+    async def forgot_password(call: Call[Address, Empty]) -> Reply:
+        return Reply(Accepted(), headers=(await recovery.forgot(call.body.email, origin(call))).headers())
+
+    async def reset_password(call: Call[Reset, Empty]) -> Ended:
+        return Ended(ended=await recovery.reset(call.body.token, call.body.password, origin(call)))
+
+    async def change_password(call: Call[Change, Empty]) -> Ended:
+        body = call.body
+        return Ended(ended=await recovery.change(call.caller, body.current_password, body.new_password, origin(call)))
 
     async def me(call: Call[Empty, Empty]) -> User:
         return await accounts.me(call.caller)
 
     tag = "Accounts"
+    confirmed = accounts.sign_up.confirmed
     return [
         Endpoint(
             "POST",
@@ -88,13 +148,13 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
             "Make an account and sign in",
             tag,
             body=Register,
-            answer=SignedIn,
-            status=201,
+            answer=Accepted if confirmed else SignedIn,
+            status=202 if confirmed else 201,
             public=True,
             limit=None,
             body_bytes_max=BODY_BYTES_MAX,
-            errors=(EmailUnavailable,),
-            description="The password has 10 to 72 bytes in UTF-8 and is not a common one.",
+            errors=() if confirmed else (EmailUnavailable,),
+            description=_PASSWORD + (_BY_MAIL if confirmed else ""),
             example={"email": "ann@example.com", "password": "lift heavy things", "name": "Ann"},
         ),
         Endpoint(
@@ -137,6 +197,76 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
             tag,
             answer=Ended,
             errors=(NotFound,),
+        ),
+        Endpoint(
+            "POST",
+            "/api/users/verify-email",
+            verify_email,
+            "Prove an address by the link of a mail",
+            tag,
+            body=Link,
+            answer=Verified,
+            public=True,
+            limit=None,
+            body_bytes_max=BODY_BYTES_MAX,
+            errors=(InvalidLink, EmailUnavailable),
+            description="Where registrations are confirmed, the account is made by this.",
+        ),
+        Endpoint(
+            "POST",
+            "/api/users/resend-verification",
+            resend_verification,
+            "Ask for another link that proves an address",
+            tag,
+            body=Address,
+            answer=Accepted,
+            status=202,
+            public=True,
+            limit=None,
+            body_bytes_max=BODY_BYTES_MAX,
+            description=_ALIKE,
+        ),
+        Endpoint(
+            "POST",
+            "/api/users/forgot-password",
+            forgot_password,
+            "Ask for a link that sets a new password",
+            tag,
+            body=Address,
+            answer=Accepted,
+            status=202,
+            public=True,
+            limit=None,
+            body_bytes_max=BODY_BYTES_MAX,
+            description=_ALIKE,
+        ),
+        Endpoint(
+            "POST",
+            "/api/users/reset-password",
+            reset_password,
+            "Set a new password by the link of a mail",
+            tag,
+            body=Reset,
+            answer=Ended,
+            public=True,
+            limit=None,
+            body_bytes_max=BODY_BYTES_MAX,
+            errors=(InvalidLink,),
+            description="Ends every session of the account. " + _PASSWORD,
+        ),
+        Endpoint(
+            "POST",
+            "/api/users/change-password",
+            change_password,
+            "Change one's password",
+            tag,
+            body=Change,
+            answer=Ended,
+            keeps_answer=False,
+            limit=None,
+            body_bytes_max=BODY_BYTES_MAX,
+            errors=(WrongPassword,),
+            description="Ends every other session of the account. " + _PASSWORD,
         ),
         Endpoint("GET", "/api/users/me", me, "One's own account", tag, answer=User),
     ]

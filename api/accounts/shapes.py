@@ -15,6 +15,8 @@ class User(Shown):
 
     id: str
     email: str
+    # Whether somebody proved to read mail there.
+    email_verified: bool
     name: str
     role: str
     plan: str

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from api.accounts.service import LOGIN_BY_ACCOUNT, LOGIN_BY_ADDRESS, REGISTER_BY_ADDRESS
+from api.accounts.limits import LOGIN_BY_ACCOUNT, LOGIN_BY_ADDRESS, REGISTER_BY_ADDRESS
 from api.rate_limits import Limiter, MemoryLimiter, NoLimiter, RedisLimiter, Rule
 from tests.api.harness import PASSWORD, Answer, Clock, Server, environment, running, settings_for
 

@@ -8,7 +8,7 @@ import contextlib
 import pytest
 from sqlalchemy import func, select
 
-from api.accounts.service import SESSIONS_MAX
+from api.accounts.sessions import SESSIONS_MAX
 from storage.tables import refresh_tokens, sessions
 from tests.api.harness import PASSWORD, SECRET, Server, running, settings_for
 

@@ -8,8 +8,12 @@ from typing import Any
 
 from sqlalchemy import select
 
+from api.accounts.model import email_key
 from conflict import clock
 from storage.database import Database
+from storage.identities import add_identity
+from storage.mails import add_mail
+from storage.one_time_tokens import Registration, add_registration
 from storage.tables import metadata
 from tests.api.harness import PASSWORD, Answer, Server, until
 
@@ -144,7 +148,21 @@ async def live(server: Server) -> Life:
 
     # So that there is a file, and the next export is one of its own.
     await until(is_exported)
+    await _wait_for_mail(server, ann)
     return Life(ann, bob, cid, home, gym, nook, shared)
+
+
+async def _wait_for_mail(server: Server, person: Person) -> None:
+    """A sign-in elsewhere, a registration that nobody confirmed, and a mail whose server is away."""
+    now = server.clock.now_ms()
+    later = now + 365 * 86_400_000
+    waiting = Registration(str(uuid.uuid4()), person.email, email_key(person.email), person.email, "x")
+    async with server.database.write() as tx:
+        await add_identity(tx, issuer="https://accounts.example.com", subject=person.email, user=person.id, now_ms=now)
+        await add_registration(tx, waiting, now_ms=now, expires_at=later)
+        await add_mail(
+            tx, mail=str(uuid.uuid4()), kind="verify", about=person.id, facts={}, now_ms=later, give_up_at=later
+        )
 
 
 async def dump(database: Database) -> dict[str, str]:

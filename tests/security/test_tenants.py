@@ -9,7 +9,7 @@ import pytest
 
 from api.app import ENGINE
 from sync.catalog import seed_catalog
-from tests.api.harness import Server
+from tests.api.harness import PASSWORD, Server
 from tests.security.harness import CATALOG, Person, join, record_id
 
 CANARY = "canary-of-ann"
@@ -137,6 +137,20 @@ async def test_a_logout_ends_the_sockets_of_its_session(server: Server, ann: Per
         assert (await mallory.ask("POST", "/api/auth/logout")).status == 200
         code, _ = await gone.end()
         assert code == 4401
+        await stays.say("what")
+        assert (await stays.hear("error"))["code"] == "unknown_message"
+
+
+async def test_a_new_password_ends_the_sockets_of_every_other_session(server: Server, mallory: Person) -> None:
+    """Item 22."""
+    email = (await mallory.ask("GET", "/api/users/me")).data["email"]
+    owner = (await server.login(email)).data["access_token"]
+    body = {"current_password": PASSWORD, "new_password": "a new way to lift"}
+    async with mallory.socket({mallory.space: None}) as gone:
+        assert (await mallory.ask("POST", "/api/users/change-password", body, token=owner)).data == {"ended": 1}
+        code, _ = await gone.end()
+        assert code == 4401
+    async with mallory.socket({mallory.space: None}, token=owner) as stays:
         await stays.say("what")
         assert (await stays.hear("error"))["code"] == "unknown_message"
 

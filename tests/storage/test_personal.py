@@ -22,6 +22,11 @@ BESIDE = {
     ("imports", "job_id"): "the user's own job",
     ("users", "email"): "the user's own row",
     ("users", "email_key"): "the user's own row",
+    ("users", "email_verified_at"): "the user's own row",
+    ("identities", "subject"): "the identity's own user",
+    ("one_time_tokens", "email_key"): "the token's own user",
+    ("registrations", "email"): "as its email_key",
+    ("audit_log", "session_id"): "the session's own user",
     ("members", "space_id"): "a space",
     ("members", "invited_by"): "emptied by storage.erasure.disinvite",
 }

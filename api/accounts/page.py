@@ -1,0 +1,147 @@
+"""Where the links of mails lead: one page that confirms an address or sets a new password, in any browser.
+
+Owns: the page, whole in itself: no file, no font, no picture; the one script and the one style sheet are named by their
+hashes in its Content-Security-Policy, and it may call this server alone.
+Refuses to know: what a token proves. The page sends it to the endpoints that everybody else uses too.
+
+The token stands behind the `#` of the address, which no browser sends, and the page takes it out of the address and so
+of the history. Nothing happens without a click: programs that look into mails open links too.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from string import Template
+from typing import Final
+
+from aiohttp import web
+
+PATH: Final = "/account"
+
+_STYLE: Final = """
+:root{color-scheme:light dark;--back:#fbfaf8;--card:#fff;--text:#1c1b1a;--dim:#6d6a65;--line:#e6e2dc;--mark:#c2410c;
+--on:#fff}
+@media(prefers-color-scheme:dark){:root{--back:#141312;--card:#1d1c1a;--text:#eceae6;--dim:#9a958d;--line:#312f2b;
+--mark:#fb923c;--on:#141312}}
+*{box-sizing:border-box;margin:0}
+body{min-height:100vh;display:grid;grid-template-columns:minmax(0,26rem);place-content:center;padding:1.5rem;
+background:var(--back);color:var(--text);font:1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+main{padding:2rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem}
+h1{font-size:1.5rem;line-height:1.25;letter-spacing:-.01em}
+p{margin-top:.75rem;color:var(--dim)}
+label{display:block;margin-top:1.25rem;font-size:.875rem}
+input{width:100%;margin-top:.25rem;padding:.6rem .75rem;font:inherit;color:inherit;background:var(--back);
+border:1px solid var(--line);border-radius:.5rem}
+button{margin-top:1.25rem;padding:.6rem 1.25rem;font:inherit;font-weight:600;color:var(--on);
+background:var(--mark);border:0;border-radius:.5rem;cursor:pointer}
+button:disabled{opacity:.6;cursor:default}
+:focus-visible{outline:2px solid var(--mark);outline-offset:2px}
+[hidden]{display:none}
+"""
+
+_SCRIPT: Final = """
+"use strict";
+const $ = (id) => document.getElementById(id);
+const [what, token] = location.hash.slice(1).split("=");
+history.replaceState(null, "", location.pathname);
+
+const WORK = {
+  "verify-email": {
+    title: "Confirm your address",
+    text: "One click, and it is done.",
+    button: "Confirm",
+    body: () => ({ token }),
+    done: (data) => `${data.email} is confirmed. You can close this page.`,
+  },
+  "reset-password": {
+    title: "Set a new password",
+    text: "Every device has to sign in again with it; what is on them stays.",
+    button: "Set the password",
+    body: () => ({ token, password: $("password").value }),
+    done: () => "The new password is set. Sign in with it on your devices.",
+  },
+};
+
+function say(title, text) {
+  $("title").textContent = document.title = title;
+  $("text").textContent = text;
+}
+
+const work = Object.hasOwn(WORK, what) && token ? WORK[what] : null;
+if (work === null) {
+  say("This link is not whole", "Open it from the mail once more, or copy all of it.");
+} else {
+  say(work.title, work.text);
+  $("button").textContent = work.button;
+  $("form").hidden = false;
+  $("field").hidden = $("password").disabled = what !== "reset-password";
+}
+
+$("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  $("button").disabled = true;
+  let answer;
+  try {
+    const response = await fetch(`api/users/${what}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(work.body()),
+    });
+    answer = await response.json();
+  } catch {
+    answer = { success: false, error: "The server did not answer; try again." };
+  }
+  $("button").disabled = false;
+  if (answer.success) {
+    $("form").hidden = true;
+    say(work.title, work.done(answer.data));
+  } else {
+    const details = Array.isArray(answer.details) ? answer.details.map((each) => each.message) : [];
+    $("text").textContent = details.length ? details.join(" ") : answer.error;
+  }
+});
+"""
+
+_PAGE: Final = Template("""\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>FitAI</title>
+<style>$style</style>
+<main>
+<h1 id="title">FitAI</h1>
+<p id="text" role="status">This page needs JavaScript. Or give the app the code behind the = in the link.</p>
+<form id="form" hidden>
+<label id="field" for="password">New password, 10 characters or more
+<input id="password" type="password" autocomplete="new-password" minlength="10" required></label>
+<button id="button">Go on</button>
+</form>
+</main>
+<script>$script</script>
+</html>
+""")
+
+
+def _hash(text: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+
+POLICY: Final = (
+    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HTML: Final = _PAGE.substitute(style=_STYLE, script=_SCRIPT)
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the one route."""
+    return [web.get(PATH, _page)]
+
+
+async def _page(_: web.Request) -> web.Response:
+    return web.Response(
+        text=_HTML, content_type="text/html", charset="utf-8", headers={"Content-Security-Policy": POLICY}
+    )
