@@ -191,14 +191,24 @@ async def test_a_backup_of_an_earlier_schema_is_brought_up_to_date(
     old = empty("sqlite")
     await upgrade(old, to="0001")
     database = await open_database(old)
-    world = await World.make(database)
-    phone = await world.device()
-    await phone.push(phone.put("workouts", world.uuid(), title="x"))
     async with database.write() as tx:
-        # As the first schema counted: without the ledger.
-        await tx.execute(sa.text("UPDATE spaces SET bytes = (SELECT SUM(length(body)) FROM records)"))
+        # As the first schema had it, which counted without the ledger.
+        await tx.execute(
+            sa.text(
+                "INSERT INTO spaces (id, kind, name, head, version, life, lives, timeline, floor, records, bytes,"
+                " server_device, server_hlc, created_at) VALUES ('00000000-0000-7000-8000-000000000001', 'personal',"
+                " '', 1, CAST('{}' AS BLOB), 'l', CAST('[[\"l\",0]]' AS BLOB), '', 0, 1, 70, 'd',"
+                " '0000000000000000', 0)"
+            )
+        )
+        await tx.execute(
+            sa.text(
+                "INSERT INTO changes (space_id, device_id, n, arrival, op, hlc, context, fields, received_at, user_id)"
+                " VALUES ('00000000-0000-7000-8000-000000000001', 'd', 1, 1, 'put', '0', CAST('{}' AS BLOB),"
+                " NULL, 0, 'u')"
+            )
+        )
     header = await back_up(database, tmp_path / "a.tar")
-    await world.close()
     await database.close()
     assert header.schema == "0001"
 

@@ -129,7 +129,7 @@ async def test_what_stood_in_the_ledger_before_it_counted_is_added_to_the_quota(
 
 
 async def test_workouts_from_before_there_were_lists_stand_in_them(empty_url: str) -> None:
-    await upgrade(empty_url, to="0021")
+    await upgrade(empty_url, to="0007")
     at = "2026-11-23T10:00:00.000Z"
     bodies = {
         "started": f'{{"values":{{"started_at":"{at}"}}}}',

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0040"
-down_revision = "0031"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
