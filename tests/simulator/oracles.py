@@ -40,6 +40,9 @@ class Oracles:
         self.world = world
         # (space, device) → the number up to which a phone was told that the server holds its changes.
         self.acked: dict[tuple[str, str], int] = {}
+        # (phone, number) of pushes without an answer yet; and of those whose answer tells of what the store then lost.
+        self._pushes_under_way: set[tuple[str, int]] = set()
+        self._pushes_of_lost_history: set[tuple[str, int]] = set()
         self.acks = 0
         self.pushes = 0
         self.sent: Callable[[Phone, Request], None] = lambda phone, request: None
@@ -73,6 +76,7 @@ class Oracles:
         def asks(request: Request) -> None:
             if request.kind == "push":
                 self.pushes += 1
+                self._pushes_under_way.add((phone.name, request.no))
                 self.issued.sent(request.path.rsplit("/", 2)[1], json.loads(request.body or "{}"))
                 self.sent(phone, request)
             trace.note(
@@ -82,7 +86,9 @@ class Oracles:
         def hears(request: Request, answer: Answer) -> None:
             trace.note("hears", phone.name, request.kind, answer.status, answer.body)
             self._strange(phone, answer.body, strangers)
-            if request.kind == "push" and answer.status == 200:
+            of_lost_history = (phone.name, request.no) in self._pushes_of_lost_history
+            self._pushes_under_way.discard((phone.name, request.no))
+            if request.kind == "push" and answer.status == 200 and not of_lost_history:
                 self._acked(request, answer)
 
         def frame(data: bytes) -> None:
@@ -171,6 +177,7 @@ class Oracles:
     def rewound(self) -> None:
         """The store lost its last commits: what was told of them holds no more until the phones have pushed again."""
         self.has_rewound = True
+        self._pushes_of_lost_history |= self._pushes_under_way
         self.trust.rewound()
         for inspection in self._inspections.values():
             inspection.forget()
