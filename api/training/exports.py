@@ -20,7 +20,6 @@ from msgspec import Meta
 from api.rate_limits import Rule
 from api.rest.endpoint import Call, Empty, Endpoint, Strict
 from api.training.imports.own_export import FORMAT, VERSION
-from fitai_client.importing import write_csv
 from storage.collections import COLLECTIONS
 from sync.records import Record, Records
 
@@ -62,6 +61,9 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             return _file(body, "application/json", "fitai-export.json")
         app = "hevy" if format_ == "csv" else format_
         known = {each.id: str(each.values.get("name")) for each in shipped}
+        # Here and not above: a server that is asked for none loads no dialects.
+        from fitai_client.importing import write_csv
+
         log = [(each.collection, each.id, each.values) for each in found]
         body = await asyncio.to_thread(lambda: write_csv(log, app, names=known, unit=unit))
         return _file(body, "text/csv", f"fitai-{app}.csv")

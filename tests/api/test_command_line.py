@@ -232,10 +232,10 @@ def test_db_upgrade_tells_what_is_wrong_in_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_variable_that_is_no_setting_is_named_and_stops_nothing(tmp_path: Path) -> None:
-    done = run("config", "--json", cwd=tmp_path, FITAI_BLOB_URL="smtp://mail")
+    done = run("config", "--json", cwd=tmp_path, FITAI_STRIPE_KEY="smtp://mail")
     assert done.returncode == 0 and json.loads(done.stdout)["port"]["value"] == 8080
     assert done.stderr == (
-        "Note: FITAI_BLOB_URL is not a setting and has no effect; `fitai config` lists all there are.\n"
+        "Note: FITAI_STRIPE_KEY is not a setting and has no effect; `fitai config` lists all there are.\n"
     )
 
 

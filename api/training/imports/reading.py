@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from api.training.imports.worker import Arguments, Reading
+from api.training.imports.forms import Arguments, Reading
 
 # The process is stopped by its own bound of processor time; this is for one that waits for something.
 WAIT_S: Final = 300.0

@@ -21,9 +21,9 @@ import msgspec
 
 from api.errors import InvalidFields
 from api.operations.jobs import Job, Jobs, Kind
+from api.training.imports.forms import Arguments, Reading
 from api.training.imports.planning import Plan, Planned, plan, roots
 from api.training.imports.reading import Unreadable, read_file
-from api.training.imports.worker import Arguments, Reading
 from conflict.clock import rfc3339
 from storage import imports as store
 from storage.accounts import lock_user

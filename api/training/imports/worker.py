@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from api.training.imports.forms import Arguments, Reading
 from api.training.imports.own_export import is_own_export, read_own_export
 from fitai_client.importing import Import, Write, one_mapping, read
 
@@ -24,32 +25,6 @@ CPU_S_MAX: Final = 120
 # What a person looks through; the number of all is in the preview.
 LISTED_MAX: Final = 1_000
 _TEXT_SHOWN_MAX: Final = 300
-
-
-class Arguments(msgspec.Struct):
-    """How a file is read. now: RFC 3339. choices, own, catalog: name → id of an exercise; in choices None for one of
-    its own."""
-
-    timezone: str
-    now: str
-    unit: str | None = None
-    usual_units: dict[str, str] = {}
-    choices: dict[str, str | None] = {}
-    own: dict[str, str] = {}
-    catalog: dict[str, str] = {}
-
-
-class Reading(msgspec.Struct):
-    """What is in a file. Records are [collection, id, fields], those of a group are one workout's.
-
-    seen: what a person is shown of it. import_id: stands in `source.import` of its workouts.
-    """
-
-    import_id: str
-    app: str
-    seen: dict[str, Any]
-    exercises: list[list[tuple[str, str, dict[str, Any]]]] = []
-    groups: list[list[tuple[str, str, dict[str, Any]]]] = []
 
 
 def read_log(data: bytes, given: Arguments) -> Reading:

@@ -49,6 +49,8 @@ class Post:
         return found[1]
 
     async def ask(self, path: str, body: dict[str, Any], **more: Any) -> Answer:
+        # Of mails that wait at the same time any may arrive first; so what came before has arrived.
+        await self.sent()
         return await self.server.ask("POST", f"/api/users/{path}", body, **more)
 
     async def forgot(self, email: str) -> Answer:
