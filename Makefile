@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= auto
 # Simulated worlds of every run of the proof, each for as long as it draws: always the same ones, so that a change is
 # what breaks them.
-WORLDS ?= --seeds 0:60
+WORLDS ?= --seeds 0:36
 # How long `make prove` goes on, in hours.
 HOURS ?= 1
 
