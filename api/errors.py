@@ -99,7 +99,7 @@ class WrongPassword(ApiError):
 
     code = "wrong_password"
     status = 403
-    default = "The current password is wrong."
+    default = "The password is wrong; this needs the present password of the account."
 
 
 class SignInDenied(ApiError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.accounts.passwords import PasswordHasher
-from api.errors import InvalidCredentials, RateLimited
+from api.errors import RateLimited, WrongPassword
 from api.rate_limits import Limiter, Rule
 from storage.accounts import find_user
 from storage.database import Database
@@ -18,12 +18,6 @@ from sync.errors import Unauthenticated
 
 # Slips of the owner; for whoever found a phone open it is no way to the password.
 BY_USER: Final = Rule("password-again", burst=5, interval_ms=60_000)
-
-
-class WrongPassword(InvalidCredentials):
-    """A session is not enough for this."""
-
-    default = "The password is wrong; this needs the password of the account."
 
 
 @dataclass(frozen=True)

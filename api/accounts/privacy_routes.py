@@ -11,9 +11,9 @@ from typing import Final, Literal
 import msgspec
 from aiohttp import web
 
-from api.accounts.confirming import WrongPassword
 from api.accounts.erasure import Erasure
 from api.accounts.export import ExportInProgress, Exports, expires_ms
+from api.errors import WrongPassword
 from api.operations.jobs import Jobs
 from api.rate_limits import Rule
 from api.rest.endpoint import Call, Empty, Endpoint, Shown, Strict

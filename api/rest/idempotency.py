@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,7 @@ from aiohttp import web
 
 from api.errors import InvalidFields
 from storage.database import Database
+from storage.errors import StorageError
 from storage.idempotency import claim_key, finish_key, forget_keys, release_key, take_over_key
 from sync.environment import Environment
 from sync.errors import Conflict, Malformed, SyncError
@@ -99,10 +101,12 @@ class Idempotency:
             )
         try:
             answer = await run()
-        except SyncError as error:
-            # Nothing was done, so nothing is remembered: what was wrong may be right the next time.
-            await self._release(user, key)
-            raise error
+        except (SyncError, StorageError):
+            # Nothing is remembered: what was wrong may be right the next time. Where the database does not know
+            # whether it has committed, what is made by the key is made once all the same (I3).
+            with suppress(StorageError):
+                await self._release(user, key)
+            raise
         await self._keep(user, key, answer, headers)
         return answer
 

@@ -33,6 +33,8 @@ from sync.errors import NotFound
 # About 400 bytes each: a hundred people with five years of training.
 KEPT_RECORDS_MAX: Final = 500_000
 _PAGE: Final = 2_000
+# What an empty one takes counts too: people without a record are many.
+_EMPTY: Final = 20
 # Fewer than this are taken at once; more go to a thread.
 _FEW: Final = 200
 
@@ -60,12 +62,12 @@ class Kept:
     history: History
     records: Records = field(default_factory=Records)
     places: dict[str, _Place] = field(default_factory=dict)
-    size: int = 0
+    size: int = _EMPTY
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def begin_anew(self, history: History) -> None:
         """Forget what was read."""
-        self.history, self.records, self.places, self.size = history, Records(), {}, 0
+        self.history, self.records, self.places, self.size = history, Records(), {}, _EMPTY
 
     @property
     def version(self) -> str:

@@ -100,7 +100,7 @@ async def test_nothing_of_anybody_else_is_in_it(plain_server: Server) -> None:
 
 async def test_it_needs_the_password_and_is_for_the_session_that_gave_it(plain_server: Server) -> None:
     ann, bob = await sign_up(plain_server, "ann"), await sign_up(plain_server, "bob")
-    assert (await ann.ask("POST", "users/export-data", {"password": "not the password"})).status == 401
+    assert (await ann.ask("POST", "users/export-data", {"password": "not the password"})).status == 403
     done = await ask(ann)
     other = (await plain_server.login(ann.email)).data["access_token"]
     elsewhere = Person(plain_server, ann.id, other, "", ann.email)

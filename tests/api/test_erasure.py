@@ -102,7 +102,7 @@ async def test_the_account_has_ended_before_the_answer(server: Server) -> None:
 async def test_it_needs_the_password(plain_server: Server) -> None:
     ann = await sign_up(plain_server, "ann")
     answer = await ann.ask("DELETE", "users/account", {"password": "not the password"})
-    assert (answer.status, answer.code) == (401, "invalid_credentials")
+    assert (answer.status, answer.code) == (403, "wrong_password")
     assert (await ann.ask("DELETE", "users/account", {})).status == 422
     assert (await plain_server.me(ann.token)).status == 200
 
@@ -116,7 +116,7 @@ async def test_guessing_the_password_with_a_stolen_session_is_slow(sqlite_url: s
             ).status
             for _ in range(6)
         ]
-    assert statuses == [401] * 5 + [429]
+    assert statuses == [403] * 5 + [429]
 
 
 async def test_sockets_end_in_every_process(sqlite_url: str, redis_url: str) -> None:

@@ -21,6 +21,7 @@ from api.rest.idempotency import ABANDONED_MS, KEPT_MS, Idempotency
 from api.rest.serving import Serving
 from api.shedding import Line
 from storage.database import open_database
+from storage.errors import DatabaseUnavailable
 from sync.caller import Caller
 from tests.api.harness import Answer, Clock, Server, environment, running, serving, settings_for
 
@@ -218,6 +219,16 @@ async def test_a_refusal_is_not_kept(desk: Desk) -> None:
 
     desk.behave = refuse
     assert (await desk.make()).status == 401
+    desk.behave = None
+    assert (await desk.make()).status == 201
+
+
+async def test_a_database_that_was_gone_for_a_moment_takes_no_key(desk: Desk) -> None:
+    async def fail() -> None:
+        raise DatabaseUnavailable("gone")
+
+    desk.behave = fail
+    assert (await desk.make()).status == 503
     desk.behave = None
     assert (await desk.make()).status == 201
 

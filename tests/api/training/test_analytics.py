@@ -182,6 +182,14 @@ async def test_what_is_kept_is_bounded(shared_server: Server) -> None:
     assert histories.kept == 1
 
 
+async def test_people_without_a_record_are_bounded_too(shared_server: Server) -> None:
+    histories = Histories(shared_server.app[DATABASE], kept_records_max=1)
+    for _ in range(3):
+        async with histories.of(Caller((await person(shared_server)).user, "s")):
+            pass
+    assert histories.kept == 1
+
+
 async def test_a_question_where_nothing_moved_reads_no_record(ann: Person) -> None:
     await train(ann, await squat(ann), "2026-11-02", (100, 5))
     await ann.ask("GET", "/records")
