@@ -90,7 +90,7 @@ async def rest(terminal: Terminal, time: str | None, wait: bool, stop: bool) -> 
         workout = await _set_timer(terminal, workout, timer, f"rest of {clock(seconds)}")
         ends = _instant(began) + timedelta(seconds=seconds)
     assert ends is not None
-    left = (ends - _instant(await terminal.client.server_now())).total_seconds()
+    left = await terminal.client.rest_left(workout) or 0
     terminal.screen.say(
         "Rest  ", (clock(left), "title"), (f"  until {ends.astimezone():%H:%M:%S}, on every device", "quiet")
     )
@@ -98,7 +98,7 @@ async def rest(terminal: Terminal, time: str | None, wait: bool, stop: bool) -> 
         await terminal.finish_sending()
         await _count_down(terminal, ends)
         left = 0
-    return {"workout": workout.id, "rest_timer": workout.get("rest_timer"), "left_s": round(max(left, 0), 1)}
+    return {"workout": workout.id, "rest_timer": workout.get("rest_timer"), "left_s": round(left, 1)}
 
 
 @click.command(

@@ -107,7 +107,9 @@ class SpaceHandle:
         now_ms = parse_time(await self._client.server_now())
         if started_ms is None or now_ms is None:
             return None
-        return max(float(timer["duration_s"]) - (now_ms - started_ms) / 1000, 0.0)
+        duration_s = float(timer["duration_s"])
+        # Two devices know the server's clock to some milliseconds: a rest that began just now elsewhere is whole.
+        return min(max(duration_s - (now_ms - started_ms) / 1000, 0.0), duration_s)
 
     def _timed(self, who: str | Record) -> CollectionHandle:
         return self.collection(who.collection) if isinstance(who, Record) else self.workouts
