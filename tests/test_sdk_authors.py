@@ -66,7 +66,7 @@ class Run:
         message = {**json.loads(hello), "token": self.token}
         async with self.server.session.ws_connect(f"{self.server.url}/api/sync/live") as socket:
             await socket.send_str(json.dumps(message))
-            return [await socket.receive_json(timeout=20) for _ in range(2)]
+            return [await socket.receive_json(timeout=60) for _ in range(2)]
 
     def compare(self, written: Json, real: Json, name: str = "", where: str = "") -> None:
         """Raises AssertionError where the page says otherwise than this run."""

@@ -91,7 +91,7 @@ def served(*arguments: str, cwd: Path, **settings: str) -> Iterator[Process]:
 
 
 def get(url: str) -> dict[str, object]:
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         read: dict[str, object] = json.load(answer)
         return read
 

@@ -126,9 +126,9 @@ async def test_sockets_end_in_every_process(sqlite_url: str, redis_url: str) -> 
         async with other.session.ws_connect(f"{other.url}/api/sync/live") as socket:
             hello = {"type": "hello", "protocol": 1, "schema": 1, "token": ann.token, "device": ann.device}
             await socket.send_str(json.dumps(hello | {"spaces": {await ann.personal_space(): None}}))
-            assert json.loads((await socket.receive(timeout=20)).data)["type"] == "welcome"
+            assert json.loads((await socket.receive(timeout=60)).data)["type"] == "welcome"
             await delete(ann)
-            ended = await socket.receive(timeout=20)
+            ended = await socket.receive(timeout=60)
             assert (ended.type, socket.close_code) == (aiohttp.WSMsgType.CLOSE, 4401)
         assert (await other.me(ann.token)).status == 401
 

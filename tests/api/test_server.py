@@ -277,9 +277,9 @@ async def test_live_sockets_are_told_1012(plain_server: Server) -> None:
     async with plain_server.session.ws_connect(plain_server.url + "/api/sync/live") as socket:
         hello = {"type": "hello", "protocol": 1, "schema": 1, "token": token, "device": device.json["device"]}
         await socket.send_json(hello | {"spaces": {}})
-        assert (await socket.receive_json(timeout=20))["type"] == "welcome"
+        assert (await socket.receive_json(timeout=60))["type"] == "welcome"
         stopping = asyncio.create_task(plain_server.http.stop())
-        while (message := await socket.receive(timeout=20)).type is aiohttp.WSMsgType.TEXT:
+        while (message := await socket.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT:
             pass
         assert message.type is aiohttp.WSMsgType.CLOSE and message.data == 1012
         await stopping

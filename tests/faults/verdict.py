@@ -62,7 +62,7 @@ async def read_stored(url: str, space: str) -> Stored:
 
 async def _from_sqlite(url: str, space: str) -> tuple[list[Any], set[str]]:
     def read() -> tuple[list[Any], set[str]]:
-        connection = sqlite3.connect(f"file:{url.partition(':///')[2]}?mode=ro", uri=True, timeout=20)
+        connection = sqlite3.connect(f"file:{url.partition(':///')[2]}?mode=ro", uri=True, timeout=60)
         try:
             connection.execute("BEGIN")
             rows = connection.execute(_LEDGER.format("?"), (space,)).fetchall()
@@ -74,7 +74,7 @@ async def _from_sqlite(url: str, space: str) -> tuple[list[Any], set[str]]:
 
 
 async def _from_postgres(url: str, space: str) -> tuple[list[Any], set[str]]:
-    connection = await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://"), timeout=20)
+    connection = await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://"), timeout=60)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             rows = await connection.fetch(_LEDGER.format("$1"), space)

@@ -113,7 +113,7 @@ def test_the_flags_of_a_command_may_stand_before_it(terminal: Terminal) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
 def test_stopping_the_countdown_leaves_the_rest_and_says_so(terminal: Terminal) -> None:
     terminal.does("start")
-    code, screen = terminal.seen("rest", "59min", "--wait", typed=[("\r  5", "\x03")])
+    code, screen = terminal.seen("rest", "59min", "--wait", typed=[("\n  5", "\x03")])
     assert code == 130 and "fitai rest --stop" in screen
     assert terminal.json("rest")["left_s"] > 0
 
