@@ -17,7 +17,8 @@ from sqlalchemy import bindparam, func, select, text, tuple_
 
 from storage.database import Transaction
 from storage.prepared import Prepared
-from storage.push import LINE_WEIGHT_SQL, Key, StoredChange, named
+from storage.push_reads import named
+from storage.rows import LINE_WEIGHT_SQL, Key, StoredChange
 from storage.tables import records, spaces
 
 # Before the first key.

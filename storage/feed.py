@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, select, tuple_
 
 from storage.database import Transaction
 from storage.prepared import Prepared
-from storage.push import StoredChange, StoredRecord
+from storage.rows import StoredChange, StoredRecord
 from storage.spaces import SPACE_COLUMNS, SpaceRow, space_row
 from storage.tables import changes
 

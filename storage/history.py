@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import bindparam, select
 
 from storage.database import Transaction
-from storage.push import Key
+from storage.rows import Key
 from storage.tables import changes
 
 _touched = (

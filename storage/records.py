@@ -13,13 +13,14 @@ from sqlalchemy import bindparam, select
 
 from storage.database import Transaction
 from storage.prepared import Prepared
-from storage.push import BELOW, WANTED, Key, named
+from storage.push_reads import BELOW, WANTED, named
+from storage.rows import Key
 from storage.spaces import SPACE_COLUMNS, SpaceRow, space_row
 from storage.tables import members, spaces
 
 
 class Row(NamedTuple):
-    """One record as it is served: its body has no seq. status: as of storage/push.py:StoredRecord."""
+    """One record as it is served: its body has no seq. status: as of storage/rows.py:StoredRecord."""
 
     collection: str
     id: str

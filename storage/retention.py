@@ -10,7 +10,8 @@ from sqlalchemy import bindparam, select, update
 
 from storage.database import Transaction
 from storage.prepared import Prepared
-from storage.push import LINE_WEIGHT_SQL, Key, VoterRow, named, read_below
+from storage.push_reads import named, read_below
+from storage.rows import LINE_WEIGHT_SQL, Key, VoterRow
 from storage.tables import changes, devices, records, space_devices, spaces
 
 # A repeated push is compared with the ledger; so far back every device may always reach.

@@ -256,7 +256,7 @@ records = Table(
     Column("status", SmallInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("state", LargeBinary, nullable=False),
-    # Of a shown record that people list by a time: that time, as text; see storage/push.py:listed_at.
+    # Of a shown record that people list by a time: that time, as text; see storage/rows.py:listed_at.
     Column("listed_at", Text),
     Column("deleted_at", BigInteger),
     PrimaryKeyConstraint("space_id", "collection", "id"),

@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 from storage.database import Transaction
 from storage.prepared import Prepared
-from storage.push import WANTED, Key, named
+from storage.push_reads import WANTED, named
+from storage.rows import Key
 
 _WRITERS = "SELECT c.collection, c.record_id, c.user_id FROM ({wanted}) AS w {join} {of} ORDER BY c.arrival, c.n"
 _OF = (

@@ -25,9 +25,9 @@ from conflict.vectors import covers
 from storage import audit as store
 from storage.audit import ORPHANS, START
 from storage.database import Database, Transaction
-from storage.push import Key, SpaceRow
 from storage.retention import LEDGER_KEPT
-from storage.spaces import read_space
+from storage.rows import Key
+from storage.spaces import SpaceRow, read_space
 from sync.audit_records import Counted, RecordAudit
 from sync.audit_rules import Finding, Violation, check_space
 from sync.audit_workers import Part, PartAudit, Workers

@@ -21,7 +21,8 @@ from storage import audit as store
 from storage.audit import AuditedRecord, Place, Put
 from storage.collections import COLLECTIONS
 from storage.database import Transaction
-from storage.push import Key, SpaceRow, StoredChange
+from storage.rows import Key, StoredChange
+from storage.spaces import SpaceRow
 from sync.audit_rules import Finding, Parent, Replay, Violation, check_record, decode_state, differences
 from sync.bodies import HIDDEN, SHOWN
 from sync.texts import BadText, TextReader

@@ -21,7 +21,8 @@ from conflict.values import json_equal
 from conflict.vectors import covers
 from storage.audit import AuditedRecord
 from storage.collections import COLLECTIONS
-from storage.push import Key, SpaceRow, StoredChange, listed_at
+from storage.rows import Key, StoredChange, listed_at
+from storage.spaces import SpaceRow
 from sync.bodies import DELETED, HIDDEN, SHOWN, STUB, deleted_body, shown_body
 from sync.validation import Rejection, check_put
 

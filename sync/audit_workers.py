@@ -22,8 +22,8 @@ import msgspec
 
 from storage.database import open_database
 from storage.errors import StorageError
-from storage.push import Key, SpaceRow
-from storage.spaces import read_space
+from storage.rows import Key
+from storage.spaces import SpaceRow, read_space
 from sync.audit_records import Counted, RecordAudit
 from sync.audit_rules import Violation
 from sync.texts import LENGTH, ProcessTextReader

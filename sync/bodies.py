@@ -13,7 +13,7 @@ from conflict import record as kernel
 from conflict.clock import time_of
 from conflict.record import RecordState
 from storage.collections import CollectionSpec
-from storage.push import Key
+from storage.rows import Key
 
 # What the wire sees of a row: the record, its tombstone, or nothing. A stub is a parent that nobody named yet.
 SHOWN, DELETED, HIDDEN, STUB = 0, 1, 2, 3

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from conflict.text import UPDATE_BYTES_MAX
 from storage.collections import COLLECTIONS
-from storage.push import Key
+from storage.rows import Key
 from sync.errors import Unavailable
 from sync.shown import Record
 from sync.texts import BadText, TextReader

@@ -17,8 +17,7 @@ import msgspec
 
 from storage import feed as store
 from storage.database import Database, Transaction
-from storage.push import SpaceRow
-from storage.spaces import membership
+from storage.spaces import SpaceRow, membership
 from sync.bodies import DELETED, SHOWN, wire
 from sync.caller import Caller
 from sync.cursors import decode_before, decode_cursor, encode_before, encode_cursor, encode_mark, kept_of

@@ -26,8 +26,8 @@ from storage import feed as store
 from storage.collections import COLLECTIONS
 from storage.database import Database, Transaction
 from storage.history import read_touched
-from storage.push import Key, SpaceRow, StoredChange
-from storage.spaces import membership
+from storage.rows import Key, StoredChange
+from storage.spaces import SpaceRow, membership
 from sync.caller import Caller
 from sync.errors import Forbidden, Invalid, Malformed, NotFound, ReadOnly, Unavailable
 from sync.push import ServerWrite, Writer

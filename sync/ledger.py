@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from storage.push import StoredChange
+from storage.rows import StoredChange
 from sync.messages import Rejected, SentChange
 from sync.validation import Rejection
 

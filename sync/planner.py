@@ -29,7 +29,8 @@ from conflict.errors import KernelError
 from conflict.record import EMPTY, Change, RecordState
 from conflict.vectors import cut
 from storage.collections import COLLECTIONS, CollectionSpec
-from storage.push import Key, SpaceRow, StoredChange, StoredRecord
+from storage.rows import Key, StoredChange, StoredRecord
+from storage.spaces import SpaceRow
 from sync.bodies import DELETED, HIDDEN, SHOWN, STUB, deleted_body, shown_body
 from sync.errors import TooLarge
 from sync.ledger import Judged, is_storable, line, rejected

@@ -7,8 +7,8 @@ transaction has committed.
 
 Invariants
     W1  Whatever a write rests on still holds when it commits: the space's row is locked first, or the write happens
-        only where nobody has touched that row since it was read (storage/push.py). So within a space seq order is
-        commit order.
+        only where nobody has touched that row since it was read (storage/push_writes.py). So within a space seq order
+        is commit order.
     W2  A dot counts once: numbers at or below the device's entry in the space's version are compared with the
         ledger as they were sent, and skipped.
     W3  A context is cut to what the space has seen, so `saw` has no cycles and no device can fake knowledge.
@@ -28,12 +28,14 @@ import msgspec
 
 from conflict import clock
 from conflict.vectors import cut, merged
-from storage import push as store
+from storage import push_reads, push_writes
 from storage.collections import SCHEMA
 from storage.counts import count_entered, count_shown
 from storage.database import Database, Transaction
 from storage.errors import Busy, Moved, Overloaded
-from storage.push import Key, Opened, SpaceRow, VoterRow
+from storage.push_reads import Opened
+from storage.rows import Key, VoterRow
+from storage.spaces import SpaceRow
 from sync.bus import Bus
 from sync.caller import Caller
 from sync.cursors import decode_cursor, encode_cursor
@@ -206,7 +208,7 @@ class Writer:
         lock: bool,
     ) -> tuple[int, Answer]:
         async with self._writing(space) if lock else self.database.write(single=True) as tx:
-            opened = await store.open_push(
+            opened = await push_reads.open_push(
                 tx,
                 space=space,
                 user=caller.user,
@@ -242,7 +244,7 @@ class Writer:
             plan = await planner.finish()
             if new:
                 await self._check_outcome(tx, planner, opened.space, plan, request)
-            await store.write_push(
+            await push_writes.write_push(
                 tx,
                 space=plan.space,
                 records=plan.records,
@@ -323,7 +325,7 @@ class Writer:
         now_ms = self.environment.now_ms()
         async with self._writing(space_id) if lock else self.database.write(single=True) as tx:
             # The row is locked first, or its version remembered: what `decide` reads after it cannot be outdated.
-            opened = await store.open_push(
+            opened = await push_reads.open_push(
                 tx, space=space_id, user=user or "", device="", after_n=None, keys=keys, lock=lock
             )
             if opened is None or (for_person and (opened.role is None or opened.state != "member")):
@@ -335,7 +337,7 @@ class Writer:
             changes, last_hlc = _server_changes(space, writes, now_ms)
             records = opened.records
             if not (written := named_keys(changes)) <= set(keys):
-                found = await store.open_push(
+                found = await push_reads.open_push(
                     tx, space=space_id, user=user or "", device="", after_n=None, keys=written, lock=lock
                 )
                 assert found is not None
@@ -360,7 +362,7 @@ class Writer:
             if for_person:
                 self._check_quota(plan, puts=any(write.op == "put" for write in writes))
             if changes:
-                await store.write_push(
+                await push_writes.write_push(
                     tx,
                     space=plan.space,
                     records=plan.records,
@@ -393,7 +395,9 @@ class Writer:
     ) -> Repeated:
         if opened.device_user != caller.user:
             raise UnknownDevice(details={"matched": 0, "rejected": []})
-        stored = await store.read_changes(tx, opened.space.id, request.device, held[0].n, held[-1].n) if held else []
+        stored = (
+            await push_reads.read_changes(tx, opened.space.id, request.device, held[0].n, held[-1].n) if held else []
+        )
         repeated = compare(request, opened.after, held, stored)
         if opened.device_revoked:
             raise DeviceRevoked(details=repeated.details())
@@ -477,7 +481,7 @@ class Writer:
 async def _settle(tx: Transaction, space: str, planner: Planner) -> None:
     moved = await planner.settle()
     if moved:
-        await planner.absorb(await store.read_below(tx, space, moved))
+        await planner.absorb(await push_reads.read_below(tx, space, moved))
 
 
 def _server_changes(space: SpaceRow, writes: Sequence[ServerWrite], now_ms: int) -> tuple[list[SentChange], str]:

@@ -22,8 +22,9 @@ from typing import Final
 from storage import records as store
 from storage.collections import COLLECTIONS
 from storage.database import Database, Transaction
-from storage.push import Key, Opened, StoredRecord
+from storage.push_reads import Opened
 from storage.records import Row
+from storage.rows import Key, StoredRecord
 from storage.spaces import CATALOG_SPACE, SpaceRow, membership, read_space
 from sync.bodies import SHOWN, STUB
 from sync.caller import Caller

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from conflict.values import json_equal
-from storage.push import StoredChange
+from storage.rows import StoredChange
 from sync.ledger import digest_of, ledger_name
 from sync.messages import PushRequest, Rejected, SentChange
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from conflict.vectors import covers
 from storage import retention as store
 from storage.database import Database, Transaction
-from storage.push import VoterRow
+from storage.rows import VoterRow
 from storage.spaces import CATALOG_SPACE, lock_space
 from sync.environment import Environment
 

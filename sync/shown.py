@@ -14,8 +14,8 @@ from typing import Any, Final
 import msgspec
 
 from storage.collections import COLLECTIONS
-from storage.push import Key, StoredRecord
 from storage.records import Row
+from storage.rows import Key, StoredRecord
 
 _TEXTS: Final = {
     name: frozenset(each for each, declared in spec.fields.items() if declared.kind == "text")

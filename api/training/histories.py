@@ -24,7 +24,7 @@ import msgspec
 from figures import Exercise, History, Person, Records, Stored, exercises_in
 from storage.database import Database, Transaction
 from storage.feed import Page, read_after
-from storage.push import Key
+from storage.rows import Key
 from storage.spaces import CATALOG_SPACE, SpaceRow, list_spaces, read_space
 from storage.writers import writers_of
 from sync.caller import Caller

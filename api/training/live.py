@@ -24,7 +24,7 @@ from api.training.odd import Fault
 from api.training.progression import Block, Past, Planned, start_from_template
 from api.training.shapes import values_of, wire_time
 from api.training.trees import PREFERENCES, dated, expect, new_exercise, new_set, now_of, shown, zone_elsewhere
-from storage.push import Key
+from storage.rows import Key
 from sync.errors import Conflict, InvalidFields, NotFound
 from sync.positions import position_after, position_at
 from sync.records import Edit, Record, Records, Tree, View

@@ -38,14 +38,14 @@ def plain_sequence() -> None:
 
     All else is as it should be: what the pushes leave in the space's row is put together under a lock at their end.
     """
-    from storage import push as store
+    from storage import push_reads, push_writes
     from storage.prepared import Prepared
 
     _with_locks_alone()
-    real_open, real_write = store.open_push, store.write_push
+    real_open, real_write = push_reads.open_push, push_writes.write_push
     next_number = text("SELECT nextval('plain_feed')")
     locked = text("SELECT head, version FROM spaces WHERE id = :space FOR UPDATE")
-    store._LOCK = Prepared(postgresql=f"SELECT {store._SPACE} FROM spaces AS s WHERE s.id = :space")
+    push_reads._LOCK = Prepared(postgresql=f"SELECT {push_reads._SPACE} FROM spaces AS s WHERE s.id = :space")
 
     async def open_push(tx: Any, **named: Any) -> Any:
         opened = await real_open(tx, **named)
@@ -57,13 +57,13 @@ def plain_sequence() -> None:
     async def write_push(tx: Any, *, space: Any, **named: Any) -> None:
         await asyncio.sleep(random.uniform(0, COMMIT_DELAY_S))
         ((head, version),) = await tx.execute(locked, {"space": space.id})
-        known: dict[str, int] = store._vector_decoder.decode(version)
+        known: dict[str, int] = push_reads._vector_decoder.decode(version)
         merged = {
             device: max(known.get(device, 0), space.version.get(device, 0)) for device in {*known, *space.version}
         }
         await real_write(tx, space=replace(space, head=max(head, space.head), version=merged), **named)
 
-    store.open_push, store.write_push = open_push, write_push
+    push_reads.open_push, push_writes.write_push = open_push, write_push
 
 
 def _with_locks_alone() -> None:
@@ -94,11 +94,10 @@ def redis_alone() -> None:
 
 def acknowledge_before_commit() -> None:
     """A push is answered while its transaction is still open, and commits a moment later, if it does."""
-    from storage import postgres
-    from storage import push as store
+    from storage import postgres, push_writes
 
     _with_locks_alone()
-    real_write, real_committed = store.write_push, postgres._committed
+    real_write, real_committed = push_writes.write_push, postgres._committed
     pushing: set[Any] = set()
     late: set[asyncio.Task[None]] = set()
 
@@ -127,7 +126,7 @@ def acknowledge_before_commit() -> None:
         late.add(task)
         task.add_done_callback(late.discard)
 
-    store.write_push = write_push
+    push_writes.write_push = write_push
     postgres._committed = committed
     postgres.PostgresDatabase._give_back = later  # type: ignore[method-assign]
 

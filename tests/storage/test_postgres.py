@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, text, update
 
-from storage import feed, push
+from storage import feed, push_reads
 from storage.database import Database, Transaction, open_database
 from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, Moved
 from storage.migrations import upgrade
 from storage.postgres import translated
 from storage.prepared import Prepared
-from storage.push import Opened, open_push, write_push
+from storage.push_reads import Opened, open_push
+from storage.push_writes import write_push
 from storage.spaces import lock_space
 from storage.tables import meta
 from tests.services.postgres import Postgres, postgres, run_statement, start
@@ -308,10 +309,13 @@ async def test_a_server_that_is_gone_is_unavailable_and_found_again_when_it_is_b
 
 
 STATEMENTS: dict[str, tuple[Prepared, dict[str, Any]]] = {
-    "open": (push._OPEN, {"collections": ["a"], "ids": ["b"], "space": "s", "user": "u", "device": "d", "after_n": 5}),
-    "lock": (push._LOCK, {"space": "s"}),
-    "below": (push._READ_BELOW, {"collections": ["a"], "ids": ["b"], "space": "s"}),
-    "changes": (push._CHANGES, {"space": "s", "device": "d", "first": 1, "last": 2}),
+    "open": (
+        push_reads._OPEN,
+        {"collections": ["a"], "ids": ["b"], "space": "s", "user": "u", "device": "d", "after_n": 5},
+    ),
+    "lock": (push_reads._LOCK, {"space": "s"}),
+    "below": (push_reads._READ_BELOW, {"collections": ["a"], "ids": ["b"], "space": "s"}),
+    "changes": (push_reads._CHANGES, {"space": "s", "device": "d", "first": 1, "last": 2}),
     "after": (feed._AFTER, {"space": "s", "after": 1, "limit": 10, "enough": 1}),
     "down": (feed._DOWN, {"space": "s", "ceiling": 1, "below": 1, "limit": 10, "enough": 1}),
     "ids": (feed._BY_IDS, {"space": "s", "ids": ["a"]}),

@@ -11,7 +11,9 @@ from sqlalchemy import text
 
 from storage import accounts, devices, spaces
 from storage.database import Database
-from storage.push import Key, Opened, StoredChange, StoredRecord, VoterRow, open_push, write_push
+from storage.push_reads import Opened, open_push
+from storage.push_writes import write_push
+from storage.rows import Key, StoredChange, StoredRecord, VoterRow
 
 NOW = 1_795_000_000_000
 

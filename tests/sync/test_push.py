@@ -11,7 +11,9 @@ import pytest
 
 from conflict import clock
 from storage import tables
-from storage.push import LINE_BYTES, StoredChange, open_push, write_push
+from storage.push_reads import open_push
+from storage.push_writes import write_push
+from storage.rows import LINE_BYTES, StoredChange
 from sync.bus import MemoryBus
 from sync.engine import Engine
 from sync.errors import (

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from storage.push import Key
+from storage.rows import Key
 
 Planned = tuple[str, str, dict[str, Any]]
 

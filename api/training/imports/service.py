@@ -31,7 +31,7 @@ from storage.collections import COLLECTIONS
 from storage.database import Database, Transaction
 from storage.imports import ImportRow
 from storage.jobs import JobRow, add_job, find_job, open_job
-from storage.push import Key
+from storage.rows import Key
 from sync.caller import Caller
 from sync.environment import Environment, uuid7
 from sync.errors import Conflict, NotFound, Unauthenticated

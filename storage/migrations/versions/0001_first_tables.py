@@ -198,8 +198,8 @@ def upgrade() -> None:
         op.execute(PUSH_HEADS_WRITTEN)
 
 
-# SQLite's way to write two tables in one statement: storage/push.py inserts here what a push leaves of the space and
-# of its device's vote.
+# SQLite's way to write two tables in one statement: storage/push_writes.py inserts here what a push leaves of the
+# space and of its device's vote.
 PUSH_HEADS = """
 CREATE VIEW push_heads AS
 SELECT s.id AS space_id, s.head, s.version, s.life, s.lives, s.timeline, s.records, s.bytes, s.server_device,

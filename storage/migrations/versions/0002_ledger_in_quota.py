@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # As storage.push.LINE_WEIGHT_SQL was when this step was written; a step never changes.
+    # As storage.rows.LINE_WEIGHT_SQL was when this step was written; a step never changes.
     op.execute(
         "UPDATE spaces SET bytes = bytes + (SELECT coalesce(sum(200 + length(context) + coalesce(length(fields), 0) "
         "+ coalesce(length(verdict), 0)), 0) FROM changes WHERE changes.space_id = spaces.id)"

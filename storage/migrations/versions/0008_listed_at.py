@@ -10,7 +10,7 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-# What storage/push.py:listed_at says of a row, in the words of each database.
+# What storage/rows.py:listed_at says of a row, in the words of each database.
 _TIME = {
     "postgresql": "convert_from(body, 'UTF8')::jsonb #>> '{{values,{field}}}'",
     "sqlite": "json_extract(CAST(body AS TEXT), '$.values.{field}')",

@@ -16,7 +16,7 @@ from api.training.imports.own_export import read_own_export
 from api.training.imports.planning import STEP_RECORDS, plan, roots
 from api.training.imports.service import FILE_KEPT_MS, Choices, ImportInProgress, Imports, ImportState
 from storage.collections import COLLECTIONS
-from storage.push import Key
+from storage.rows import Key
 from sync.caller import Caller
 from sync.records import Records
 from tests.api.harness import Answer, Server, until

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from conflict.vectors import merged
-from storage import push as push_store
+from storage import push_writes
 from storage import retention as retention_store
 from storage.errors import StorageError
 from sync import planner, push, retention
@@ -31,7 +31,7 @@ _TASKS: set[asyncio.Task[None]] = set()
 @mutant("I2")
 def repeats_apply_again(patch: Patch) -> None:
     """No uniqueness of dots: what a device sends again is merged again."""
-    check, judge, write = Writer._check_device, Writer._judge, push_store.write_push
+    check, judge, write = Writer._check_device, Writer._judge, push_writes.write_push
 
     async def checking(self: Writer, tx: Any, caller: Any, opened: Any, request: Any, held: Any) -> Any:
         _HELD.set((held, {request.device: opened.space.version.get(request.device, 0)}))
@@ -49,7 +49,7 @@ def repeats_apply_again(patch: Patch) -> None:
 
     patch(Writer, "_check_device", checking)
     patch(Writer, "_judge", judging)
-    patch(push_store, "write_push", writing)
+    patch(push_writes, "write_push", writing)
 
 
 class _Early:

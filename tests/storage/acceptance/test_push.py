@@ -12,7 +12,9 @@ import pytest
 from storage.database import Database
 from storage.errors import Duplicate
 from storage.feed import read_after, read_ids
-from storage.push import StoredChange, StoredRecord, open_push, read_below, read_changes, write_push
+from storage.push_reads import open_push, read_below, read_changes
+from storage.push_writes import write_push
+from storage.rows import StoredChange, StoredRecord
 from storage.spaces import CATALOG_SPACE, add_member
 from tests.storage.world import NOW, add_device, add_home, add_space, add_user, change, opened, push, record, voter
 

@@ -11,7 +11,7 @@ from storage.database import Database
 from storage.devices import revoke_device
 from storage.feed import read_history, read_ids
 from storage.history import read_touched
-from storage.push import read_changes
+from storage.push_reads import read_changes
 from storage.retention import Removed, Tombstone
 from storage.spaces import read_space
 from storage.tables import spaces
