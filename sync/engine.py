@@ -28,7 +28,8 @@ from sync.feed import Feed
 from sync.history import History
 from sync.limits import LIMITS, MIN_PROTOCOL, PROTOCOL, Limits
 from sync.messages import PushRequest
-from sync.push import Answer, Writer
+from sync.push import Writer
+from sync.push_answer import Answer
 from sync.spaces import Spaces
 from sync.text_guard import TextGuard
 from sync.texts import TextReader

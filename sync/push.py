@@ -21,7 +21,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -30,7 +29,6 @@ from conflict import clock
 from conflict.vectors import cut, merged
 from storage import push_reads, push_writes
 from storage.collections import SCHEMA
-from storage.counts import count_entered, count_shown
 from storage.database import Database, Transaction
 from storage.errors import Busy, Moved, Overloaded
 from storage.push_reads import Opened
@@ -38,30 +36,31 @@ from storage.rows import Key, VoterRow
 from storage.spaces import SpaceRow
 from sync.bus import Bus
 from sync.caller import Caller
-from sync.cursors import decode_cursor, encode_cursor
 from sync.environment import Environment
 from sync.errors import (
-    DeviceForked,
     DeviceRevoked,
-    Gap,
     Invalid,
-    MassDelete,
     NotFound,
-    OverQuota,
     ReadOnly,
-    Resync,
     SchemaAhead,
-    ServerBehind,
     SyncError,
     TooLarge,
-    TooManyDevices,
     Unavailable,
     UnknownDevice,
 )
 from sync.limits import Limits
 from sync.lives import begin_life
-from sync.messages import PushRequest, Rejected, SentChange
+from sync.messages import PushRequest, SentChange
 from sync.planner import Plan, Planner, named_keys
+from sync.push_answer import Answer, skew_ms
+from sync.push_checks import (
+    check_cursor,
+    check_deletes,
+    check_numbers,
+    check_quota,
+    check_rights,
+    check_room_for_device,
+)
 from sync.repeats import Repeated, compare
 from sync.text_guard import TextGuard
 from sync.texts import TextReader
@@ -86,37 +85,6 @@ Guard = Callable[[Transaction, SpaceRow], Awaitable[Sequence[ServerWrite]]]
 # The same for a person's write, which is given what was read of the space; it may be asked again, and decides anew.
 Decide = Callable[[Transaction, Opened], Awaitable[Sequence[ServerWrite]]]
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer of a push; `encode` gives the wire form."""
-
-    acked: int
-    space: SpaceRow
-    server_ms: int
-    skew_ms: int | None
-    rejected: list[Rejected]
-    clamped: list[int]
-    limits: Limits
-
-    def as_json(self) -> dict[str, Any]:
-        """The object of the protocol."""
-        return {
-            "acked": self.acked,
-            "life": self.space.life,
-            "cursor": encode_cursor(self.space),
-            "server_time": clock.rfc3339(self.server_ms),
-            "clock_skew_ms": self.skew_ms,
-            "rejected": self.rejected,
-            "clamped": self.clamped,
-            "quota": {
-                "records": self.space.records,
-                "records_max": self.limits.records_max,
-                "bytes": self.space.bytes,
-                "bytes_max": self.limits.bytes_max,
-            },
-        }
 
 
 @dataclass(frozen=True)
@@ -224,12 +192,12 @@ class Writer:
             held = [change for change in request.changes if change.n <= acked]
             new = [change for change in request.changes if change.n > acked]
             repeated = await self._check_device(tx, caller, opened, request, held)
-            self._check_rights(opened, request)
+            check_rights(opened, request)
             if new:
-                _check_cursor(opened, request, acked)
-            self._check_numbers(opened, request, acked, repeated)
+                check_cursor(opened, request, acked)
+            check_numbers(opened, request, acked, repeated)
             if new and opened.space.kind == "shared" and request.device not in opened.space.version:
-                await self._check_room_for_device(tx, caller, opened.space)
+                await check_room_for_device(tx, caller, opened.space, self.limits)
             planner = Planner(
                 opened.space,
                 request.device,
@@ -243,7 +211,9 @@ class Writer:
             await self._judge(tx, planner, new, repeated.context)
             plan = await planner.finish()
             if new:
-                await self._check_outcome(tx, planner, opened.space, plan, request)
+                if not request.confirm_deletes:
+                    await check_deletes(tx, planner, opened.space, self.limits)
+                check_quota(plan, self.limits, puts=any(change.op == "put" for change in request.changes))
             await push_writes.write_push(
                 tx,
                 space=plan.space,
@@ -257,7 +227,7 @@ class Writer:
             acked=max(acked, new[-1].n if new else 0),
             space=plan.space,
             server_ms=now_ms,
-            skew_ms=_skew_ms(request.sent_at, now_ms),
+            skew_ms=skew_ms(request.sent_at, now_ms),
             rejected=repeated.rejected + plan.rejected,
             clamped=repeated.clamped + plan.clamped,
             limits=self.limits,
@@ -360,7 +330,7 @@ class Writer:
                     "The server refuses its own write.", details={"rejected": msgspec.to_builtins(plan.rejected)}
                 )
             if for_person:
-                self._check_quota(plan, puts=any(write.op == "put" for write in writes))
+                check_quota(plan, self.limits, puts=any(write.op == "put" for write in writes))
             if changes:
                 await push_writes.write_push(
                     tx,
@@ -402,56 +372,6 @@ class Writer:
         if opened.device_revoked:
             raise DeviceRevoked(details=repeated.details())
         return repeated
-
-    def _check_rights(self, opened: Opened, request: PushRequest) -> None:
-        # In the catalog not even voids: every stranger's device would stand in the version that all users get.
-        voids = opened.space.kind != "catalog"
-        if opened.role == "viewer" and any(change.op != "void" or not voids for change in request.changes):
-            raise ReadOnly()
-
-    def _check_numbers(self, opened: Opened, request: PushRequest, acked: int, repeated: Repeated) -> None:
-        if request.after is not None and request.after.n > acked:
-            raise ServerBehind(details={"acked": acked})
-        if repeated.forked:
-            raise DeviceForked(details=repeated.details())
-        if request.changes and request.changes[0].n > acked + 1:
-            raise Gap(details={"expected": acked + 1})
-
-    async def _check_room_for_device(self, tx: Transaction, caller: Caller, space: SpaceRow) -> None:
-        # Every member reads the version with every pull, and its entries stay, whatever became of the devices.
-        if await count_entered(tx, space.version, caller.user) >= self.limits.member_devices_max:
-            raise TooManyDevices(
-                f"Changes of one member come from at most {self.limits.member_devices_max} devices in all the time of "
-                "a space; push from one that has written here."
-            )
-
-    async def _check_outcome(
-        self, tx: Transaction, planner: Planner, before: SpaceRow, plan: Plan, request: PushRequest
-    ) -> None:
-        if not request.confirm_deletes:
-            for collection, count in planner.deleted_live().items():
-                if count <= self.limits.mass_delete_records:
-                    continue
-                # Whether these are more than half; how many the others are, in a long history, is no matter.
-                live = await count_shown(tx, before.id, collection, most=count * 2)
-                if count * 2 > live:
-                    raise MassDelete(
-                        f"The batch deletes {count} of {live} {collection}; ask the user and confirm it.",
-                        details={"collection": collection, "count": count, "of": live},
-                    )
-        self._check_quota(plan, puts=any(change.op == "put" for change in request.changes))
-
-    def _check_quota(self, plan: Plan, *, puts: bool) -> None:
-        over = plan.space.records > self.limits.records_max or plan.space.bytes > self.limits.bytes_max
-        if over and puts:
-            raise OverQuota(
-                details={
-                    "records": plan.space.records,
-                    "records_max": self.limits.records_max,
-                    "bytes": plan.space.bytes,
-                    "bytes_max": self.limits.bytes_max,
-                }
-            )
 
     # -- the plan --------------------------------------------------------------------------------------------
 
@@ -505,17 +425,6 @@ def _server_changes(space: SpaceRow, writes: Sequence[ServerWrite], now_ms: int)
     return changes, hlc
 
 
-def _check_cursor(opened: Opened, request: PushRequest, acked: int) -> None:
-    if opened.voter is not None and opened.voter.resync:
-        raise Resync(details={"acked": acked})
-    if request.cursor is None:
-        return
-    try:
-        decode_cursor(request.cursor, opened.space)
-    except Resync as error:
-        raise Resync(error.message, details={"acked": acked}) from None
-
-
 def _voter(opened: Opened, space: SpaceRow, request: PushRequest, caller: Caller, now_ms: int) -> VoterRow | None:
     """The device's vote on tombstones, where this push gives one or moves it."""
     known = opened.voter
@@ -527,14 +436,3 @@ def _voter(opened: Opened, space: SpaceRow, request: PushRequest, caller: Caller
             device=request.device, user=caller.user, seen=seen, seen_at=now_ms, first_at=now_ms, resync=False
         )
     return replace(known, seen=merged(known.seen, seen), seen_at=now_ms)
-
-
-def _skew_ms(sent_at: str | None, now_ms: int) -> int | None:
-    """How far the device's clock is ahead of the server's, in milliseconds; None where it did not say."""
-    if sent_at is None:
-        return None
-    try:
-        sent = datetime.fromisoformat(sent_at)
-        return round((sent if sent.tzinfo else sent.replace(tzinfo=UTC)).timestamp() * 1000) - now_ms
-    except (ValueError, OverflowError):
-        return None

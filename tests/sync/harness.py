@@ -17,7 +17,7 @@ from sync.engine import Engine
 from sync.environment import Environment, uuid7
 from sync.limits import LIMITS, Limits
 from sync.messages import PushRequest, read_push
-from sync.push import Answer
+from sync.push_answer import Answer
 from sync.texts import ProcessTextReader
 
 START_MS = 1_795_000_000_000

@@ -90,7 +90,7 @@ def compaction_forgets(patch: Patch) -> None:
 @mutant("I18", "suite", tests="tests/security/test_members.py -k viewer")
 def rights_unchecked(patch: Patch) -> None:
     """A viewer's push is taken."""
-    patch(push.Writer, "_check_rights", lambda self, opened, request: None)
+    patch(push, "check_rights", lambda opened, request: None)
 
 
 @mutant("I19", "suite", tests="tests/sync/test_push_odds.py")
