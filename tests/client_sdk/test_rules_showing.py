@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fitai_client.core.spaces import PERSONAL, space
 from fitai_client.core.writing import Write
 from tests.client_sdk.world import Phone, World
@@ -324,6 +326,62 @@ def test_rule_7_a_delta_applies_only_where_it_starts_where_the_device_is(world: 
     assert phone.device.delta(PERSONAL, second) is True
     assert phone.device.delta(PERSONAL, first) is False
     assert value(phone, "sets", one, "reps") == 3
+
+
+def test_rule_7_a_delta_that_overtakes_the_end_of_a_pull_makes_another_pull_due(world: World) -> None:
+    phone, other, _, _, one = pair(world)
+    other.put("sets", one, reps=2)
+    other.sync()
+    phone.heal()
+
+    overtaken(phone, "pull", lambda: other.put("sets", one, reps=3), other)
+    phone.finish()
+
+    assert value(phone, "sets", one, "reps") == 3
+
+
+def test_rule_12_so_does_one_that_overtakes_the_pull_at_the_end_of_a_snapshot(world: World) -> None:
+    _, other, _, _, one = pair(world)
+    phone = world.phone()
+
+    overtaken(phone, "pull", lambda: other.put("sets", one, reps=3), other)
+    phone.finish()
+
+    assert value(phone, "sets", one, "reps") == 3
+
+
+def test_a_change_that_is_answered_between_the_pages_of_a_pull_is_waited_for_after_them(world: World) -> None:
+    phone, other, _, exercise, one = pair(world)
+    other.write([Write("sets", other.new_id(), {"workout_exercise": exercise, "reps": n}) for n in range(10, 20)])
+    other.sync()
+    phone.device.live.add(PERSONAL)
+    phone.heal()
+    while (request := phone.step()) is not None and request.kind != "pull":
+        pass
+    phone.put("sets", one, reps=9)
+
+    phone.finish()
+
+    # The socket is to bring it; where it does not, the timer does.
+    assert phone.device.next_wake_ms() is not None
+
+
+def overtaken(phone: Phone, kind: str, write: Callable[[], object], other: Phone) -> None:
+    """Carry requests up to one of this kind, whose answer comes only after the delta of what others write behind it."""
+    while True:
+        phone.world.tick()
+        request = phone.device.next_request()
+        assert request is not None
+        answer = phone.world.server.handle(request)
+        if request.kind == kind:
+            break
+        phone.device.answer(request, answer)
+    write()
+    other.sync()
+    delta = phone.world.server.delta(str(answer.json()["cursor"]))
+    assert delta is not None and phone.device.delta(PERSONAL, delta) is False
+    phone.device.answer(request, answer)
+    phone.assert_consistent()
 
 
 def test_a_text_shows_every_devices_words(world: World) -> None:

@@ -14,7 +14,7 @@ from . import digest, identity, inbox, leaving, pulling, pushing, recovery
 from .database import Tx
 from .requests import Request, check
 from .running import Running
-from .spaces import Space, save, save_stream, space, stream, streams
+from .spaces import Space, save_stream, space, stream, streams, wish_pull
 
 __all__ = ["accepted", "delta"]
 
@@ -55,8 +55,8 @@ def delta(tx: Tx, running: Running, space_no: int, message: dict[str, Any]) -> b
             running.pull_at_ms.pop(space_no, None)
         return True
     # One that was overtaken by a pull is no reason for another.
-    if found.phase == "live" and message.get("to") != found.cursor:
-        save(tx, found, pull=True)
+    if found.phase != "gone" and message.get("to") != found.cursor:
+        wish_pull(tx, found)
     return False
 
 
@@ -72,8 +72,8 @@ def _pushed(tx: Tx, running: Running, found: Space, request: Request, body: dict
         return
     if found.no in running.live and not running.hurry:
         running.pull_at_ms.setdefault(found.no, tx.environment.elapsed_ms() + DELTA_PATIENCE_MS)
-    elif found.phase == "live":
-        save(tx, found, pull=True)
+    elif found.phase != "gone":
+        wish_pull(tx, found)
 
 
 def _pulled(tx: Tx, running: Running, found: Space, request: Request, body: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ class Device(Running):
         self._requests = 0
         with db.write() as tx:
             identity.prepare(tx)
-            tx.execute("UPDATE spaces SET pull = 1 WHERE phase = 'live'")
+            tx.execute("UPDATE spaces SET pull = pull + 1 WHERE phase = 'live'")
             _prune(tx)
 
     def next_request(self) -> Request | None:
@@ -90,7 +90,7 @@ class Device(Running):
         self.want_seen = self.want_seen or seen
         if pull:
             with self.db.write() as tx:
-                tx.execute("UPDATE spaces SET pull = 1 WHERE phase = 'live' AND pull = 0")
+                tx.execute("UPDATE spaces SET pull = pull + 1 WHERE phase <> 'gone'")
 
     def doubt_id(self) -> None:
         """The server may not know this device's id: a push is due, empty if need be, whose answer tells (rule 17)."""

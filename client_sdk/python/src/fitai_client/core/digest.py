@@ -19,7 +19,7 @@ from .clock import past
 from .database import Tx
 from .records import SHOWN, Key, bury, drop
 from .requests import Kind, Request, space_path
-from .spaces import Space, save
+from .spaces import Space, save, wish_pull
 
 __all__ = [
     "CHECK_EVERY_MS",
@@ -101,7 +101,8 @@ def compare(tx: Tx, found: Space, request: Request, body: Mapping[str, Any], che
     now_ms = tx.environment.now_ms()
     if body["cursor"] != found.cursor or request.asked["cursor"] != found.cursor:
         # Not one state: what moved comes by a pull first.
-        save(tx, found, pull=True, checked_at=now_ms - CHECK_EVERY_MS + RETRY_MS)
+        wish_pull(tx, found)
+        save(tx, found, checked_at=now_ms - CHECK_EVERY_MS + RETRY_MS)
         return None
     mine = _held(tx, found.no)
     if request.kind == "digest":

@@ -17,7 +17,7 @@ from .clock import past
 from .database import Tx
 from .requests import Request
 from .running import Running
-from .spaces import Space, Stream, all_spaces, current_device, save, stream, streams
+from .spaces import Space, Stream, all_spaces, current_device, stream, streams, wish_pull
 from .writing import BATCH_CHANGES_MAX
 
 __all__ = ["due", "seen"]
@@ -88,7 +88,7 @@ def _for_space(
     elapsed_ms = tx.environment.elapsed_ms()
     if elapsed_ms >= running.pull_at_ms.get(found.no, elapsed_ms + 1):
         # Due until it is complete: its other pages, and another try where no answer comes, wait for no timer.
-        save(tx, found, pull=True)
+        wish_pull(tx, found)
     if found.phase == "settling" or found.pull:
         return _pull(running, found, device)
     if digest.due(found, now_ms):
@@ -105,12 +105,13 @@ def _for_space(
 
 
 def _pull(running: Running, found: Space, device: str) -> Request:
-    running.pull_at_ms.pop(found.no, None)
     staged = running.staged.get(found.no)
     start = pulling.pull_start(found) or ""
     if staged is not None and staged[0].asked["from"] == start and staged[0].asked["snap"] == found.snap:
         return pulling.pull_request(found, device, staged[1][-1]["cursor"])
     running.staged.pop(found.no, None)
+    # For what is expected from now on the timer is set again: it may lie behind where this pull ends.
+    running.pull_at_ms.pop(found.no, None)
     return pulling.pull_request(found, device, start)
 
 

@@ -64,7 +64,7 @@ def pull_request(found: Space, device: str, cursor: str) -> Request:
         query={"cursor": cursor, "limit": str(PAGE_RECORDS)},
         device=device,
         space=found.no,
-        asked={"from": pull_start(found), "snap": found.snap, "cursor": cursor},
+        asked={"from": pull_start(found), "snap": found.snap, "cursor": cursor, "wished": found.pull},
     )
 
 
@@ -106,6 +106,9 @@ def apply_pull(tx: Tx, found: Space, request: Request, pages: Sequence[Json]) ->
         last["life"],
         last["version"],
     )
+    # What was wished for while the pages came may lie behind where the first of them said that they end.
+    if found.pull == request.asked["wished"]:
+        save(tx, found, pull=0)
     return True
 
 
@@ -115,6 +118,7 @@ def apply_delta(tx: Tx, found: Space, delta: Json) -> bool:
         return False
     version = vectors.merged(found.version, delta.get("version") or {})
     _apply(tx, found, delta["records"], delta["to"], delta["life"], version)
+    save(tx, found, pull=0)
     return True
 
 
@@ -169,7 +173,7 @@ def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str
     settled = found.phase == "settling"
     before = found.version
     replaced = adopting.replaced(tx, found, latest.values(), version) if settled else []
-    save(tx, found, cursor=cursor, life=life, version=dict(version), phase="live", snap_before=None, pull=False)
+    save(tx, found, cursor=cursor, life=life, version=dict(version), phase="live", snap_before=None)
     # What the merged records have is laid over no more, before they are shown: most of a pull is one's own changes.
     done = covered(tx, found)
     stop_laying(tx, done)

@@ -35,7 +35,7 @@ from .records import (
     revive_above,
 )
 from .requests import Request, space_path
-from .spaces import Space, Stream, current_device, restart_snapshot, save, save_stream, streams
+from .spaces import Space, Stream, current_device, restart_snapshot, save, save_stream, streams, wish_pull
 from .whole import whole_writes
 from .writing import BATCH_BYTES_MAX, BATCH_CHANGES_MAX, WRITTEN_ANEW, Write, write_groups
 
@@ -195,7 +195,7 @@ def ids_answered(tx: Tx, found: Space, request: Request, body: dict[str, Any]) -
             bury(tx, found.no, key, record["seq"])
         else:
             # It moved since the pull: the next one brings it, at a version that knows it.
-            save(tx, found, pull=True)
+            wish_pull(tx, found)
         tx.execute("DELETE FROM missing WHERE space = ? AND collection = ? AND id = ?", (found.no, *key))
     tx.set_meta(f"gone:{found.no}", dumps([*_gone(tx, found), *gone]))
     for key in gone:

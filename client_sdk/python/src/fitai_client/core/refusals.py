@@ -126,7 +126,7 @@ def _split(tx: Tx, running: Running, found: Space, request: Request, code: str, 
 def _gone(tx: Tx, running: Running, found: Space, message: str) -> None:
     """The right to be here is gone: what is unsent goes to the inbox, what is shown stays to be read."""
     rejecting.refuse_all(tx, found, rejecting.Verdict("not_found", message))
-    save(tx, found, phase="gone", pull=False, resync="")
+    save(tx, found, phase="gone", pull=0, resync="")
     running.pull_at_ms.pop(found.no, None)
     running.staged.pop(found.no, None)
 

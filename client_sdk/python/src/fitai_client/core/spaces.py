@@ -32,6 +32,7 @@ __all__ = [
     "space",
     "stream",
     "streams",
+    "wish_pull",
 ]
 
 # The number of the personal space, which every database has from the start.
@@ -49,7 +50,10 @@ _JSON = frozenset({"paused", "quota"})
 
 @dataclass(slots=True)
 class Space:
-    """One space, as the table has it."""
+    """One space, as the table has it.
+
+    pull: how often a pull was wished for since the last one began that is complete; 0 where none is due.
+    """
 
     no: int
     id: str | None
@@ -71,7 +75,7 @@ class Space:
     restate: bool
     seen: Vector
     seen_at: int
-    pull: bool
+    pull: int
     checked_at: int
     paused: dict[str, Any] | None
     confirm_deletes: bool
@@ -109,7 +113,7 @@ class Stream:
 def _space(row: Any) -> Space:
     found = Space(*row)
     found.version, found.snap_version, found.seen = decode(row[9]), decode(row[14]), decode(row[18])
-    found.restate, found.pull, found.confirm_deletes = bool(row[17]), bool(row[20]), bool(row[23])
+    found.restate, found.confirm_deletes = bool(row[17]), bool(row[23])
     found.paused = json.loads(row[22]) if row[22] else None
     found.quota = json.loads(row[24]) if row[24] else None
     return found
@@ -131,6 +135,11 @@ def save(tx: Tx, found: Space, **changes: Any) -> None:
         f"UPDATE spaces SET {', '.join(f'{name} = ?' for name in changes)} WHERE no = ?",
         [*(_stored(name, value) for name, value in changes.items()), found.no],
     )
+
+
+def wish_pull(tx: Tx, found: Space) -> None:
+    """A pull of this space is due. One that is under way does not count: it may end before what is to be brought."""
+    save(tx, found, pull=found.pull + 1)
 
 
 def _stored(name: str, value: Any) -> Any:
