@@ -23,9 +23,6 @@ from api.accounts.confirming import Confirmation
 from api.accounts.erasure import Erasure
 from api.accounts.export import Exports
 from api.accounts.letters import Letters
-from api.accounts.oidc import routes as oidc_routes
-from api.accounts.oidc.provider import OidcProvider
-from api.accounts.oidc.signing_in import SignInElsewhere
 from api.accounts.passwords import PasswordHasher
 from api.accounts.people import People
 from api.accounts.relations import NoFriends, Relations
@@ -79,12 +76,10 @@ from storage.database import Database, open_database
 from storage.erasure import KIND as ERASE_ACCOUNT
 from sync.access import DatabaseAccess
 from sync.bus import Bus, MemoryBus
-from sync.catalog import seed_catalog
 from sync.engine import Engine
 from sync.environment import Environment, system
 from sync.live import Live
 from sync.records import Records
-from sync.redis_bus import RedisBus
 from sync.retention import Retention
 from sync.texts import ProcessTextReader
 
@@ -97,6 +92,7 @@ SOCKETS: Final = web.AppKey("sockets", LiveSockets)
 JOBS: Final = web.AppKey("jobs", Jobs)
 BUS: Final = web.AppKey("bus", Bus)
 OUTBOX: Final = web.AppKey("outbox", Outbox)
+SEARCH: Final = web.AppKey("search", ExerciseSearch)
 # What the REST side consists of, for the OpenAPI page and its tests.
 ENDPOINTS: Final = web.AppKey("endpoints", list[Endpoint])
 
@@ -116,7 +112,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         keys = [derive(secret) for secret in secrets_of(settings, environment)]
         database = await open_database(settings.database_url)
         opened.push_async_callback(database.close)
-        bus = _bus(settings, environment)
+        bus = bus_of(settings, environment)
         await bus.start()
         opened.push_async_callback(bus.close)
         limiter = _limiter(settings, environment)
@@ -181,7 +177,6 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         await live.start()
         records = Records(database, engine.writer, texts)
         search = ExerciseSearch(database, environment)
-        await search.warm()
         imports = Imports(database, environment, records)
         confirmation = Confirmation(database, hasher, limiter)
         data_exports = Exports(database, environment, confirmation, settings.blob_folder / "exports")
@@ -222,6 +217,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app[BUS] = bus
         app[ENGINE] = engine
         app[JOBS] = jobs
+        app[SEARCH] = search
         app.on_response_prepare.append(dress)
         app.add_routes(front_page.routes())
         app.add_routes(account_page.routes())
@@ -257,24 +253,6 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
     return app
 
 
-async def fill_catalog(settings: Settings) -> None:
-    """Bring the exercise catalog of a migrated database to what this version ships. Quick where it is there.
-
-    Raises StorageError where the database is not to be had.
-    """
-    environment = system()
-    async with AsyncExitStack() as opened:
-        database = await open_database(settings.database_url)
-        opened.push_async_callback(database.close)
-        # Servers that run already hear of it, so that their sockets do too.
-        bus = _bus(settings, environment)
-        await bus.start()
-        opened.push_async_callback(bus.close)
-        texts = ProcessTextReader()
-        opened.push_async_callback(texts.close)
-        await seed_catalog(Engine(database, bus, texts, environment))
-
-
 @asynccontextmanager
 async def administration(settings: Settings) -> AsyncIterator[Administration]:
     """What the operator does to accounts, over a migrated database. Raises StorageError where it is not to be had."""
@@ -283,7 +261,7 @@ async def administration(settings: Settings) -> AsyncIterator[Administration]:
         database = await open_database(settings.database_url)
         opened.push_async_callback(database.close)
         # Servers that run already hear of it.
-        bus = _bus(settings, environment)
+        bus = bus_of(settings, environment)
         await bus.start()
         opened.push_async_callback(bus.close)
         hasher = PasswordHasher(environment, cost=settings.bcrypt_cost)
@@ -308,9 +286,12 @@ def _origins(settings: Settings) -> tuple[str, ...]:
     return (*settings.cors_origins, *((settings.public_url,) if settings.public_url else ()))
 
 
-def _bus(settings: Settings, environment: Environment) -> Bus:
+def bus_of(settings: Settings, environment: Environment) -> Bus:
+    """The bus that the settings ask for; it is to be started."""
     if settings.redis_url is None:
         return MemoryBus()
+    from sync.redis_bus import RedisBus
+
     return RedisBus(
         settings.redis_url,
         tag=environment.token_bytes(8),
@@ -328,6 +309,10 @@ def _elsewhere(
     """The endpoints of signing in with an account elsewhere, where there are providers."""
     if settings.public_url is None or not settings.oidc:
         return ()
+    from api.accounts.oidc import routes as oidc_routes
+    from api.accounts.oidc.provider import OidcProvider
+    from api.accounts.oidc.signing_in import SignInElsewhere
+
     providers = [OidcProvider(each, accounts.environment) for each in settings.oidc]
     for provider in providers:
         opened.push_async_callback(provider.close)

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any, Final
-
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from typing import TYPE_CHECKING, Any, Final
 
 from sync.environment import Environment
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +21,19 @@ TIMEOUT_S: Final = 0.5
 # After a failure Redis is not asked for a while, so that requests do not wait for the timeout one by one.
 PAUSE_MS: Final = 1_000
 
-_GONE: Final = (RedisError, OSError, asyncio.TimeoutError)
-
 
 class OptionalRedis:
     """One connection pool. Close it with the process."""
 
     def __init__(self, url: str, environment: Environment, *, without: str) -> None:
         """`without`: what this process does while Redis is gone, for the log."""
+        # Who has no Redis starts without its client, which is a large one.
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
+
+        self._gone: Final = (RedisError, OSError, asyncio.TimeoutError)
         self._environment = environment
         self._without = without
         self._paused_until_ms = 0
@@ -48,7 +51,7 @@ class OptionalRedis:
             asked = asyncio.ensure_future(self._redis.execute_command(*command))  # type: ignore[no-untyped-call]
             asked.add_done_callback(_retrieve)
             return await asyncio.shield(asked)
-        except _GONE as error:
+        except self._gone as error:
             self._paused_until_ms = now + PAUSE_MS
             log.warning("Redis does not answer (%s); %s meanwhile", error, self._without)
             return None

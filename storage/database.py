@@ -109,11 +109,13 @@ async def open_database(url: str, *, pool_size: int = 10, wait_s: float = WAIT_S
 
     Raises DatabaseUnavailable, in one sentence that names the URL without its password.
     """
-    from storage.postgres import PostgresDatabase
-    from storage.sqlite import SqliteDatabase
-
+    # Each imports its driver, and the other one's is not needed.
     if backend_of(url) == "sqlite":
+        from storage.sqlite import SqliteDatabase
+
         return await SqliteDatabase.open(url, wait_s=wait_s)
+    from storage.postgres import PostgresDatabase
+
     return await PostgresDatabase.open(url, pool_size=pool_size, wait_s=wait_s, patient=patient)
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,14 @@ class Bus(Protocol):
     async def close(self) -> None:
         """Stop, and let go of every connection. Local delivery goes on working."""
         ...
+
+
+@runtime_checkable
+class Linked(Protocol):
+    """A bus that reaches other processes over a server, which may be gone for a while."""
+
+    @property
+    def connected(self) -> bool: ...
 
 
 class _Leave:

@@ -9,6 +9,7 @@ Invariants
     G1  A second seeding writes nothing: only fields that differ are put, so a device pulls only what changed.
     G2  Two servers that start at once do not write twice: what is stored is read with the space locked.
     G3  An exercise that is shipped no longer is archived and never deleted, since workouts name it.
+    G4  Nothing is compared where the space stands as a comparison with the same catalog left it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any, Final
 
 import msgspec
 
-from storage.catalog import Exercise, load
+from storage import catalog_mark
+from storage.catalog import Exercise, fingerprint, load
 from storage.database import Transaction
 from storage.errors import Duplicate
 from storage.feed import read_after
@@ -40,8 +42,13 @@ class _Stored(msgspec.Struct):
     values: dict[str, Any] = {}
 
 
+async def is_seeded(tx: Transaction) -> bool:
+    """Whether a seeding has nothing to do, by one look (G4). A no may be none. Raises StorageError."""
+    return await catalog_mark.stands(tx, fingerprint())
+
+
 async def seed_catalog(engine: Engine, exercises: Sequence[Exercise] | None = None) -> int:
-    """Make the catalog space where it is missing, and bring it to what is shipped.
+    """Make the catalog space where it is missing, and bring it to what is shipped, whether or not `is_seeded`.
 
     Returns the number of records written, 0 where there was nothing to do. Restartable: an interrupted seeding has
     written all or nothing.
@@ -60,7 +67,10 @@ async def seed_catalog(engine: Engine, exercises: Sequence[Exercise] | None = No
     async def differences(tx: Transaction, space: SpaceRow) -> list[ServerWrite]:
         page = await read_after(tx, space.id, 0, STORED_MAX)
         stored = [msgspec.json.decode(body, type=_Stored) for _, body in page.rows] if page else []
-        return writes_for(wanted, {each.id: each.values for each in stored if not each.deleted})
+        writes = writes_for(wanted, {each.id: each.values for each in stored if not each.deleted})
+        if not writes and exercises is None:
+            await catalog_mark.note(tx, fingerprint(), space)
+        return writes
 
     plan = await engine.writer.write_as_server(CATALOG_SPACE, (), guard=differences)
     return len(plan.records)

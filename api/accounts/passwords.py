@@ -105,8 +105,6 @@ class PasswordHasher:
         self._waiting = 0
         self._waiting_max = count * WAITING_PER_THREAD
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="bcrypt")
-        # P2: the hash of nothing anybody knows. Made from random bytes, at the price of the real ones.
-        self._dummy = self._hash(environment.token_bytes(32).hex().encode())
 
     async def hash(self, password: str) -> str:
         """Return the hash of a password that `objection` has nothing against. Raises Busy."""
@@ -121,9 +119,13 @@ class PasswordHasher:
         hashed: None where there is no account. Raises Busy.
         """
         data = prepared(password)
-        against = self._dummy if hashed is None else hashed.encode("ascii")
-        matches = await self._run(lambda: bcrypt.checkpw(data or b"no such password", against))
-        return matches and data is not None and hashed is not None
+        tried = data or b"no such password"
+        if hashed is None:
+            # Checking is hashing with the salt that the hash begins with; here any salt will do.
+            await self._run(lambda: self._hash(tried))
+            return False
+        against = hashed.encode("ascii")
+        return await self._run(lambda: bcrypt.checkpw(tried, against)) and data is not None
 
     def _hash(self, data: bytes) -> bytes:
         salt = base64.b64encode(self._environment.token_bytes(16)).rstrip(b"=").translate(_TO_BCRYPT64)

@@ -6,6 +6,7 @@ Refuses to know: what a subcommand does. Each is imported when it is called, so 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import Final
@@ -64,6 +65,10 @@ class _Lazy(click.Group):
             return None
         module, attribute, _ = COMMANDS[cmd_name]
         command = getattr(importlib.import_module(module), attribute)
+        if not gc.isenabled():
+            # As main.py left it. What there is by now stays, but for two thousand objects.
+            gc.freeze()
+            gc.enable()
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{attribute} is no command")
         return command

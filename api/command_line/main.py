@@ -5,6 +5,7 @@ ends at once with 130. Nothing raises KeyboardInterrupt at whatever line happens
 Refuses to know: the commands (commands.py), which is why it imports them late.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -20,6 +21,8 @@ def leave(*_: object) -> None:
 def main() -> None:
     """Run the command line and exit."""
     signal.signal(signal.SIGINT, leave)
+    # Importing makes a hundred thousand objects that stay: the collector need not look at them (commands.py goes on).
+    gc.disable()
     from api.command_line.commands import call
 
     sys.exit(call())

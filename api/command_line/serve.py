@@ -25,7 +25,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -35,25 +35,22 @@ from typing import Any, Final, cast
 import click
 
 from api import logs
-from api.app import create_app, fill_catalog, secrets_of
+from api.app import SEARCH, create_app, secrets_of
 from api.command_line import running
 from api.command_line.failures import Failure, WrongSetting
 from api.command_line.options import server_flags, settings_from
 from api.command_line.terminal import say
 from api.door import allow_files
+from api.preparing import prepare
 from api.secret_key import SecretKeyError
 from api.server import HttpServer, spare_the_collector
 from api.settings import Settings
+from api.training.exercise_search import ExerciseSearch
 from storage.errors import StorageError
-from storage.migrations import upgrade
 from sync.environment import system
+from sync.tasks import end_tasks
 
 log = logging.getLogger(__name__)
-
-# Run after the migration and before the port is taken, for instance to fill the catalog. Each has to be
-# restartable, and quick where nothing is to be done.
-Seed = Callable[[Settings], Awaitable[None]]
-SEEDS: Final[Sequence[Seed]] = (fill_catalog,)
 
 # After the stop of a worker is asked for: its drains and a margin.
 WORKER_STOP_S: Final = 60.0
@@ -83,7 +80,7 @@ def serve(end_with_input: bool, **flags: Any) -> None:
     try:
         # Made here and not in a worker, so that all have the one (and where it must be given, it is missed first).
         secrets_of(settings, system())
-        running.run(_prepare(settings), loop_factory=running.fast_loop, stopped="Stopped before it served.")
+        running.run(prepare(settings), loop_factory=running.fast_loop, stopped="Stopped before it served.")
         listening = _bind(settings)
         url = _url(settings, listening)
         if settings.workers == 1:
@@ -94,12 +91,6 @@ def serve(end_with_input: bool, **flags: Any) -> None:
         raise WrongSetting(str(error)) from None
     except StorageError as error:
         raise Failure(str(error)) from None
-
-
-async def _prepare(settings: Settings) -> None:
-    await upgrade(settings.database_url)
-    for seed in SEEDS:
-        await seed(settings)
 
 
 async def _serve_one(settings: Settings, listening: socket.socket, ready: Callable[[], None]) -> None:
@@ -113,13 +104,25 @@ async def _serve_one(settings: Settings, listening: socket.socket, ready: Callab
         # A worker whose watching process was killed would hold the port for ever.
         loop.add_reader(watcher.sentinel, stopping.set)
     allow_files()
-    server = HttpServer(await create_app(settings))
+    app = await create_app(settings)
+    server = HttpServer(app)
     await server.start(listening)
     spare_the_collector()
     ready()
+    warming = asyncio.create_task(_warm(app[SEARCH]))
     await stopping.wait()
     log.info("stopping: no new connections, requests in flight finish")
+    await end_tasks([warming])
     await server.stop()
+
+
+async def _warm(search: ExerciseSearch) -> None:
+    """What need not be there before the port is open; whoever needs it meanwhile waits for it."""
+    try:
+        await search.warm()
+    except StorageError as error:
+        log.warning("the catalog's index is not built before somebody searches: %s", error)
+    spare_the_collector()
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

@@ -10,10 +10,12 @@ import codecs
 import io
 import sys
 import unicodedata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
-from rich.console import Console
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _ERRORS: Final = "fitai-ascii"
 _SPELLED: Final = str.maketrans(
@@ -42,6 +44,9 @@ def in_ascii(text: str) -> str:
 
 def console(*, quiet: bool = False) -> Console:
     """Return rich's console on stdout."""
+    # Only who draws needs it; a server says one line.
+    from rich.console import Console
+
     made = Console(quiet=quiet)
     return made if made.is_terminal else Console(quiet=quiet, width=_PIPE_WIDTH)
 

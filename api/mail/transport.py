@@ -18,8 +18,6 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Final, Protocol
 
-import aiosmtplib
-
 from api.mail.server import MailServer
 
 # For one step: some servers make who they do not know wait for half a minute on purpose.
@@ -60,6 +58,8 @@ class SmtpTransport:
         self._context = ssl.create_default_context() if context is None and server.security != "none" else context
 
     async def send(self, mail: EmailMessage, *, name: str) -> str:
+        import aiosmtplib
+
         server = self._server
         client = aiosmtplib.SMTP(
             hostname=server.host,

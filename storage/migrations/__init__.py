@@ -1,32 +1,49 @@
-"""The database's schema, step by step: alembic, run by the program itself at its start."""
+"""The database's schema, step by step: alembic, run by the program itself at its start.
+
+A start that finds the newest schema there imports none of it: alembic and what it brings along take longer to come up
+than all the rest of the database's side.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from storage.database import backend_of, masked
+from storage.database import Transaction, backend_of, masked
 from storage.errors import DatabaseUnavailable
+from storage.prepared import Prepared
 from storage.sqlite_connection import sqlite_engine
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 # Several workers start at once; one migrates and the others find it done. The number is "fitai" in ASCII.
 LOCK = 0x6669746169
 # Another process may be migrating; it takes as long as its largest table needs.
 MIGRATION_WAIT_S = 600.0
 
+_STANDS_AT: Final = Prepared("SELECT version_num FROM alembic_version")
+
+
+def newest() -> str:
+    """The name of the last step: each file's name begins with its own."""
+    return max(path.name.partition("_")[0] for path in Path(__file__).parent.glob("versions/[0-9]*.py"))
+
+
+async def is_newest(tx: Transaction) -> bool:
+    """Whether all steps have been taken here. Raises StorageError where none was."""
+    return [row[0] for row in await tx.execute(_STANDS_AT)] == [newest()]
+
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     return config
@@ -34,11 +51,15 @@ def _config() -> Config:
 
 def revisions() -> list[str]:
     """The names of all steps that this program knows, the newest first."""
+    from alembic.script import ScriptDirectory
+
     return [step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
 def migrate(connection: Connection, to: str = "head") -> None:
     """Take the steps up to `to` in the transaction that is open on `connection`."""
+    from alembic import command
+
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, to)
@@ -58,12 +79,16 @@ async def upgrade(url: str, *, to: str = "head") -> None:
             await asyncio.to_thread(_upgrade_sqlite, url, to)
         else:
             await _upgrade_postgres(url, to)
-    except (SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-        original = getattr(error, "orig", None) or error
-        said = (str(original).splitlines() or [type(original).__name__])[0].rstrip(".")
-        raise DatabaseUnavailable(
-            f"The database {masked(url)} cannot be set up: {said}; start it, or correct FITAI_DATABASE_URL."
-        ) from error
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise _cannot(url, error) from error
+
+
+def _cannot(url: str, error: Exception) -> DatabaseUnavailable:
+    original = getattr(error, "orig", None) or error
+    said = (str(original).splitlines() or [type(original).__name__])[0].rstrip(".")
+    return DatabaseUnavailable(
+        f"The database {masked(url)} cannot be set up: {said}; start it, or correct FITAI_DATABASE_URL."
+    )
 
 
 def _upgrade_sqlite(url: str, to: str) -> None:
@@ -83,11 +108,16 @@ def _upgrade_sqlite(url: str, to: str) -> None:
 
 
 async def _upgrade_postgres(url: str, to: str) -> None:
+    import asyncpg
+    from sqlalchemy.ext.asyncio import create_async_engine
+
     engine = create_async_engine(make_url(url).set(drivername="postgresql+asyncpg"), poolclass=NullPool)
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             await connection.run_sync(migrate, to)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise _cannot(url, error) from error
     finally:
         await engine.dispose()
 

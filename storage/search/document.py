@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from sys import intern
 from typing import Final
@@ -113,4 +114,10 @@ def document(body: bytes) -> Document | None:
 
 
 def _either_number(some: Iterable[str]) -> frozenset[str]:
-    return frozenset(form for word in some for form in (word, singular(word)))
+    return frozenset().union(*map(_forms, some))
+
+
+# The names of the catalog are made of some hundred words.
+@lru_cache(2_000)
+def _forms(word: str) -> tuple[str, str]:
+    return word, singular(word)

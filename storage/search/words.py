@@ -63,9 +63,13 @@ def fold(text: str) -> str:
     >>> fold("  Développé  COUCHÉ ")
     'developpe couche'
     """
-    decomposed = unicodedata.normalize("NFKD", text[:TEXT_MAX].translate(_APOSTROPHES).casefold())
-    plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-    return " ".join(plain.casefold().translate(_LETTERS).split())
+    folded = text[:TEXT_MAX].translate(_APOSTROPHES).casefold()
+    # Most names are in ASCII, where there is nothing more to fold.
+    if not folded.isascii():
+        decomposed = unicodedata.normalize("NFKD", folded)
+        plain = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+        folded = plain.casefold().translate(_LETTERS)
+    return " ".join(folded.split())
 
 
 def words(text: str) -> tuple[str, ...]:

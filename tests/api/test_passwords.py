@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import bcrypt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +63,24 @@ async def test_a_hash_verifies_its_password_alone() -> None:
         assert not await made.verify(PASSWORD, None)
         with pytest.raises(ValueError, match="not checked"):
             await made.hash("short")
+    finally:
+        made.close()
+
+
+async def test_where_there_is_no_account_one_hash_is_made_at_the_usual_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    salts: list[bytes] = []
+    real = bcrypt.hashpw
+
+    def noted(password: bytes, salt: bytes) -> bytes:
+        salts.append(salt)
+        return real(password, salt)
+
+    monkeypatch.setattr(bcrypt, "hashpw", noted)
+    made = hasher()
+    try:
+        for password in (PASSWORD, "short"):
+            assert not await made.verify(password, None)
+        assert [salt[:7] for salt in salts] == [b"$2b$04$"] * 2
     finally:
         made.close()
 

@@ -33,6 +33,13 @@ ORPHANS_S: Final = 30.0
 FITAI: Final = ("-m", "api.command_line.main")
 
 
+def plain_environment() -> dict[str, str]:
+    """The variables of this process as a server gets them: without settings of the product, and with bytecode kept, as
+    it is of an installed one. A start that compiles everything anew takes a fifth longer."""
+    left_out = ("FITAI_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+
+
 class FitaiServer:
     """One `fitai serve` on a port of its own; killed and started as often as wanted."""
 
@@ -75,11 +82,10 @@ class FitaiServer:
         return time.monotonic() - began
 
     async def launch(self) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("FITAI_")}
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(*self.wrapper, sys.executable, *self.program, "serve", "--port", str(self.port), "--end-with-input"),
-                env=environment | self.settings,
+                env=plain_environment() | self.settings,
                 cwd=ROOT,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=log,

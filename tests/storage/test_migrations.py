@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from storage.database import open_database
 from storage.errors import DatabaseUnavailable
-from storage.migrations import upgrade
+from storage.migrations import is_newest, newest, revisions, upgrade
 from storage.sqlite_connection import sqlite_engine
 from storage.tables import metadata
 from tests.conftest import Servers
@@ -90,6 +90,16 @@ async def test_an_upgrade_of_what_is_newest_changes_nothing(empty_url: str) -> N
     again = await open_database(empty_url)
     assert again.timeline == timeline
     await again.close()
+
+
+async def test_whether_all_steps_were_taken_is_told_without_alembic(empty_url: str) -> None:
+    assert newest() == revisions()[0]
+    for to, expected in ((revisions()[1], False), ("head", True)):
+        await upgrade(empty_url, to=to)
+        database = await open_database(empty_url)
+        async with database.read() as tx:
+            assert await is_newest(tx) is expected
+        await database.close()
 
 
 async def test_several_processes_may_upgrade_at_once(empty_url: str) -> None:

@@ -9,11 +9,13 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from storage import tables
 from storage.catalog import load
 from storage.database import Database
 from storage.spaces import CATALOG_SPACE
-from sync.catalog import seed_catalog, writes_for
+from sync.catalog import is_seeded, seed_catalog, writes_for
 from sync.messages import read_push
+from sync.push import ServerWrite
 from tests.sync.harness import World
 
 EXERCISES = load()
@@ -42,6 +44,27 @@ async def test_a_second_seeding_writes_nothing(world: World) -> None:
 
     assert await seed_catalog(world.engine, EXERCISES[:20]) == 0
     assert await device.pull(space=CATALOG_SPACE) == []
+
+
+async def test_what_was_compared_is_not_compared_again_until_something_moves(world: World) -> None:
+    async def seeded() -> bool:
+        async with world.database.read() as tx:
+            return await is_seeded(tx)
+
+    assert not await seeded()
+    await seed_catalog(world.engine)
+    assert await seed_catalog(world.engine) == 0
+    assert await seeded()
+
+    renamed = ServerWrite("exercises", EXERCISES[0].id, "put", {"name": "Renamed"})
+    await world.engine.writer.write_as_server(CATALOG_SPACE, [renamed])
+    assert not await seeded()
+    assert (await seed_catalog(world.engine), await seed_catalog(world.engine)) == (1, 0)
+    assert await seeded()
+
+    async with world.database.write() as tx:
+        await tx.execute(tables.spaces.update().where(tables.spaces.c.id == CATALOG_SPACE).values(life="restored"))
+    assert not await seeded()
 
 
 async def test_a_new_release_writes_only_what_changed(world: World) -> None:

@@ -25,6 +25,7 @@ from typing import Final, Literal
 import asyncpg
 
 from bench.processes import cpu_s
+from tests.faults.servers import plain_environment
 from tests.services.postgres import Postgres, postgres
 from tests.services.processes import end, free_port
 from tests.services.redis import Redis, redis_server
@@ -67,7 +68,6 @@ class Under:
     def start(self) -> float:
         """Start it; the seconds until it listens."""
         begun = time.monotonic()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("FITAI_")}
         command = [sys.executable, "-m", "api.command_line.main", "serve", "--port", str(self.port)]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -75,7 +75,7 @@ class Under:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=environment | self.settings,
+                env=plain_environment() | self.settings,
                 start_new_session=True,
             )
         assert self.process.stdout is not None

@@ -57,6 +57,15 @@ async def test_searches_that_come_at_once_build_an_index_once(world: World, sear
     assert world.database.statements - before <= 10 * 2 + 3 + 10 + 1
 
 
+async def test_a_search_that_comes_while_the_catalog_is_read_waits_for_it(world: World) -> None:
+    caller = Caller(world.user, "session")
+    alone = ExerciseSearch(world.database, world.engine.environment)
+    expected = await names(alone, caller, "bench")
+    fresh = ExerciseSearch(world.database, world.engine.environment)
+    _, found = await asyncio.gather(fresh.warm(), names(fresh, caller, "bench"))
+    assert found == expected != []
+
+
 async def test_of_a_space_with_too_many_exercises_the_newest_are_found_and_the_answer_says_so(world: World) -> None:
     device = await world.device()
     indexes = ExerciseIndexes(world.database, names_max=3)
