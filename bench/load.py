@@ -66,6 +66,10 @@ class Log:
         self.ids = ids
         return self._batch(changes)
 
+    def puts(self, puts: Sequence[tuple[str, str, dict[str, Any]]]) -> bytes:
+        """A batch of these records, each (collection, id, fields)."""
+        return self._batch([self._put(*each) for each in puts])
+
     def _opened(self, exercises: int) -> list[dict[str, Any]]:
         workout = uuid7()
         self.places = [uuid7() for _ in range(exercises)]
