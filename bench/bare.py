@@ -27,6 +27,8 @@ import uvloop
 from aiohttp import WSMsgType, web
 
 BODY_BYTES_MAX: Final = 2 * 1024 * 1024
+# What W8 asks for.
+REST_PATHS: Final = "/api/{rest:(?:users|workouts|exercises|records)(?:/.*)?}"
 # What a page of a list has.
 REST_ROWS: Final = 20
 
@@ -182,9 +184,9 @@ class Bare:
                 web.post("/api/sync/spaces/{space}/push", self._push),
                 web.get("/api/sync/spaces/{space}/snapshot", self._snapshot),
                 web.get("/api/sync/live", self._live),
-                web.get("/api/{rest:.+}", self._read),
-                web.post("/api/{rest:.+}", self._write),
-                web.patch("/api/{rest:.+}", self._write),
+                web.get(REST_PATHS, self._read),
+                web.post(REST_PATHS, self._write),
+                web.patch(REST_PATHS, self._write),
             ]
         )
 

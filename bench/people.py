@@ -17,12 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bench.client import Home, Server, Writer
-from bench.load import EXERCISE, EXERCISES_A_TRAINING, RECORDS_A_TRAINING, SETS_ANEXERCISE, Log, uuid7
+from bench.load import EXERCISE, EXERCISES_A_TRAINING, FILL_BATCH, SETS_ANEXERCISE, Log, uuid7
 
 # Of so many people one rests.
 RESTING_EVERY: Final = 10
-# Whole workouts of one push.
-_AT_ONCE: Final = 1_000 // RECORDS_A_TRAINING
 # A person trains some exercises again and again.
 _REPERTOIRE: Final = 12
 _SESSION_SETS: Final = 6
@@ -152,14 +150,13 @@ async def new_person(
     person = Person(home, chance.sample(list(exercises), k=_REPERTOIRE))
     today = datetime.datetime.now(datetime.UTC).replace(hour=17, minute=0, second=0, microsecond=0)
     days = [today - datetime.timedelta(days=_LAST_DAY_AGO + 2 * ago) for ago in reversed(range(workouts))]
-    await writer.push(log.puts(_EUROPEAN), log.n)
-    for begin in range(0, workouts, _AT_ONCE):
-        puts: list[_Put] = []
-        for number, day in enumerate(days[begin : begin + _AT_ONCE], begin):
-            puts += _workout(person, number, day, chance)
-        await writer.push(log.puts(puts), log.n)
+    made = list(_EUROPEAN)
+    for number, day in enumerate(days):
+        made += _workout(person, number, day, chance)
     if trains:
-        await writer.push(log.puts(_session(person)), log.n)
+        made += _session(person)
+    for begin in range(0, len(made), FILL_BATCH):
+        await writer.push(log.puts(made[begin : begin + FILL_BATCH]), log.n)
     return person
 
 

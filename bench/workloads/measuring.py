@@ -20,8 +20,6 @@ DEVICES_A_USER: Final = 60
 OPENING: Final = 50
 # Accounts and devices made at once: a server has only so many threads for passwords.
 MAKING: Final = 4
-# Changes of one push where only the result counts; 1,000 are the most.
-FILL_BATCH: Final = 1_000
 
 # The figures of one run: a number, or None where it cannot be known.
 Figures = dict[str, float | int | None]

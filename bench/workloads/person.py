@@ -115,13 +115,23 @@ async def _imported(server: Server, file: bytes) -> Figures:
 
 
 async def _at_rest(server: Server, home: Home, id: str, state: str) -> Any:
-    while True:
-        found = await server.rest("GET", f"/api/imports/{id}", home.token)
-        if found["state"] == state:
-            return found
-        if found["state"] not in ("reading", "importing"):
-            raise BenchError(f"{server.name} says that an import is {found['state']}: {found['summary']}")
-        await asyncio.sleep(_POLL_S)
+    async with _in_time("import a file"):
+        while True:
+            found = await server.rest("GET", f"/api/imports/{id}", home.token)
+            if found["state"] == state:
+                return found
+            if found["state"] not in ("reading", "importing"):
+                raise BenchError(f"{server.name} says that an import is {found['state']}: {found['summary']}")
+            await asyncio.sleep(_POLL_S)
+
+
+@asynccontextmanager
+async def _in_time(what: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            yield
+    except TimeoutError:
+        raise BenchError(f"The server does not {what} within {TIMEOUT_S:.0f} s.") from None
 
 
 # Who saw it, which set, and when.
@@ -158,7 +168,7 @@ async def _live(server: Server, exercises: Sequence[str], sets: int) -> Figures:
                 made = await devices[writer].sets.create(workout_exercise=place, position=position, reps=5)
                 id = made.id
             missing = set(everybody) - {writer}
-            async with asyncio.timeout(TIMEOUT_S):
+            async with _in_time("show a set on every device"):
                 while missing:
                     who, which, when = await arrivals.get()
                     if which == id and who in missing:
@@ -174,7 +184,7 @@ async def _device(
     """A device that is signed in and live, and tells what it shows."""
     async with await Client.open(file, server=server.url) as device:
         await device.sign_in(home.email, home.password)
-        async with asyncio.timeout(TIMEOUT_S):
+        async with _in_time("let a device be live"):
             await device.wait_live()
 
         async def look(watch: Watch) -> None:
