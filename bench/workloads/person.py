@@ -26,7 +26,7 @@ from fitai_client import Client, Watch
 
 # Of the same person, each behind another set.
 _ANALYSES: Final = 10
-_POLL_S: Final = 0.02
+_POLL_S: Final = 0.05
 # As the largest real export that we know of: exercises a workout, sets an exercise.
 _IMPORT_EXERCISES: Final = (
     "Bench Press (Barbell)", "Squat (Barbell)", "Deadlift (Barbell)", "Lat Pulldown (Cable)",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 from bench.client import BenchError, Server
 from bench.people import KINDS, RESTING_EVERY, Kind, Person, Request, known_exercises, new_person
 from bench.workloads.measuring import Cpu, Figures, Sizes, Target, in_parts, quantile, together
+
+log = logging.getLogger(__name__)
 
 # Of one kind at once, when each is measured by itself.
 _KIND_AT_ONCE = 8
@@ -41,6 +44,7 @@ class _Crowd:
         self._resting = [each for each in people if each.session is None]
         self._chance = random.Random(8)
         self._turn = itertools.count()
+        self._told = False
 
     def kinds(self, count: int) -> list[Kind]:
         """So many of the mix."""
@@ -62,11 +66,17 @@ class _Crowd:
                 begun = time.perf_counter() if due is None else due
                 try:
                     data = await self._server.rest(request.method, request.path, person.home.token, request.body)
-                except BenchError:
+                except BenchError as error:
                     asked.errors += 1
+                    self._tell(error)
                     return
                 asked.latencies.append(time.perf_counter() - begun)
                 due, request = None, request.then(data) if request.then is not None else None
+
+    def _tell(self, error: BenchError) -> None:
+        if not self._told:
+            self._told = True
+            log.warning("The first request that failed, of those that are counted: %s", error)
 
     async def at_once(self, kinds: Iterator[Kind], many: int) -> _Asked:
         """All of these, so many at any time."""
