@@ -1,10 +1,10 @@
 """The bare limit: the least that aiohttp, uvloop, msgspec and a database can do for the same requests.
 
 It takes the same push, over HTTP and over a socket, upserts the same rows in one durable transaction, hands them to
-the space's sockets and serves them page by page; an edit replaces its row, unmerged. It has no accounts, no
-permissions, no merging, no history, no validation and no duplicates; registrations answer made-up ids, so that the
-load generator treats it like any server. A measuring rod, never a server to use:
-`python -m bench.bare --database-url … --port …`.
+the space's sockets and serves them page by page; an edit replaces its row, unmerged. A REST request reads a page of
+rows or writes one row, whatever it asks for. It has no accounts, no permissions, no merging, no history, no validation
+and no duplicates; registrations answer made-up ids, so that the load generator treats it like any server. A measuring
+rod, never a server to use: `python -m bench.bare --database-url … --port …`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ import uvloop
 from aiohttp import WSMsgType, web
 
 BODY_BYTES_MAX: Final = 2 * 1024 * 1024
+# What W8 asks for.
+REST_PATHS: Final = "/api/{rest:(?:users|workouts|exercises|records)(?:/.*)?}"
+# What a page of a list has.
+REST_ROWS: Final = 20
 
 # (collection, id, seq, body)
 Row = tuple[str, str, int, bytes]
@@ -180,6 +184,9 @@ class Bare:
                 web.post("/api/sync/spaces/{space}/push", self._push),
                 web.get("/api/sync/spaces/{space}/snapshot", self._snapshot),
                 web.get("/api/sync/live", self._live),
+                web.get(REST_PATHS, self._read),
+                web.post(REST_PATHS, self._write),
+                web.patch(REST_PATHS, self._write),
             ]
         )
 
@@ -197,8 +204,7 @@ class Bare:
         return web.json_response({"device": f"device{next(self._made)}"}, status=201)
 
     async def _list_spaces(self, request: web.Request) -> web.Response:
-        # The token is the user's name and the name of their space.
-        space = request.headers["Authorization"].partition(" ")[2]
+        space = _token(request)
         return web.json_response({"spaces": [{"id": space, "kind": "personal"}]})
 
     async def _push(self, request: web.Request) -> web.Response:
@@ -238,6 +244,18 @@ class Bare:
         body = b'{"records":[%b],"before":%b}' % (b",".join(row[1] for row in rows), before)
         return web.Response(body=body, content_type="application/json")
 
+    async def _read(self, request: web.Request) -> web.Response:
+        """Whatever is read over REST: a page of the user's rows as they are stored, by one statement."""
+        rows = await self._store.page(_token(request), 2**62, REST_ROWS)
+        return _enveloped(b"[%b]" % b",".join(row[1] for row in rows))
+
+    async def _write(self, request: web.Request) -> web.Response:
+        """Whatever is written over REST: the body becomes one durable row, and goes to the user's sockets."""
+        id, space = f"row{next(self._made)}", _token(request)
+        change = Change(n=1, collection="rest", id=id, fields=msgspec.Raw(await request.read() or b"{}"))
+        await self._store_and_broadcast(space, [change])
+        return _enveloped(b'{"id":"%b","values":%b}' % (id.encode(), bytes(change.fields)))
+
     async def _live(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
@@ -259,6 +277,15 @@ class Bare:
             for space in spaces:
                 self._sockets[space].discard(socket)
         return socket
+
+
+def _token(request: web.Request) -> str:
+    """The user's name, which is that of their space too."""
+    return request.headers["Authorization"].partition(" ")[2]
+
+
+def _enveloped(data: bytes) -> web.Response:
+    return web.Response(body=b'{"success":true,"data":%b}' % data, content_type="application/json")
 
 
 def main() -> None:

@@ -59,6 +59,11 @@ class _Frame(msgspec.Struct):
     rejected: list[msgspec.Raw] = []
 
 
+class _Enveloped(msgspec.Struct):
+    data: Any
+
+
+_enveloped = msgspec.json.Decoder(_Enveloped).decode
 _acked = msgspec.json.Decoder(_Acked).decode
 _page = msgspec.json.Decoder(_Page).decode
 _pulled = msgspec.json.Decoder(_Pulled).decode
@@ -112,11 +117,12 @@ class Server:
         token: str | None = None,
         device: str | None = None,
         data: bytes | None = None,
+        media: str = "application/json",
     ) -> bytes:
         """The body of a good answer. Raises BenchError for any other, and where the server cannot be reached."""
         headers = {"Sync-Protocol": "1", "Accept-Encoding": "identity"}
         if data is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = media
         if device is not None:
             headers["Sync-Device"] = device
         if token is not None:
@@ -130,6 +136,11 @@ class Server:
             shown = body[:300].decode(errors="replace")
             raise BenchError(f"{self.name} answers {method} {path} with {response.status}: {shown}")
         return body
+
+    async def rest(self, method: str, path: str, token: str, body: Any = None) -> Any:
+        """The `data` of the answer of a REST request, whose body is JSON. Raises as `request`."""
+        sent = None if body is None else msgspec.json.encode(body)
+        return _enveloped(await self.request(method, path, token=token, data=sent)).data
 
     async def home(self) -> Home:
         """Register a new user, who owns an empty personal space."""

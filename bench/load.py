@@ -23,6 +23,8 @@ EXERCISES_A_WORKOUT: Final = 10
 EXERCISES_A_TRAINING: Final = 5
 SETS_ANEXERCISE: Final = 4
 RECORDS_A_TRAINING: Final = 1 + EXERCISES_A_TRAINING * (1 + SETS_ANEXERCISE)
+# Changes of one push where only the result counts; 1,000 are the most.
+FILL_BATCH: Final = 1_000
 # Any exercise will do: a set names a place in a workout, and the place names an exercise.
 EXERCISE: Final = "eb5ed8a7-5a9b-5d5c-9a61-0f9f7b4a2a10"
 
@@ -65,6 +67,10 @@ class Log:
             ids += self.ids
         self.ids = ids
         return self._batch(changes)
+
+    def puts(self, puts: Sequence[tuple[str, str, dict[str, Any]]]) -> bytes:
+        """A batch of these records, each (collection, id, fields)."""
+        return self._batch([self._put(*each) for each in puts])
 
     def _opened(self, exercises: int) -> list[dict[str, Any]]:
         workout = uuid7()

@@ -81,7 +81,9 @@ class Line:
         if not self.judged and not comparison.counted:
             return None
         if comparison.limit is not None:
-            return None if self.fitai is None else self.fitai <= comparison.limit
+            if self.fitai is None:
+                return None
+            return self.fitai >= comparison.limit if comparison.higher else self.fitai <= comparison.limit
         if comparison.reach is None or self.ratio is None:
             return None
         return self.ratio >= comparison.reach if comparison.higher else self.ratio <= comparison.reach
@@ -97,10 +99,11 @@ class Line:
     @property
     def aim(self) -> str:
         """What is to be reached, in words."""
+        bound = f"at {'least' if self.comparison.higher else 'most'}"
         if self.comparison.limit is not None:
-            return f"at most {self.comparison.limit:g}" if self.comparison.limit else "none"
+            return f"{bound} {self.comparison.limit:,g}" if self.comparison.limit else "none"
         if self.comparison.reach is not None:
-            return f"at {'least' if self.comparison.higher else 'most'} {self.comparison.reach:g} ×"
+            return f"{bound} {self.comparison.reach:g} ×"
         return ""
 
     @property

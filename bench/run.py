@@ -30,8 +30,8 @@ class Options:
     """What to run, and against what.
 
     url, bare_url: servers that run already; where `url` is given nothing is started, and there are no ratios
-    without `bare_url`. rounds: how often each workload runs on each server (W4 and W7 once); the
-    figures are medians.
+    without `bare_url`. rounds: how often each workload runs on each server (W4, W7 and W8 once); the
+    figures are medians. import_file: a log of another app for W8b.
     """
 
     workloads: Sequence[str] = USUAL
@@ -42,6 +42,7 @@ class Options:
     bare_url: str | None = None
     sizes: Sizes = field(default_factory=Sizes)
     rounds: int = 3
+    import_file: Path | None = None
 
     @property
     def judged(self) -> bool:
@@ -84,7 +85,9 @@ async def _workload(name: str, options: Options, fitai: Target, bare: Target | N
             if target is not None and not (kind.alone and key == "bare"):
                 what = f"{name} {kind.title}, round {number} of {rounds}: {target.server.name}"
                 tick = progress.begin(what, kind.steps(options.sizes))
-                measured[key].append(await kind.run(replace(target, tick=tick), options.sizes))
+                measured[key].append(
+                    await kind.run(replace(target, tick=tick, import_file=options.import_file), options.sizes)
+                )
     return Result(name, measured["fitai"], measured["bare"], options.sizes, options.judged)
 
 

@@ -24,7 +24,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from storage.errors import Overloaded
 
@@ -139,15 +139,17 @@ class Pool(Generic[T]):
         if wait_s is None:
             self._patient.add(waiter)
         self._look_later()
+        loop = asyncio.get_running_loop()
+        # A turn later: what came free while the loop stood still is handed over first.
+        end = None if wait_s is None else loop.call_later(wait_s, loop.call_soon, _end_wait, waiter)
         try:
-            await asyncio.wait([waiter], timeout=wait_s)
-            if not waiter.done():
-                waiter.set_exception(_too_late())
-            return waiter.result()
+            return await waiter
         except BaseException:
             self._give_up(waiter, line)
             raise
         finally:
+            if end is not None:
+                end.cancel()
             self._patient.discard(waiter)
 
     def _check_line(self) -> None:
@@ -220,6 +222,11 @@ class Pool(Generic[T]):
             self.discard()
         else:
             self.release(task.result())
+
+
+def _end_wait(waiter: asyncio.Future[Any]) -> None:
+    if not waiter.done():
+        waiter.set_exception(_too_late())
 
 
 def _too_late() -> Overloaded:

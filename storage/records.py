@@ -45,6 +45,16 @@ _BELOW = Prepared(
     sqlite=f"""{BELOW["sqlite"]} SELECT {_COLUMNS} FROM touched AS t CROSS JOIN records AS r
 WHERE r.space_id = :space AND r.collection = t.collection AND r.id = t.id AND r.status = 0""",
 )
+# The record itself, and what is below it.
+_TREE = Prepared(
+    postgresql=f"""{BELOW["postgresql"]} SELECT {_COLUMNS}
+FROM (SELECT * FROM wanted UNION SELECT * FROM touched) AS t CROSS JOIN LATERAL (
+    SELECT * FROM records AS o WHERE o.space_id = :space AND o.collection = t.collection AND o.id = t.id LIMIT 1
+) AS r WHERE r.status = 0""",
+    sqlite=f"""{BELOW["sqlite"]} SELECT {_COLUMNS}
+FROM (SELECT * FROM wanted UNION SELECT * FROM touched) AS t CROSS JOIN records AS r
+WHERE r.space_id = :space AND r.collection = t.collection AND r.id = t.id AND r.status = 0""",
+)
 _OF_COLLECTION = Prepared(
     f"SELECT {_COLUMNS} FROM records AS r WHERE r.space_id = :space AND r.collection = :collection AND r.status = 0 "
     "AND r.id > :after ORDER BY r.id LIMIT :limit"
@@ -77,6 +87,11 @@ async def read_rows(tx: Transaction, space: str, keys: Collection[Key]) -> list[
 async def read_shown_below(tx: Transaction, space: str, keys: Collection[Key]) -> list[Row]:
     """What a space shows below these records, at any depth, in no order."""
     return _rows(await tx.execute(_BELOW, {"space": space, **named(tx, keys)})) if keys else []
+
+
+async def read_shown_tree(tx: Transaction, space: str, key: Key) -> list[Row]:
+    """One record and what is below it, at any depth, as far as they are shown, in no order: one state."""
+    return _rows(await tx.execute(_TREE, {"space": space, **named(tx, [key])}))
 
 
 async def list_shown(tx: Transaction, space: str, collection: str, *, after: str, limit: int) -> list[Row]:

@@ -90,10 +90,20 @@ class View:
         return found
 
     async def tree(self, collection: str, id: str) -> Tree:
-        """A shown record with all that is shown below it. Raises NotFound."""
-        root = await self.get(collection, id)
-        rows = await store.read_shown_below(self.tx, self.space.id, [root.key])
-        return Tree(root, [record_of(row, self.space.life) for row in rows])
+        """A shown record with all that is shown below it, by one statement. Raises NotFound."""
+        key = (collection, id)
+        if (root := self.known.get(key)) is not None:
+            rows = await store.read_shown_below(self.tx, self.space.id, [key])
+        elif key in self.known or not _is_key(key):
+            raise NotFound()
+        else:
+            rows = await store.read_shown_tree(self.tx, self.space.id, key)
+        found = {(row.collection, row.id): record_of(row, self.space.life) for row in rows}
+        root = root or found.pop(key, None)
+        if root is None:
+            raise NotFound()
+        self.known[key] = root
+        return Tree(root, list(found.values()))
 
     async def trees(self, roots: Sequence[Record]) -> list[Tree]:
         """Each of these records with all that is shown below it, in the given order, by one statement."""
@@ -161,7 +171,7 @@ class Records:
 
     async def tree(self, caller: Caller, space: str, collection: str, id: str) -> Tree:
         """One shown record with everything that is shown below it, as one state. Raises NotFound (U3)."""
-        async with self.database.read(snapshot=True) as tx:
+        async with self.database.read() as tx:
             return await (await self.view(tx, caller, space)).tree(collection, id)
 
     async def trees(self, caller: Caller, space: str, roots: Sequence[Record]) -> list[Tree]:

@@ -132,7 +132,12 @@ def _progress() -> Iterator[Progress]:
     type=click.IntRange(1, 100),
     default=3,
     show_default=True,
-    help="Figures are medians; W4 and W7 run once.",
+    help="Figures are medians; W4, W7 and W8 run once.",
+)
+@click.option(
+    "--import-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="For W8b: the export of another app; one of 7,211 sets is made where this is left out.",
 )
 @click.option(
     "--json",
@@ -158,6 +163,7 @@ def bench(
     bare_url: str | None,
     scale: float,
     rounds: int,
+    import_file: Path | None,
     json_file: Path | None,
     svg_file: Path | None,
 ) -> None:
@@ -179,6 +185,7 @@ def bench(
         bare_url=bare_url,
         sizes=Sizes().scaled(scale),
         rounds=rounds,
+        import_file=import_file,
     )
     try:
         # The generator shares the machine with the servers: the less it takes, the less it disturbs.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
@@ -64,7 +65,7 @@ def bind_query(given: Iterable[tuple[str, str]], type_: type[S]) -> S:
 
     Raises InvalidFields: also for a parameter that stands twice and is no list.
     """
-    known = {each.encode_name: each for each in structs.fields(type_)}
+    known = _fields(type_)
     value: dict[str, Any] = {}
     faults: list[Fault] = []
     for name, text in given:
@@ -107,7 +108,7 @@ def _faults_of_object(
     value: Mapping[str, Any], type_: type[msgspec.Struct], at: str, *, strict: bool
 ) -> Iterable[Fault]:
     prefix = f"{at}." if at else ""
-    known = {each.encode_name: each for each in structs.fields(type_)}
+    known = _fields(type_)
     before = False
     for name in value:
         if name not in known:
@@ -129,6 +130,12 @@ def _faults_of_object(
             msgspec.convert(value, type_, strict=strict)
         except (msgspec.ValidationError, ValueError, OverflowError) as error:
             yield _worded(at, str(error))
+
+
+@cache
+def _fields(type_: type[msgspec.Struct]) -> Mapping[str, structs.FieldInfo]:
+    """The fields of a struct, by their names outside. To work them out takes longer than to read a whole form."""
+    return {each.encode_name: each for each in structs.fields(type_)}
 
 
 def _worded(at: str, message: str) -> Fault:

@@ -58,18 +58,18 @@ class Serving:
             decision = await self._limit(endpoint, request, user)
             query = bind_query(request.query.items(), endpoint.query)
             body: Any = Empty()
-            sent = b""
+            value: Any = None
             if endpoint.body is not None:
                 value = await read_json(request, limit=endpoint.body_bytes_max)
                 body = bind(value, endpoint.body)
-                sent = _in_order(value)
-            elif not endpoint.upload:
+            elif not endpoint.upload and request.body_exists:
                 # What nobody reads is not left in the connection.
                 await read_body(request, limit=endpoint.body_bytes_max)
             key = key_of(request) if endpoint.idempotent_by_key else None
             call: Call[Any, Any] = Call(request, self.environment, body, query, self.trusted, key, user)
             if key is None or user is None:
                 return await self._answer(endpoint, call, decision)
+            sent = b"" if endpoint.body is None else _in_order(value)
             return await self.idempotency.once(
                 user.user,
                 key,

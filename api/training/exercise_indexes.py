@@ -41,6 +41,8 @@ class Held:
     index: Index = field(default_factory=Index)
     seen: Place | None = None
     complete: bool = True
+    # How many of its names are counted among those of the process; none of the catalog, which is never let go of.
+    counted: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def is_of(self, place: Place) -> bool:
@@ -72,6 +74,7 @@ class ExerciseIndexes:
         self._held_names_max = held_names_max
         self._held_max = held_max
         self._held: OrderedDict[str, Held] = OrderedDict()
+        self._names = 0
 
     @property
     def held(self) -> int:
@@ -90,6 +93,7 @@ class ExerciseIndexes:
                 # Somebody else may have done it meanwhile.
                 if not held.is_of(place):
                     await self._catch_up(held, place)
+                    self._count(held, place)
                     self._let_go()
         return held
 
@@ -129,16 +133,25 @@ class ExerciseIndexes:
                 break
         return False
 
+    def _count(self, held: Held, place: Place) -> None:
+        # Another search may have let go of it meanwhile.
+        if not place.is_catalog and self._held.get(place.space) is held:
+            self._names += held.index.names - held.counted
+            held.counted = held.index.names
+
     def _let_go(self) -> None:
         """Let go of the indexes that were used longest ago, where there are too many."""
-        pinned = {space for space, held in self._held.items() if _is_pinned(held)}
-        names = sum(held.index.names for space, held in self._held.items() if space not in pinned)
+        if self._is_in_bounds():
+            return
         for space, held in list(self._held.items()):
-            if names <= self._held_names_max and len(self._held) <= self._held_max:
-                break
-            if space not in pinned:
-                names -= held.index.names
+            if self._is_in_bounds():
+                return
+            if not _is_pinned(held):
+                self._names -= held.counted
                 del self._held[space]
+
+    def _is_in_bounds(self) -> bool:
+        return self._names <= self._held_names_max and len(self._held) <= self._held_max
 
 
 def _is_pinned(held: Held) -> bool:

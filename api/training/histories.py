@@ -63,6 +63,8 @@ class Kept:
     records: Records = field(default_factory=Records)
     places: dict[str, _Place] = field(default_factory=dict)
     size: int = _EMPTY
+    # How much of that is counted in the size of all.
+    counted: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def begin_anew(self, history: History) -> None:
@@ -82,6 +84,7 @@ class Histories:
         self._database = database
         self._kept_records_max = kept_records_max
         self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._size = 0
         self._catalog: tuple[str, Mapping[str, Exercise]] = ("", {})
 
     @property
@@ -113,7 +116,7 @@ class Histories:
                 await self._catch_up(caller, kept, spaces, own.id, catalog)
             except BaseException:
                 # Half of a page may have been taken.
-                self._kept.pop(caller.user, None)
+                self._drop(caller.user)
                 raise
             yield kept
         self._let_go(caller.user)
@@ -165,11 +168,18 @@ class Histories:
         return self._catalog[1]
 
     def _let_go(self, but: str) -> None:
-        while sum(kept.size for kept in self._kept.values()) > self._kept_records_max and len(self._kept) > 1:
+        if (kept := self._kept.get(but)) is not None:
+            self._size += kept.size - kept.counted
+            kept.counted = kept.size
+        while self._size > self._kept_records_max and len(self._kept) > 1:
             oldest = next(iter(self._kept))
             if oldest == but:
                 return
-            del self._kept[oldest]
+            self._drop(oldest)
+
+    def _drop(self, user: str) -> None:
+        if (kept := self._kept.pop(user, None)) is not None:
+            self._size -= kept.counted
 
 
 async def _stored(tx: Transaction, page: Page, *, shared: bool) -> list[Stored]:

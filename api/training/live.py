@@ -98,8 +98,9 @@ class Sessions:
         """The sessions under way, whole, newest first."""
         space = await self._space(call)
         async with self.records.database.read() as tx:
-            found = await self._under_way(await self.records.view(tx, call.caller, space), call)
-        return [shown(tree) for tree in await self.records.trees(call.caller, space, found)]
+            view = await self.records.view(tx, call.caller, space)
+            trees = await view.trees(await self._under_way(view, call))
+        return [shown(tree) for tree in trees]
 
     async def read(self, call: Call[Any, Any]) -> Reply:
         """One session, whole."""

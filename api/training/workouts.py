@@ -77,14 +77,11 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
         if query.cursor is not None:
             before = min(before, place_of(query.cursor))
         since = "" if query.since is None else wire_time(query.since)
-        found, end = await records.by_time(
-            call.caller, space, "workouts", since=since, before=before, limit=query.limit
-        )
-        data = (
-            [shown(tree) for tree in await records.trees(call.caller, space, found)]
-            if query.nested
-            else [each.plain() for each in found]
-        )
+        async with records.database.read() as tx:
+            view = await records.view(tx, call.caller, space)
+            found, end = await view.by_time("workouts", since=since, before=before, limit=query.limit)
+            trees = await view.trees(found) if query.nested else []
+        data = [shown(tree) for tree in trees] if query.nested else [each.plain() for each in found]
         return Reply(data, pagination=Pagination(limit=query.limit, cursor=cursor_of(end)))
 
     async def get_workout(call: Call[Empty, InSpace]) -> Reply:

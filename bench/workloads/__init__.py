@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from bench.people import KINDS
 from bench.workloads.bootstrap import bootstrap, bootstrap_steps
 from bench.workloads.conflict import conflict, conflict_steps
 from bench.workloads.device import device, device_steps
@@ -22,7 +23,9 @@ from bench.workloads.growth import figure_at, growth, growth_steps
 from bench.workloads.idle import idle, idle_steps
 from bench.workloads.live import live, live_steps
 from bench.workloads.measuring import Figures, Sizes, Target
+from bench.workloads.person import person, person_steps
 from bench.workloads.push import push, push_steps, single, single_steps, update
+from bench.workloads.rest import cpu_of, rest, rest_steps
 
 __all__ = ["USUAL", "WORKLOADS", "Comparison", "Figures", "Kind", "Sizes", "Target"]
 
@@ -33,7 +36,8 @@ Workload = Callable[[Target, Sizes], Awaitable[Figures]]
 class Comparison:
     """How a figure is judged: as a ratio to the bare limit, or, where `limit` says so, by itself.
 
-    higher: whether more is better. reach: the ratio to reach, by database. limit: the absolute figure to keep.
+    higher: whether more is better. reach: the ratio to reach, by database. limit: the absolute figure to keep, or to
+    reach where more is better.
     counted: it is right or wrong however little work there was.
     """
 
@@ -175,6 +179,37 @@ WORKLOADS: Final[Mapping[str, Kind]] = {
             Curve("a pull of what is new", "pull_ms"),
             Curve("the first page", "first_page_ms"),
         ),
+    ),
+    "W8": Kind(
+        "REST",
+        rest,
+        rest_steps,
+        {
+            "requests_a_minute": Comparison("requests/min", higher=True, limit=10_000.0),
+            "rest_p50_ms": Comparison("at 12,000/min p50 ms", higher=False),
+            "rest_p95_ms": Comparison("at 12,000/min p95 ms", higher=False, limit=200.0),
+            "rest_p99_ms": Comparison("at 12,000/min p99 ms", higher=False),
+            "errors": Comparison("errors", higher=False, limit=0.0, counted=True),
+            "cpu_us_per_request": Comparison("server CPU µs a request", higher=False),
+            **{cpu_of(name): Comparison(f"CPU µs: {name}", higher=False) for name in KINDS},
+        },
+        once=True,
+    ),
+    "W8b": Kind(
+        "REST, one person",
+        person,
+        person_steps,
+        {
+            "search_p50_ms": Comparison("search p50 ms", higher=False),
+            "search_p95_ms": Comparison("search p95 ms", higher=False, limit=20.0),
+            "first_analysis_ms": Comparison("five years, first ms", higher=False),
+            "analysis_ms": Comparison("five years, again ms", higher=False, limit=100.0),
+            "import_preview_s": Comparison("import looked at s", higher=False),
+            "import_s": Comparison("import done s", higher=False, limit=5.0),
+            "shown_p50_ms": Comparison("here to there p50 ms", higher=False, limit=50.0),
+            "shown_p95_ms": Comparison("here to there p95 ms", higher=False, limit=50.0),
+        },
+        alone=True,
     ),
     "device": Kind(
         "the SDK",

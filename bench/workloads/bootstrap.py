@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from bench.client import BenchError, Home, Server
-from bench.workloads.measuring import FILL_BATCH, Cpu, Figures, Sizes, Target, parts_of, together
+from bench.load import FILL_BATCH
+from bench.workloads.measuring import Cpu, Figures, Sizes, Target, parts_of, together
 
 
 async def bootstrap(target: Target, sizes: Sizes) -> Figures:

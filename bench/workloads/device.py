@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.client import BenchError, Writer
 from bench.device import run_step
-from bench.load import RECORDS_A_TRAINING
-from bench.workloads.measuring import FILL_BATCH, Figures, Sizes, Target
+from bench.load import FILL_BATCH, RECORDS_A_TRAINING
+from bench.workloads.measuring import Figures, Sizes, Target
 
 
 async def device(target: Target, sizes: Sizes) -> Figures:

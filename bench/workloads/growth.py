@@ -13,8 +13,8 @@ from collections.abc import Awaitable
 from typing import Final
 
 from bench.client import BenchError, Writer
-from bench.load import RECORDS_A_TRAINING
-from bench.workloads.measuring import FILL_BATCH, Cpu, Figures, Sizes, Target
+from bench.load import FILL_BATCH, RECORDS_A_TRAINING
+from bench.workloads.measuring import Cpu, Figures, Sizes, Target
 
 # What one probe pushes: sets of a workout that has just begun, and edits of sets from all over the history.
 PROBED: Final = 10

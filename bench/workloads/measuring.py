@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from bench.client import Server
@@ -19,8 +20,6 @@ DEVICES_A_USER: Final = 60
 OPENING: Final = 50
 # Accounts and devices made at once: a server has only so many threads for passwords.
 MAKING: Final = 4
-# Changes of one push where only the result counts; 1,000 are the most.
-FILL_BATCH: Final = 1_000
 
 # The figures of one run: a number, or None where it cannot be known.
 Figures = dict[str, float | int | None]
@@ -53,6 +52,19 @@ class Sizes:
     probes: int = 40
     device_records: int = 60_000
     start_records: int = 100_000
+    people: int = 1_000
+    # Of them so many have trained for five years, the others for some weeks.
+    veterans: int = 10
+    years_workouts: int = 1_000
+    months_workouts: int = 20
+    rest_s: float = 60.0
+    rest_a_second: float = 200.0
+    rest_fast: int = 6_000
+    rest_at_once: int = 32
+    rest_each: int = 200
+    searches: int = 560
+    import_sets: int = 7_211
+    live_sets: int = 150
 
     def scaled(self, factor: float) -> Sizes:
         """The same shape, smaller or larger; a batch stays a batch, except in the tiniest runs."""
@@ -85,6 +97,18 @@ class Sizes:
             probes=scale(self.probes, 3),
             device_records=scale(self.device_records, 1_000),
             start_records=scale(self.start_records, 2_000),
+            people=scale(self.people, 10),
+            veterans=scale(self.veterans, 1),
+            years_workouts=scale(self.years_workouts, 10),
+            months_workouts=scale(self.months_workouts, 2),
+            rest_s=max(1.0, self.rest_s * min(1.0, factor)),
+            rest_a_second=self.rest_a_second if factor >= 0.1 else max(10.0, self.rest_a_second * factor),
+            rest_fast=scale(self.rest_fast, 60),
+            rest_at_once=scale(self.rest_at_once, 4),
+            rest_each=scale(self.rest_each, 4),
+            searches=scale(self.searches, 10),
+            import_sets=scale(self.import_sets, 30),
+            live_sets=scale(self.live_sets, 6),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -103,11 +127,15 @@ def _ignored(_: int) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """A server with its process, where that is on this machine. `tick` is told of each step that is done."""
+    """A server with its process, where that is on this machine. `tick` is told of each step that is done.
+
+    import_file: a log of another app for W8b; one is made where there is none.
+    """
 
     server: Server
     pid: int | None = None
     tick: Callable[[int], None] = _ignored
+    import_file: Path | None = None
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 
 from bench.client import BenchError, Home, Writer
-from bench.load import Log
-from bench.workloads.measuring import FILL_BATCH, Cpu, Figures, Sizes, Target, in_parts, parts_of, quantile, together
+from bench.load import FILL_BATCH, Log
+from bench.workloads.measuring import Cpu, Figures, Sizes, Target, in_parts, parts_of, quantile, together
 
 # A batch as bytes, and the number of its last change.
 Batch = tuple[bytes, int]

@@ -26,7 +26,9 @@ from bench.report import Line, median
 from bench.run import Options
 from bench.workloads import USUAL, WORKLOADS, Comparison, Sizes, Target
 from bench.workloads.live import live
+from bench.workloads.person import hevy_file
 from bench.workloads.push import push, update
+from bench.workloads.rest import rest
 from tests.services.postgres import Postgres, postgres
 
 
@@ -45,6 +47,8 @@ HUNDREDTH = {
     "W4": {"sockets": 10, "sockets_many": 100},
     "W5": {"records": 10, "both_fields_kept": 10, "losers_visible": 10},
     "W6": {"pushes": 4 * 5},
+    "W8": {"people": 10, "errors": 0},
+    "W8b": {"imported_sets": 72},
 }
 
 
@@ -57,7 +61,7 @@ def test_every_workload_runs_on_both_servers_and_counts_what_it_was_asked_for(tm
 
     told = json.loads(report.read_text())
     assert told["database"] == "sqlite" and told["rounds"] == 1 and told["scale"] == 0.01
-    assert list(told["workloads"]) == list(USUAL) == ["W1", "W1b", "W2", "W3", "W4", "W5", "W6", "W7"]
+    assert list(told["workloads"]) == list(USUAL) == ["W1", "W1b", "W2", "W3", "W4", "W5", "W6", "W7", "W8", "W8b"]
     for name, workload in told["workloads"].items():
         kind = WORKLOADS[name]
         assert f"{name} {kind.title}" in shown.output
@@ -295,3 +299,36 @@ def test_a_server_that_is_not_there_is_told_in_one_sentence() -> None:
     result = CliRunner().invoke(bench, ["--url", "http://127.0.0.1:1", "--workload", "W1"])
     assert result.exit_code == 1
     assert "does not answer POST /api/users/register" in result.output
+
+
+async def test_whatever_is_written_over_rest_is_a_durable_row_of_the_bare_server(bare: Server, tmp_path: Path) -> None:
+    home = await bare.home()
+
+    made = await bare.rest("POST", "/api/workouts/sessions/start", home.token, {"title": "Legs"})
+
+    with sqlite3.connect(tmp_path / "bare.db") as other:
+        assert other.execute("SELECT id FROM bare").fetchall() == [(made["id"],)]
+    other.close()
+    assert [row["values"] for row in await bare.rest("GET", "/api/workouts", home.token)] == [{"title": "Legs"}]
+
+
+async def test_a_request_that_is_refused_counts_as_an_error_and_in_no_latency(bare: Server) -> None:
+    class Refusing(Server):
+        async def rest(self, method: str, path: str, token: str, body: Any = None) -> Any:
+            if path.endswith("/timer"):
+                raise BenchError("no")
+            return await super().rest(method, path, token, body)
+
+    sizes = Sizes(
+        people=10, veterans=1, years_workouts=2, months_workouts=1, rest_s=0.1, rest_fast=1, rest_at_once=1, rest_each=2
+    )
+    figures = await rest(Target(Refusing(bare.name, bare.url, bare._http)), sizes)
+
+    # Each kind is asked for twice by itself; the timer may be in the mix as well.
+    assert (figures["errors"] or 0) >= 2
+    assert (figures["errors"] or 0) + (figures["requests"] or 0) >= 20
+
+
+def test_a_log_of_another_app_has_as_many_sets_as_it_is_asked_for() -> None:
+    lines = hevy_file(50).decode().splitlines()
+    assert len(lines) == 51 and lines[0].startswith('"title","start_time"')

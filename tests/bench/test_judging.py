@@ -54,6 +54,14 @@ def test_a_count_is_judged_however_little_was_done() -> None:
     assert Line("lost", none_lost, 0, None).aim == "none"
 
 
+def test_a_figure_of_which_more_is_better_reaches_its_bound_from_above() -> None:
+    a_minute = Comparison("requests/min", higher=True, limit=10_000.0)
+    assert Line("x", a_minute, 12_000, 50_000).verdict == "reached"
+    assert Line("x", a_minute, 9_000, 50_000).verdict == "missed"
+    assert Line("x", a_minute, None, None).reached is None
+    assert Line("x", a_minute, 12_000, None).aim == "at least 10,000"
+
+
 def test_what_is_to_be_reached_is_drawn_as_a_figure_like_ours() -> None:
     assert Line("x", Comparison("x", higher=True, reach=0.5), 40.0, 100.0).aim_value == 50.0
     assert Line("x", Comparison("x", higher=True, reach=0.5), 40.0, None).aim_value is None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, text, update
 
-from storage import feed, push_reads
+from storage import feed, push_reads, records
 from storage.database import Database, Transaction, open_database
 from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, Moved
 from storage.migrations import upgrade
@@ -319,6 +319,7 @@ STATEMENTS: dict[str, tuple[Prepared, dict[str, Any]]] = {
     "after": (feed._AFTER, {"space": "s", "after": 1, "limit": 10, "enough": 1}),
     "down": (feed._DOWN, {"space": "s", "ceiling": 1, "below": 1, "limit": 10, "enough": 1}),
     "ids": (feed._BY_IDS, {"space": "s", "ids": ["a"]}),
+    "tree": (records._TREE, {"collections": ["a"], "ids": ["b"], "space": "s"}),
 }
 
 
@@ -338,6 +339,8 @@ async def test_no_statement_of_push_and_pull_walks_a_history_even_before_there_a
     sorted_out = [line.strip() for line in plan if line.strip().startswith("Filter:")]
     assert set(sorted_out) <= {
         "Filter: (status = 0)",
+        # Of one row, which its key has found already.
+        "Filter: (r.status = 0)",
         "Filter: (name IS NOT NULL)",
         "Filter: (p.parent_id IS NOT NULL)",
         # Of the rows that a push names, which have been found already.

@@ -190,6 +190,18 @@ async def test_people_without_a_record_are_bounded_too(shared_server: Server) ->
     assert histories.kept == 1
 
 
+async def test_as_many_are_kept_as_there_is_room_for(shared_server: Server) -> None:
+    histories = Histories(shared_server.app[DATABASE], kept_records_max=1_000)
+    people = [Caller((await person(shared_server)).user, "s") for _ in range(4)]
+    async with histories.of(people[0]) as kept:
+        alone = kept.size
+    histories = Histories(shared_server.app[DATABASE], kept_records_max=2 * alone + 1)
+    for caller in people * 2:
+        async with histories.of(caller):
+            pass
+    assert histories.kept == 2
+
+
 async def test_a_question_where_nothing_moved_reads_no_record(ann: Person) -> None:
     await train(ann, await squat(ann), "2026-11-02", (100, 5))
     await ann.ask("GET", "/records")
