@@ -72,6 +72,7 @@ from api.training.exercise_search import ExerciseSearch
 from api.training.histories import Histories
 from api.training.imports import routes as import_routes
 from api.training.imports.service import Imports
+from api.training.record_keeping import RecordKeeping
 from storage.database import Database, open_database
 from storage.erasure import KIND as ERASE_ACCOUNT
 from sync.access import DatabaseAccess
@@ -93,6 +94,7 @@ JOBS: Final = web.AppKey("jobs", Jobs)
 BUS: Final = web.AppKey("bus", Bus)
 OUTBOX: Final = web.AppKey("outbox", Outbox)
 SEARCH: Final = web.AppKey("search", ExerciseSearch)
+RECORD_KEEPING: Final = web.AppKey("record_keeping", RecordKeeping)
 # What the REST side consists of, for the OpenAPI page and its tests.
 ENDPOINTS: Final = web.AppKey("endpoints", list[Endpoint])
 
@@ -184,6 +186,15 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         kinds = {**imports.kinds(), **data_exports.kinds(), ERASE_ACCOUNT: Kind(erasure.erase, tries_max=None)}
         jobs = Jobs(database, environment, kinds)
         opened.push_async_callback(jobs.start())
+        histories = Histories(database)
+        keeping = RecordKeeping(
+            database,
+            engine.writer,
+            histories,
+            fraction=lambda: int.from_bytes(environment.token_bytes(2), "big") / 65_536,
+        )
+        engine.writer.listeners.append(keeping.heard)
+        opened.push_async_callback(keeping.start())
         idempotency = Idempotency(database, environment)
         chores = {
             "records": Retention(database, environment).run,
@@ -218,6 +229,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app[ENGINE] = engine
         app[JOBS] = jobs
         app[SEARCH] = search
+        app[RECORD_KEEPING] = keeping
         app.on_response_prepare.append(dress)
         app.add_routes(front_page.routes())
         app.add_routes(account_page.routes())
@@ -229,7 +241,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             *import_routes.endpoints(imports, jobs, bodies),
             *exports.endpoints(records),
             *exercises.endpoints(search, records, bodies),
-            *analytics.endpoints(Histories(database), cache, environment),
+            *analytics.endpoints(histories, cache, environment),
             *training_log.endpoints(records),
             *_elsewhere(settings, accounts, outbox, keys, opened),
         ]

@@ -3,7 +3,7 @@
 | module | what |
 |---|---|
 | `history.py` | a person's training, put together from every space they train in, and caught up record by record |
-| `records.py` | personal records, kept up with the history |
+| `records.py`, `marks.py` | personal records, kept up with the history; the sets that broke one |
 | `analytics.py` | a span of days: in all, by day, by week, by exercise, by muscle, compared with the span before |
 | `weeks.py`, `goals.py`, `exercise_progress.py` | streaks; how far goals are; one exercise through time |
 | `charts/` | pictures of these, as SVG |
@@ -18,10 +18,12 @@ from figures.exercise_progress import Point, progress_of_exercise
 from figures.forms import Exercise, Stored, UnreadableRecord
 from figures.goals import Progress, progress_of
 from figures.history import Dirty, History, exercises_in
+from figures.lifts import Lift
+from figures.marks import marks_of
 from figures.one_rep_max import FORMULAS, REPS_MAX
 from figures.records import Difference, Key, PersonalRecord, Records
 from figures.spaces import Person
-from figures.weeks import Streak, streak_of
+from figures.weeks import Streak, streak, streak_of, week_of
 
 __all__ = [
     "FORMULAS",
@@ -33,6 +35,7 @@ __all__ = [
     "Exercise",
     "History",
     "Key",
+    "Lift",
     "Person",
     "PersonalRecord",
     "Point",
@@ -43,7 +46,10 @@ __all__ = [
     "UnreadableRecord",
     "analyse",
     "exercises_in",
+    "marks_of",
     "progress_of",
     "progress_of_exercise",
+    "streak",
     "streak_of",
+    "week_of",
 ]

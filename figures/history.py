@@ -74,7 +74,7 @@ class History:
     def __init__(self, person: Person, catalog: Mapping[str, Exercise] | None = None) -> None:
         """catalog: the exercises that everybody has, by id (`exercises_in`); it is shared and never written to."""
         self.person = person
-        self.catalog = catalog or {}
+        self.catalog = {} if catalog is None else catalog
         self.lifts: dict[str, Lift] = {}
         self.lifts_of_exercise = Index()
         self.lifts_of_workout = Index()

@@ -6,7 +6,7 @@ Owns: what the kinds are of, and who holds one. They are kept up exercise by exe
 |---|---|---|
 | max_weight | weight as entered, not assisted; where the body is part of the load, the added weight | kg |
 | max_reps | repetitions of a set | reps |
-| max_reps_at_weight | repetitions at one weight as entered, not assisted: one record for each weight | reps |
+| max_reps_at_weight | repetitions at one weight as entered, not assisted: one record for each weight (B5) | reps |
 | one_rep_max | one-rep maximum by the preferred formula, from the effective load | kg |
 | set_volume | effective load × repetitions of a set | kg |
 | session_volume | the sum of these in one workout; no single set holds it | kg |
@@ -20,6 +20,9 @@ Invariants
     B2  The first to reach a value holds the record; an equal one does not take it.
     B3  Warm-ups and sets that are not done hold none: they are no lifts.
     B4  `previous` is the record that the holder broke, which may be of the same workout.
+    B5  A weight has its record where more repetitions were done with it than with any heavier one; at most WEIGHTS_MAX
+        have one, the heaviest. So how many there are follows from the range of repetitions, not from the log's length.
+    B6  What no number of a record can hold is none.
 """
 
 from __future__ import annotations
@@ -50,6 +53,11 @@ UNITS: Final = {
 }
 # For these a smaller value is the better one.
 SMALLER: Final = frozenset({"pace", "least_assistance"})
+
+# The repetitions from one to twenty, each with the heaviest weight: more is no table that anybody reads.
+WEIGHTS_MAX: Final = 20
+# In units: the largest number that a record holds. A kilometre in thirty years, a session of a million tons.
+VALUE_MAX: Final[Quantity] = 1_000_000_000 * ONE
 
 # Ids of records are UUIDs of version 5, so that every server gives a person's record the same one.
 _NAMESPACE: Final = uuid.UUID("b3a0c9d4-6a52-5d0e-9d57-2f3c5c0b6f11")
@@ -172,7 +180,9 @@ def _place(key: Key) -> tuple[str, int, Decimal]:
     return (key.exercise, _KIND_PLACE[key.kind], key.weight or Decimal(0))
 
 
-class _Best(NamedTuple):
+class Best(NamedTuple):
+    """The best that was offered by now, and the one that it broke."""
+
     value: Quantity
     lift: Lift
     previous: Quantity | None
@@ -180,17 +190,18 @@ class _Best(NamedTuple):
 
 def records_of(exercise: str, lifts: Iterable[Lift], formula: str) -> dict[Key, PersonalRecord]:
     """The records of one exercise in the order of their keys, from all its lifts in whatever order these come."""
-    bests: dict[tuple[str, Quantity | None], _Best] = {}
+    bests: dict[tuple[str, Quantity | None], Best] = {}
     volumes: dict[str, Quantity] = {}
     last: dict[str, Lift] = {}
-    for lift in sorted(lifts, key=_order):
-        for kind, at, value in _offers(lift):
-            _offer(bests, kind, at, value, lift)
+    for lift in sorted(lifts, key=order):
+        for kind, at, value in offers(lift):
+            offer(bests, kind, at, value, lift)
         if lift.volume:
             volumes[lift.workout] = volumes.get(lift.workout, 0) + lift.volume
             last[lift.workout] = lift
     for workout, volume in volumes.items():
-        _offer(bests, "session_volume", None, volume, last[workout])
+        offer(bests, "session_volume", None, volume, last[workout])
+    _leave_out_lesser_weights(bests)
     found = {}
     for (kind, at), best in sorted(bests.items(), key=lambda one: (_KIND_PLACE[one[0][0]], one[0][1] or 0)):
         key = Key(exercise, kind, exactly(at) if at is not None else None)
@@ -207,11 +218,12 @@ def records_of(exercise: str, lifts: Iterable[Lift], formula: str) -> dict[Key, 
     return found
 
 
-def _order(lift: Lift) -> tuple[str, ...]:
+def order(lift: Lift) -> tuple[str, ...]:
+    """Sorts lifts in time."""
     return lift.order
 
 
-def _offers(lift: Lift) -> Iterator[tuple[str, Quantity | None, Quantity]]:
+def offers(lift: Lift) -> Iterator[tuple[str, Quantity | None, Quantity]]:
     """(kind, at which weight, value) of every record that one set may hold."""
     reps, weight = lift.reps, lift.weight
     # Where repetitions were counted and none was done, nothing was lifted.
@@ -236,12 +248,25 @@ def _offers(lift: Lift) -> Iterator[tuple[str, Quantity | None, Quantity]]:
             yield "pace", None, divided(lift.seconds * 1000 * ONE, lift.metres)
 
 
-def _offer(
-    bests: dict[tuple[str, Quantity | None], _Best], kind: str, at: Quantity | None, value: Quantity, lift: Lift
+def offer(
+    bests: dict[tuple[str, Quantity | None], Best], kind: str, at: Quantity | None, value: Quantity, lift: Lift
 ) -> None:
-    """B2."""
+    """Take a value into the bests where it is better (B2, B6)."""
     best = bests.get((kind, at))
+    if value > VALUE_MAX:
+        return
     if best is None:
-        bests[kind, at] = _Best(value, lift, None)
+        bests[kind, at] = Best(value, lift, None)
     elif value < best.value if kind in SMALLER else value > best.value:
-        bests[kind, at] = _Best(value, lift, best.value)
+        bests[kind, at] = Best(value, lift, best.value)
+
+
+def _leave_out_lesser_weights(bests: dict[tuple[str, Quantity | None], Best]) -> None:
+    """B5."""
+    most, kept = 0, 0
+    for at in sorted((at for _, at in bests if at is not None), reverse=True):
+        reps = bests["max_reps_at_weight", at].value
+        if reps > most and kept < WEIGHTS_MAX:
+            most, kept = reps, kept + 1
+        else:
+            del bests["max_reps_at_weight", at]

@@ -455,6 +455,20 @@ exercise_use_heads = Table(
     Column("life", Text, nullable=False),
 )
 
+# Up to where a person's stored records follow from what stands in each space they train in; a row that is missing, or
+# behind its space, means that they are to be brought up.
+record_marks = Table(
+    "record_marks",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("space_id", Text, nullable=False),
+    Column("life", Text, nullable=False),
+    Column("head", BigInteger, nullable=False),
+    # What else they follow from: how records are worked out, and how the catalog's exercises are loaded.
+    Column("basis", Text, nullable=False),
+    PrimaryKeyConstraint("user_id", "space_id"),
+)
+
 # Who was erased, as a hash: a backup that still has them is put back without them.
 erasures = Table(
     "erasures",

@@ -99,7 +99,7 @@ class History:
 
         Raises:
             NotFound: no such space, record or change.
-            ReadOnly: the caller may read here and not write.
+            ReadOnly: the caller may read here and not write, or nobody but the server writes the collection.
             Invalid: a text is too long for one change.
         """
         left_out: list[dict[str, str]] = []
@@ -108,6 +108,8 @@ class History:
             role = await _member(tx, caller, space)
             if role == "viewer":
                 raise ReadOnly()
+            if (spec := COLLECTIONS.get(key[0])) is not None and spec.server_only:
+                raise ReadOnly(f"{spec.name} are written by the server alone; restore what they follow from.")
             changes = await _accepted(tx, space, key)
             place = next((i for i, c in enumerate(changes) if (c.device, c.n) == dot), None)
             if place is None:

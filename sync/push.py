@@ -84,6 +84,8 @@ class ServerWrite:
 Guard = Callable[[Transaction, SpaceRow], Awaitable[Sequence[ServerWrite]]]
 # The same for a person's write, which is given what was read of the space; it may be asked again, and decides anew.
 Decide = Callable[[Transaction, Opened], Awaitable[Sequence[ServerWrite]]]
+# Told of each commit of this process behind it, as a hint (W4): the space that moved, and who wrote; None: the server.
+Heard = Callable[[str, str | None], None]
 Result = TypeVar("Result")
 
 
@@ -98,6 +100,7 @@ class Writer:
     limits: Limits
     guard: TextGuard
     turns: Turns = field(default_factory=Turns)
+    listeners: list[Heard] = field(default_factory=list)
     # How many pushes into a space are under way in this process.
     _under_way: dict[str, int] = field(default_factory=dict)
 
@@ -125,7 +128,7 @@ class Writer:
             )
         finally:
             self._end(space)
-        await self._announce(space, before, answer.space.head)
+        await self._announce(space, before, answer.space.head, caller.user)
         if request.seen:
             await self._announce_seen(caller, answer.space, request)
         return answer
@@ -250,7 +253,7 @@ class Writer:
             return writes if guard is None else await guard(tx, opened.space)
 
         before, plan = await self._retrying(lambda _: self._server_once(space, user, (), decide, lock=True))
-        await self._announce(space, before, plan.space.head)
+        await self._announce(space, before, plan.space.head, user)
         return plan
 
     async def write_for(
@@ -279,7 +282,7 @@ class Writer:
             )
         finally:
             self._end(space)
-        await self._announce(space, before, plan.space.head)
+        await self._announce(space, before, plan.space.head, caller.user)
         return plan
 
     async def _server_once(
@@ -387,8 +390,10 @@ class Writer:
                 self.guard.hung(planner.user)
         await _settle(tx, planner.space.id, planner)
 
-    async def _announce(self, space: str, before: int, head: int) -> None:
+    async def _announce(self, space: str, before: int, head: int, user: str | None) -> None:
         if head > before:
+            for heard in self.listeners:
+                heard(space, user)
             await self.bus.publish(f"space:{space}", msgspec.json.encode({"from": before, "to": head}))
 
     async def _announce_seen(self, caller: Caller, space: SpaceRow, request: PushRequest) -> None:

@@ -8,6 +8,7 @@ Invariants
     H2  Default deny: a space that the person left, or was only invited to, is none of theirs at the next answer.
     H3  A history is read and worked out by one at a time; reading a long one holds up nobody else.
     H4  What is kept is bounded by the number of records; who looked longest ago is read anew.
+    H5  `unwritten` has every record that is another one than when it was last written, or is None.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-from figures import Exercise, History, Person, Records, Stored, exercises_in
+from figures import Exercise, History, Person, PersonalRecord, Records, Stored, exercises_in
 from storage.database import Database, Transaction
 from storage.feed import Page, read_after
 from storage.rows import Key
@@ -30,7 +31,7 @@ from storage.writers import writers_of
 from sync.caller import Caller
 from sync.errors import NotFound
 
-# About 400 bytes each: a hundred people with five years of training.
+# About 400 bytes each: twenty people with five years of training, or some thousands who have just begun.
 KEPT_RECORDS_MAX: Final = 500_000
 _PAGE: Final = 2_000
 # What an empty one takes counts too: people without a record are many.
@@ -48,7 +49,7 @@ _decode_name: Final = msgspec.json.Decoder(_Named).decode
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """How far a space has been read. A life that began since may have taken records back."""
 
     life: str
@@ -61,15 +62,31 @@ class Kept:
 
     history: History
     records: Records = field(default_factory=Records)
-    places: dict[str, _Place] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
     size: int = _EMPTY
     # How much of that is counted in the size of all.
     counted: int = 0
+    # What changed since the records were stored (record_keeping.py), by the record's id; None where one is no more.
+    # None in all: nobody knows what is stored.
+    unwritten: dict[str, PersonalRecord | None] | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def person(self) -> Person:
+        return self.history.person
 
     def begin_anew(self, history: History) -> None:
         """Forget what was read."""
         self.history, self.records, self.places, self.size = history, Records(), {}, _EMPTY
+        self.unwritten = None
+
+    def work_out(self) -> None:
+        """Bring the records to where the history is (H5)."""
+        difference = self.records.update(self.history, self.history.take_dirty())
+        if self.unwritten is not None:
+            user = self.person.user
+            self.unwritten |= {one.key.id(user): None for one in difference.withdrawn}
+            self.unwritten |= {one.key.id(user): one for one in (*difference.new, *difference.changed)}
 
     @property
     def version(self) -> str:
@@ -77,20 +94,49 @@ class Kept:
         return ",".join(f"{space}:{place.life}:{place.head}" for space, place in sorted(self.places.items()))
 
 
+class CatalogExercises:
+    """The exercises that everybody has, decoded once for all histories while the catalog stays as it is."""
+
+    def __init__(self) -> None:
+        self._version = ""
+        self._exercises: Mapping[str, Exercise] = {}
+
+    async def read(self, tx: Transaction) -> Mapping[str, Exercise]:
+        """By id; the same object as long as nothing of the catalog changed."""
+        space = await read_space(tx, CATALOG_SPACE)
+        version = "" if space is None else f"{space.life}:{space.head}"
+        if version != self._version and space is not None:
+            page = await read_after(tx, space.id, 0, 20_000)
+            bodies = [] if page is None else [body for _, body in page.rows]
+            self._version, self._exercises = version, exercises_in(bodies)
+        return self._exercises
+
+
 class Histories:
     """The histories of one process."""
 
-    def __init__(self, database: Database, *, kept_records_max: int = KEPT_RECORDS_MAX) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        kept_records_max: int = KEPT_RECORDS_MAX,
+        catalog: CatalogExercises | None = None,
+    ) -> None:
+        """catalog: that of other histories of the process, where there are some."""
+        self.catalog = catalog or CatalogExercises()
         self._database = database
         self._kept_records_max = kept_records_max
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._size = 0
-        self._catalog: tuple[str, Mapping[str, Exercise]] = ("", {})
 
     @property
     def kept(self) -> int:
         """How many are kept."""
         return len(self._kept)
+
+    def has(self, user: str) -> bool:
+        """Whether a user's history is kept now."""
+        return user in self._kept
 
     @asynccontextmanager
     async def of(self, caller: Caller) -> AsyncIterator[Kept]:
@@ -105,7 +151,7 @@ class Histories:
             )
             if own is None:
                 raise NotFound
-            catalog = await self._read_catalog(tx)
+            catalog = await self.catalog.read(tx)
             kept = self._kept.get(caller.user)
             if kept is None:
                 kept = self._kept[caller.user] = Kept(History(Person(caller.user, own.id), catalog))
@@ -133,11 +179,15 @@ class Histories:
         for left in set(kept.places) - here:
             kept.history.leave(left)
             del kept.places[left]
+        size = kept.size
         for space in spaces:
             place = kept.places.get(space.id)
             if place is None or place.head < space.head:
                 await self._read(kept, space, 0 if place is None else place.head, shared=space.id != own)
-        kept.records.update(kept.history, kept.history.take_dirty())
+        if kept.size - size <= _FEW:
+            kept.work_out()
+        else:
+            await asyncio.to_thread(kept.work_out)
 
     async def _read(self, kept: Kept, space: SpaceRow, after: int, *, shared: bool) -> None:
         """Take what a space has above a seq, up to where it stands now, page by page."""
@@ -153,19 +203,9 @@ class Histories:
                 await asyncio.to_thread(kept.history.catch_up, stored)
             kept.size += len(stored)
             if len(page.rows) < _PAGE:
-                kept.places[space.id] = _Place(space.life, page.space.head)
+                kept.places[space.id] = Place(space.life, page.space.head)
                 return
             after = page.rows[-1][0]
-
-    async def _read_catalog(self, tx: Transaction) -> Mapping[str, Exercise]:
-        """The exercises that everybody has, decoded once for all while the catalog stays as it is."""
-        space = await read_space(tx, CATALOG_SPACE)
-        version = "" if space is None else f"{space.life}:{space.head}"
-        if version != self._catalog[0] and space is not None:
-            page = await read_after(tx, space.id, 0, 20_000)
-            bodies = [] if page is None else [body for _, body in page.rows]
-            self._catalog = (version, exercises_in(bodies))
-        return self._catalog[1]
 
     def _let_go(self, but: str) -> None:
         if (kept := self._kept.get(but)) is not None:

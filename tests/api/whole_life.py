@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from api.accounts.model import email_key
+from api.app import RECORD_KEEPING
 from conflict import clock
 from storage.database import Database
 from storage.identities import add_identity
@@ -149,6 +150,7 @@ async def live(server: Server) -> Life:
     # So that there is a file, and the next export is one of its own.
     await until(is_exported)
     await _wait_for_mail(server, ann)
+    await server.app[RECORD_KEEPING].settle()
     return Life(ann, bob, cid, home, gym, nook, shared)
 
 

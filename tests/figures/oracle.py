@@ -182,6 +182,17 @@ class Oracle:
         for (exercise, workout), total in sessions.items():
             offers.setdefault((exercise, "session_volume", None), []).append((total, workout))
         # min and max give the first of equals.
-        return {
+        bests = {
             key: (min if key[1] in SMALLER else max)(found, key=lambda offer: offer[0]) for key, found in offers.items()
+        }
+        # A lighter weight has a record only where more repetitions were done with it.
+        return {
+            key: best
+            for key, best in bests.items()
+            if key[1] != "max_reps_at_weight"
+            or all(
+                best[0] > heavier[0]
+                for other, heavier in bests.items()
+                if other[:2] == key[:2] and key[2] is not None and other[2] is not None and other[2] > key[2]
+            )
         }

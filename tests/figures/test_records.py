@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from figures.records import Difference, Records
+from figures.records import WEIGHTS_MAX, Difference, Records
 from tests.figures.log import ME, Log, kg, lb
 
 
@@ -51,6 +51,25 @@ def test_the_most_repetitions_are_of_any_weight_and_at_each_one(log: Log) -> Non
     assert best(log, "max_reps_at_weight", at=100) == Decimal("7.5")
     assert best(log, "max_reps_at_weight", at=60) == 15
     assert best(log, "max_reps_at_weight", at=80) is None
+
+
+def test_a_weight_has_its_record_where_no_heavier_one_was_lifted_as_often(log: Log) -> None:
+    for weight, reps in ((60, 12), (80, 12), (90, 5), (100, 5), (100, 4)):
+        log.set(weight=kg(weight), reps=reps)
+    found = {one.weight: one.value for one in records(log) if one.kind == "max_reps_at_weight"}
+    assert found == {80: 12, 100: 5}
+
+
+def test_of_the_records_at_a_weight_the_heaviest_are_kept(log: Log) -> None:
+    for place in range(WEIGHTS_MAX + 5):
+        log.set(weight=kg(200 - place), reps=1 + place)
+    found = [one.weight for one in records(log) if one.kind == "max_reps_at_weight"]
+    assert found == [200 - place for place in reversed(range(WEIGHTS_MAX))]
+
+
+def test_what_no_record_can_hold_is_none(log: Log) -> None:
+    log.set("run", distance={"value": 0.0001, "unit": "m"}, duration_s=604_800)
+    assert [one.kind for one in records(log)] == ["duration", "distance"]
 
 
 def test_the_one_rep_maximum_is_of_the_effective_load_by_the_preferred_formula_and_names_it(log: Log) -> None:
@@ -136,9 +155,9 @@ def test_a_record_has_the_values_of_the_collection_to_four_decimals(log: Log) ->
 
 def test_a_record_has_one_id_for_ever_and_each_has_its_own(log: Log) -> None:
     log.set(weight=kg(100), reps=5)
-    log.set(weight=kg(60), reps=5)
+    log.set(weight=kg(60), reps=6)
     before = {one.key.id(ME) for one in records(log)}
-    log.set(weight=kg(110), reps=5)
+    log.set(weight=kg(110), reps=4)
     after = {one.key.id(ME) for one in records(log)}
     assert len(before) == len(list(records(log))) - 1
     assert before < after
@@ -161,15 +180,15 @@ def test_an_update_tells_new_changed_and_withdrawn_records(log: Log) -> None:
     found = Records()
     log.set(weight=kg(100), reps=5)
     assert len(update(log, found).new) == 6
-    second = log.set(weight=kg(105), reps=5)
+    second = log.set(weight=kg(130), reps=4)
     difference = update(log, found)
     assert kinds(difference.changed) == {"max_weight", "one_rep_max", "set_volume", "session_volume"}
-    assert [one.weight for one in difference.new] == [105]
+    assert [one.weight for one in difference.new] == [130]
     assert difference.withdrawn == []
     log.delete("sets", second)
     difference = update(log, found)
     assert kinds(difference.changed) == {"max_weight", "one_rep_max", "set_volume", "session_volume"}
-    assert [one.weight for one in difference.withdrawn] == [105]
+    assert [one.weight for one in difference.withdrawn] == [130]
 
 
 def test_an_update_without_a_change_of_records_says_nothing(log: Log) -> None:

@@ -18,6 +18,7 @@ BESIDE = {
     ("session_devices", "device_id"): "the session's user has the device",
     ("space_devices", "space_id"): "a space",
     ("space_devices", "user_id"): "the device's user",
+    ("record_marks", "space_id"): "a space",
     ("imports", "space_id"): "the user's own space",
     ("imports", "job_id"): "the user's own job",
     ("users", "email"): "the user's own row",

@@ -139,7 +139,7 @@ def broken_records(workout: Workout, training: Training, signs: Signs) -> list[T
                 won = ", ".join(
                     f"{record_words(kind, one.values)} {record_value(kind, bests[kind].value, training.units)}"
                     for kind in kinds
-                    if bests[kind].lift.id == one.id
+                    if bests[kind].set == one.id
                 )
                 name = training.exercises.name(block.exercise)
                 said = line(("  " + signs.record + " ", "record"), (name, "name"), "  ", set_words(one.values, signs))

@@ -9,7 +9,6 @@ import click
 from rich.text import Text
 
 from api.command_line.device.exercises import Exercise
-from api.command_line.device.figures import Best
 from api.command_line.device.named import EXERCISE
 from api.command_line.device.outcome import Refused
 from api.command_line.device.running import JsonCommand, Result, on_device
@@ -26,6 +25,7 @@ from api.command_line.device.wording import (
     set_words,
     short_day,
 )
+from figures import PersonalRecord
 
 FORMULAS = {"epley": "Epley", "brzycki": "Brzycki", "rpe_table": "the RPE table"}
 # What stands for an exercise in the overview: the first of these that it has.
@@ -50,14 +50,14 @@ async def records(terminal: Terminal, exercise: tuple[str, ...], everything: boo
     """Show personal records, worked out from the sets on this device.
 
     Warm-ups never count, an estimated maximum comes from 1 to 12 reps, and bodyweight exercises count the body where
-    the workout says its weight.
+    the workout says its weight or a measurement before it does.
     """
     training = await read_training(terminal.client)
     if exercise:
         return _records_of(terminal, training, training.exercises.find(" ".join(exercise)))
     counts = training.exercises.trained
-    known = {which for which, _ in training.ledger.bests}
-    weighted = {which for which, kind in training.ledger.bests if kind == "max_weight"}
+    known = training.ledger.exercises
+    weighted = {which for which in known if "max_weight" in training.ledger.of(which)}
     ranked = sorted(known, key=lambda one: (one not in weighted, -counts.get(one, 0), training.exercises.name(one)))
     shown = ranked if everything else ranked[:20]
     screen, now = terminal.screen, date.today()
@@ -75,11 +75,12 @@ async def records(terminal: Terminal, exercise: tuple[str, ...], everything: boo
         row: list[str | Text] = [
             line(training.exercises.name(which)),
             record_value(first.kind, first.value, training.units),
-            *([Text(short_day(training.day_of(first.lift.workout), now), "quiet")] if dated else ()),
+            *([Text(short_day(training.day_of(first.workout), now), "quiet")] if dated else ()),
             mass(bests["one_rep_max"].value, training.units) if "one_rep_max" in bests else "",
         ]
         if wide:
-            row.append(set_words(bests["set_volume"].lift.values, screen.signs) if "set_volume" in bests else "")
+            best = bests.get("set_volume")
+            row.append(set_words(training.values_of(best.set), screen.signs) if best else "")
         table.add_row(*row)
     screen.show(table)
     if len(ranked) > len(shown):
@@ -101,8 +102,9 @@ def _records_of(terminal: Terminal, training: Training, exercise: Exercise) -> R
     table.add_column(no_wrap=True, style="quiet")
     for kind in RECORDS:
         if (best := bests.get(kind)) is not None:
-            said = set_words(best.lift.values, screen.signs) if kind != "session_volume" else ""
-            words = record_words(kind, best.lift.values)
+            values = training.values_of(best.set)
+            said = set_words(values, screen.signs) if values else ""
+            words = record_words(kind, values)
             value, day = record_value(kind, best.value, training.units), _day(best, training, now)
             if screen.width < DATED:
                 screen.say((f"{words}  ", "quiet"), (value, "record"))
@@ -111,20 +113,24 @@ def _records_of(terminal: Terminal, training: Training, exercise: Exercise) -> R
                 table.add_row(words, value, said, day)
     if screen.width >= DATED:
         screen.show(table)
-    at_weight = training.ledger.at_weight.get(exercise.id, {})
+    at_weight = training.ledger.at_weight(exercise.id)
     if at_weight:
         screen.blank()
         screen.say(("Most reps at a weight", "title"))
         repetitions = [
-            line(mass(kg, training.units), (f" {screen.signs.times} ", "quiet"), plain_number(float(best.value)))
-            for kg, best in sorted(at_weight.items(), reverse=True)
+            line(
+                mass(best.weight or 0, training.units),
+                (f" {screen.signs.times} ", "quiet"),
+                plain_number(float(best.value)),
+            )
+            for best in reversed(at_weight)
         ]
         screen.show(Flow(repetitions))
     return {"formula": training.formula, **_exercise_json(exercise.id, training)}
 
 
-def _day(best: Best, training: Training, now: date) -> str:
-    return day_words(training.day_of(best.lift.workout), now)
+def _day(best: PersonalRecord, training: Training, now: date) -> str:
+    return day_words(training.day_of(best.workout), now)
 
 
 def _exercise_json(which: str, training: Training) -> dict[str, Any]:
@@ -133,18 +139,18 @@ def _exercise_json(which: str, training: Training) -> dict[str, Any]:
         "exercise": {"id": which, "name": training.exercises.name(which)},
         "records": {kind: _best_json(bests[kind], training) for kind in RECORDS if kind in bests},
         "max_reps_at_weight": [
-            {"weight_kg": float(kg), "reps": float(best.value), "set": best.lift.id}
-            for kg, best in sorted(training.ledger.at_weight.get(which, {}).items())
+            {"weight_kg": float(best.weight or 0), "reps": float(best.value), "set": best.set}
+            for best in training.ledger.at_weight(which)
         ],
     }
 
 
-def _best_json(best: Best, training: Training) -> dict[str, Any]:
-    day = training.day_of(best.lift.workout)
+def _best_json(best: PersonalRecord, training: Training) -> dict[str, Any]:
+    day = training.day_of(best.workout)
     return {
         "value": round(float(best.value), 4),
         "previous": round(float(best.previous), 4) if best.previous is not None else None,
-        "set": best.lift.id,
-        "workout": best.lift.workout,
+        "set": best.set,
+        "workout": best.workout,
         "local_date": day.isoformat() if day else None,
     }

@@ -1,20 +1,20 @@
 """The log as a person thinks of it: workouts, their exercises, their sets, in order. Read once, whole.
 
-Owns: putting records together, and what counts for figures. Refuses to know: the formulas (figures.py) and the looks.
+Owns: putting records together, and which of them are worked out. Refuses to know: figures (figures.py), and the looks.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from fractions import Fraction
 from typing import Any
 
-from api.command_line.device import figures
 from api.command_line.device.exercises import Exercises, read_exercises
-from api.command_line.device.figures import Ledger, Lift
+from api.command_line.device.figures import Ledger, fraction, history_of, known_exercise
+from figures import Exercise, History, Lift
 from fitai_client import Client, Record
 
 # A workout that only a plan, or nobody, stands for is not part of the log.
@@ -78,7 +78,10 @@ class Workout:
 
 @dataclass(slots=True)
 class Training:
-    """Everything on the device that was trained, oldest first, and the figures of it. units: kg or lb, for showing."""
+    """Everything on the device that was trained, oldest first, and the figures of it.
+
+    units: kg or lb, for showing. beside: what else figures follow from: participants and measurements.
+    """
 
     workouts: list[Workout]
     exercises: Exercises
@@ -87,10 +90,12 @@ class Training:
     weekly_target: int | None
     units: str
     user: str | None
+    beside: Sequence[Record] = ()
     _only: frozenset[str] | None = None
     _ledger: Ledger | None = None
-    _moved: frozenset[str] | None = None
+    _known: Mapping[str, Exercise] | None = None
     _days: dict[str, date | None] | None = None
+    _by_id: dict[str, Record] | None = None
 
     @property
     def sets(self) -> list[Record]:
@@ -101,7 +106,8 @@ class Training:
     def ledger(self) -> Ledger:
         """The records; worked out when they are first asked for."""
         if self._ledger is None:
-            self._ledger = figures.records(self.lifts(), self.formula)
+            only = self._only
+            self._ledger = Ledger(self._history(lambda _, block: only is None or block.exercise in only))
         return self._ledger
 
     def narrow(self, workouts: Iterable[Workout]) -> None:
@@ -116,43 +122,51 @@ class Training:
         # By the exercise: an index range each, where all sets of a workout would be a scan.
         sets = [one for block in blocks for one in await client.sets.list(workout_exercise=block.id)]
         made = put_together([found] if found else [], blocks, sets)
-        self._moved = self._moved | moved_from([*blocks, *sets]) if self._moved is not None else None
         others = [one for one in self.workouts if one.id != id]
         self.workouts = sorted([*others, *made], key=lambda one: one.order)
-        self._ledger = self._days = None
+        self._ledger = self._days = self._by_id = None
         return made[0] if made else None
 
-    def lifts(self) -> Iterator[Lift]:
-        """Every set of this user that figures may count."""
-        if self._moved is None:
-            self._moved = moved_from(r for w in self.workouts for b in w.blocks for r in (b.record, *b.sets))
-        moved = self._moved
-        for workout in self.workouts:
-            body = figures.kilograms(workout.record.get("bodyweight"))
-            for block in workout.blocks:
-                if block.record.id in moved or (self._only is not None and block.exercise not in self._only):
-                    continue
-                known = self.exercises.by_id.get(block.exercise)
-                share = known.values.get("bodyweight_fraction") if known else None
-                fraction = figures.exact(share) if share is not None else None
-                for one in block.sets:
-                    if one.id not in moved and one.get("athlete") in (None, self.user):
-                        at = (*workout.order, str(block.record.get("position")), str(one.get("position")))
-                        yield Lift(one.id, workout.id, block.exercise, at, one.values, body, fraction)
+    def lifts(self) -> Iterable[Lift]:
+        """Every set of this user that counts, of what is worked out."""
+        return self.ledger.history.lifts.values()
 
     def volume(self, workout: Workout) -> Fraction:
         """In kg, exactly; sets without a load add nothing."""
-        return sum((v for one in self.lifts_of(workout) if (v := one.volume) is not None), Fraction(0))
+        return sum((fraction(one.volume) for one in self.lifts_of(workout) if one.volume is not None), Fraction(0))
 
     def lifts_of(self, workout: Workout) -> list[Lift]:
-        only = Training([workout], self.exercises, self.formula, 1, None, self.units, self.user, _moved=self._moved)
-        return list(only.lifts())
+        """The sets of a workout that count."""
+        if self._only is not None and not {block.exercise for block in workout.blocks} <= self._only:
+            lifts = self._history(lambda of, _: of.id == workout.id).lifts.values()
+            return [one for one in lifts if one.workout == workout.id]
+        history = self.ledger.history
+        return [history.lifts[id] for id in history.lifts_of_workout.of(workout.id)]
 
-    def best_one_rep_max(self, lifts: Iterable[Lift]) -> Fraction | None:
-        """The best estimated maximum of these sets, in kg."""
-        best = figures.records(lifts, self.formula).bests
-        found = [one.value for (_, kind), one in best.items() if kind == "one_rep_max"]
-        return max(found, default=None)
+    def values_of(self, set: str | None) -> Mapping[str, Any]:
+        """The values of a set by its id; none of none."""
+        if self._by_id is None:
+            self._by_id = {one.id: one for one in self.sets}
+        return self._by_id[set].values if set is not None else {}
+
+    def _history(self, wanted: Callable[[Workout, Block], bool]) -> History:
+        """What some blocks of the log add up to; what was moved away from them, wherever to, counts no more."""
+        if self._known is None:
+            self._known = {id: known_exercise(one.values) for id, one in self.exercises.by_id.items()}
+        preferences = Record("preferences", "", {"one_rep_max": self.formula})
+        return history_of([preferences, *self.beside, *self._records(wanted)], self._known, self.user)
+
+    def _records(self, wanted: Callable[[Workout, Block], bool]) -> Iterator[Record]:
+        """The records of some blocks, and whatever tells that something was moved."""
+        for workout in self.workouts:
+            found = [
+                one
+                for block in workout.blocks
+                for one in ((block.record, *block.sets) if wanted(workout, block) else _movers(block))
+            ]
+            if found:
+                yield workout.record
+                yield from found
 
     def day_of(self, workout: str) -> date | None:
         """The day of a workout, by its id."""
@@ -168,9 +182,8 @@ class Training:
         return [one for one in self.workouts if one.day == day]
 
 
-def moved_from(records: Iterable[Record]) -> frozenset[str]:
-    """The ids that these records were moved away from: what still stands there counts no more."""
-    return frozenset(str(one["moved_from"]) for one in records if one.get("moved_from"))
+def _movers(block: Block) -> Iterator[Record]:
+    return (one for one in (block.record, *block.sets) if one.get("moved_from"))
 
 
 def moment(text: str | None) -> datetime | None:
@@ -211,6 +224,7 @@ async def read_training(client: Client) -> Training:
         weekly_target=preferences.get("weekly_target"),
         units=_unit(preferences.get("units"), workouts),
         user=client.identity.user if client.identity else None,
+        beside=[*await client.participants.list(), *await client.measurements.list()],
     )
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from api.command_line.device.days import DAY
 from api.command_line.device.exercises import Exercise
-from api.command_line.device.figures import streak, week_of
+from api.command_line.device.figures import best_one_rep_max
 from api.command_line.device.named import EXERCISE
 from api.command_line.device.pictures import body, duration_s, heading, pieces, set_json, workout_json
 from api.command_line.device.running import JsonCommand, Result, on_device
@@ -20,6 +20,7 @@ from api.command_line.device.screen import NARROW, Flow, cut, plain_table, spark
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Training, Workout, read_training
 from api.command_line.device.wording import counted, day_words, mass, span, volume_words
+from figures import streak, week_of
 
 LIMIT = 10
 
@@ -67,7 +68,9 @@ def _week(terminal: Terminal, training: Training, day: date) -> dict[str, Any]:
     days, volume = len({one.day for one in of_week}), sum((training.volume(one) for one in of_week), Fraction(0))
     target = training.weekly_target
     row = (
-        streak((one.day for one in training.workouts if one.day), day, training.first_weekday, target)
+        streak(
+            (one.day for one in training.workouts if one.day), day, first_weekday=training.first_weekday, target=target
+        ).current
         if target
         else None
     )
@@ -168,7 +171,7 @@ def _of_exercise(terminal: Terminal, training: Training, exercise: Exercise, lim
         sets = [one for block in workout.blocks if block.exercise == exercise.id for one in block.sets]
         if sets:
             lifts = [one for one in training.lifts_of(workout) if one.exercise == exercise.id]
-            sessions.append((workout, sets, training.best_one_rep_max(lifts)))
+            sessions.append((workout, sets, best_one_rep_max(lifts)))
     shown = sessions[-limit:][::-1]
     screen, now = terminal.screen, date.today()
     maxima = [float(best) for _, _, best in sessions if best is not None]

@@ -36,6 +36,8 @@ from fitai_client.core.database import LocalDatabase
 # How often another process of this device is looked for, and the clocks are redrawn.
 LOOK_EVERY_S = 0.25
 NEWS_MAX = 4
+# What the server makes of the sets that are watched: nothing of it is shown here.
+FOLLOWING = ("personal_records", "achievements", "notifications")
 # A socket that is not there by then is told as missing.
 CONNECTING_S = 5.0
 
@@ -195,7 +197,7 @@ class _View:
                 touched.add(change.id)
             elif change.collection in ("workout_exercises", "sets"):
                 touched.add(str(record.above.get("workouts")))
-            else:
+            elif change.collection not in FOLLOWING:
                 return await self.read()
         for id in touched:
             await training.read_again(self._terminal.client, id)

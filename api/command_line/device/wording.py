@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -122,16 +123,16 @@ def at_words(moment: datetime | None, zone: str | None = None) -> str:
     return f"{local:%H:%M}" if local else ""
 
 
-def mass(value: Fraction, unit: str | None) -> str:
+def mass(value: Fraction | Decimal | int, unit: str | None) -> str:
     """Kilograms in the user's unit, one decimal at most."""
-    shown = value / KG["lb"] if unit == "lb" else value
+    shown = Fraction(value) / KG["lb"] if unit == "lb" else value
     text = f"{float(shown):,.1f}".removesuffix(".0")
     return f"{text} {unit or 'kg'}"
 
 
-def volume_words(value: Fraction, unit: str | None) -> str:
+def volume_words(value: Fraction | Decimal, unit: str | None) -> str:
     """A volume, without decimals."""
-    return f"{float(value / KG['lb'] if unit == 'lb' else value):,.0f} {unit or 'kg'}"
+    return f"{float(Fraction(value) / KG['lb'] if unit == 'lb' else value):,.0f} {unit or 'kg'}"
 
 
 def record_words(kind: str, values: Mapping[str, Any]) -> str:
@@ -142,7 +143,7 @@ def record_words(kind: str, values: Mapping[str, Any]) -> str:
     return RECORDS[kind]
 
 
-def record_value(kind: str, value: Fraction, unit: str | None) -> str:
+def record_value(kind: str, value: Fraction | Decimal, unit: str | None) -> str:
     """The value of a personal record, in words."""
     if kind in ("max_weight", "one_rep_max", "set_volume", "session_volume", "least_assistance"):
         return volume_words(value, unit) if kind.endswith("volume") else mass(value, unit)
@@ -151,5 +152,5 @@ def record_value(kind: str, value: Fraction, unit: str | None) -> str:
     if kind == "distance":
         return f"{float(value) / 1000:,.2f} km" if value >= 1000 else f"{float(value):,.0f} m"
     if kind == "pace":
-        return f"{clock(1000 / float(value))} /km"
+        return f"{clock(float(value))} /km"
     return f"{plain_number(float(value))} reps"

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,16 @@ def environ(folder: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FITAI_")}
     kept.pop("NO_COLOR", None)
     return kept | {"XDG_DATA_HOME": str(folder), "TZ": "Europe/Berlin", "COLUMNS": "100"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _in_berlin() -> Iterator[None]:
+    """Commands that run within the tests' process have its clock too: a process of their own would begin with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", environ(Path())["TZ"])
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @dataclass

@@ -63,6 +63,37 @@ def test_a_set_that_another_person_lifted_is_not_ones_own() -> None:
     assert counted(training([workout("a")], [block("x", "a")], sets, user="me")) == {"mine", "plain"}
 
 
+def test_the_body_counts_as_the_workout_says_it_or_as_it_was_last_measured() -> None:
+    pull_up = Exercise("bench", "Pull-up", {"load_mode": "bodyweight_plus", "bodyweight_fraction": 0.95})
+    lifted = [one_set("1", "x", load_mode="bodyweight_plus", weight={"value": 10, "unit": "kg"}, reps=5)]
+    measured = Record(
+        "measurements", "m", {"kind": "weight", "at": "2026-11-01T08:00:00.000Z", "value": 80, "unit": "kg"}
+    )
+    volumes = []
+    for said, beside in (({}, []), ({}, [measured]), ({"bodyweight": {"value": 100, "unit": "kg"}}, [measured])):
+        made = put_together([workout("a", **said)], [block("x", "a")], lifted)
+        log = Training(made, Exercises([pull_up], [], {}), "epley", 1, None, "kg", None, beside=beside)
+        volumes.append(log.volume(made[0]))
+    assert volumes == [0, 5 * (76 + 10), 5 * (95 + 10)]
+
+
+def test_what_is_narrowed_to_some_workouts_has_the_records_and_the_marks_of_the_whole_log() -> None:
+    workouts = [workout(name, started_at=f"2026-11-0{place}T10:00:00.000Z") for place, name in enumerate("abc", 1)]
+    blocks = [block(f"{name}/{e}", name, exercise=e) for name in "abc" for e in ("bench", "squat")]
+    sets = [
+        one_set(f"{each.id}/1", each.id, weight={"value": 100 + place, "unit": "kg"}, reps=5)
+        for place, each in enumerate(blocks)
+    ]
+    moved = block("moved", "b", exercise="squat", moved_from="c/bench")
+    whole, narrowed = [training(workouts, [*blocks, moved], sets) for _ in range(2)]
+    narrowed.narrow([put_together([workouts[0]], [blocks[0]], [])[0]])
+    assert narrowed.ledger.exercises == {"bench"}
+    assert narrowed.ledger.of("bench") == whole.ledger.of("bench")
+    assert narrowed.ledger.of("bench")["max_weight"].set == "b/bench/1"
+    assert narrowed.ledger.marks.items() <= whole.ledger.marks.items()
+    assert [narrowed.volume(one) for one in narrowed.workouts] == [whole.volume(one) for one in whole.workouts]
+
+
 def test_sets_go_to_the_live_session_even_where_it_began_yesterday() -> None:
     live = workout("live", status="active", local_date="2026-11-24", started_at="2026-11-24T23:00:00.000Z")
     made = training([live, workout("over", started_at="2026-11-25T08:00:00.000Z")], [], [])

@@ -1,0 +1,55 @@
+"""Many askings, few doings: what was asked for is due once nobody has asked again for a moment.
+
+Owns: when each key is due. Refuses to know: what it stands for, and what time it is; the caller says that, in seconds
+of one clock that never goes back.
+
+Invariants
+    C1  A key is due `quiet_s` after it was last asked for, and at the latest `longest_s` after it was first.
+    C2  What was asked for is due once, and again only for an asking that came after it was taken.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Coalescing:
+    """The keys that were asked for and are not yet taken. Each asking and each taking costs O(log keys) at most."""
+
+    quiet_s: float
+    longest_s: float
+    # Key → (first asked for, last asked for).
+    _asked: dict[str, tuple[float, float]] = field(default_factory=dict)
+    # (looked at again at, key): one entry for each key, never later than it is due.
+    _looks: list[tuple[float, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    def ask(self, key: str, now: float) -> None:
+        """Ask for a key."""
+        asked = self._asked.get(key)
+        if asked is None:
+            self._asked[key] = now, now
+            heapq.heappush(self._looks, (now + min(self.quiet_s, self.longest_s), key))
+        else:
+            self._asked[key] = asked[0], now
+
+    def take(self, now: float) -> str | None:
+        """A key that is due, which is forgotten with this; None where none is."""
+        while self._looks and self._looks[0][0] <= now:
+            key = self._looks[0][1]
+            first, last = self._asked[key]
+            due = min(last + self.quiet_s, first + self.longest_s)
+            if due <= now:
+                heapq.heappop(self._looks)
+                del self._asked[key]
+                return key
+            heapq.heapreplace(self._looks, (due, key))
+        return None
+
+    def wait_s(self, now: float) -> float | None:
+        """How long `take` has nothing for certain; None until something is asked for."""
+        return max(0.0, self._looks[0][0] - now) if self._looks else None

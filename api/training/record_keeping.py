@@ -1,0 +1,329 @@
+"""Personal records in people's own spaces: written by the server, so that every device has them offline.
+
+Owns: when a person's records are brought up, what of them is written, and up to where that was done.
+Refuses to know: what a record is (figures/), how a history is kept up (histories.py), and how a record is written
+(sync/push.py).
+
+A record is a function of everything that its person trains, and stands in their own space alone: a shared space tells
+nobody of anybody's records. Commits of this process are heard of at once; everything else is found from the marks that
+are stored (storage/record_marks.py): what was committed by a process that died, what others changed in a shared space,
+who came to one or left it, and another way of working records out.
+
+Invariants
+    P1  What is written is what the history says at the head at which it is written: where the space has moved since it
+        was read, nothing is written, and it is read again. So two servers write the same, and the second one nothing.
+    P2  Only what differs from what stands is written; where nothing does, no transaction is begun.
+    P3  Nothing is lost: whoever is behind their mark is brought up, whatever became of the process that heard of it.
+    P4  Pushes never wait for records. A person's are brought up once their pushes pause, one person after the other and
+        with a rest after each: the busier the server is, the rarer, and the more is done at once.
+    P5  Nothing is written for an account that was closed, or is being erased.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from api.training.coalescing import Coalescing
+from api.training.histories import Histories, Kept, Place
+from figures import Exercise, PersonalRecord
+from storage import record_marks as store
+from storage.database import Database, Transaction
+from storage.errors import StorageError
+from storage.record_marks import Mark
+from storage.records import list_shown, read_rows
+from storage.spaces import SpaceRow, read_space
+from sync.bodies import SHOWN
+from sync.caller import Caller
+from sync.errors import NotFound
+from sync.push import ServerWrite, Writer
+from sync.tasks import end_tasks
+
+log = logging.getLogger(__name__)
+
+COLLECTION: Final = "personal_records"
+# Count it up where figures/ gives other records of the same history: all of them are then worked out anew.
+RULES: Final = 1
+# Somebody who breaks a record looks at the screen for longer; and an import has no pauses.
+QUIET_S: Final = 0.5
+LONGEST_S: Final = 30.0
+# What others wrote in a shared space is mostly about themselves.
+LOOK_S: Final = 30.0
+# After this many looks at what moved, all that is stored is looked at: only what was missed is found there.
+SCAN_LOOKS: Final = 20
+# For each moment that a person's records take, so many are left to everybody else: under load a moment is long.
+REST: Final = 4.0
+# A person has hundreds of records. So many more are written in parts, each as long as a large push.
+WRITES_MAX: Final = 1_000
+_PAGE: Final = 1_000
+_SPACES_AT_ONCE: Final = 1_000
+# A space that moves again and again while it is read is one that is pushed to: the next pause comes.
+TRIES_MAX: Final = 3
+
+
+class _Moved(Exception):
+    """The space is not where it was when its history was read."""
+
+
+class _Body(msgspec.Struct):
+    values: dict[str, Any] = {}
+
+
+_values_of: Final = msgspec.json.Decoder(_Body).decode
+
+
+@dataclass
+class RecordKeeping:
+    """The records of everybody, kept by one process. `heard` belongs to the listeners of its `writer`.
+
+    histories: those that are kept for people's own looks. fraction: draws from [0, 1). rest: how much longer than the
+    records of one person took nobody's are looked at. rules: names how records are worked out. writes_max: how many of
+    one person are written at once.
+    """
+
+    database: Database
+    writer: Writer
+    histories: Histories
+    fraction: Callable[[], float]
+    rest: float = REST
+    rules: int = RULES
+    writes_max: int = WRITES_MAX
+    _asked: Coalescing = field(default_factory=lambda: Coalescing(QUIET_S, LONGEST_S))
+    _spaces: set[str] = field(default_factory=set)
+    _marks: dict[str, Mark] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _basis: tuple[Mapping[str, Exercise] | None, str] = (None, "")
+    _passing: Histories = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Who is only caught up with takes nobody's place among those who look.
+        self._passing = Histories(self.database, kept_records_max=0, catalog=self.histories.catalog)
+
+    # -- when ------------------------------------------------------------------------------------------------
+
+    def heard(self, space: str, user: str | None) -> None:
+        """Somebody's write into a space has committed. What the server itself wrote concerns nobody's history."""
+        if user is None:
+            return
+        self._asked.ask(user, _now())
+        self._spaces.add(space)
+        self._wake.set()
+
+    def start(self) -> Callable[[], Awaitable[None]]:
+        """Begin; await what is returned to stop. What is not done by then is found when it is begun again (P3)."""
+        tasks = [
+            asyncio.create_task(self._work(), name="personal records"),
+            asyncio.create_task(self._look(), name="personal records that are behind"),
+        ]
+
+        async def stop() -> None:
+            await end_tasks(tasks)
+            await self._flush()
+
+        return stop
+
+    async def settle(self) -> None:
+        """Do at once whatever there is to do, for everybody. For tests and for tools: a server has `start`."""
+        self._asked, self._spaces = Coalescing(QUIET_S, LONGEST_S), set()
+        await self._flush()
+        await self._scan()
+
+    async def _work(self) -> None:
+        while True:
+            user = self._asked.take(_now())
+            if user is not None:
+                await self._try(user)
+                continue
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(self._asked.wait_s(_now())):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _look(self) -> None:
+        # Servers that are started together do not look for the same people at once.
+        await asyncio.sleep(LOOK_S * self.fraction())
+        looks = 0
+        while True:
+            await self._flush()
+            moved, self._spaces = self._spaces, set()
+            await self._bring_up_behind(moved)
+            if looks % SCAN_LOOKS == 0:
+                await self._scan()
+            looks += 1
+            await asyncio.sleep(LOOK_S)
+
+    async def _bring_up_behind(self, spaces: set[str]) -> None:
+        """Bring up those members of spaces that moved who did not write there themselves."""
+        try:
+            basis = await self._read_basis()
+            behind: set[str] = set()
+            listed = sorted(spaces)
+            for first in range(0, len(listed), _SPACES_AT_ONCE):
+                async with self.database.read() as tx:
+                    behind.update(await store.read_behind_in(tx, basis, listed[first : first + _SPACES_AT_ONCE]))
+        except StorageError as error:
+            log.warning("personal records wait for the database: %s", error)
+            self._spaces |= spaces
+            return
+        for user in behind:
+            await self._try(user, passing=True)
+
+    async def _scan(self) -> None:
+        """Bring up everybody who is behind, page by page (P3)."""
+        after = ""
+        while True:
+            try:
+                basis = await self._read_basis()
+                async with self.database.read() as tx:
+                    behind = await store.read_behind(tx, basis, after)
+            except StorageError as error:
+                log.warning("personal records wait for the database: %s", error)
+                return
+            for user in behind:
+                await self._try(user, passing=True)
+            await self._flush()
+            if not behind:
+                return
+            after = behind[-1]
+
+    async def _try(self, user: str, *, passing: bool = False) -> None:
+        began = _now()
+        try:
+            await self.bring_up(user, passing=passing)
+        except StorageError as error:
+            # Their mark is behind, and tells so at the next scan.
+            log.warning("the personal records of user %s wait for the database: %s", user, error)
+        except NotFound:
+            log.info("user %s has no personal records any more: the account is closed", user)
+        except Exception:
+            # Whatever it was, nobody else's records suffer.
+            log.exception("the personal records of user %s cannot be brought up", user)
+        await asyncio.sleep(self.rest * (_now() - began))
+
+    async def _flush(self) -> None:
+        """Store the marks, of many people at once."""
+        marks, self._marks = self._marks, {}
+        if not marks:
+            return
+        try:
+            async with self.database.write() as tx:
+                await store.write_marks(tx, list(marks.values()))
+        except StorageError as error:
+            log.warning("marks of personal records wait for the database: %s", error)
+            self._marks = marks | self._marks
+
+    # -- what ------------------------------------------------------------------------------------------------
+
+    async def bring_up(self, user: str, *, passing: bool = False) -> int:
+        """Write what of a person's records differs from what stands; how many were written.
+
+        passing: nobody looks for them now, so their history is not kept.
+
+        Raises StorageError, and NotFound where there is no such account or it is closed. Nothing is lost by that.
+        """
+        histories = self._passing if passing and not self.histories.has(user) else self.histories
+        written = 0
+        for _ in range(TRIES_MAX):
+            async with histories.of(Caller(user, "")) as kept:
+                try:
+                    written += await self._write(kept)
+                except _Moved:
+                    continue
+                self._spaces.discard(kept.person.space)
+                places = {space: (place.life, place.head) for space, place in kept.places.items()}
+                self._marks[user] = Mark(user, self._basis_of(kept.history.catalog), places)
+                return written
+        self._asked.ask(user, _now())
+        self._wake.set()
+        return written
+
+    async def _write(self, kept: Kept) -> int:
+        """Write what differs. Raises _Moved (P1)."""
+        if kept.unwritten is not None and not kept.unwritten:
+            return 0
+        space = kept.person.space
+        async with self.database.read(snapshot=True) as tx:
+            _check(kept, await read_space(tx, space))
+            writes = await _differing(tx, kept)
+        for first in range(0, len(writes), self.writes_max):
+            await self._write_some(kept, writes[first : first + self.writes_max])
+        kept.unwritten = {}
+        return len(writes)
+
+    async def _write_some(self, kept: Kept, writes: Sequence[ServerWrite]) -> None:
+        async def guard(tx: Transaction, space: SpaceRow) -> Sequence[ServerWrite]:
+            _check(kept, space)
+            if not await store.is_open(tx, kept.person.user):
+                raise NotFound
+            return writes
+
+        # On nobody's behalf: what a person takes back by `rewind` is what they wrote, and the records follow.
+        plan = await self.writer.write_as_server(kept.person.space, (), guard=guard)
+        # Nothing but these came since the history was read.
+        kept.places[kept.person.space] = Place(plan.space.life, plan.space.head)
+
+    async def _read_basis(self) -> str:
+        async with self.database.read() as tx:
+            return self._basis_of(await self.histories.catalog.read(tx))
+
+    def _basis_of(self, catalog: Mapping[str, Exercise]) -> str:
+        """Names what records follow from beside the spaces."""
+        if self._basis[0] is not catalog:
+            loads = sorted((id, one.load_mode, one.bodyweight_fraction) for id, one in catalog.items())
+            self._basis = catalog, f"{self.rules}.{hashlib.sha256(msgspec.json.encode(loads)).hexdigest()[:16]}"
+        return self._basis[1]
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _check(kept: Kept, space: SpaceRow | None) -> None:
+    """Raises _Moved where the person's space is not where it was read."""
+    place = kept.places[kept.person.space]
+    if space is None or (space.life, space.head) != (place.life, place.head):
+        raise _Moved
+
+
+async def _differing(tx: Transaction, kept: Kept) -> list[ServerWrite]:
+    """What makes the stored records those of the history (P2)."""
+    user, space = kept.person.user, kept.person.space
+    wanted: dict[str, PersonalRecord | None]
+    if kept.unwritten is None:
+        stored = await _read_all(tx, space)
+        wanted = {**dict.fromkeys(stored), **{one.key.id(user): one for one in kept.records}}
+    else:
+        wanted = kept.unwritten
+        rows = await read_rows(tx, space, [(COLLECTION, id) for id in wanted])
+        stored = {row.id: _values_of(row.body).values for row in rows if row.status == SHOWN}
+    writes = []
+    for id, record in sorted(wanted.items()):
+        there = stored.get(id)
+        if record is None:
+            if there is not None:
+                writes.append(ServerWrite(COLLECTION, id, "delete"))
+            continue
+        values = record.values()
+        # What comes, also what comes back, comes with every field.
+        fields = values if there is None else {name: each for name, each in values.items() if there.get(name) != each}
+        if fields:
+            writes.append(ServerWrite(COLLECTION, id, "put", fields))
+    return writes
+
+
+async def _read_all(tx: Transaction, space: str) -> dict[str, dict[str, Any]]:
+    """The values of every record that is shown, by id."""
+    found: dict[str, dict[str, Any]] = {}
+    after = ""
+    while rows := await list_shown(tx, space, COLLECTION, after=after, limit=_PAGE):
+        found |= {row.id: _values_of(row.body).values for row in rows}
+        after = rows[-1].id
+    return found

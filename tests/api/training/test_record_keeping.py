@@ -1,0 +1,435 @@
+"""Personal records on people's devices: what the history says, written by the server, whatever happens to it."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from api.training.record_keeping import COLLECTION, RecordKeeping
+from conflict.clock import rfc3339
+from storage import tables
+from storage.record_marks import read_behind
+from storage.spaces import CATALOG_SPACE, create_space
+from sync.errors import ReadOnly
+from sync.lives import new_life
+from sync.messages import Rejected
+from sync.push import ServerWrite
+from tests.api.training.logbook import AT, Copy, Lifter, Meanwhile, keeping_of
+from tests.sync.harness import World
+from tests.sync.test_audit import audit
+
+
+@pytest.fixture
+def keeping(world: World) -> RecordKeeping:
+    return keeping_of(world)
+
+
+async def head(world: World, space: str) -> int:
+    return (await world.engine.feed.space(space)).head
+
+
+async def behind(keeping: RecordKeeping) -> list[str]:
+    async with keeping.database.read() as tx:
+        return await read_behind(tx, await keeping._read_basis())
+
+
+# -- what a device has -----------------------------------------------------------------------------------------
+
+
+async def test_a_second_device_gets_the_records_of_what_the_first_one_logged(
+    world: World, keeping: RecordKeeping
+) -> None:
+    ann = await Lifter.make(world)
+    _, _, first, second = await ann.log((100, 5), (102.5, 3))
+    await keeping.settle()
+    tablet = await ann.copy()
+    await tablet.pull()
+    assert tablet.shown == tablet.worked_out()
+    found = {values["kind"]: values for values in tablet.shown.values() if values["previous"]}
+    assert found["max_weight"] == {
+        "exercise": ann.exercise, "kind": "max_weight", "value": 102.5, "previous": 100, "unit": "kg", "set": second,
+        "workout": found["max_weight"]["workout"], "achieved_at": AT.format(day=20, hour=18), "formula": None,
+    }  # fmt: skip
+    assert tablet.best("max_reps") == 5
+    assert first != second
+
+
+async def test_a_deleted_workout_takes_its_records_back_and_an_undone_delete_brings_them_again(
+    world: World, keeping: RecordKeeping
+) -> None:
+    ann = await Lifter.make(world)
+    tablet = await ann.copy()
+    await ann.log((100, 5))
+    workout, *_ = await ann.log((140, 1), day=21)
+    seen = []
+    for step in ("logged", "deleted", "undone"):
+        if step == "deleted":
+            await ann.push([ann.device.delete("workouts", workout)])
+        elif step == "undone":
+            dot = (ann.device.id, ann.device.n - 3)
+            await world.engine.history.restore(ann.device.caller, ann.space, ("workouts", workout), dot)
+        await keeping.settle()
+        await tablet.pull()
+        assert tablet.shown == tablet.worked_out()
+        seen.append((tablet.best("max_weight"), len(tablet.shown)))
+    assert seen == [(140, 7), (100, 6), (140, 7)]
+
+
+async def test_a_device_that_synced_last_takes_a_record_that_is_older(world: World, keeping: RecordKeeping) -> None:
+    ann = await Lifter.make(world)
+    offline = Lifter(world, await world.device(), ann.space, ann.exercise)
+    earlier = offline.workout((100, 5), day=2)
+    await ann.log((100, 5), day=20)
+    await keeping.settle()
+    await offline.push(earlier)
+    await keeping.settle()
+    tablet = await ann.copy()
+    await tablet.pull()
+    assert {values["workout"] for values in tablet.shown.values()} == {earlier[0]["id"]}
+
+
+async def test_records_go_as_they_are_when_nothing_is_left(world: World, keeping: RecordKeeping) -> None:
+    ann = await Lifter.make(world)
+    tablet = await ann.copy()
+    workout, *_ = await ann.log((100, 5))
+    await keeping.settle()
+    await tablet.pull()
+    assert tablet.shown
+    await ann.push([ann.device.delete("workouts", workout)])
+    await keeping.settle()
+    await tablet.pull()
+    assert tablet.shown == {}
+
+
+EDITS: dict[str, dict[str, list[Any]]] = {
+    "sets": {
+        "weight": [None, {"value": 100, "unit": "kg"}, {"value": 225, "unit": "lb"}, {"value": 60, "unit": "kg"}],
+        "reps": [None, 0, 1, 5, 12, 30],
+        "kind": ["normal", "warmup"],
+        "completed_at": [None, AT.format(day=5, hour=8), AT.format(day=25, hour=8)],
+        "load_mode": ["external", "bodyweight_plus", "assisted"],
+    },
+    "workouts": {
+        "status": ["completed", "completed", "discarded"],
+        "started_at": [AT.format(day=day, hour=18) for day in (1, 15, 28)],
+        "bodyweight": [None, {"value": 80, "unit": "kg"}],
+    },
+    "preferences": {"one_rep_max": ["epley", "brzycki"], "timezone": ["Asia/Tokyo", "America/Lima"]},
+    "exercises": {"bodyweight_fraction": [0.5, 1]},
+}
+
+
+async def happen(chance: Random, ann: Lifter, late: Lifter, copy: Copy) -> None:
+    """Something that people do to their log, on a device that is there or on one that has been away."""
+    world, roll = ann.world, chance.random()
+    of = chance.choice([ann, late])
+    shown = {name: sorted(key[1] for key in copy.records if key[0] == name) for name in EDITS}
+    if roll < 0.3 or not shown["sets"]:
+        sets = [(chance.choice([60, 97.5, 100, 140]), chance.choice([1, 3, 5, 12])) for _ in range(3)]
+        await of.log(*sets, day=chance.randrange(1, 28))
+    elif roll < 0.45:
+        collection = chance.choice(["sets", "workouts"])
+        if shown[collection]:
+            await of.push([of.device.delete(collection, chance.choice(shown[collection]))])
+    elif roll < 0.6:
+        key = ("sets", chance.choice(shown["sets"]))
+        changes = (await world.engine.history.read(ann.device.caller, ann.space, key))["changes"]
+        back = chance.choice(changes)
+        await world.engine.history.restore(ann.device.caller, ann.space, key, (back["device"], back["n"]))
+    elif roll < 0.65:
+        await world.engine.history.rewind(ann.device.caller, ann.space, ann.user, rfc3339(world.clock.ms - 20))
+    elif roll < 0.75:
+        await of.device.pull(ann.space)
+    else:
+        collection = chance.choice(["sets"] * 4 + ["workouts"] * 2 + ["preferences", "exercises"])
+        ids = {"preferences": ["00000000-0000-0000-0000-000000000000"], "exercises": [ann.exercise]}
+        name = chance.choice(sorted(EDITS[collection]))
+        id = chance.choice(ids.get(collection) or shown[collection] or [""])
+        if id:
+            value = chance.choice(EDITS[collection][name])
+            await of.push([of.device.put(collection, id, **{name: value})])
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_happens_to_a_log_a_device_has_the_records_of_a_full_recomputation(
+    world: World, keeping: RecordKeeping, seed: int
+) -> None:
+    chance = Random(seed)
+    ann = await Lifter.make(world)
+    late = Lifter(world, await world.device(), ann.space, ann.exercise)
+    tablet = await ann.copy()
+    for _ in range(40):
+        await happen(chance, ann, late, tablet)
+        if chance.random() < 0.1:
+            # A process that has read nothing yet goes on.
+            world.engine.writer.listeners.clear()
+            keeping = keeping_of(world)
+        if chance.random() < 0.6:
+            await keeping.bring_up(ann.user)
+            await tablet.pull()
+            assert tablet.shown == tablet.worked_out()
+    assert tablet.brought > 20
+    assert await audit(world) == []
+
+
+# -- what is written -------------------------------------------------------------------------------------------
+
+
+async def test_a_burst_of_pushes_is_one_batch_of_writes(world: World, keeping: RecordKeeping) -> None:
+    ann = await Lifter.make(world)
+    for day in range(1, 20):
+        await ann.log((100 + day, 5), (80, 8), day=day)
+    before = await head(world, ann.space)
+    await keeping.settle()
+    async with world.database.read() as tx:
+        lines = await tx.execute(
+            select(tables.changes.c.arrival, func.count())
+            .where(tables.changes.c.collection == COLLECTION)
+            .group_by(tables.changes.c.arrival)
+        )
+    assert [(arrival > before, count) for arrival, count in lines] == [(True, 7)]
+
+
+async def test_only_what_differs_is_written_and_a_set_that_breaks_no_record_writes_nothing(
+    world: World, keeping: RecordKeeping
+) -> None:
+    ann = await Lifter.make(world)
+    await ann.log((100, 5))
+    await keeping.settle()
+    at = await ann.log((60, 3), day=21) and await head(world, ann.space)
+    await keeping.settle()
+    assert await head(world, ann.space) == at
+    await ann.log((60, 9), day=22)
+    await keeping.settle()
+    tablet = await ann.copy()
+    await tablet.pull()
+    # The most repetitions, in all and at its weight, and the best set and session.
+    assert await head(world, ann.space) == at + 3 + 4
+    assert tablet.shown == tablet.worked_out()
+
+
+async def test_records_that_are_as_they_should_be_begin_no_transaction(world: World, keeping: RecordKeeping) -> None:
+    ann = await Lifter.make(world)
+    await ann.log((100, 5))
+    assert await keeping.bring_up(ann.user) == 6
+    for other in (keeping, keeping_of(world)):
+        assert await other.bring_up(ann.user) == 0
+    assert await head(world, ann.space) == 3 + 6
+
+
+async def test_what_a_set_costs_does_not_depend_on_the_log(world: World, keeping: RecordKeeping) -> None:
+    ann = await Lifter.make(world)
+    await ann.log(*[(100.0, 5.0)] * 400)
+    await keeping.bring_up(ann.user)
+    costs = []
+    for sets in ([(60.0, 1.0)], [(120.0, 5.0)]):
+        await ann.log(*sets, day=21)
+        before = world.database.statements
+        await keeping.bring_up(ann.user)
+        costs.append(world.database.statements - before)
+    # Which spaces moved and what in them; what stands and what differs from it.
+    assert costs[0] == 4 and costs[1] <= 12
+
+
+async def test_two_servers_write_what_one_would_have(world: World, keeping: RecordKeeping) -> None:
+    ann = await Lifter.make(world)
+    other = keeping_of(world)
+    for kg in (100, 110, 105):
+        await ann.log((kg, 5), day=20)
+        assert len([written for each in (keeping, other) if (written := await each.bring_up(ann.user))]) <= 1
+    tablet = await ann.copy()
+    await tablet.pull()
+    assert tablet.shown == tablet.worked_out()
+
+
+async def test_two_servers_at_once_write_each_record_once(world: World, keeping: RecordKeeping) -> None:
+    ann = await Lifter.make(world)
+    await ann.log((100, 5), (90, 8))
+    written = await asyncio.gather(*(each.bring_up(ann.user) for each in (keeping, keeping_of(world))))
+    tablet = await ann.copy()
+    await tablet.pull()
+    assert sum(written) == 7 and tablet.shown == tablet.worked_out()
+    assert await head(world, ann.space) == 4 + 7
+
+
+async def test_what_was_read_too_early_is_read_again_before_it_is_written(
+    world: World,
+) -> None:
+    ann = await Lifter.make(world)
+    await ann.log((100, 5))
+    keeping = keeping_of(world, database=Meanwhile(world.database, lambda: ann.log((140, 1), day=21)))
+    await keeping.bring_up(ann.user)
+    tablet = await ann.copy()
+    await tablet.pull()
+    assert tablet.best("max_weight") == 140
+    assert tablet.brought == len(tablet.shown) == 7
+
+
+async def test_more_records_than_one_write_takes_are_written_in_parts(
+    world: World,
+) -> None:
+    ann = await Lifter.make(world)
+    await ann.log((100, 5), (90, 8))
+    assert await keeping_of(world, writes_max=3).bring_up(ann.user) == 7
+    tablet = await ann.copy()
+    await tablet.pull()
+    assert tablet.shown == tablet.worked_out()
+
+
+# -- what is missed --------------------------------------------------------------------------------------------
+
+
+async def test_what_a_process_that_died_had_heard_of_is_found_by_another(world: World, keeping: RecordKeeping) -> None:
+    ann = await Lifter.make(world)
+    await ann.log((100, 5))
+    await keeping.settle()
+    await ann.log((120, 5), day=21)
+    world.engine.writer.listeners.clear()
+    await keeping_of(world).settle()
+    tablet = await ann.copy()
+    await tablet.pull()
+    assert tablet.best("max_weight") == 120
+
+
+async def test_nobody_is_behind_once_all_is_settled_and_who_writes_is_again(
+    world: World, keeping: RecordKeeping
+) -> None:
+    ann, bob = await Lifter.make(world), await Lifter.make(world, await world.add_user())
+    assert await behind(keeping) == []
+    await ann.log((100, 5))
+    await bob.log((60, 5))
+    assert await behind(keeping) == sorted([ann.user, bob.user])
+    await keeping.settle()
+    assert await behind(keeping) == []
+    await ann.push([ann.device.put("workouts", world.uuid(), title="Next")])
+    assert await behind(keeping) == [ann.user]
+
+
+async def test_a_catalog_that_loads_an_exercise_otherwise_and_other_rules_put_everybody_behind(
+    world: World, keeping: RecordKeeping
+) -> None:
+    ann = await Lifter.make(world)
+    await ann.log((100, 5))
+    await keeping.settle()
+    assert await behind(keeping_of(world, rules=99)) == [ann.user]
+    environment = world.engine.environment
+    async with world.database.write() as tx:
+        await create_space(
+            tx, space=CATALOG_SPACE, kind="catalog", name="", owner=None, life=new_life(environment), now_ms=1
+        )
+    pull_up = {"name": "Pull-up", "load_mode": "bodyweight_plus", "bodyweight_fraction": 0.95}
+    await world.engine.writer.write_as_server(CATALOG_SPACE, [ServerWrite("exercises", world.uuid(), "put", pull_up)])
+    assert await behind(keeping_of(world)) == [ann.user]
+
+
+async def test_a_record_that_went_wrong_is_written_right_where_it_is_not_known_what_stands(
+    world: World, keeping: RecordKeeping
+) -> None:
+    ann = await Lifter.make(world)
+    await ann.log((100, 5))
+    await keeping.settle()
+    tablet = await ann.copy()
+    await tablet.pull()
+    wrong, gone = sorted(tablet.shown)[:2]
+    await world.engine.writer.write_as_server(
+        ann.space,
+        [
+            ServerWrite(COLLECTION, wrong, "put", {"value": 1}),
+            ServerWrite(COLLECTION, gone, "delete"),
+            ServerWrite(COLLECTION, world.uuid(), "put", {"kind": "pace", "value": 1}),
+        ],
+    )
+    await keeping_of(world).settle()
+    await tablet.pull()
+    assert tablet.shown == tablet.worked_out()
+
+
+# -- whose they are --------------------------------------------------------------------------------------------
+
+
+async def test_what_is_trained_in_a_shared_space_is_told_in_ones_own_alone(
+    world: World, keeping: RecordKeeping
+) -> None:
+    ann, bob = await Lifter.make(world), await Lifter.make(world, await world.add_user())
+    gym = await world.add_space(ann.user, "shared")
+    await world.add_member(gym, bob.user, "editor")
+    await (await ann.also_in(gym)).log((100, 5))
+    await ann.log((110, 5), day=21)
+    await (await bob.also_in(gym)).log((60, 5))
+    await keeping.settle()
+    for lifter, best in ((ann, 110), (bob, 60)):
+        own, shared = await lifter.copy(), Copy(await world.device(lifter.user), gym)
+        await own.pull()
+        await shared.pull()
+        assert own.best("max_weight") == best
+        assert shared.shown == {}
+        assert {values["exercise"] for values in own.shown.values()} == {lifter.exercise}
+
+
+async def test_who_leaves_a_shared_space_leaves_the_records_of_it_too(world: World, keeping: RecordKeeping) -> None:
+    ann, bob = await Lifter.make(world), await Lifter.make(world, await world.add_user())
+    gym = await world.add_space(ann.user, "shared")
+    await world.add_member(gym, bob.user, "editor")
+    tablet = await bob.copy()
+    await bob.log((60, 5))
+    await (await bob.also_in(gym)).log((80, 5), day=21)
+    await keeping.settle()
+    await tablet.pull()
+    assert tablet.best("max_weight") == 80
+    async with world.database.write() as tx:
+        await tx.execute(
+            tables.members.delete().where(tables.members.c.user_id == bob.user, tables.members.c.space_id == gym)
+        )
+    assert await behind(keeping) == [bob.user]
+    await keeping.settle()
+    await tablet.pull()
+    assert tablet.best("max_weight") == 60
+    assert await behind(keeping) == []
+
+
+async def test_nothing_is_written_for_an_account_that_was_closed(world: World, keeping: RecordKeeping) -> None:
+    ann = await Lifter.make(world)
+    await ann.log((100, 5))
+    async with world.database.write() as tx:
+        await tx.execute(update(tables.users).values(disabled_at=1))
+    before = await head(world, ann.space)
+    await keeping._try(ann.user)
+    await keeping.settle()
+    assert await head(world, ann.space) == before
+
+
+async def test_a_device_writes_no_record_and_brings_none_back(world: World, keeping: RecordKeeping) -> None:
+    ann = await Lifter.make(world)
+    await ann.log((100, 5))
+    await keeping.settle()
+    tablet = await ann.copy()
+    await tablet.pull()
+    id = next(iter(tablet.shown))
+    answer = await ann.device.push(ann.device.delete(COLLECTION, id), space=ann.space)
+    assert [each.code for each in answer.rejected if isinstance(each, Rejected)] == ["read_only"]
+    (change,) = (await world.engine.history.read(ann.device.caller, ann.space, (COLLECTION, id)))["changes"]
+    with pytest.raises(ReadOnly):
+        await world.engine.history.restore(
+            ann.device.caller, ann.space, (COLLECTION, id), (change["device"], change["n"])
+        )
+
+
+async def test_what_a_person_takes_back_takes_its_records_along(world: World, keeping: RecordKeeping) -> None:
+    ann = await Lifter.make(world)
+    tablet = await ann.copy()
+    await ann.log((100, 5))
+    await keeping.settle()
+    world.clock.ms += 60_000
+    since = rfc3339(world.clock.ms)
+    world.clock.ms += 60_000
+    await ann.log((140, 5), day=21)
+    await keeping.settle()
+    await world.engine.history.rewind(ann.device.caller, ann.space, ann.user, since)
+    await keeping.settle()
+    await tablet.pull()
+    assert tablet.best("max_weight") == 100
+    assert tablet.shown == tablet.worked_out()
