@@ -235,7 +235,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             *exercises.endpoints(search, records, bodies),
             *analytics.endpoints(Histories(database), cache, environment),
             *training_log.endpoints(records),
-            *_elsewhere(settings, accounts, outbox, keys, opened),
+            *_elsewhere(settings, accounts, keys, opened),
         ]
         app[ENDPOINTS] = endpoints
         app[OPEN] = PUBLIC | {(each.method, each.path) for each in endpoints if each.public}
@@ -323,24 +323,15 @@ def _cache(settings: Settings, environment: Environment) -> Cache:
 
 
 def _elsewhere(
-    settings: Settings, accounts: Accounts, outbox: Outbox, keys: Sequence[Keys], opened: AsyncExitStack
+    settings: Settings, accounts: Accounts, keys: Sequence[Keys], opened: AsyncExitStack
 ) -> Sequence[Endpoint]:
     """The endpoints of signing in with an account elsewhere, where there are providers."""
     if settings.public_url is None or not settings.oidc:
         return ()
-    providers = [OidcProvider(each, accounts.environment) for each in settings.oidc]
+    providers = [OidcProvider(each, accounts.parts.environment) for each in settings.oidc]
     for provider in providers:
         opened.push_async_callback(provider.close)
-    elsewhere = SignInElsewhere(
-        providers=providers,
-        public_url=settings.public_url,
-        database=accounts.database,
-        environment=accounts.environment,
-        sessions=accounts.sessions,
-        limits=accounts.limits,
-        outbox=outbox,
-        keys=keys,
-    )
+    elsewhere = SignInElsewhere(accounts.parts, providers=providers, public_url=settings.public_url, keys=keys)
     return oidc_routes.endpoints(elsewhere, secure=settings.public_url.startswith("https:"))
 
 

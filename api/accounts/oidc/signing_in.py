@@ -25,21 +25,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from api.accounts.limits import OIDC_BY_ADDRESS, Limits
+from api.accounts.limits import OIDC_BY_ADDRESS
 from api.accounts.model import NAME_CHARS_MAX, Issued, Origin, email_key, is_email, normal, plain, user_of
 from api.accounts.oidc.provider import Identity, OidcProvider
+from api.accounts.parts import Parts
 from api.accounts.registration import add_account
-from api.accounts.sessions import Opened, Sessions
+from api.accounts.sessions import Opened
 from api.errors import AddressUnconfirmed, AddressUnproven, ApiError, SignInDenied, SignInExpired
-from api.mail.outbox import Outbox
 from api.secret_key import Keys
 from storage import accounts, identities
 from storage.accounts import UserRow
 from storage.audit_log import Event
-from storage.database import Database, Transaction
+from storage.database import Transaction
 from storage.errors import Duplicate
 from sync.audit_trail import note
-from sync.environment import Environment
 from sync.errors import NotFound
 
 log = logging.getLogger(__name__)
@@ -62,38 +61,25 @@ class SignInElsewhere:
     """One a process."""
 
     def __init__(
-        self,
-        *,
-        providers: Sequence[OidcProvider],
-        public_url: str,
-        database: Database,
-        environment: Environment,
-        sessions: Sessions,
-        limits: Limits,
-        outbox: Outbox,
-        keys: Sequence[Keys],
+        self, parts: Parts, *, providers: Sequence[OidcProvider], public_url: str, keys: Sequence[Keys]
     ) -> None:
+        self._parts = parts
         self._providers: Mapping[str, OidcProvider] = {provider.name: provider for provider in providers}
         self._public_url = public_url.rstrip("/")
-        self._database = database
-        self._environment = environment
-        self._sessions = sessions
-        self._limits = limits
-        self._outbox = outbox
         self._keys = keys
 
     async def begin(self, provider: str, origin: Origin) -> Begun:
         """Raises NotFound, ProviderFailed; RateLimited: later, please."""
         known = self._provider(provider)
-        await self._limits.take(OIDC_BY_ADDRESS, origin.address)
-        secret = self._environment.token_bytes(_SECRET_BYTES)
+        await self._parts.limits.take(OIDC_BY_ADDRESS, origin.address)
+        secret = self._parts.environment.token_bytes(_SECRET_BYTES)
         url = await known.authorization_url(
             redirect_uri=self._redirect_uri(provider),
             state=_part(secret, "state"),
             nonce=_part(secret, "nonce"),
             challenge=_base64(hashlib.sha256(_part(secret, "verifier").encode()).digest()),
         )
-        told = secret + self._environment.now_ms().to_bytes(_TIME_BYTES, "big")
+        told = secret + self._parts.environment.now_ms().to_bytes(_TIME_BYTES, "big")
         return Begun(url, _base64(told + _mark(self._keys[0], provider, told)))
 
     async def finish(
@@ -113,7 +99,7 @@ class SignInElsewhere:
             RateLimited: later, please.
         """
         known = self._provider(provider)
-        decision = await self._limits.take(OIDC_BY_ADDRESS, origin.address)
+        decision = await self._parts.limits.take(OIDC_BY_ADDRESS, origin.address)
         secret = self._secret(provider, cookie)
         if secret is None or not hmac.compare_digest(state.encode(), _part(secret, "state").encode()):
             raise SignInExpired
@@ -132,25 +118,25 @@ class SignInElsewhere:
         except Duplicate:
             # Somebody took the address, or the identity, in the same moment: now it is there.
             user, opened = await self._enter(provider, identity, origin)
-        self._outbox.wake()
-        await self._sessions.announce(user.id, opened.ended)
+        self._parts.outbox.wake()
+        await self._parts.sessions.announce(user.id, opened.ended)
         log.info("user %s signed in with %s, session %s", user.id, provider, opened.session)
-        return self._sessions.tokens(user_of(user), opened, decision)
+        return self._parts.sessions.tokens(user_of(user), opened, decision)
 
     async def _enter(self, provider: str, identity: Identity, origin: Origin) -> tuple[UserRow, Opened]:
         """Find or make the account, and open a session, in one transaction; a refusal is on record too."""
         refusal: ApiError | None = None
-        async with self._database.write() as tx:
+        async with self._parts.database.write() as tx:
             user = await self._account(tx, provider, identity, origin)
             if isinstance(user, ApiError):
                 refusal = user
             elif user.disabled_at is not None:
                 refusal = SignInDenied()
             if refusal is None and not isinstance(user, ApiError):
-                opened = await self._sessions.open(tx, user.id, origin)
+                opened = await self._parts.sessions.open(tx, user.id, origin)
                 await note(
                     tx,
-                    self._environment,
+                    self._parts.environment,
                     Event.SIGNED_IN,
                     user=user.id,
                     actor=user.id,
@@ -161,7 +147,7 @@ class SignInElsewhere:
                 return user, opened
             await note(
                 tx,
-                self._environment,
+                self._parts.environment,
                 Event.SIGN_IN_REFUSED,
                 user=None if isinstance(user, ApiError) else user.id,
                 address=origin.address,
@@ -172,7 +158,7 @@ class SignInElsewhere:
 
     async def _account(self, tx: Transaction, provider: str, identity: Identity, origin: Origin) -> UserRow | ApiError:
         """The account that an identity opens, locked, or why it opens none."""
-        now = self._environment.now_ms()
+        now = self._parts.environment.now_ms()
         issuer, subject = identity.issuer, identity.subject
         linked = await identities.user_of_identity(tx, issuer=issuer, subject=subject)
         if linked is not None:
@@ -185,7 +171,7 @@ class SignInElsewhere:
         if found is None:
             made = await add_account(
                 tx,
-                self._environment,
+                self._parts.environment,
                 email=email,
                 name=plain(normal(identity.name or ""))[:NAME_CHARS_MAX].strip() or email.partition("@")[0],
                 password_hash="",
@@ -200,9 +186,11 @@ class SignInElsewhere:
             if user.disabled_at is not None:
                 return user
             event = Event.IDENTITY_LINKED
-            await self._outbox.post(tx, "identity_linked", user.id, {"provider": provider})
+            await self._parts.outbox.post(tx, "identity_linked", user.id, {"provider": provider})
         await identities.add_identity(tx, issuer=issuer, subject=subject, user=user.id, now_ms=now)
-        await note(tx, self._environment, event, user=user.id, actor=user.id, address=origin.address, provider=provider)
+        await note(
+            tx, self._parts.environment, event, user=user.id, actor=user.id, address=origin.address, provider=provider
+        )
         return user
 
     async def _locked(self, tx: Transaction, user: str) -> UserRow:
@@ -230,7 +218,7 @@ class SignInElsewhere:
         # Under all keys, so that none who is just signing in is lost when they are rotated.
         if not any(hmac.compare_digest(mark, _mark(key, provider, told)) for key in self._keys):
             return None
-        age = self._environment.now_ms() - int.from_bytes(told[_SECRET_BYTES:], "big")
+        age = self._parts.environment.now_ms() - int.from_bytes(told[_SECRET_BYTES:], "big")
         return told[:_SECRET_BYTES] if 0 <= age < PENDING_MS else None
 
 
