@@ -19,7 +19,6 @@ from api.accounts import people_routes, privacy_routes
 from api.accounts import routes as account_routes
 from api.accounts.administration import Administration
 from api.accounts.authenticator import Authenticator
-from api.accounts.confirming import Confirmation
 from api.accounts.erasure import Erasure
 from api.accounts.export import Exports
 from api.accounts.letters import Letters
@@ -183,9 +182,8 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         search = ExerciseSearch(database, environment)
         await search.warm()
         imports = Imports(database, environment, records)
-        confirmation = Confirmation(database, hasher, limiter)
-        data_exports = Exports(database, environment, confirmation, settings.blob_folder / "exports")
-        erasure = Erasure(database, bus, environment, confirmation, data_exports.sweep)
+        data_exports = Exports(database, environment, accounts.confirmation, settings.blob_folder / "exports")
+        erasure = Erasure(database, bus, environment, accounts.confirmation, data_exports.sweep)
         kinds = {**imports.kinds(), **data_exports.kinds(), ERASE_ACCOUNT: Kind(erasure.erase, tries_max=None)}
         jobs = Jobs(database, environment, kinds)
         opened.push_async_callback(jobs.start())

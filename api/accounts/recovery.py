@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import logging
 
-from api.accounts.limits import LINK_BY_ADDRESS, PASSWORD_BY_ACCOUNT
+from api.accounts.confirming import Confirmation
+from api.accounts.limits import LINK_BY_ADDRESS
 from api.accounts.links import Purpose, hash_of, is_token
 from api.accounts.model import Origin, address_key, wrong_password
 from api.accounts.parts import Parts
@@ -25,7 +26,6 @@ from storage.audit_log import Event
 from storage.database import Transaction
 from sync.audit_trail import note
 from sync.caller import Caller
-from sync.errors import Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,9 @@ log = logging.getLogger(__name__)
 class Recovery:
     """One a process."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, confirmation: Confirmation) -> None:
         self._parts = parts
+        self._confirmation = confirmation
 
     async def forgot(self, email: str, origin: Origin) -> Decision:
         """Send a link that sets a new password, if the address has an account (S12).
@@ -89,34 +90,21 @@ class Recovery:
         await self._parts.sessions.announce(held.id, ended)
         return len(ended)
 
-    async def change(self, caller: Caller, current: str, new: str, origin: Origin) -> int:
-        """Set a new password; return how many other sessions ended.
+    async def change(self, caller: Caller, current: str | None, new: str, origin: Origin) -> tuple[int, Decision]:
+        """Set a new password, or the first one; return how many other sessions ended, and what the limits said.
 
         Raises:
-            WrongPassword: `current` is not the password.
             InvalidFields: the new one will not do.
+            WrongPassword: `current` is not the password.
             Unauthenticated: the session ended meanwhile.
-            RateLimited, Busy: later, please.
+            What `Confirmation.check` raises, beside these.
         """
-        decision = await self._parts.limits.take(PASSWORD_BY_ACCOUNT, caller.user)
-        async with self._parts.database.read() as tx:
-            found = await accounts.find_user(tx, caller.user)
-        if found is None:
-            raise Unauthenticated
+        proven = await self._confirmation.check(
+            caller, current, origin, purpose="change of password", field="current_password"
+        )
+        found, decision = proven.user, proven.decision
         if wrong := wrong_password("new_password", new, email=found.email, name=found.name):
             raise InvalidFields(fields=wrong)
-        if not await self._parts.hasher.verify(current, found.password_hash or None):
-            async with self._parts.database.write() as tx:
-                await note(
-                    tx,
-                    self._parts.environment,
-                    Event.SIGN_IN_REFUSED,
-                    user=caller.user,
-                    session=caller.session,
-                    address=origin.address,
-                    by="change of password",
-                )
-            raise WrongPassword(headers=decision.headers())
         hashed = await self._parts.hasher.hash(new)
         async with self._parts.database.write() as tx:
             held = await accounts.lock_user(tx, caller.user)
@@ -134,9 +122,8 @@ class Recovery:
                 sessions=len(ended),
             )
         self._parts.outbox.wake()
-        await self._parts.limits.give_back(PASSWORD_BY_ACCOUNT, caller.user)
         await self._parts.sessions.announce(held.id, ended)
-        return len(ended)
+        return len(ended), decision
 
     async def _replace(self, tx: Transaction, user: str, hashed: str, *, reason: str, but: str | None) -> list[str]:
         """Set the password, end what went by the old one (S11), and tell the owner; the sessions that ended."""

@@ -53,6 +53,7 @@ async def add_account(
         plan="free",
         created_at=rfc3339(now),
         email_verified=verified,
+        has_password=bool(password_hash),
     )
     await accounts.add_user(
         tx,

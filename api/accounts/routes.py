@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from api.accounts.model import Origin
 from api.accounts.service import Accounts
 from api.accounts.shapes import Session, SignedIn, Tokens, User
-from api.errors import EmailUnavailable, InvalidCredentials, InvalidGrant, InvalidLink, WrongPassword
+from api.errors import EmailUnavailable, FreshSignInNeeded, InvalidCredentials, InvalidGrant, InvalidLink, WrongPassword
 from api.rate_limits import Decision
 from api.rest.endpoint import Call, Empty, Endpoint, Reply, Shown, Strict
 from sync.errors import NotFound
@@ -55,8 +55,10 @@ class Reset(Link):
 
 
 class Change(Strict):
-    current_password: str
+    """`current_password` is left out where the account has none and the session is fresh."""
+
     new_password: str
+    current_password: str | None = None
 
 
 class Accepted(Shown):
@@ -131,9 +133,10 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
     async def reset_password(call: Call[Reset, Empty]) -> Ended:
         return Ended(ended=await recovery.reset(call.body.token, call.body.password, origin(call)))
 
-    async def change_password(call: Call[Change, Empty]) -> Ended:
+    async def change_password(call: Call[Change, Empty]) -> Reply:
         body = call.body
-        return Ended(ended=await recovery.change(call.caller, body.current_password, body.new_password, origin(call)))
+        ended, decision = await recovery.change(call.caller, body.current_password, body.new_password, origin(call))
+        return Reply(Ended(ended=ended), headers=decision.headers())
 
     async def me(call: Call[Empty, Empty]) -> User:
         return await accounts.me(call.caller)
@@ -258,15 +261,16 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
             "POST",
             "/api/users/change-password",
             change_password,
-            "Change one's password",
+            "Change one's password, or set the first one",
             tag,
             body=Change,
             answer=Ended,
             keeps_answer=False,
             limit=None,
             body_bytes_max=BODY_BYTES_MAX,
-            errors=(WrongPassword,),
-            description="Ends every other session of the account. " + _PASSWORD,
+            errors=(WrongPassword, FreshSignInNeeded),
+            description="Ends every other session of the account. An account without a password, which signs in "
+            "elsewhere, gets its first one, in a session that was opened in the last ten minutes. " + _PASSWORD,
         ),
         Endpoint("GET", "/api/users/me", me, "One's own account", tag, answer=User),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from api.accounts.confirming import Confirmation
 from api.accounts.limits import Limits
 from api.accounts.model import user_of
 from api.accounts.parts import Parts
@@ -57,7 +58,8 @@ class Accounts:
         self.parts = parts = Parts(database, environment, hasher, self.sessions, limits, outbox)
         self.sign_in = SignIn(parts)
         self.sign_up = SignUp(parts, confirmed=confirmed)
-        self.recovery = Recovery(parts)
+        self.confirmation = Confirmation(parts)
+        self.recovery = Recovery(parts, self.confirmation)
         self.verification = Verification(parts)
 
     async def me(self, caller: Caller) -> User:

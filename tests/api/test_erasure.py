@@ -16,6 +16,7 @@ from api.accounts.erasure import SETTLE_MS
 from api.app import JOBS
 from api.middleware import SETTINGS
 from storage import erasure as store
+from storage.audit_log import newest_lines
 from storage.personal import IMPERSONAL
 from storage.tables import erasures, exercise_use_heads, exercise_uses, spaces, users
 from tests.api.harness import PASSWORD, Server, running, settings_for, until
@@ -173,6 +174,19 @@ async def test_the_ledger_of_erasures_names_nobody(server: Server) -> None:
         rows = await tx.execute(select(erasures.c.user_hash))
     assert [row[0] for row in rows] == [store.hash_of_user(ann.id)]
     assert ann.id not in str(rows)
+
+
+async def test_of_a_deletion_the_audit_log_keeps_one_line_that_names_nobody(server: Server) -> None:
+    life = await live(server)
+    await delete(life.ann)
+    await finish(server)
+    async with server.database.read() as tx:
+        lines = await newest_lines(tx, most=1_000)
+    (line,) = [line for line in lines if line.event == "deleted"]
+    assert (line.user, line.actor, line.session, line.address) == (None, None, None, None)
+    # As the ledger of erasures has it: whoever asks whether their account was deleted can be answered.
+    assert line.details == {"account": store.hash_of_user(life.ann.id)}
+    assert not [line for line in lines if life.ann.id in (line.user, line.actor)]
 
 
 async def test_two_who_delete_their_accounts_at_once_leave_no_space_without_an_owner(server: Server) -> None:
