@@ -143,7 +143,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             keys=keys,
             limiter=limiter,
             outbox=outbox,
-            confirmed=settings.registration == "confirmed",
+            confirmed=settings.confirms_registrations,
         )
         outbox.start()
         opened.push_async_callback(outbox.close)
@@ -330,7 +330,7 @@ def _elsewhere(
     for provider in providers:
         opened.push_async_callback(provider.close)
     elsewhere = SignInElsewhere(accounts.parts, providers=providers, public_url=settings.public_url, keys=keys)
-    return oidc_routes.endpoints(elsewhere, secure=settings.public_url.startswith("https:"))
+    return oidc_routes.endpoints(elsewhere, public_url=settings.public_url, return_urls=settings.return_urls)
 
 
 def _mail_sender(settings: Settings) -> tuple[str, str]:

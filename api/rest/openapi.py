@@ -225,6 +225,8 @@ def _responses(endpoint: Endpoint, schema_of: dict[Any, Any]) -> dict[str, Any]:
         }
     if endpoint.etag:
         responses["304"] = {"description": "What If-None-Match names is still what stands here."}
+    if endpoint.redirects:
+        responses["302"] = {"description": "A browser is sent on to another page."}
     by_status: dict[int, list[type[SyncError]]] = {}
     for error in _errors(endpoint):
         by_status.setdefault(error.status, []).append(error)

@@ -31,10 +31,10 @@ class Browser:
         # Server and provider go by one clock, so that no stall of the machine makes a token too old.
         self.provider.now = lambda: self.post.server.clock.ms / 1_000
 
-    async def begin(self) -> URL:
+    async def begin(self, **query: str) -> URL:
         """Begin at the server; return where it leads."""
         session = self.post.server.session
-        async with session.get(self.post.server.url + PATH, allow_redirects=False) as response:
+        async with session.get(self.post.server.url + PATH, params=query, allow_redirects=False) as response:
             assert response.status == 302, await response.text()
             morsel = response.cookies[COOKIE]
             assert (morsel["httponly"], morsel["secure"], morsel["samesite"], morsel["path"]) == (
@@ -56,6 +56,20 @@ class Browser:
         kept = self.cookie if cookie is None else cookie
         headers = {"Cookie": f"{COOKIE}={kept}"} if kept else {}
         return await self.post.server.ask("GET", str(URL(to).relative()), headers=headers)
+
+    async def land(self, to: URL, **headers: str) -> URL:
+        """Come back as a browser does; return the page where it lands."""
+        sent = {"Cookie": f"{COOKIE}={self.cookie}", "Accept": "text/html,application/xhtml+xml,*/*;q=0.8", **headers}
+        at = self.post.server.url + str(URL(to).relative())
+        async with self.post.server.session.get(at, headers=sent, allow_redirects=False) as response:
+            assert response.status == 302, await response.text()
+            if COOKIE in response.cookies:
+                self.cookie = response.cookies[COOKIE].value
+            return URL(response.headers["Location"])
+
+    async def exchange(self, code: str, **more: str) -> Answer:
+        headers = {"Cookie": f"{COOKIE}={self.cookie}"} if self.cookie else {}
+        return await self.post.server.ask("POST", f"{PATH}/exchange", {"code": code, **more}, headers=headers)
 
     async def sign_in(self) -> Answer:
         return await self.come_back(await self.sign_in_there(await self.begin()))
