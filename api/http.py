@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import ipaddress
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -281,6 +282,15 @@ def caller(request: web.Request) -> Caller:
     if found is None:
         raise Unauthenticated
     return found
+
+
+_BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+
+
+def bearer_token(request: web.Request) -> str | None:
+    """The token in the Authorization header, whatever it is worth; None where there is none."""
+    match = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
+    return None if match is None else match[1]
 
 
 def client_address(request: web.Request, trusted: Sequence[Network]) -> str:

@@ -13,9 +13,10 @@ from api.accounts.model import Origin
 from api.accounts.service import Accounts
 from api.accounts.shapes import Session, SignedIn, Tokens, User
 from api.errors import EmailUnavailable, FreshSignInNeeded, InvalidCredentials, InvalidGrant, InvalidLink, WrongPassword
+from api.http import bearer_token
 from api.rate_limits import Decision
 from api.rest.endpoint import Call, Empty, Endpoint, Reply, Shown, Strict
-from sync.errors import NotFound
+from sync.errors import AccountErased, NotFound
 
 # An address, a password and a name; anything longer is not one of these requests.
 BODY_BYTES_MAX: Final = 16_384
@@ -104,7 +105,7 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
         return Reply(made.shown(), headers=made.decision.headers())
 
     async def refresh(call: Call[Refresh, Empty]) -> Reply:
-        made = await sessions.refresh(call.body.refresh_token, origin(call))
+        made = await sessions.refresh(call.body.refresh_token, origin(call), bearer_token(call.request))
         return Reply(made.shown(), headers=made.decision.headers())
 
     async def logout(call: Call[Empty, Empty]) -> Ended:
@@ -185,7 +186,9 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
             public=True,
             limit=None,
             body_bytes_max=BODY_BYTES_MAX,
-            errors=(InvalidGrant,),
+            errors=(InvalidGrant, AccountErased),
+            description="Send the access token that it renews along, expired or not: only so can a device be told, "
+            "long afterwards, that its account was deleted.",
         ),
         Endpoint("POST", "/api/auth/logout", logout, "End this session", tag, answer=Ended, keeps_answer=False),
         Endpoint(

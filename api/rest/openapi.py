@@ -24,7 +24,7 @@ from api.rest.binding import is_list
 from api.rest.endpoint import Empty, Endpoint, Permission
 from api.rest.idempotency import RequestInProgress
 from api.version import fitai_version
-from sync.errors import Malformed, NotFound, PreconditionFailed, SyncError, TooLarge, Unauthenticated
+from sync.errors import AccountErased, Malformed, NotFound, PreconditionFailed, SyncError, TooLarge, Unauthenticated
 
 _PATH_PART: Final = re.compile(r"\{([a-z_]+)\}")
 _REF: Final = "#/components/schemas/{name}"
@@ -242,7 +242,7 @@ def _errors(endpoint: Endpoint) -> list[type[SyncError]]:
     """Everything that an endpoint may fail with, each once."""
     found: list[type[SyncError]] = [Malformed, RequestTimeout, TooLarge, UnsupportedMediaType, RateLimited, Busy]
     if not endpoint.public:
-        found.append(Unauthenticated)
+        found += [Unauthenticated, AccountErased]
     if endpoint.permission is not Permission.OWN or _PATH_PART.search(endpoint.path):
         found.append(NotFound)
     found.append(InvalidFields)
