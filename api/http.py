@@ -52,6 +52,8 @@ BODY_START_S: Final = 20.0
 BODY_BYTES_PER_S: Final = 1_024.0
 
 CALLER: Final = web.RequestKey("caller", Caller)
+# What the limit said that a request was counted by; on the answer, whatever that is (api/middleware.py).
+LIMIT_HEADERS: Final = web.RequestKey("limit_headers", dict[str, str])
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -23,7 +23,7 @@ from aiohttp import web
 
 from api.accounts.authenticator import Authenticator
 from api.errors import ANSWERED, ENVIRONMENT, REQUEST_ID, Handler, OriginDenied, in_envelope, of_error
-from api.http import CALLER, bearer_token
+from api.http import CALLER, LIMIT_HEADERS, bearer_token
 from api.settings import Settings
 from storage.pool import begin_work
 from sync.errors import Unauthenticated
@@ -162,6 +162,8 @@ async def dress(request: web.Request, response: web.StreamResponse) -> None:
     headers.popall("Server", None)
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Request-ID"] = request.get(REQUEST_ID, "")
+    for name, value in request.get(LIMIT_HEADERS, {}).items():
+        headers.setdefault(name, value)
     headers.setdefault("Referrer-Policy", "no-referrer")
     headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     # Everything here is somebody's own data, or changes with every commit.

@@ -49,23 +49,25 @@ class Recovery:
         self._parts.outbox.wake()
         return decision
 
-    async def reset(self, token: str, password: str, origin: Origin) -> int:
-        """Set a new password by a link; return how many sessions ended. Who reads mail there has proven the address.
+    async def reset(self, token: str, password: str, origin: Origin) -> tuple[int, Decision]:
+        """Set a new password by a link. Who reads mail there has proven the address.
+
+        Returns how many sessions ended, and what the limits said.
 
         Raises:
             InvalidLink: unknown, used or expired.
             InvalidFields: the password will not do; the link stays good.
             RateLimited, Busy: later, please.
         """
-        await self._parts.limits.take(LINK_BY_ADDRESS, origin.address)
+        decision = await self._parts.limits.take(LINK_BY_ADDRESS, origin.address)
         if not is_token(token):
-            raise InvalidLink
+            raise InvalidLink(headers=decision.headers())
         proof = {"token_hash": hash_of(token), "purpose": Purpose.RESET.value}
         async with self._parts.database.read() as tx:
             found = await one_time_tokens.find_token(tx, **proof, now_ms=self._parts.environment.now_ms())
             user = None if found is None else await accounts.find_user(tx, found[0])
         if user is None:
-            raise InvalidLink
+            raise InvalidLink(headers=decision.headers())
         if wrong := wrong_password("password", password, email=user.email, name=user.name):
             raise InvalidFields(fields=wrong)
         hashed = await self._parts.hasher.hash(password)
@@ -74,7 +76,7 @@ class Recovery:
             spent = await one_time_tokens.spend_token(tx, **proof, now_ms=now)
             held = None if spent is None else await accounts.lock_user(tx, spent[0])
             if spent is None or held is None or held.disabled_at is not None or held.email_key != spent[1]:
-                raise InvalidLink
+                raise InvalidLink(headers=decision.headers())
             ended = await self._replace(tx, held.id, hashed, reason="password_reset", but=None)
             if await accounts.verify_email(tx, held.id, now):
                 await note(tx, self._parts.environment, Event.EMAIL_VERIFIED, user=held.id, address=origin.address)
@@ -88,7 +90,7 @@ class Recovery:
             )
         self._parts.outbox.wake()
         await self._parts.sessions.announce(held.id, ended)
-        return len(ended)
+        return len(ended), decision
 
     async def change(self, caller: Caller, current: str | None, new: str, origin: Origin) -> tuple[int, Decision]:
         """Set a new password, or the first one; return how many other sessions ended, and what the limits said.

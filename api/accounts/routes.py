@@ -122,8 +122,9 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
         await sessions.revoke(call.caller, call.path["session"], origin(call))
         return Ended(ended=1)
 
-    async def verify_email(call: Call[Link, Empty]) -> Verified:
-        return Verified(email=await verification.verify(call.body.token, origin(call)))
+    async def verify_email(call: Call[Link, Empty]) -> Reply:
+        email, decision = await verification.verify(call.body.token, origin(call))
+        return Reply(Verified(email=email), headers=decision.headers())
 
     async def resend_verification(call: Call[Address, Empty]) -> Reply:
         return Reply(Accepted(), headers=(await verification.resend(call.body.email, origin(call))).headers())
@@ -131,8 +132,9 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
     async def forgot_password(call: Call[Address, Empty]) -> Reply:
         return Reply(Accepted(), headers=(await recovery.forgot(call.body.email, origin(call))).headers())
 
-    async def reset_password(call: Call[Reset, Empty]) -> Ended:
-        return Ended(ended=await recovery.reset(call.body.token, call.body.password, origin(call)))
+    async def reset_password(call: Call[Reset, Empty]) -> Reply:
+        ended, decision = await recovery.reset(call.body.token, call.body.password, origin(call))
+        return Reply(Ended(ended=ended), headers=decision.headers())
 
     async def change_password(call: Call[Change, Empty]) -> Reply:
         body = call.body

@@ -30,25 +30,29 @@ class Verification:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    async def verify(self, token: str, origin: Origin) -> str:
-        """Take a link's proof: the address of an account, or a registration that becomes one. Return the address.
+    async def verify(self, token: str, origin: Origin) -> tuple[str, Decision]:
+        """Take a link's proof: the address of an account, or a registration that becomes one.
+
+        Returns the address, and what the limits said.
 
         Raises:
             InvalidLink: unknown, used or expired.
             EmailUnavailable: the address got an account in another way meanwhile.
             RateLimited: later, please.
         """
-        await self._parts.limits.take(LINK_BY_ADDRESS, origin.address)
+        decision = await self._parts.limits.take(LINK_BY_ADDRESS, origin.address)
         if not is_token(token):
-            raise InvalidLink
+            raise InvalidLink(headers=decision.headers())
         try:
             async with self._parts.database.write() as tx:
                 email = await self._of_account(tx, hash_of(token), origin)
                 if email is None:
                     email = await self._of_registration(tx, hash_of(token), origin)
         except Duplicate:
-            raise EmailUnavailable from None
-        return email
+            raise EmailUnavailable(headers=decision.headers()) from None
+        if email is None:
+            raise InvalidLink(headers=decision.headers())
+        return email, decision
 
     async def resend(self, email: str, origin: Origin) -> Decision:
         """Send another link, if there is something to confirm; answered alike for every address, as a lost password.
@@ -75,10 +79,10 @@ class Verification:
             log.info("user %s proved the address", user.id)
         return user.email
 
-    async def _of_registration(self, tx: Transaction, token_hash: str, origin: Origin) -> str:
+    async def _of_registration(self, tx: Transaction, token_hash: str, origin: Origin) -> str | None:
         waiting = await one_time_tokens.spend_registration(tx, token_hash, self._parts.environment.now_ms())
         if waiting is None:
-            raise InvalidLink
+            return None
         user = await add_account(
             tx,
             self._parts.environment,

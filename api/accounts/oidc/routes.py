@@ -86,7 +86,8 @@ def endpoints(elsewhere: SignInElsewhere, *, public_url: str, return_urls: Seque
 
     async def oauth_begin(call: Call[Empty, Begin]) -> web.Response:
         begun = await elsewhere.begin(call.path["provider"], origin(call), landing(call.query))
-        return web.Response(status=302, headers={"Location": begun.url} | kept(begun.cookie, PENDING_MS // 1_000))
+        headers = {"Location": begun.url} | kept(begun.cookie, PENDING_MS // 1_000) | begun.decision.headers()
+        return web.Response(status=302, headers=headers)
 
     async def oauth_callback(call: Call[Empty, Callback]) -> Reply | web.Response:
         query, provider = call.query, call.path["provider"]

@@ -51,10 +51,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Begun:
-    """Where the browser goes, and what it keeps until it is back."""
+    """Where the browser goes, what it keeps until it is back, and what the limits said."""
 
     url: str
     cookie: str
+    decision: Decision
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class SignInElsewhere:
     async def begin(self, provider: str, origin: Origin, landing: Landing | None = None) -> Begun:
         """Raises NotFound, ProviderFailed; RateLimited: later, please."""
         known = self._provider(provider)
-        await self._parts.limits.take(OIDC_BY_ADDRESS, origin.address)
+        decision = await self._parts.limits.take(OIDC_BY_ADDRESS, origin.address)
         environment = self._parts.environment
         pending = begun(environment.token_bytes, landing)
         url = await known.authorization_url(
@@ -93,7 +94,7 @@ class SignInElsewhere:
             nonce=pending.part("nonce"),
             challenge=challenge_of(pending.part("verifier")),
         )
-        return Begun(url, kept(pending, provider, now_ms=environment.now_ms(), key=self._keys[0]))
+        return Begun(url, kept(pending, provider, now_ms=environment.now_ms(), key=self._keys[0]), decision)
 
     def landing(self, provider: str, cookie: str) -> Landing | None:
         """Where a browser that comes back wants to go, as it said when it began; None where it did not."""
