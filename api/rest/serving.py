@@ -55,6 +55,8 @@ class Serving:
             user: Caller | None = request.get(CALLER)
             if user is not None and endpoint.permission not in permissions_of(user.role):
                 raise NotFound  # V1
+            if any("\0" in part for part in request.match_info.values()):
+                raise NotFound  # Nothing has such a name, and a database may refuse to look for it.
             decision = await self._limit(endpoint, request, user)
             query = bind_query(request.query.items(), endpoint.query)
             body: Any = Empty()
