@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
@@ -14,6 +15,7 @@ from api.accounts.oidc.configuration import is_return_url
 from api.accounts.oidc.signing_in import CODE_MS
 from api.accounts.page import PATH as PAGE
 from api.settings import SettingsError
+from fitai_client import AccountError, Client, ServerRefused
 from storage.audit_log import newest_lines
 from storage.tables import one_time_tokens, sessions
 from tests.api.accounts.browser import PATH, Browser, browsing
@@ -67,6 +69,27 @@ async def test_a_browser_lands_where_the_app_said_and_the_app_gets_the_tokens(br
     answer = await browser.exchange(code, code_verifier=VERIFIER)
     assert answer.status == 200, answer.text
     assert answer.data["user"]["email"] == "ann@example.com"
+
+
+async def test_a_device_signs_in_by_the_code_and_by_no_code_of_another_account(
+    plain_browser: Browser, tmp_path: Path
+) -> None:
+    server, provider = plain_browser.post.server, plain_browser.provider
+    async with await Client.open(tmp_path / "phone.db", server=server.url, background=False) as phone:
+        await phone.workouts.create(title="before there was an account")
+        status = await phone.sign_in_by_code("example", await app_code(plain_browser), VERIFIER)
+        assert (status.account, status.pending) == ("ann@example.com", 0)
+        with pytest.raises(ServerRefused) as refused:
+            await phone.sign_in_by_code("example", "x" * 43, VERIFIER)
+        assert refused.value.code == "sign_in_expired"
+        provider.claims |= {"sub": "bob-1", "email": "bob@example.com", "name": "Bob"}
+        with pytest.raises(AccountError) as other:
+            await phone.sign_in_by_code("example", await app_code(plain_browser), VERIFIER)
+        assert other.value.code == "other_account"
+        assert (await phone.sync()).account == "ann@example.com"
+    async with server.database.read() as tx:
+        open_ones = await tx.execute(sessions.select().where(sessions.c.revoked_at.is_(None)))
+    assert len(open_ones) == 1
 
 
 async def test_there_is_no_session_before_the_code_is_exchanged(browser: Browser) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from .core.database import LocalDatabase
 from .core.refusals import ERASED
@@ -87,6 +88,20 @@ class Account:
         """Take tokens for an account that exists. Raises as `register`, and `invalid_credentials`."""
         self._check_owner(email)
         await self._take(await self._call("/api/users/login", {"email": email, "password": password}), email)
+
+    async def sign_in_by_code(self, provider: str, code: str, verifier: str) -> None:
+        """Take tokens for the code that a browser brought back. Raises as `sign_in`, and ServerRefused."""
+        self._check_erased()
+        path = f"/api/auth/oauth/{quote(provider, safe='')}/exchange"
+        answer = await self._call(path, {"code": code, "code_verifier": verifier})
+        try:
+            await self._take(answer, "")
+        except AccountError:
+            # Whose it is shows only now; a session that nobody uses is not left open.
+            with suppress(Unreachable):
+                logout = Request("spaces", "POST", "/api/auth/logout", body="{}")
+                await self._transport.send(logout, str(answer.get("access_token")))
+            raise
 
     async def sign_out(self) -> None:
         """End the session, on the server too where it can be reached, and forget the tokens."""
@@ -160,13 +175,16 @@ class Account:
         return int(self._tokens["ends_ms"]) if self._tokens else 0
 
     def _check_owner(self, email: str) -> None:
-        if self.erased:
-            raise AccountError(f"{ERASED} For another account open another file.", code="account_erased")
+        self._check_erased()
         if self.identity is not None and self.identity.email.casefold() != email.strip().casefold():
             raise AccountError(
                 f"This database belongs to {self.identity.email}: open another file for another account.",
                 code="other_account",
             )
+
+    def _check_erased(self) -> None:
+        if self.erased:
+            raise AccountError(f"{ERASED} For another account open another file.", code="account_erased")
 
     async def _call(self, path: str, body: dict[str, str]) -> dict[str, Any]:
         return _data(await self._transport.send(Request("spaces", "POST", path, body=json.dumps(body))))
