@@ -19,7 +19,6 @@ from api.accounts import people_routes, privacy_routes
 from api.accounts import routes as account_routes
 from api.accounts.administration import Administration
 from api.accounts.authenticator import Authenticator
-from api.accounts.confirming import Confirmation
 from api.accounts.erasure import Erasure
 from api.accounts.export import Exports
 from api.accounts.letters import Letters
@@ -142,7 +141,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             keys=keys,
             limiter=limiter,
             outbox=outbox,
-            confirmed=settings.registration == "confirmed",
+            confirmed=settings.confirms_registrations,
         )
         outbox.start()
         opened.push_async_callback(outbox.close)
@@ -180,9 +179,8 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         records = Records(database, engine.writer, texts)
         search = ExerciseSearch(database, environment)
         imports = Imports(database, environment, records)
-        confirmation = Confirmation(database, hasher, limiter)
-        data_exports = Exports(database, environment, confirmation, settings.blob_folder / "exports")
-        erasure = Erasure(database, bus, environment, confirmation, data_exports.sweep)
+        data_exports = Exports(database, environment, accounts.confirmation, settings.blob_folder / "exports")
+        erasure = Erasure(database, bus, environment, accounts.confirmation, data_exports.sweep)
         kinds = {**imports.kinds(), **data_exports.kinds(), ERASE_ACCOUNT: Kind(erasure.erase, tries_max=None)}
         jobs = Jobs(database, environment, kinds)
         opened.push_async_callback(jobs.start())
@@ -243,7 +241,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             *exercises.endpoints(search, records, bodies),
             *analytics.endpoints(histories, cache, environment),
             *training_log.endpoints(records),
-            *_elsewhere(settings, accounts, outbox, keys, opened),
+            *_elsewhere(settings, accounts, keys, opened),
         ]
         app[ENDPOINTS] = endpoints
         app[OPEN] = PUBLIC | {(each.method, each.path) for each in endpoints if each.public}
@@ -316,7 +314,7 @@ def _cache(settings: Settings, environment: Environment) -> Cache:
 
 
 def _elsewhere(
-    settings: Settings, accounts: Accounts, outbox: Outbox, keys: Sequence[Keys], opened: AsyncExitStack
+    settings: Settings, accounts: Accounts, keys: Sequence[Keys], opened: AsyncExitStack
 ) -> Sequence[Endpoint]:
     """The endpoints of signing in with an account elsewhere, where there are providers."""
     if settings.public_url is None or not settings.oidc:
@@ -325,20 +323,11 @@ def _elsewhere(
     from api.accounts.oidc.provider import OidcProvider
     from api.accounts.oidc.signing_in import SignInElsewhere
 
-    providers = [OidcProvider(each, accounts.environment) for each in settings.oidc]
+    providers = [OidcProvider(each, accounts.parts.environment) for each in settings.oidc]
     for provider in providers:
         opened.push_async_callback(provider.close)
-    elsewhere = SignInElsewhere(
-        providers=providers,
-        public_url=settings.public_url,
-        database=accounts.database,
-        environment=accounts.environment,
-        sessions=accounts.sessions,
-        limits=accounts.limits,
-        outbox=outbox,
-        keys=keys,
-    )
-    return oidc_routes.endpoints(elsewhere, secure=settings.public_url.startswith("https:"))
+    elsewhere = SignInElsewhere(accounts.parts, providers=providers, public_url=settings.public_url, keys=keys)
+    return oidc_routes.endpoints(elsewhere, public_url=settings.public_url, return_urls=settings.return_urls)
 
 
 def _mail_sender(settings: Settings) -> tuple[str, str]:

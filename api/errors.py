@@ -12,6 +12,7 @@ Refuses to know: what any error means to a device; the protocol says that.
         ├── InvalidCredentials       401  type the address and the password again
         ├── InvalidGrant             401  sign in again
         ├── WrongPassword            403  type the current password again
+        ├── FreshSignInNeeded        403  sign in with the provider once more, then send the same again
         ├── SignInDenied             403  sign in in another way
         ├── AddressUnproven          403  prove the address to the provider
         ├── OriginDenied             403  ask the operator to allow the origin
@@ -100,6 +101,17 @@ class WrongPassword(ApiError):
     code = "wrong_password"
     status = 403
     default = "The password is wrong; this needs the present password of the account."
+
+
+class FreshSignInNeeded(ApiError):
+    """Of an account without a password, which therefore cannot give it once more."""
+
+    code = "fresh_sign_in_needed"
+    status = 403
+    default = (
+        "Your account has no password, so this needs a fresh sign-in; sign in once more with your provider, and send "
+        "this within ten minutes."
+    )
 
 
 class SignInDenied(ApiError):

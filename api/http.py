@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import ipaddress
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -51,6 +52,8 @@ BODY_START_S: Final = 20.0
 BODY_BYTES_PER_S: Final = 1_024.0
 
 CALLER: Final = web.RequestKey("caller", Caller)
+# What the limit said that a request was counted by; on the answer, whatever that is (api/middleware.py).
+LIMIT_HEADERS: Final = web.RequestKey("limit_headers", dict[str, str])
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -281,6 +284,15 @@ def caller(request: web.Request) -> Caller:
     if found is None:
         raise Unauthenticated
     return found
+
+
+_BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+
+
+def bearer_token(request: web.Request) -> str | None:
+    """The token in the Authorization header, whatever it is worth; None where there is none."""
+    match = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
+    return None if match is None else match[1]
 
 
 def client_address(request: web.Request, trusted: Sequence[Network]) -> str:

@@ -23,7 +23,7 @@ from aiohttp import web
 
 from api.accounts.authenticator import Authenticator
 from api.errors import ANSWERED, ENVIRONMENT, REQUEST_ID, Handler, OriginDenied, in_envelope, of_error
-from api.http import CALLER
+from api.http import CALLER, LIMIT_HEADERS, bearer_token
 from api.settings import Settings
 from storage.pool import begin_work
 from sync.errors import Unauthenticated
@@ -68,7 +68,6 @@ TRAFFIC: Final = web.AppKey("traffic", Traffic)
 
 # An id from a proxy in front is kept, so that both logs agree; anything else could forge log lines.
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{8,64}")
-_BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 # What a device id may look like at most; whether it is one is the sync engine's to say.
 _DEVICE: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TOKEN_PARAMETERS: Final = ("access_token", "token", "refresh_token", "authorization")
@@ -142,12 +141,12 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
     # HEAD is a GET whose body is thrown away.
     method = "GET" if request.method == "HEAD" else request.method
     if (method, path) not in request.app[OPEN]:
-        match = _BEARER.fullmatch(request.headers.get("Authorization", "").strip())
-        if match is None:
+        token = bearer_token(request)
+        if token is None:
             raise Unauthenticated
         device = request.headers.get("Sync-Device", "")
         request[CALLER] = await request.app[AUTHENTICATOR].authenticate(
-            match[1], device=device if _DEVICE.fullmatch(device) else None
+            token, device=device if _DEVICE.fullmatch(device) else None
         )
     return await handler(request)
 
@@ -163,6 +162,8 @@ async def dress(request: web.Request, response: web.StreamResponse) -> None:
     headers.popall("Server", None)
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Request-ID"] = request.get(REQUEST_ID, "")
+    for name, value in request.get(LIMIT_HEADERS, {}).items():
+        headers.setdefault(name, value)
     headers.setdefault("Referrer-Policy", "no-referrer")
     headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
     # Everything here is somebody's own data, or changes with every commit.

@@ -27,7 +27,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from yarl import URL as WebUrl
 
-from api.accounts.oidc.configuration import PARTS, Provider, provider, url_fault
+from api.accounts.oidc.configuration import PARTS, Provider, is_return_url, provider, url_fault
 from api.mail.server import mail_server, sender
 from api.secret_key import weakness
 from api.spelling import nearest
@@ -80,9 +80,12 @@ class Settings:
     mail_from: str | None = None
     # None: beside the SQLite database; in the working directory with Postgres.
     mail_folder: str | None = None
-    registration: str = "open"
+    # None: confirmed where mail is sent (smtp_url), open otherwise.
+    registration: str | None = None
     # Who vouches for users beside their passwords: the variables FITAI_OIDC_<NAME>_…, the tables [oidc.<name>].
     oidc: tuple[Provider, ...] = ()
+    # Where a browser may be sent after a sign-in elsewhere, beside the page of this server.
+    return_urls: tuple[str, ...] = ()
     log_level: str = "info"
     bcrypt_cost: int = 12
     # Where files are kept, as file:///…. None: beside the SQLite database; in the working directory with Postgres.
@@ -124,7 +127,15 @@ class Settings:
             _require_form("smtp_url", mail_server, self.smtp_url)
         if self.mail_from is not None:
             _require_form("mail_from", sender, self.mail_from)
-        _require(self.registration in REGISTRATIONS, "registration", f"must be one of {', '.join(REGISTRATIONS)}")
+        _require(
+            self.registration in (None, *REGISTRATIONS), "registration", f"must be one of {', '.join(REGISTRATIONS)}"
+        )
+        for address in self.return_urls:
+            _require(
+                is_return_url(address),
+                "return_urls",
+                "must list addresses like https://app.example.com/signed-in or com.example.app:/signed-in, without a #",
+            )
         for each in self.oidc:
             why = url_fault(each.issuer)
             _require(why is None, f"oidc_{each.name}_issuer", why or "")
@@ -160,6 +171,11 @@ class Settings:
             "public_url",
             "is needed for FITAI_OIDC_*: it is where the providers send people back to",
         )
+
+    @property
+    def confirms_registrations(self) -> bool:
+        """Whether an account is made only once its address has answered."""
+        return self.smtp_url is not None if self.registration is None else self.registration == "confirmed"
 
     @property
     def is_sqlite(self) -> bool:
@@ -316,6 +332,7 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "mail_from": _text,
     "mail_folder": _text,
     "registration": _text,
+    "return_urls": _texts,
     "oidc": _providers,
     "log_level": _text,
     "bcrypt_cost": _number,

@@ -97,6 +97,14 @@ async def begin_erasure(tx: Transaction, user: str, *, now_ms: int, due_at: int)
         await tx.execute(prepared, values)
 
 
+_IS_ERASED = Prepared(select(erasures.c.user_hash).where(erasures.c.user_hash == bindparam("user_hash")))
+
+
+async def is_erased(tx: Transaction, user: str) -> bool:
+    """Whether this was the account of somebody who was erased."""
+    return bool(await tx.execute(_IS_ERASED, {"user_hash": hash_of_user(user)}))
+
+
 async def list_erasures(tx: Transaction) -> list[tuple[str, int]]:
     """(hash, when in Unix milliseconds) of everybody who was erased, oldest first."""
     query = select(erasures.c.user_hash, erasures.c.erased_at).order_by(erasures.c.erased_at, erasures.c.user_hash)

@@ -65,6 +65,17 @@ async def read_standing(tx: Transaction, *, session: str, user: str) -> Standing
     return Standing(*rows[0]) if rows else None
 
 
+_OPENED_AT = select(sessions.c.created_at).where(
+    sessions.c.id == bindparam("session"), sessions.c.user_id == bindparam("user")
+)
+
+
+async def opened_at(tx: Transaction, *, session: str, user: str) -> int | None:
+    """When `user` signed in to this session, or None."""
+    rows = await tx.execute(_OPENED_AT, {"session": session, "user": user})
+    return int(rows[0][0]) if rows else None
+
+
 _INSERT_SESSION = insert(sessions)
 
 

@@ -4,6 +4,7 @@
     ├── Malformed                      400  send what the protocol describes; nothing was applied
     ├── BadCursor                      400  take a snapshot, as after Resync
     ├── Unauthenticated                401  sign in again; keep the local data
+    │   └── AccountErased              410  let the user export what is unsent, then wipe the device
     ├── Forbidden                      403  ask an owner of the space
     │   ├── ReadOnly                   403  withdraw the unpushed changes of this space
     │   └── DeviceRevoked              403  sign in, take a new device id, renumber
@@ -72,6 +73,14 @@ class Unauthenticated(SyncError):
     code = "unauthenticated"
     status = 401
     default = "The access token is missing, expired or revoked; sign in again."
+
+
+class AccountErased(Unauthenticated):
+    """Told only to who shows a token that once was good for the account."""
+
+    code = "account_erased"
+    status = 410
+    default = "This account was deleted, and everything about it; export what is on this device, or wipe it."
 
 
 class Forbidden(SyncError):

@@ -9,6 +9,8 @@ Invariants
         ends in every process when the bus is lost; while the bus works it ends at once.
     A3  The bus is subscribed before the database is read, so an end between the two is not missed.
     A4  When the database cannot be read, nobody is let in on the strength of the signature alone.
+    A5  Who shows a token of an account that was erased, of whatever age, is told that it was: their device is to keep
+        nothing for a sign-in that can never be. Nobody else is told.
 """
 
 from __future__ import annotations
@@ -19,13 +21,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from api.accounts.tokens import AccessTokens, Claims
+from api.accounts.tokens import AccessTokens
 from storage import sessions
 from storage.database import Database
+from storage.erasure import is_erased
 from sync.bus import Bus, user_topic
 from sync.caller import Caller
 from sync.environment import Environment
-from sync.errors import Unauthenticated
+from sync.errors import AccountErased, Unauthenticated
 
 # The bound that is promised for a logout to be felt everywhere, with a margin for the request under way.
 CACHE_MS: Final = 4_000
@@ -46,6 +49,8 @@ class _Standing:
     stands: bool
     role: str
     read_at_ms: int
+    # There is no account any more whose session it could be.
+    erased: bool
 
 
 @dataclass
@@ -77,12 +82,19 @@ class Authenticator:
 
         Raises:
             Unauthenticated: not a token of ours, expired, or its session has ended; the client signs in again.
+            AccountErased: the same, of an account that is no more (A5).
             StorageError: the database could not be asked; the client tries again (A4).
         """
-        claims = self._tokens.verify(token)
-        standing = await self._standing(claims)
+        try:
+            claims = self._tokens.verify(token)
+        except Unauthenticated:
+            bearer = self._tokens.bearer(token)
+            if bearer is not None and (await self._standing(*bearer)).erased:
+                raise AccountErased from None
+            raise
+        standing = await self._standing(claims.user, claims.session)
         if not standing.stands:
-            raise Unauthenticated
+            raise AccountErased if standing.erased else Unauthenticated
         caller = Caller(user=claims.user, session=claims.session, role=standing.role, device=device)
         return Authenticated(caller, claims.expires_ms)
 
@@ -103,23 +115,24 @@ class Authenticator:
             known.unsubscribe()
         self._users.clear()
 
-    async def _standing(self, claims: Claims) -> _Standing:
+    async def _standing(self, user: str, session: str) -> _Standing:
         now = self._environment.now_ms()
-        known = self._user(claims.user)
-        cached = known.sessions.get(claims.session)
+        known = self._user(user)
+        cached = known.sessions.get(session)
         # A clock that was set back must not prolong anything.
         if cached is not None and 0 <= now - cached.read_at_ms < CACHE_MS:
             return cached
         ended = known.ended
         async with self._database.read() as tx:
-            row = await sessions.read_standing(tx, session=claims.session, user=claims.user)
+            row = await sessions.read_standing(tx, session=session, user=user)
+            erased = (row is None or row.disabled_at is not None) and await is_erased(tx, user)
         if row is None:
-            standing = _Standing(stands=False, role="user", read_at_ms=now)
+            standing = _Standing(stands=False, role="user", read_at_ms=now, erased=erased)
         else:
             stands = row.revoked_at is None and row.disabled_at is None and row.expires_at > now
-            standing = _Standing(stands=stands, role=row.role, read_at_ms=now)
+            standing = _Standing(stands=stands, role=row.role, read_at_ms=now, erased=erased)
         if known.ended == ended:
-            known.sessions[claims.session] = standing
+            known.sessions[session] = standing
         return standing
 
     def _user(self, user: str) -> _User:

@@ -1,6 +1,12 @@
-"""The password once more, before what a stolen session must not be able to do.
+"""Proving once more who one is, before what a stolen session must not be able to do.
 
-Owns: the question and its limit. Refuses to know: what is confirmed by it.
+Owns: the question, its limit, and what counts as a proof.
+Refuses to know: what is confirmed by it.
+
+Invariants
+    C1  An account with a password needs it. One without (it was made by signing in elsewhere) needs a session that was
+        opened less than FRESH_MS ago: whoever has that has just proven to the provider who they are.
+    C2  A refresh does not make a session fresh, so a token that was stolen later never is.
 """
 
 from __future__ import annotations
@@ -8,40 +14,75 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from api.accounts.passwords import PasswordHasher
-from api.errors import RateLimited, WrongPassword
-from api.rate_limits import Limiter, Rule
-from storage.accounts import find_user
-from storage.database import Database
+from api.accounts.limits import PASSWORD_BY_ACCOUNT
+from api.accounts.model import Origin
+from api.accounts.parts import Parts
+from api.errors import FreshSignInNeeded, InvalidFields, WrongPassword
+from api.rate_limits import Decision
+from storage.accounts import UserRow, find_user
+from storage.audit_log import Event
+from storage.sessions import opened_at
+from sync.audit_trail import note
 from sync.caller import Caller
 from sync.errors import Unauthenticated
 
-# Slips of the owner; for whoever found a phone open it is no way to the password.
-BY_USER: Final = Rule("password-again", burst=5, interval_ms=60_000)
+# From the way back from the provider to the button.
+FRESH_MS: Final = 600_000
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """Who proved it, as the account stood then, and what the limits said."""
+
+    user: UserRow
+    decision: Decision
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """Passwords of one database."""
+    """Proofs for the accounts of one database."""
 
-    database: Database
-    hasher: PasswordHasher
-    limiter: Limiter
+    parts: Parts
 
-    async def check(self, caller: Caller, password: str) -> None:
-        """Return where this is the caller's password.
+    async def check(
+        self, caller: Caller, password: str | None, origin: Origin, *, purpose: str, field: str = "password"
+    ) -> Confirmed:
+        """Return where the caller proved who they are (C1).
+
+        purpose: what is confirmed, for the audit log; field: what the request calls the password.
 
         Raises:
-            WrongPassword: it is not, or the account has none.
+            WrongPassword: this is not the password.
+            InvalidFields: there is none, and the account has one.
+            FreshSignInNeeded: the account has none, and the session is not fresh.
             RateLimited, Busy: later, please.
         """
-        decision = await self.limiter.take(BY_USER, caller.user)
-        if not decision.allowed:
-            raise RateLimited(retry_after_s=decision.retry_after_s, headers=decision.headers())
-        async with self.database.read() as tx:
-            found = await find_user(tx, caller.user)
-        if found is None:
+        parts = self.parts
+        decision = await parts.limits.take(PASSWORD_BY_ACCOUNT, caller.user)
+        async with parts.database.read() as tx:
+            user = await find_user(tx, caller.user)
+            opened = await opened_at(tx, session=caller.session, user=caller.user)
+        if user is None or opened is None:
             raise Unauthenticated
-        if not await self.hasher.verify(password, found.password_hash or None):
-            raise WrongPassword(headers=decision.headers())
-        await self.limiter.give_back(BY_USER, caller.user)
+        refusal: FreshSignInNeeded | WrongPassword | None = None
+        if not user.password_hash:
+            if not 0 <= parts.environment.now_ms() - opened < FRESH_MS:
+                refusal = FreshSignInNeeded(headers=decision.headers())
+        elif password is None:
+            raise InvalidFields(fields=[{"field": field, "code": "required", "message": f"{field} is required"}])
+        elif not await parts.hasher.verify(password, user.password_hash):
+            refusal = WrongPassword(headers=decision.headers())
+        if refusal is not None:
+            async with parts.database.write() as tx:
+                await note(
+                    tx,
+                    parts.environment,
+                    Event.SIGN_IN_REFUSED,
+                    user=caller.user,
+                    session=caller.session,
+                    address=origin.address,
+                    by=purpose,
+                )
+            raise refusal
+        await parts.limits.give_back(PASSWORD_BY_ACCOUNT, caller.user)
+        return Confirmed(user, decision)

@@ -24,12 +24,15 @@ import msgspec
 
 from api.accounts.authenticator import CACHE_MS
 from api.accounts.confirming import Confirmation
+from api.accounts.model import Origin
 from api.operations.jobs import Job
 from storage import erasure as store
 from storage.accounts import lock_user
+from storage.audit_log import Event
 from storage.database import Database, Transaction
 from storage.personal import PERSONAL
 from storage.tables import jobs, users
+from sync.audit_trail import note
 from sync.bus import Bus, user_topic
 from sync.caller import Caller
 from sync.environment import Environment
@@ -59,17 +62,19 @@ class Erasure:
     # Lets go of files whose rows are gone.
     sweep: Callable[[], Awaitable[int]]
 
-    async def begin(self, caller: Caller, password: str) -> int:
+    async def begin(self, caller: Caller, password: str | None, origin: Origin) -> int:
         """End the caller's account; until when (Unix milliseconds) everything is gone.
 
         Raises what `Confirmation.check` raises.
         """
-        await self.confirmation.check(caller, password)
+        await self.confirmation.check(caller, password, origin, purpose="deletion of account")
         now_ms = self.environment.now_ms()
         async with self.database.write() as tx:
             if await lock_user(tx, caller.user) is None:
                 raise Unauthenticated
             await store.begin_erasure(tx, caller.user, now_ms=now_ms, due_at=now_ms + SETTLE_MS)
+            # The one line that stays: it names nobody, and goes with the ledger's hash.
+            await note(tx, self.environment, Event.DELETED, user=None, account=store.hash_of_user(caller.user))
         log.info("user %s: the account is being erased", caller.user)
         # Without a session's name it means all of them.
         await self.bus.publish(user_topic(caller.user), _encode({"kind": "session_ended"}))

@@ -6,7 +6,7 @@ Refuses to know: the file's form (export_file.py), requests (privacy_routes.py),
 Invariants
     D1  It holds every record of every space that the user is a member of, every change in them, and every row about
         the user that storage/personal.py lists; of others only what they share, and nothing that was refused of theirs.
-    D2  It needs the password, and only the session that gave it fetches the file.
+    D2  It needs a proof of who asks (confirming.py), and only the session that gave it fetches the file.
     D3  It is gone after KEPT_MS, and a file without its job goes with the next round of housekeeping.
     D4  It is read in pages, each of which asks anew whether the user is a member still.
 """
@@ -24,6 +24,7 @@ import msgspec
 
 from api.accounts.confirming import Confirmation
 from api.accounts.export_file import ExportFile, Listing, plain
+from api.accounts.model import Origin
 from api.operations.jobs import Job, Jobs, Kind
 from conflict.clock import rfc3339, wall_ms
 from storage import jobs as store
@@ -70,12 +71,12 @@ class Exports:
         """What the jobs of this process have to know to do the work."""
         return {KIND: Kind(self.make, kept_ms=KEPT_MS)}
 
-    async def begin(self, caller: Caller, jobs: Jobs, password: str) -> JobRow:
+    async def begin(self, caller: Caller, jobs: Jobs, password: str | None, origin: Origin) -> JobRow:
         """Begin an export, or return the one that this session began and that is not done.
 
         Raises ExportInProgress, and what `Confirmation.check` raises.
         """
-        await self.confirmation.check(caller, password)
+        await self.confirmation.check(caller, password, origin, purpose="export of data")
         now_ms = self.environment.now_ms()
         async with self.database.write() as tx:
             if await lock_user(tx, caller.user) is None:

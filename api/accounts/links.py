@@ -1,4 +1,4 @@
-"""The tokens of links in mails: opaque, random, good once.
+"""The tokens of links in mails, and codes of sign-ins: opaque, random, good once.
 
 Owns: their form, their purposes and their lifetimes.
 Refuses to know: where they are stored (storage/one_time_tokens.py) and what they open.
@@ -27,8 +27,11 @@ class Purpose(StrEnum):
 
     VERIFY = "verify"
     RESET = "reset"
+    # No mail: a code that a browser takes from the provider's way back (oidc/signing_in.py).
+    SIGN_IN = "sign_in"
 
 
+# Of those that go by mail.
 LIFETIME_MS: Final = {
     # Mail is read on the next day, or after the weekend.
     Purpose.VERIFY: 72 * HOUR_MS,

@@ -62,6 +62,7 @@ def user_of(row: UserRow) -> User:
         id=row.id,
         email=row.email,
         email_verified=row.email_verified_at is not None,
+        has_password=bool(row.password_hash),
         name=row.name,
         role=row.role,
         plan=row.plan,

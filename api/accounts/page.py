@@ -1,21 +1,27 @@
-"""Where the links of mails lead: one page that confirms an address or sets a new password, in any browser.
+"""Where the links of mails and the sign-ins elsewhere of browsers lead: one page, in any browser.
+
+It confirms an address, sets a new password, or says whose account a sign-in opened and sets its first password.
 
 Owns: the page, whole in itself: no file, no font, no picture; the one script and the one style sheet are named by their
 hashes in its Content-Security-Policy, and it may call this server alone.
 Refuses to know: what a token proves. The page sends it to the endpoints that everybody else uses too.
 
 The token stands behind the `#` of the address, which no browser sends, and the page takes it out of the address and so
-of the history. Nothing happens without a click: programs that look into mails open links too.
+of the history. Nothing of a mail happens without a click: programs that look into mails open links too. The code of a
+sign-in is worth nothing to anybody but the browser that began it, and lasts two minutes, so it is taken at once.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from string import Template
 from typing import Final
 
 from aiohttp import web
+
+from api.errors import AddressUnconfirmed, AddressUnproven, ProviderFailed, SignInDenied, SignInExpired
 
 PATH: Final = "/account"
 
@@ -46,6 +52,7 @@ const $ = (id) => document.getElementById(id);
 const [what, token] = location.hash.slice(1).split("=");
 history.replaceState(null, "", location.pathname);
 
+const ERRORS = $errors;
 const WORK = {
   "verify-email": {
     title: "Confirm your address",
@@ -61,7 +68,55 @@ const WORK = {
     body: () => ({ token, password: $("password").value }),
     done: () => "The new password is set. Sign in with it on your devices.",
   },
+  "sign-in": {
+    title: "You are signed in",
+    button: "Set the password",
+    path: "api/users/change-password",
+    body: () => ({ new_password: $("password").value }),
+    done: () => "The password is set. Sign in with it on your devices.",
+  },
 };
+// The session of this page, which ends with what is done on it.
+let session = null;
+
+async function post(path, body) {
+  const headers = { "Content-Type": "application/json" };
+  if (session !== null) headers.Authorization = `Bearer ${session}`;
+  try {
+    const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+    return await response.json();
+  } catch {
+    return { success: false, error: "The server did not answer; try again." };
+  }
+}
+
+function offer(work) {
+  say(work.title, work.text);
+  $("button").textContent = work.button;
+  $("form").hidden = false;
+  $("field").hidden = $("password").disabled = what === "verify-email";
+}
+
+async function enter() {
+  const [provider, code] = token.split(".");
+  say("One moment", "Your sign-in is being finished.");
+  const answer = await post(`api/auth/oauth/${encodeURIComponent(provider)}/exchange`, { code });
+  if (!answer.success) return say("This sign-in did not work", answer.error);
+  const { access_token, user } = answer.data;
+  session = access_token;
+  const who = `As ${user.name}, with the address ${user.email}.`;
+  if (user.has_password) {
+    say(work.title, `${who} On your devices you sign in with your password. You can close this page.`);
+    await leave();
+  } else {
+    offer({ ...work, text: `${who} Set a password, and you can sign in on your devices too.` });
+  }
+}
+
+async function leave() {
+  if (session !== null) await post("api/auth/logout", {});
+  session = null;
+}
 
 function say(title, text) {
   $("title").textContent = document.title = title;
@@ -69,39 +124,36 @@ function say(title, text) {
 }
 
 const work = Object.hasOwn(WORK, what) && token ? WORK[what] : null;
-if (work === null) {
+if (what === "sign-in-error") {
+  say("This sign-in did not work", Object.hasOwn(ERRORS, token) ? ERRORS[token] : "Begin again.");
+} else if (work === null) {
   say("This link is not whole", "Open it from the mail once more, or copy all of it.");
+} else if (what === "sign-in") {
+  enter();
 } else {
-  say(work.title, work.text);
-  $("button").textContent = work.button;
-  $("form").hidden = false;
-  $("field").hidden = $("password").disabled = what !== "reset-password";
+  offer(work);
 }
 
 $("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   $("button").disabled = true;
-  let answer;
-  try {
-    const response = await fetch(`api/users/${what}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(work.body()),
-    });
-    answer = await response.json();
-  } catch {
-    answer = { success: false, error: "The server did not answer; try again." };
-  }
+  const answer = await post(work.path ?? `api/users/${what}`, work.body());
   $("button").disabled = false;
   if (answer.success) {
     $("form").hidden = true;
     say(work.title, work.done(answer.data));
+    await leave();
   } else {
     const details = Array.isArray(answer.details) ? answer.details.map((each) => each.message) : [];
     $("text").textContent = details.length ? details.join(" ") : answer.error;
   }
 });
 """
+
+# Where a sign-in elsewhere fails, the address says how by a code.
+SIGN_IN_ERRORS: Final = (SignInExpired, SignInDenied, AddressUnproven, AddressUnconfirmed, ProviderFailed)
+_SENTENCES: Final = json.dumps({each.code: each.default for each in SIGN_IN_ERRORS}, ensure_ascii=False)
+_WHOLE_SCRIPT: Final = _SCRIPT.replace("$errors", _SENTENCES)
 
 _PAGE: Final = Template("""\
 <!doctype html>
@@ -130,10 +182,10 @@ def _hash(text: str) -> str:
 
 
 POLICY: Final = (
-    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; connect-src 'self'; "
+    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_WHOLE_SCRIPT)}; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HTML: Final = _PAGE.substitute(style=_STYLE, script=_SCRIPT)
+_HTML: Final = _PAGE.substitute(style=_STYLE, script=_WHOLE_SCRIPT)
 
 
 def routes() -> list[web.RouteDef]:

@@ -13,7 +13,8 @@ from aiohttp import web
 
 from api.accounts.erasure import Erasure
 from api.accounts.export import ExportInProgress, Exports, expires_ms
-from api.errors import WrongPassword
+from api.accounts.routes import origin
+from api.errors import FreshSignInNeeded, WrongPassword
 from api.operations.jobs import Jobs
 from api.rate_limits import Rule
 from api.rest.endpoint import Call, Empty, Endpoint, Shown, Strict
@@ -25,11 +26,16 @@ from sync.errors import NotFound
 # It reads everything that somebody has.
 EXPORT: Final = Rule("export-data", burst=3, interval_ms=1_200_000)
 
+_PROOF: Final = (
+    "It needs the password once more; of an account without one, which signs in elsewhere, a session that was opened "
+    "in the last ten minutes."
+)
+
 
 class Confirm(Strict):
-    """The password of the account, once more."""
+    """The password of the account, once more; nothing where it has none and the session is fresh."""
 
-    password: str
+    password: str | None = None
 
 
 class Erasing(Shown):
@@ -65,7 +71,7 @@ def endpoints(exports: Exports, erasure: Erasure, jobs: Jobs) -> Sequence[Endpoi
     """Return the endpoints, over their services."""
 
     async def begin_export(call: Call[Confirm, Empty]) -> Export:
-        return _shown(exports, await exports.begin(call.caller, jobs, call.body.password), call.caller)
+        return _shown(exports, await exports.begin(call.caller, jobs, call.body.password, origin(call)), call.caller)
 
     async def get_data_export(call: Call[Empty, Empty]) -> Export:
         return _shown(exports, await exports.find(call.caller, call.path["id"]), call.caller)
@@ -81,7 +87,7 @@ def endpoints(exports: Exports, erasure: Erasure, jobs: Jobs) -> Sequence[Endpoi
         return Removed(removed=True)
 
     async def delete_account(call: Call[Confirm, Empty]) -> Erasing:
-        return Erasing(erased_by=rfc3339(await erasure.begin(call.caller, call.body.password)))
+        return Erasing(erased_by=rfc3339(await erasure.begin(call.caller, call.body.password, origin(call))))
 
     tag = "Privacy"
     return [
@@ -95,9 +101,10 @@ def endpoints(exports: Exports, erasure: Erasure, jobs: Jobs) -> Sequence[Endpoi
             answer=Export,
             status=202,
             limit=EXPORT,
+            description=_PROOF,
             # The password is in the body; and one that is under way is answered again anyway.
             keeps_answer=False,
-            errors=(WrongPassword, ExportInProgress),
+            errors=(WrongPassword, FreshSignInNeeded, ExportInProgress),
             example={"password": "lift heavy things"},
         ),
         Endpoint(
@@ -137,8 +144,8 @@ def endpoints(exports: Exports, erasure: Erasure, jobs: Jobs) -> Sequence[Endpoi
             body=Confirm,
             answer=Erasing,
             status=202,
-            errors=(WrongPassword,),
-            description="All sessions end at once, and the address is free. There is no way back.",
+            errors=(WrongPassword, FreshSignInNeeded),
+            description="All sessions end at once, and the address is free. There is no way back. " + _PROOF,
             example={"password": "lift heavy things"},
         ),
     ]

@@ -14,21 +14,18 @@ from __future__ import annotations
 
 import logging
 
-from api.accounts.limits import LINK_BY_ADDRESS, PASSWORD_BY_ACCOUNT, Limits
+from api.accounts.confirming import Confirmation
+from api.accounts.limits import LINK_BY_ADDRESS
 from api.accounts.links import Purpose, hash_of, is_token
 from api.accounts.model import Origin, address_key, wrong_password
-from api.accounts.passwords import PasswordHasher
-from api.accounts.sessions import Sessions
+from api.accounts.parts import Parts
 from api.errors import InvalidFields, InvalidLink, WrongPassword
-from api.mail.outbox import Outbox
 from api.rate_limits import Decision
 from storage import accounts, one_time_tokens
 from storage.audit_log import Event
-from storage.database import Database, Transaction
+from storage.database import Transaction
 from sync.audit_trail import note
 from sync.caller import Caller
-from sync.environment import Environment
-from sync.errors import Unauthenticated
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +33,9 @@ log = logging.getLogger(__name__)
 class Recovery:
     """One a process."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        environment: Environment,
-        hasher: PasswordHasher,
-        sessions: Sessions,
-        limits: Limits,
-        outbox: Outbox,
-    ) -> None:
-        self._database = database
-        self._environment = environment
-        self._hasher = hasher
-        self._sessions = sessions
-        self._limits = limits
-        self._outbox = outbox
+    def __init__(self, parts: Parts, confirmation: Confirmation) -> None:
+        self._parts = parts
+        self._confirmation = confirmation
 
     async def forgot(self, email: str, origin: Origin) -> Decision:
         """Send a link that sets a new password, if the address has an account (S12).
@@ -59,85 +43,79 @@ class Recovery:
         Raises RateLimited, Busy: later, please.
         """
         key = address_key(email)
-        decision = await self._limits.for_mail(key, origin.address)
-        async with self._database.write() as tx:
-            await self._outbox.post(tx, "reset", key, asked=True)
-        self._outbox.wake()
+        decision = await self._parts.limits.for_mail(key, origin.address)
+        async with self._parts.database.write() as tx:
+            await self._parts.outbox.post(tx, "reset", key, asked=True)
+        self._parts.outbox.wake()
         return decision
 
-    async def reset(self, token: str, password: str, origin: Origin) -> int:
-        """Set a new password by a link; return how many sessions ended. Who reads mail there has proven the address.
+    async def reset(self, token: str, password: str, origin: Origin) -> tuple[int, Decision]:
+        """Set a new password by a link. Who reads mail there has proven the address.
+
+        Returns how many sessions ended, and what the limits said.
 
         Raises:
             InvalidLink: unknown, used or expired.
             InvalidFields: the password will not do; the link stays good.
             RateLimited, Busy: later, please.
         """
-        await self._limits.take(LINK_BY_ADDRESS, origin.address)
+        decision = await self._parts.limits.take(LINK_BY_ADDRESS, origin.address)
         if not is_token(token):
-            raise InvalidLink
+            raise InvalidLink(headers=decision.headers())
         proof = {"token_hash": hash_of(token), "purpose": Purpose.RESET.value}
-        async with self._database.read() as tx:
-            found = await one_time_tokens.find_token(tx, **proof, now_ms=self._environment.now_ms())
+        async with self._parts.database.read() as tx:
+            found = await one_time_tokens.find_token(tx, **proof, now_ms=self._parts.environment.now_ms())
             user = None if found is None else await accounts.find_user(tx, found[0])
         if user is None:
-            raise InvalidLink
+            raise InvalidLink(headers=decision.headers())
         if wrong := wrong_password("password", password, email=user.email, name=user.name):
             raise InvalidFields(fields=wrong)
-        hashed = await self._hasher.hash(password)
-        now = self._environment.now_ms()
-        async with self._database.write() as tx:
+        hashed = await self._parts.hasher.hash(password)
+        now = self._parts.environment.now_ms()
+        async with self._parts.database.write() as tx:
             spent = await one_time_tokens.spend_token(tx, **proof, now_ms=now)
             held = None if spent is None else await accounts.lock_user(tx, spent[0])
             if spent is None or held is None or held.disabled_at is not None or held.email_key != spent[1]:
-                raise InvalidLink
+                raise InvalidLink(headers=decision.headers())
             ended = await self._replace(tx, held.id, hashed, reason="password_reset", but=None)
             if await accounts.verify_email(tx, held.id, now):
-                await note(tx, self._environment, Event.EMAIL_VERIFIED, user=held.id, address=origin.address)
+                await note(tx, self._parts.environment, Event.EMAIL_VERIFIED, user=held.id, address=origin.address)
             await note(
-                tx, self._environment, Event.PASSWORD_RESET, user=held.id, address=origin.address, sessions=len(ended)
+                tx,
+                self._parts.environment,
+                Event.PASSWORD_RESET,
+                user=held.id,
+                address=origin.address,
+                sessions=len(ended),
             )
-        self._outbox.wake()
-        await self._sessions.announce(held.id, ended)
-        return len(ended)
+        self._parts.outbox.wake()
+        await self._parts.sessions.announce(held.id, ended)
+        return len(ended), decision
 
-    async def change(self, caller: Caller, current: str, new: str, origin: Origin) -> int:
-        """Set a new password; return how many other sessions ended.
+    async def change(self, caller: Caller, current: str | None, new: str, origin: Origin) -> tuple[int, Decision]:
+        """Set a new password, or the first one; return how many other sessions ended, and what the limits said.
 
         Raises:
-            WrongPassword: `current` is not the password.
             InvalidFields: the new one will not do.
+            WrongPassword: `current` is not the password.
             Unauthenticated: the session ended meanwhile.
-            RateLimited, Busy: later, please.
+            What `Confirmation.check` raises, beside these.
         """
-        decision = await self._limits.take(PASSWORD_BY_ACCOUNT, caller.user)
-        async with self._database.read() as tx:
-            found = await accounts.find_user(tx, caller.user)
-        if found is None:
-            raise Unauthenticated
+        proven = await self._confirmation.check(
+            caller, current, origin, purpose="change of password", field="current_password"
+        )
+        found, decision = proven.user, proven.decision
         if wrong := wrong_password("new_password", new, email=found.email, name=found.name):
             raise InvalidFields(fields=wrong)
-        if not await self._hasher.verify(current, found.password_hash or None):
-            async with self._database.write() as tx:
-                await note(
-                    tx,
-                    self._environment,
-                    Event.SIGN_IN_REFUSED,
-                    user=caller.user,
-                    session=caller.session,
-                    address=origin.address,
-                    by="change of password",
-                )
-            raise WrongPassword(headers=decision.headers())
-        hashed = await self._hasher.hash(new)
-        async with self._database.write() as tx:
+        hashed = await self._parts.hasher.hash(new)
+        async with self._parts.database.write() as tx:
             held = await accounts.lock_user(tx, caller.user)
             if held is None or held.password_hash != found.password_hash:
                 raise WrongPassword(headers=decision.headers())
             ended = await self._replace(tx, held.id, hashed, reason="password_changed", but=caller.session)
             await note(
                 tx,
-                self._environment,
+                self._parts.environment,
                 Event.PASSWORD_CHANGED,
                 user=held.id,
                 actor=held.id,
@@ -145,14 +123,13 @@ class Recovery:
                 address=origin.address,
                 sessions=len(ended),
             )
-        self._outbox.wake()
-        await self._limits.give_back(PASSWORD_BY_ACCOUNT, caller.user)
-        await self._sessions.announce(held.id, ended)
-        return len(ended)
+        self._parts.outbox.wake()
+        await self._parts.sessions.announce(held.id, ended)
+        return len(ended), decision
 
     async def _replace(self, tx: Transaction, user: str, hashed: str, *, reason: str, but: str | None) -> list[str]:
         """Set the password, end what went by the old one (S11), and tell the owner; the sessions that ended."""
         await accounts.set_password(tx, user, hashed)
         await one_time_tokens.forget_token(tx, user=user, purpose=Purpose.RESET.value)
-        await self._outbox.post(tx, "password_changed", user)
-        return await self._sessions.end_all(tx, user, reason=reason, but=but)
+        await self._parts.outbox.post(tx, "password_changed", user)
+        return await self._parts.sessions.end_all(tx, user, reason=reason, but=but)

@@ -15,19 +15,17 @@ from __future__ import annotations
 
 import logging
 
-from api.accounts.limits import REGISTER_BY_ADDRESS, Limits, tighter
+from api.accounts.limits import REGISTER_BY_ADDRESS, tighter
 from api.accounts.links import REGISTRATION_LIFETIME_MS
 from api.accounts.model import Issued, Origin, email_key, normal, wrong_fields
-from api.accounts.passwords import PasswordHasher
-from api.accounts.sessions import Sessions
+from api.accounts.parts import Parts
 from api.accounts.shapes import User
 from api.errors import EmailUnavailable, InvalidFields
-from api.mail.outbox import Outbox
 from api.rate_limits import Decision
 from conflict.clock import rfc3339
 from storage import accounts, one_time_tokens, spaces
 from storage.audit_log import Event
-from storage.database import Database, Transaction
+from storage.database import Transaction
 from storage.errors import Duplicate
 from storage.one_time_tokens import Registration
 from sync.audit_trail import note
@@ -55,6 +53,7 @@ async def add_account(
         plan="free",
         created_at=rfc3339(now),
         email_verified=verified,
+        has_password=bool(password_hash),
     )
     await accounts.add_user(
         tx,
@@ -81,25 +80,10 @@ async def add_account(
 class SignUp:
     """One a process."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        environment: Environment,
-        hasher: PasswordHasher,
-        sessions: Sessions,
-        limits: Limits,
-        outbox: Outbox,
-        confirmed: bool,
-    ) -> None:
+    def __init__(self, parts: Parts, *, confirmed: bool) -> None:
         """confirmed: whether an account is made only once its address has answered."""
         self.confirmed = confirmed
-        self._database = database
-        self._environment = environment
-        self._hasher = hasher
-        self._sessions = sessions
-        self._limits = limits
-        self._outbox = outbox
+        self._parts = parts
 
     async def register(self, email: str, password: str, name: str, origin: Origin) -> Issued | Decision:
         """Make an account and its first session; or, where registrations are confirmed, send a mail.
@@ -114,42 +98,42 @@ class SignUp:
         email, name = normal(email), normal(name)
         if wrong := wrong_fields(email, password, name):
             raise InvalidFields(fields=wrong)
-        decision = await self._limits.take(REGISTER_BY_ADDRESS, origin.address)
+        decision = await self._parts.limits.take(REGISTER_BY_ADDRESS, origin.address)
         if self.confirmed:
-            decision = tighter(decision, await self._limits.for_mail(email_key(email), origin.address))
-            await self._ask(email, name, await self._hasher.hash(password))
+            decision = tighter(decision, await self._parts.limits.for_mail(email_key(email), origin.address))
+            await self._ask(email, name, await self._parts.hasher.hash(password))
             return decision
-        return await self._open(email, name, await self._hasher.hash(password), origin, decision)
+        return await self._open(email, name, await self._parts.hasher.hash(password), origin, decision)
 
     async def _open(self, email: str, name: str, password_hash: str, origin: Origin, decision: Decision) -> Issued:
         try:
-            async with self._database.write() as tx:
+            async with self._parts.database.write() as tx:
                 user = await add_account(
-                    tx, self._environment, email=email, name=name, password_hash=password_hash, verified=False
+                    tx, self._parts.environment, email=email, name=name, password_hash=password_hash, verified=False
                 )
-                opened = await self._sessions.open(tx, user.id, origin)
+                opened = await self._parts.sessions.open(tx, user.id, origin)
                 await note(
                     tx,
-                    self._environment,
+                    self._parts.environment,
                     Event.REGISTERED,
                     user=user.id,
                     actor=user.id,
                     session=opened.session,
                     address=origin.address,
                 )
-                await self._outbox.post(tx, "verify", user.id)
+                await self._parts.outbox.post(tx, "verify", user.id)
         except Duplicate:
             raise EmailUnavailable from None
-        self._outbox.wake()
-        await self._limits.remember(email_key(email), origin.address)
+        self._parts.outbox.wake()
+        await self._parts.limits.remember(email_key(email), origin.address)
         log.info("user %s registered, session %s", user.id, opened.session)
-        return self._sessions.tokens(user, opened, decision)
+        return self._parts.sessions.tokens(user, opened, decision)
 
     async def _ask(self, email: str, name: str, password_hash: str) -> None:
         """Store what will be an account, and send a mail; the same for every address (S8)."""
-        now = self._environment.now_ms()
-        waiting = Registration(uuid7(self._environment), email, email_key(email), name, password_hash)
-        async with self._database.write() as tx:
+        now = self._parts.environment.now_ms()
+        waiting = Registration(uuid7(self._parts.environment), email, email_key(email), name, password_hash)
+        async with self._parts.database.write() as tx:
             await one_time_tokens.add_registration(tx, waiting, now_ms=now, expires_at=now + REGISTRATION_LIFETIME_MS)
-            await self._outbox.post(tx, "confirm", waiting.id, asked=True)
-        self._outbox.wake()
+            await self._parts.outbox.post(tx, "confirm", waiting.id, asked=True)
+        self._parts.outbox.wake()

@@ -12,10 +12,11 @@ from typing import Any, Final, Literal
 from api.accounts.model import Origin
 from api.accounts.service import Accounts
 from api.accounts.shapes import Session, SignedIn, Tokens, User
-from api.errors import EmailUnavailable, InvalidCredentials, InvalidGrant, InvalidLink, WrongPassword
+from api.errors import EmailUnavailable, FreshSignInNeeded, InvalidCredentials, InvalidGrant, InvalidLink, WrongPassword
+from api.http import bearer_token
 from api.rate_limits import Decision
 from api.rest.endpoint import Call, Empty, Endpoint, Reply, Shown, Strict
-from sync.errors import NotFound
+from sync.errors import AccountErased, NotFound
 
 # An address, a password and a name; anything longer is not one of these requests.
 BODY_BYTES_MAX: Final = 16_384
@@ -55,8 +56,10 @@ class Reset(Link):
 
 
 class Change(Strict):
-    current_password: str
+    """`current_password` is left out where the account has none and the session is fresh."""
+
     new_password: str
+    current_password: str | None = None
 
 
 class Accepted(Shown):
@@ -102,7 +105,7 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
         return Reply(made.shown(), headers=made.decision.headers())
 
     async def refresh(call: Call[Refresh, Empty]) -> Reply:
-        made = await sessions.refresh(call.body.refresh_token, origin(call))
+        made = await sessions.refresh(call.body.refresh_token, origin(call), bearer_token(call.request))
         return Reply(made.shown(), headers=made.decision.headers())
 
     async def logout(call: Call[Empty, Empty]) -> Ended:
@@ -119,8 +122,9 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
         await sessions.revoke(call.caller, call.path["session"], origin(call))
         return Ended(ended=1)
 
-    async def verify_email(call: Call[Link, Empty]) -> Verified:
-        return Verified(email=await verification.verify(call.body.token, origin(call)))
+    async def verify_email(call: Call[Link, Empty]) -> Reply:
+        email, decision = await verification.verify(call.body.token, origin(call))
+        return Reply(Verified(email=email), headers=decision.headers())
 
     async def resend_verification(call: Call[Address, Empty]) -> Reply:
         return Reply(Accepted(), headers=(await verification.resend(call.body.email, origin(call))).headers())
@@ -128,12 +132,14 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
     async def forgot_password(call: Call[Address, Empty]) -> Reply:
         return Reply(Accepted(), headers=(await recovery.forgot(call.body.email, origin(call))).headers())
 
-    async def reset_password(call: Call[Reset, Empty]) -> Ended:
-        return Ended(ended=await recovery.reset(call.body.token, call.body.password, origin(call)))
+    async def reset_password(call: Call[Reset, Empty]) -> Reply:
+        ended, decision = await recovery.reset(call.body.token, call.body.password, origin(call))
+        return Reply(Ended(ended=ended), headers=decision.headers())
 
-    async def change_password(call: Call[Change, Empty]) -> Ended:
+    async def change_password(call: Call[Change, Empty]) -> Reply:
         body = call.body
-        return Ended(ended=await recovery.change(call.caller, body.current_password, body.new_password, origin(call)))
+        ended, decision = await recovery.change(call.caller, body.current_password, body.new_password, origin(call))
+        return Reply(Ended(ended=ended), headers=decision.headers())
 
     async def me(call: Call[Empty, Empty]) -> User:
         return await accounts.me(call.caller)
@@ -182,7 +188,9 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
             public=True,
             limit=None,
             body_bytes_max=BODY_BYTES_MAX,
-            errors=(InvalidGrant,),
+            errors=(InvalidGrant, AccountErased),
+            description="Send the access token that it renews along, expired or not: only so can a device be told, "
+            "long afterwards, that its account was deleted.",
         ),
         Endpoint("POST", "/api/auth/logout", logout, "End this session", tag, answer=Ended, keeps_answer=False),
         Endpoint(
@@ -258,15 +266,16 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
             "POST",
             "/api/users/change-password",
             change_password,
-            "Change one's password",
+            "Change one's password, or set the first one",
             tag,
             body=Change,
             answer=Ended,
             keeps_answer=False,
             limit=None,
             body_bytes_max=BODY_BYTES_MAX,
-            errors=(WrongPassword,),
-            description="Ends every other session of the account. " + _PASSWORD,
+            errors=(WrongPassword, FreshSignInNeeded),
+            description="Ends every other session of the account. An account without a password, which signs in "
+            "elsewhere, gets its first one, in a session that was opened in the last ten minutes. " + _PASSWORD,
         ),
         Endpoint("GET", "/api/users/me", me, "One's own account", tag, answer=User),
     ]

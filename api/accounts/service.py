@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from api.accounts.confirming import Confirmation
 from api.accounts.limits import Limits
 from api.accounts.model import user_of
+from api.accounts.parts import Parts
 from api.accounts.passwords import PasswordHasher
 from api.accounts.recovery import Recovery
 from api.accounts.registration import SignUp
@@ -49,37 +51,20 @@ class Accounts:
         confirmed: bool = False,
     ) -> None:
         """confirmed: whether an account is made only once its address has answered."""
-        self.database = database
-        self.environment = environment
-        self.limits = limits = Limits(limiter)
-        self.sessions = sessions = Sessions(
+        limits = Limits(limiter)
+        self.sessions = Sessions(
             database=database, bus=bus, environment=environment, access_tokens=access_tokens, keys=keys, limits=limits
         )
-        self.sign_in = SignIn(
-            database=database, environment=environment, hasher=hasher, sessions=sessions, limits=limits
-        )
-        self.sign_up = SignUp(
-            database=database,
-            environment=environment,
-            hasher=hasher,
-            sessions=sessions,
-            limits=limits,
-            outbox=outbox,
-            confirmed=confirmed,
-        )
-        self.recovery = Recovery(
-            database=database,
-            environment=environment,
-            hasher=hasher,
-            sessions=sessions,
-            limits=limits,
-            outbox=outbox,
-        )
-        self.verification = Verification(database=database, environment=environment, limits=limits, outbox=outbox)
+        self.parts = parts = Parts(database, environment, hasher, self.sessions, limits, outbox)
+        self.sign_in = SignIn(parts)
+        self.sign_up = SignUp(parts, confirmed=confirmed)
+        self.confirmation = Confirmation(parts)
+        self.recovery = Recovery(parts, self.confirmation)
+        self.verification = Verification(parts)
 
     async def me(self, caller: Caller) -> User:
         """Return the caller's account."""
-        async with self.database.read() as tx:
+        async with self.parts.database.read() as tx:
             found = await accounts.find_user(tx, caller.user)
         if found is None:
             raise Unauthenticated
@@ -87,7 +72,7 @@ class Accounts:
 
     async def forget_old(self) -> int:
         """Let go what has expired: links, registrations that nobody confirmed, old lines of the audit log."""
-        now = self.environment.now_ms()
-        async with self.database.write() as tx:
+        now = self.parts.environment.now_ms()
+        async with self.parts.database.write() as tx:
             expired = await one_time_tokens.forget_expired(tx, now)
             return expired + await audit_log.forget_lines(tx, before=now - AUDIT_KEPT_MS)

@@ -30,11 +30,12 @@ from conflict.clock import rfc3339
 from storage import sessions
 from storage.audit_log import Event
 from storage.database import Database, Transaction
+from storage.erasure import is_erased
 from sync.audit_trail import note
 from sync.bus import Bus, user_topic
 from sync.caller import Caller
 from sync.environment import Environment, uuid7
-from sync.errors import NotFound
+from sync.errors import AccountErased, NotFound
 
 log = logging.getLogger(__name__)
 
@@ -102,22 +103,29 @@ class Sessions:
         access = self._access_tokens.issue(user=user.id, session=opened.session, role=user.role, plan=user.plan)
         return Issued(access, opened.refresh, decision, user)
 
-    async def refresh(self, token: str, origin: Origin) -> Issued:
+    async def refresh(self, token: str, origin: Origin, access: str | None = None) -> Issued:
         """Spend a refresh token for the next pair (S3).
+
+        access: the access token that it renews, of whatever age; it lets a device of an erased account be told so.
 
         Raises:
             InvalidGrant: sign in again. Where the token had been spent long ago, its session has ended now.
+            AccountErased: there is no account to sign in to any more.
             RateLimited: later, please.
         """
         decision = await self._limits.take(REFRESH_BY_ADDRESS, origin.address)
         if not is_refresh_token(token):
-            raise InvalidGrant
+            raise InvalidGrant(headers=decision.headers())
         now = self._environment.now_ms()
         stolen = False
         async with self._database.write() as tx:
             held = await sessions.lock_refresh_token(tx, hash_of(token))
             if held is None or not _may_refresh(held, now):
-                raise InvalidGrant
+                bearer = self._access_tokens.bearer(access or "")
+                user = held.user if held is not None else bearer[0] if bearer is not None else None
+                if user is not None and await is_erased(tx, user):
+                    raise AccountErased
+                raise InvalidGrant(headers=decision.headers())
             if held.spent_at is None:
                 following = successor(token, self._keys[0])
                 await sessions.spend_refresh_token(
@@ -147,7 +155,7 @@ class Sessions:
         if stolen:  # Raised only here: the transaction that ends the session has to commit.
             log.warning("user %s: a spent refresh token was used again; session %s ends", held.user, held.session)
             await self.announce(held.user, [held.session])
-            raise InvalidGrant
+            raise InvalidGrant(headers=decision.headers())
         access = self._access_tokens.issue(user=held.user, session=held.session, role=held.role, plan=held.plan)
         return Issued(access, following, decision)
 

@@ -17,6 +17,8 @@ class User(Shown):
     email: str
     # Whether somebody proved to read mail there.
     email_verified: bool
+    # Without one (the account signs in elsewhere) a fresh session stands in for it.
+    has_password: bool
     name: str
     role: str
     plan: str

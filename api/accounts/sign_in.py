@@ -14,16 +14,13 @@ from __future__ import annotations
 
 import logging
 
-from api.accounts.limits import LOGIN_BY_ADDRESS, Limits, tighter
+from api.accounts.limits import LOGIN_BY_ADDRESS, tighter
 from api.accounts.model import Issued, Origin, email_key, user_of
-from api.accounts.passwords import PasswordHasher
-from api.accounts.sessions import Sessions
+from api.accounts.parts import Parts
 from api.errors import InvalidCredentials
 from storage import accounts
 from storage.audit_log import Event
-from storage.database import Database
 from sync.audit_trail import note
-from sync.environment import Environment
 
 log = logging.getLogger(__name__)
 
@@ -31,20 +28,8 @@ log = logging.getLogger(__name__)
 class SignIn:
     """One a process."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        environment: Environment,
-        hasher: PasswordHasher,
-        sessions: Sessions,
-        limits: Limits,
-    ) -> None:
-        self._database = database
-        self._environment = environment
-        self._hasher = hasher
-        self._sessions = sessions
-        self._limits = limits
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     async def login(self, email: str, password: str, origin: Origin) -> Issued:
         """Open a session.
@@ -54,22 +39,22 @@ class SignIn:
             RateLimited, Busy: later, please.
         """
         key, address = email_key(email), origin.address
-        by_address = await self._limits.take(LOGIN_BY_ADDRESS, address)
-        rule, bucket = await self._limits.by_account(key, address)
-        decision = tighter(by_address, await self._limits.take(rule, bucket))
-        async with self._database.read() as tx:
+        by_address = await self._parts.limits.take(LOGIN_BY_ADDRESS, address)
+        rule, bucket = await self._parts.limits.by_account(key, address)
+        decision = tighter(by_address, await self._parts.limits.take(rule, bucket))
+        async with self._parts.database.read() as tx:
             found = await accounts.find_login(tx, key)
         # The limits were counted before the slow part, so that parallel guesses cannot pass together.
-        matches = await self._hasher.verify(password, found.password_hash or None if found is not None else None)
+        matches = await self._parts.hasher.verify(password, found.password_hash or None if found is not None else None)
         opened = None
-        async with self._database.write() as tx:
+        async with self._parts.database.write() as tx:
             if matches and found is not None:
                 now_is = await accounts.lock_user(tx, found.id)
                 if now_is is not None and now_is.disabled_at is None and now_is.password_hash == found.password_hash:
-                    opened = await self._sessions.open(tx, found.id, origin)
+                    opened = await self._parts.sessions.open(tx, found.id, origin)
             await note(
                 tx,
-                self._environment,
+                self._parts.environment,
                 Event.SIGN_IN_REFUSED if opened is None else Event.SIGNED_IN,
                 user=None if found is None else found.id,
                 actor=None if opened is None or found is None else found.id,
@@ -80,9 +65,9 @@ class SignIn:
         if opened is None or found is None:
             log.info("sign-in refused for %s", found.id if found is not None else "an unknown address")
             raise InvalidCredentials(headers=decision.headers())
-        await self._sessions.announce(found.id, opened.ended)
-        await self._limits.give_back(LOGIN_BY_ADDRESS, address)
-        await self._limits.give_back(rule, bucket)
-        await self._limits.remember(key, address)
+        await self._parts.sessions.announce(found.id, opened.ended)
+        await self._parts.limits.give_back(LOGIN_BY_ADDRESS, address)
+        await self._parts.limits.give_back(rule, bucket)
+        await self._parts.limits.remember(key, address)
         log.info("user %s signed in, session %s", found.id, opened.session)
-        return self._sessions.tokens(user_of(found), opened, decision)
+        return self._parts.sessions.tokens(user_of(found), opened, decision)

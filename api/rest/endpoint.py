@@ -153,6 +153,7 @@ class Endpoint:
     keeps_answer: whether the answer is kept for a repetition under the same Idempotency-Key; not where it holds
         secrets.
     etag: whether the answer carries an ETag and honours If-None-Match.
+    redirects: whether a browser may be sent on (302) instead of being answered.
     """
 
     method: str
@@ -174,6 +175,7 @@ class Endpoint:
     keeps_answer: bool = True
     etag: bool = False
     paged: bool = False
+    redirects: bool = False
     example: Any = None
     description: str = ""
 

@@ -24,7 +24,7 @@ from api.rest.binding import is_list
 from api.rest.endpoint import Empty, Endpoint, Permission
 from api.rest.idempotency import RequestInProgress
 from api.version import fitai_version
-from sync.errors import Malformed, NotFound, PreconditionFailed, SyncError, TooLarge, Unauthenticated
+from sync.errors import AccountErased, Malformed, NotFound, PreconditionFailed, SyncError, TooLarge, Unauthenticated
 
 _PATH_PART: Final = re.compile(r"\{([a-z_]+)\}")
 _REF: Final = "#/components/schemas/{name}"
@@ -225,6 +225,8 @@ def _responses(endpoint: Endpoint, schema_of: dict[Any, Any]) -> dict[str, Any]:
         }
     if endpoint.etag:
         responses["304"] = {"description": "What If-None-Match names is still what stands here."}
+    if endpoint.redirects:
+        responses["302"] = {"description": "A browser is sent on to another page."}
     by_status: dict[int, list[type[SyncError]]] = {}
     for error in _errors(endpoint):
         by_status.setdefault(error.status, []).append(error)
@@ -240,7 +242,7 @@ def _errors(endpoint: Endpoint) -> list[type[SyncError]]:
     """Everything that an endpoint may fail with, each once."""
     found: list[type[SyncError]] = [Malformed, RequestTimeout, TooLarge, UnsupportedMediaType, RateLimited, Busy]
     if not endpoint.public:
-        found.append(Unauthenticated)
+        found += [Unauthenticated, AccountErased]
     if endpoint.permission is not Permission.OWN or _PATH_PART.search(endpoint.path):
         found.append(NotFound)
     found.append(InvalidFields)

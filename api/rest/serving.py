@@ -23,7 +23,7 @@ from aiohttp import web
 
 from api.accounts.permissions import permissions_of
 from api.errors import REQUEST_ID, RateLimited
-from api.http import CALLER, Network, client_address, read_body, read_json
+from api.http import CALLER, LIMIT_HEADERS, Network, client_address, read_body, read_json
 from api.rate_limits import Decision, Limiter
 from api.rest.binding import bind, bind_query
 from api.rest.endpoint import Call, Empty, Endpoint, Reply, headers_of
@@ -55,6 +55,8 @@ class Serving:
             user: Caller | None = request.get(CALLER)
             if user is not None and endpoint.permission not in permissions_of(user.role):
                 raise NotFound  # V1
+            if any("\0" in part for part in request.match_info.values()):
+                raise NotFound  # Nothing has such a name, and a database may refuse to look for it.
             decision = await self._limit(endpoint, request, user)
             query = bind_query(request.query.items(), endpoint.query)
             body: Any = Empty()
@@ -85,6 +87,7 @@ class Serving:
             return None
         key = user.user if user is not None else client_address(request, self.trusted)
         decision = await self.limiter.take(endpoint.limit, key)
+        request[LIMIT_HEADERS] = decision.headers()
         if not decision.allowed:
             raise RateLimited(retry_after_s=decision.retry_after_s, headers=decision.headers())
         return decision

@@ -22,7 +22,7 @@ from typing import Final
 from aiohttp import web
 
 from api.errors import Handler, RateLimited
-from api.http import caller
+from api.http import LIMIT_HEADERS, caller
 from api.rate_limits import Decision, Limiter, Rule
 from api.settings import Settings
 
@@ -72,10 +72,8 @@ class AccountThrottle:
 
     def _counted(self, handler: Handler) -> Handler:
         async def counted(request: web.Request) -> web.StreamResponse:
-            decision = await self.write(caller(request).user)
-            response = await handler(request)
-            response.headers.update(decision.headers())
-            return response
+            request[LIMIT_HEADERS] = (await self.write(caller(request).user)).headers()
+            return await handler(request)
 
         return counted
 

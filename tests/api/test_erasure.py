@@ -16,6 +16,7 @@ from api.accounts.erasure import SETTLE_MS
 from api.app import JOBS
 from api.middleware import SETTINGS
 from storage import erasure as store
+from storage.audit_log import newest_lines
 from storage.personal import IMPERSONAL
 from storage.tables import erasures, exercise_use_heads, exercise_uses, spaces, users
 from tests.api.harness import PASSWORD, Server, running, settings_for, until
@@ -91,12 +92,44 @@ async def test_what_was_shared_stays_with_the_others_and_somebody_owns_it(server
 async def test_the_account_has_ended_before_the_answer(server: Server) -> None:
     ann = await sign_up(server, "ann")
     await delete(ann)
-    assert (await server.me(ann.token)).status == 401
-    assert (await server.refresh(ann.refresh)).code == "invalid_grant"
+    assert (await server.me(ann.token)).code == "account_erased"
+    assert (await server.refresh(ann.refresh)).code == "account_erased"
     assert (await server.login(ann.email)).code == "invalid_credentials"
-    assert (await ann.ask("GET", "sync/spaces")).status == 401
+    assert (await ann.ask("GET", "sync/spaces")).code == "account_erased"
     # The address is free: whoever has it may begin anew.
     await server.register(ann.email)
+
+
+async def test_a_device_that_comes_back_a_year_later_is_told_that_there_is_no_account(server: Server) -> None:
+    ann = await sign_up(server, "ann")
+    await delete(ann)
+    await finish(server)
+    server.clock.advance(days=400)
+    gone = await ann.ask("GET", "sync/spaces")
+    assert (gone.status, gone.code) == (410, "account_erased")
+    refresh = {"refresh_token": ann.refresh}
+    renewed = await server.ask("POST", "/api/auth/refresh", refresh, token=ann.token)
+    assert (renewed.status, renewed.code) == (410, "account_erased")
+    # Of the refresh token nothing is left that could be known again.
+    assert (await server.refresh(ann.refresh)).code == "invalid_grant"
+
+
+async def test_nobody_but_who_had_a_session_is_told_of_an_erasure(plain_server: Server) -> None:
+    server = plain_server
+    ann, bob = await sign_up(server, "ann"), await sign_up(server, "bob")
+    await delete(ann)
+    await finish(server)
+    head, _, mark = ann.token.rpartition(".")
+    forged = f"{head}.{mark[:-6]}{'A' * 6}"
+    assert (await server.me(forged)).status == 401
+    assert (await server.ask("POST", "/api/auth/refresh", {"refresh_token": "x"}, token=ann.token)).status == 401
+    # Whose session has merely ended hears what they always heard.
+    await server.ask("POST", "/api/auth/logout", token=bob.token)
+    assert (await server.me(bob.token)).code == "unauthenticated"
+    server.clock.advance(days=400)
+    assert (await server.me(bob.token)).code == "unauthenticated"
+    refresh = {"refresh_token": bob.refresh}
+    assert (await server.ask("POST", "/api/auth/refresh", refresh, token=bob.token)).code == "invalid_grant"
 
 
 async def test_it_needs_the_password(plain_server: Server) -> None:
@@ -130,7 +163,7 @@ async def test_sockets_end_in_every_process(sqlite_url: str, redis_url: str) -> 
             await delete(ann)
             ended = await socket.receive(timeout=60)
             assert (ended.type, socket.close_code) == (aiohttp.WSMsgType.CLOSE, 4401)
-        assert (await other.me(ann.token)).status == 401
+        assert (await other.me(ann.token)).status == 410
 
 
 async def test_an_erasure_goes_on_where_a_process_was_killed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +206,19 @@ async def test_the_ledger_of_erasures_names_nobody(server: Server) -> None:
         rows = await tx.execute(select(erasures.c.user_hash))
     assert [row[0] for row in rows] == [store.hash_of_user(ann.id)]
     assert ann.id not in str(rows)
+
+
+async def test_of_a_deletion_the_audit_log_keeps_one_line_that_names_nobody(server: Server) -> None:
+    life = await live(server)
+    await delete(life.ann)
+    await finish(server)
+    async with server.database.read() as tx:
+        lines = await newest_lines(tx, most=1_000)
+    (line,) = [line for line in lines if line.event == "deleted"]
+    assert (line.user, line.actor, line.session, line.address) == (None, None, None, None)
+    # As the ledger of erasures has it: whoever asks whether their account was deleted can be answered.
+    assert line.details == {"account": store.hash_of_user(life.ann.id)}
+    assert not [line for line in lines if life.ann.id in (line.user, line.actor)]
 
 
 async def test_two_who_delete_their_accounts_at_once_leave_no_space_without_an_owner(server: Server) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
 
+from api.app import JOBS
 from fitai_client import AccountError, Accounts, NotFound, UnsentChanges
+from fitai_client.core.environment import Environment
 from tests.api.harness import PASSWORD, Server
 from tests.client_sdk.conftest import OpenPhone
 
@@ -84,6 +87,54 @@ async def test_a_revoked_device_still_shows_and_exports_everything(
     assert await phone.export(tmp_path / "export.json") == 2
     document = json.loads(await asyncio.to_thread((tmp_path / "export.json").read_bytes))
     assert [change["fields"] for change in document["unsent"]] == [{"title": "unsent"}]
+
+
+async def test_a_device_whose_account_was_deleted_keeps_what_is_unsent_and_exports_it(
+    lite: Server, open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.register(ANN, PASSWORD, "Ann")
+    await phone.workouts.create(title="sent")
+    await phone.sync()
+    await phone.workouts.create(title="unsent")
+    token = (await lite.login(ANN)).data["access_token"]
+    assert (await lite.ask("DELETE", "/api/users/account", {"password": PASSWORD}, token=token)).status == 202
+    for _ in range(2):
+        with pytest.raises(AccountError) as refused:
+            await phone.sync()
+        assert refused.value.code == "account_erased"
+    status = await phone.status()
+    assert (status.signed_in, status.pending) == (False, 1)
+    assert "was deleted: 1 change is on this device alone; export what is here" in status.why
+    assert await phone.workouts.count() == 2
+    assert await phone.export(tmp_path / "export.json") == 2
+    with pytest.raises(UnsentChanges):
+        await phone.wipe()
+
+
+async def test_a_device_learns_of_the_deletion_however_late_and_remembers_it(
+    lite: Server, open_phone: OpenPhone
+) -> None:
+    theirs = Environment(lite.clock.now_ms, os.urandom)
+    phone = await open_phone("phone", lite.url, background=False, environment=theirs)
+    await phone.register(ANN, PASSWORD, "Ann")
+    token = (await lite.login(ANN)).data["access_token"]
+    await lite.ask("DELETE", "/api/users/account", {"password": PASSWORD}, token=token)
+    # By then its tokens have ended, and nothing of them is left there.
+    lite.clock.advance(days=400)
+    await lite.app[JOBS].run_due()
+    with pytest.raises(AccountError):
+        await phone.sync()
+    await phone.close()
+    phone = await open_phone("phone", lite.url, background=False, environment=theirs)
+    assert "was deleted" in (await phone.status()).why
+    # The address may have a new account; this database is not its.
+    await lite.register(ANN)
+    for again in (phone.sync(), phone.sign_in(ANN, PASSWORD), phone.register(ANN, PASSWORD, "Ann")):
+        with pytest.raises(AccountError) as refused:
+            await again
+        assert refused.value.code == "account_erased"
+    await phone.wipe()
 
 
 async def test_the_log_tells_what_went_and_never_what_was_written(

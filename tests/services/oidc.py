@@ -43,6 +43,8 @@ class Provider:
     sign: Callable[[dict[str, Any]], str] | None = None
     description: dict[str, Any] = field(default_factory=dict)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    # Its clock, in seconds since the epoch: the server's own, where a test moves that.
+    now: Callable[[], float] = time.time
     # The paths that were called.
     calls: list[str] = field(default_factory=list)
 
@@ -89,7 +91,7 @@ class Provider:
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         if asked is None or challenge != asked["code_challenge"] or form["redirect_uri"] != self.redirect_uri:
             return web.json_response({"error": "invalid_grant"}, status=400)
-        now = int(time.time())
+        now = int(self.now())
         claims = {"iss": self.url, "aud": CLIENT, "iat": now, "exp": now + 300, "nonce": asked["nonce"]} | self.claims
         token = (self.sign or self.signed)({name: value for name, value in claims.items() if value is not None})
         return web.json_response({"access_token": "x", "token_type": "Bearer", "id_token": token})

@@ -59,3 +59,20 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_return_url(text: str) -> bool:
+    """Whether a browser may be sent there with a code: by https, to this machine, or to an app.
+
+    An app's scheme has its domain in it (RFC 8252, section 7.1), so none of a browser's own is one.
+    """
+    if "#" in text or " " in text or not text.isprintable():
+        return False
+    try:
+        url = URL(text)
+    except ValueError:
+        return False
+    if url.scheme in ("https", "http"):
+        allowed = url.host is not None and (url.scheme == "https" or is_loopback(url.host))
+        return allowed and url.user is None
+    return re.fullmatch(r"[a-z][a-z0-9-]*(?:\.[a-z0-9-]+)+:/[^/].*", text) is not None

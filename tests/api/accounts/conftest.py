@@ -71,8 +71,7 @@ async def posting(database_url: str, clock: Clock | None = None, **changes: Any)
             database_url,
             smtp_url=f"smtp://127.0.0.1:{smtp.port}",
             mail_from="FitAI <fitai@example.com>",
-            public_url=URL,
-            **changes,
+            **{"public_url": URL, "registration": "open", **changes},
         )
         async with running(settings, clock) as server:
             yield Post(server, smtp)

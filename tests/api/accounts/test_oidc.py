@@ -7,8 +7,6 @@ import base64
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import jwt
@@ -21,59 +19,11 @@ from api.accounts.oidc.configuration import Provider as Configured
 from api.accounts.oidc.fetching import Fetcher, FetchError, is_public
 from storage.audit_log import newest_lines
 from storage.tables import identities, users
+from tests.api.accounts.browser import PATH, Browser, browsing
 from tests.api.accounts.conftest import URL as PUBLIC_URL
-from tests.api.accounts.conftest import Post, posting
-from tests.api.harness import PASSWORD, Answer, Clock
+from tests.api.accounts.conftest import posting
+from tests.api.harness import PASSWORD
 from tests.services.oidc import CLIENT, SECRET, Provider, new_key, oidc_provider
-
-PATH = "/api/auth/oauth/example"
-COOKIE = "__Host-fitai_sign_in"
-
-
-@dataclass
-class Browser:
-    """Goes where it is sent, and keeps the one cookie."""
-
-    post: Post
-    provider: Provider
-    cookie: str = ""
-
-    async def begin(self) -> URL:
-        """Begin at the server; return where it leads."""
-        session = self.post.server.session
-        async with session.get(self.post.server.url + PATH, allow_redirects=False) as response:
-            assert response.status == 302, await response.text()
-            morsel = response.cookies[COOKIE]
-            assert (morsel["httponly"], morsel["secure"], morsel["samesite"], morsel["path"]) == (
-                True,
-                True,
-                "Lax",
-                "/",
-            )
-            self.cookie = morsel.value
-            return URL(response.headers["Location"], encoded=True)
-
-    async def sign_in_there(self, at: URL) -> URL:
-        """Sign in at the provider; return where it sends the browser back to."""
-        async with self.post.server.session.get(at, allow_redirects=False) as response:
-            assert response.status == 302, await response.text()
-            return URL(response.headers["Location"])
-
-    async def come_back(self, to: URL, *, cookie: str | None = None) -> Answer:
-        kept = self.cookie if cookie is None else cookie
-        headers = {"Cookie": f"{COOKIE}={kept}"} if kept else {}
-        return await self.post.server.ask("GET", str(URL(to).relative()), headers=headers)
-
-    async def sign_in(self) -> Answer:
-        return await self.come_back(await self.sign_in_there(await self.begin()))
-
-
-@asynccontextmanager
-async def browsing(database_url: str, clock: Clock | None = None, **changes: Any) -> AsyncIterator[Browser]:
-    async with oidc_provider(f"{PUBLIC_URL}{PATH}/callback") as provider:
-        configured = Configured("example", provider.url, CLIENT, SECRET)
-        async with posting(database_url, clock, oidc=(configured,), **changes) as post:
-            yield Browser(post, provider)
 
 
 @pytest_asyncio.fixture
@@ -322,8 +272,6 @@ async def test_a_key_that_is_taken_away_is_taken_no_more_after_an_hour(plain_bro
     assert (await plain_browser.sign_in()).status == 200
     old, provider.keys = provider.keys["one"], {"two": new_key()}
     plain_browser.post.server.clock.advance(seconds=3_601)
-    now = plain_browser.post.server.clock.now_ms() // 1_000
-    provider.claims |= {"iat": now, "exp": now + 300}
     provider.sign = lambda claims: jwt.encode(claims, old, algorithm="RS256", headers={"kid": "one"})
     assert (await plain_browser.sign_in()).code == "provider_failed"
     provider.sign = lambda claims: provider.signed(claims, kid="two")

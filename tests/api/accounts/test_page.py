@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 
-from api.accounts.page import PATH
+from api.accounts.page import PATH, SIGN_IN_ERRORS
 from tests.api.harness import Server
 
 
@@ -37,3 +37,12 @@ async def test_the_page_uses_the_endpoints_that_are_there(plain_server: Server) 
         assert f'"{what}": {{' in text
         answer = await plain_server.ask("POST", f"/api/users/{what}", {"token": "x", **more})
         assert answer.code == "invalid_link"
+    for path in ("/api/users/change-password", "/api/auth/logout"):
+        assert f'"{path.removeprefix("/")}"' in text
+        assert (await plain_server.ask("POST", path, {})).status == 401
+
+
+async def test_the_page_knows_every_way_in_which_a_sign_in_elsewhere_fails(plain_server: Server) -> None:
+    text = (await plain_server.ask("GET", PATH)).text
+    for error in SIGN_IN_ERRORS:
+        assert f'"{error.code}": "{error.default}"' in text

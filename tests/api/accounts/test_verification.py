@@ -113,6 +113,24 @@ async def test_a_confirmed_registration_makes_an_account_by_its_link(database_ur
             assert await tx.execute(select(registrations.c.id)) == []
 
 
+@pytest.mark.parametrize(
+    ("smtp_url", "registration", "confirmed"),
+    [
+        ("smtp://127.0.0.1:25", None, True),
+        (None, None, False),
+        ("smtp://127.0.0.1:25", "open", False),
+        (None, "confirmed", True),
+    ],
+)
+def test_registrations_are_confirmed_where_mail_is_sent(
+    smtp_url: str | None, registration: str | None, confirmed: bool
+) -> None:
+    made = settings_for(
+        "sqlite+aiosqlite:///x.db", smtp_url=smtp_url, mail_from="fitai@example.com", registration=registration
+    )
+    assert made.confirms_registrations is confirmed
+
+
 async def test_a_confirmed_registration_is_answered_alike_for_every_address(database_url: str) -> None:
     async with posting(database_url, registration="confirmed", rate_limits=True) as post:
         await register(post)

@@ -6,6 +6,7 @@ database, whose file is the user's alone, and appear in no log and no error.
 Invariants
     A1  One database belongs to one account: after the first sign-in no other may use it.
     A2  A refresh token is spent by one caller at a time, and the pair it brings is stored before it is used.
+    A3  Where the account was deleted nothing here is: what is unsent can be exported until the user wipes it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from .core.database import LocalDatabase
+from .core.refusals import ERASED
 from .core.requests import Answer, Request
 from .errors import AccountError, ServerRefused, Unreachable
 from .transport import HttpTransport
@@ -56,6 +59,7 @@ class Account:
         self._lock = asyncio.Lock()
         with db.write() as tx:
             identity, tokens = tx.meta("identity"), tx.meta("tokens")
+            self.erased = tx.meta("erased") is not None
         self.identity = Identity(**json.loads(identity)) if identity else None
         self._tokens: dict[str, Any] | None = json.loads(tokens) if tokens else None
 
@@ -67,8 +71,9 @@ class Account:
         """Make the account and take its tokens.
 
         Raises:
-            AccountError: `other_account`: this database belongs to somebody else. `confirmation_needed`: a mail went
-                to the address; its link makes the account, and then it is signed in to.
+            AccountError: `other_account`: this database belongs to somebody else. `account_erased`: to an account that
+                was deleted. `confirmation_needed`: a mail went to the address; its link makes the account, and then it
+                is signed in to.
             ServerRefused, Unreachable: as the server has it.
         """
         self._check_owner(email)
@@ -83,6 +88,20 @@ class Account:
         """Take tokens for an account that exists. Raises as `register`, and `invalid_credentials`."""
         self._check_owner(email)
         await self._take(await self._call("/api/users/login", {"email": email, "password": password}), email)
+
+    async def sign_in_by_code(self, provider: str, code: str, verifier: str) -> None:
+        """Take tokens for the code that a browser brought back. Raises as `sign_in`, and ServerRefused."""
+        self._check_erased()
+        path = f"/api/auth/oauth/{quote(provider, safe='')}/exchange"
+        answer = await self._call(path, {"code": code, "code_verifier": verifier})
+        try:
+            await self._take(answer, "")
+        except AccountError:
+            # Whose it is shows only now; a session that nobody uses is not left open.
+            with suppress(Unreachable):
+                logout = Request("spaces", "POST", "/api/auth/logout", body="{}")
+                await self._transport.send(logout, str(answer.get("access_token")))
+            raise
 
     async def sign_out(self) -> None:
         """End the session, on the server too where it can be reached, and forget the tokens."""
@@ -108,16 +127,34 @@ class Account:
             self._tokens = await self._run(self._stored)
             if self._tokens is None or (access := self._good(spent)) is not None:
                 return access
-            answer = await self._transport.send(
-                Request(
-                    "spaces", "POST", "/api/auth/refresh", body=json.dumps({"refresh_token": self._tokens["refresh"]})
-                )
-            )
+            body = json.dumps({"refresh_token": self._tokens["refresh"]})
+            # The old token, ended or not, says whose device asks, should there be no account any more.
+            renewal = Request("spaces", "POST", "/api/auth/refresh", body=body)
+            answer = await self._transport.send(renewal, self._tokens["access"])
+            if answer.is_of_erased:
+                await self.lose()
+                return None
             if answer.status in (400, 401, 403):
                 await self._store(None)
                 return None
             await self._keep(_data(answer))
             return str(self._tokens["access"])
+
+    async def lose(self) -> None:
+        """The server says that the account was deleted: there is nothing to sign in to any more (A3)."""
+        self.erased = True
+        await self._run(self._note_erased)
+        await self._store(None)
+
+    def not_signed_in(self) -> AccountError:
+        """Why nothing can be had from the server."""
+        if self.erased:
+            return AccountError(ERASED, code="account_erased")
+        return AccountError("Nobody is signed in: register or sign in first.")
+
+    def _note_erased(self) -> None:
+        with self._db.write() as tx:
+            tx.set_meta("erased", "1")
 
     def _good(self, spent: str | None) -> str | None:
         """The access token, where it is not `spent` and does not end soon."""
@@ -138,11 +175,16 @@ class Account:
         return int(self._tokens["ends_ms"]) if self._tokens else 0
 
     def _check_owner(self, email: str) -> None:
+        self._check_erased()
         if self.identity is not None and self.identity.email.casefold() != email.strip().casefold():
             raise AccountError(
                 f"This database belongs to {self.identity.email}: open another file for another account.",
                 code="other_account",
             )
+
+    def _check_erased(self) -> None:
+        if self.erased:
+            raise AccountError(f"{ERASED} For another account open another file.", code="account_erased")
 
     async def _call(self, path: str, body: dict[str, str]) -> dict[str, Any]:
         return _data(await self._transport.send(Request("spaces", "POST", path, body=json.dumps(body))))
@@ -203,6 +245,6 @@ def _data(answer: Answer) -> dict[str, Any]:
         str(body.get("code") or "refused"),
         str(body.get("error") or f"The server answered {answer.status}."),
     )
-    if answer.status == 401:
+    if answer.status == 401 or answer.is_of_erased:
         raise AccountError(message, code=code)
     raise ServerRefused(message, code=code, status=answer.status, details=body.get("details"))

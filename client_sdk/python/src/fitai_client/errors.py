@@ -73,7 +73,9 @@ class NotFound(FitaiError):
 
 
 class AccountError(FitaiError):
-    """Codes: sign_in_needed, invalid_credentials, other_account, confirmation_needed.
+    """Codes: sign_in_needed, account_erased, invalid_credentials, other_account, confirmation_needed.
+
+    account_erased: the account was deleted. What is here stays, and can be exported, until it is wiped.
 
     sign_in_needed: nobody is signed in, or no longer. What waits for a server raises it at once, and does not wait.
     """

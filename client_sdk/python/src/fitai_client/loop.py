@@ -27,6 +27,10 @@ log = logging.getLogger("fitai_client.sync")
 # Even with nothing due, look again this often: the wall clock may have jumped.
 IDLE_S = 300.0
 
+# As the server would answer, where the renewal of the token has told already.
+_NO_SESSION = Answer(401, b"{}")
+_NO_ACCOUNT = Answer(410, b'{"code":"account_erased"}')
+
 
 class Loop:
     """One client's requests. `run_now` and the background share one lock: there is one request at a time."""
@@ -78,7 +82,7 @@ class Loop:
             AccountError, Unreachable, ServerRefused: why it could not be finished.
         """
         if not self._device.signed_in:
-            raise AccountError("Nobody is signed in: sign in first.")
+            raise self._account.not_signed_in()
         async with self._lock:
             await self._client.run(lambda db: self._device.wake(pull=True, spaces=spaces, seen=True))
             self._device.hurry = True
@@ -91,8 +95,8 @@ class Loop:
         problem = self._device.problem
         if problem is None:
             return
-        if problem["code"] == "sign_in_needed":
-            raise AccountError(problem["message"], code="sign_in_needed")
+        if problem["code"] in ("sign_in_needed", "account_erased"):
+            raise AccountError(problem["message"], code=problem["code"])
         if problem["code"] == "unreachable":
             raise Unreachable(problem["message"])
         raise ServerRefused(problem["message"], code=problem["code"], status=503)
@@ -154,12 +158,16 @@ class Loop:
         try:
             token = await self._account.token()
             if token is None:
-                return Answer(401, b"{}")
+                return _NO_ACCOUNT if self._account.erased else _NO_SESSION
             answer = await self._client.transport.send(request, token)
             if answer.status == 401:
                 token = await self._account.token(spent=token)
                 if token is not None:
                     answer = await self._client.transport.send(request, token)
+                elif self._account.erased:
+                    return _NO_ACCOUNT
+            if answer.is_of_erased:
+                await self._account.lose()
         except ServerRefused as error:
             raise Unreachable(f"The session cannot be renewed now: {error}") from error
         return answer

@@ -36,6 +36,21 @@ class AccountCalls(SyncCalls):
         await self._account.sign_in(email, password)
         return await self._signed_in()
 
+    async def sign_in_by_code(self, provider: str, code: str, verifier: str) -> Status:
+        """Sign in with an account elsewhere, and sync.
+
+        The app makes a random `verifier` and sends a browser to `/api/auth/oauth/<provider>` of the server, with the
+        app's own address as `return_to` and the S256 of the verifier as `code_challenge` (RFC 7636); the browser comes
+        back with the `code`.
+
+        Raises:
+            AccountError: `other_account`: this database belongs to somebody else.
+            ServerRefused: `sign_in_expired`: the code is unknown, used or older than two minutes; begin again.
+            Unreachable.
+        """
+        await self._account.sign_in_by_code(provider, code, verifier)
+        return await self._signed_in()
+
     async def sign_out(self, *, force: bool = False) -> None:
         """End the session. The data stays, and what is unsent goes with the next sign-in of the same account.
 

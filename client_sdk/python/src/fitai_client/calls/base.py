@@ -199,7 +199,7 @@ class Calls(SpaceHandle):
         device = (await self.status()).device
         token = await self._account.token()
         if token is None:
-            raise AccountError("Nobody is signed in: sign in first.")
+            raise self._account.not_signed_in()
         answer = await self.transport.send(Request("pull", method, path, query or {}, text, device), token)
         return checked(answer)
 
@@ -211,6 +211,6 @@ def checked(answer: Answer) -> dict[str, Any]:
         return body
     code = str(body.get("code") or "refused")
     message = str(body.get("error") or f"The server answered {answer.status}.")
-    if answer.status == 401:
-        raise AccountError(message, code="sign_in_needed")
+    if answer.status == 401 or answer.is_of_erased:
+        raise AccountError(message, code="account_erased" if answer.is_of_erased else "sign_in_needed")
     raise ServerRefused(message, code=code, status=answer.status, details=body.get("details"))

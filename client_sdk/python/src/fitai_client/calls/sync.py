@@ -11,7 +11,7 @@ from ..core.requests import Request
 from ..core.spaces import all_spaces, save
 from ..core.status import Status
 from ..devices import keep, unnamed
-from ..errors import AccountError, FitaiError, InvalidWrite, WaitExpired
+from ..errors import FitaiError, InvalidWrite, WaitExpired
 from ..stages import held_upto, last_written, numbers_by_space, withdraw
 from .base import Calls, checked
 
@@ -103,7 +103,7 @@ class SyncCalls(Calls):
 
     def _check_signed_in(self) -> None:
         if not self._device.signed_in:
-            raise AccountError("Nobody is signed in, so no server can be waited for: register or sign in first.")
+            raise self._account.not_signed_in()
 
     async def learn_names(self) -> None:
         """Fetch the list of devices where a conflict names one that is not in it; each is asked about once."""

@@ -16,7 +16,9 @@ from .requests import Answer, Request
 from .running import BACKOFF_MAX_MS, Running
 from .spaces import Space, pause, save, save_stream, space, stream
 
-__all__ = ["refused"]
+__all__ = ["ERASED", "refused"]
+
+ERASED = "This account was deleted: export what is here, then wipe this device."
 
 _DEVICE_CODES = frozenset({"device_forked", "device_revoked", "unknown_device"})
 
@@ -26,7 +28,10 @@ def refused(tx: Tx, running: Running, request: Request, answer: Answer, body: di
     code = str(body.get("code") or f"http_{answer.status}")
     message = str(body.get("error") or f"The server answered {answer.status}.")
     status = answer.status
-    if status == 401:
+    if answer.is_of_erased:
+        running.signed_in = False
+        running.problem = {"code": code, "message": ERASED}
+    elif status == 401:
         running.signed_in = False
         running.problem = {"code": "sign_in_needed", "message": "The session has ended: sign in again."}
     elif status in (429, 408) or status >= 500 or code == "schema_ahead":

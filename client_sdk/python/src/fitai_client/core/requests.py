@@ -48,6 +48,11 @@ class Answer:
     body: bytes
     retry_after_s: float | None = None
 
+    @property
+    def is_of_erased(self) -> bool:
+        """Whether it says that the account was deleted."""
+        return self.status == 410 and b'"account_erased"' in self.body and self.json().get("code") == "account_erased"
+
     def json(self) -> dict[str, Any]:
         """The body.
 

@@ -102,13 +102,14 @@ def read_status(
     refused = tx.one("SELECT COUNT(*) FROM inbox")[0]
     recovered = tx.one("SELECT COUNT(*) FROM aside WHERE kind = 'recovered'")[0]
     attachments = tx.one("SELECT COUNT(*) FROM attachments WHERE remote IS NULL")[0]
+    erased = tx.meta("erased") is not None
     held = held_up(problem, wait_ms) if signed_in else "sign in again to go on"
     waiting = (
-        _pending_sentence(tx, lines, pending, signed_in, account, held),
+        _erased_sentence(pending) if erased else _pending_sentence(tx, lines, pending, signed_in, account, held),
         # One reason is said once.
-        _incomplete_sentence(tx, lines, account, held, said=pending > 0),
+        "" if erased else _incomplete_sentence(tx, lines, account, held, said=pending > 0),
         f"{_counted(attachments, 'attachment waits', 'attachments wait')}: {attachments_held_up}."
-        if attachments
+        if attachments and not erased
         else "",
     )
     sentences = (
@@ -141,6 +142,11 @@ def held_up(problem: Mapping[str, str] | None, wait_ms: int) -> str:
         return ""
     again = f"; the next try is in {max(wait_ms // 1000, 1)} s" if wait_ms > 0 else ""
     return f"{problem['message'].rstrip('.')}{again}"
+
+
+def _erased_sentence(pending: int) -> str:
+    alone = f"{_counted(pending, 'change is', 'changes are')} on this device alone; " if pending else ""
+    return f"This account was deleted: {alone}export what is here, then wipe this device."
 
 
 def _pending_sentence(
