@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
@@ -73,10 +74,15 @@ def bind_query(given: Iterable[tuple[str, str]], type_: type[S]) -> S:
             value.setdefault(name, []).append(text)
         elif name in value:
             faults.append(_fault(shown, "invalid", f"{shown} stands twice in the address"))
+        elif name in known and not _is_text(known[name].type) and text.lower() == "null":
+            faults.append(_fault(shown, "wrong_type", f"{shown} is never null; leave it out"))
         else:
             value[name] = text
     try:
         if not faults and _unstorable(value, "") is None:
+            for name in value:
+                if name in known and _is_time(known[name].type):
+                    msgspec.convert(value[name], known[name].type)
             return msgspec.convert(value, type_, strict=False)
     except (msgspec.ValidationError, ValueError, OverflowError):
         pass
@@ -97,7 +103,7 @@ def _faults(value: Any, type_: Any, at: str, *, strict: bool) -> Iterable[Fault]
         for place, each in enumerate(value):
             yield from _faults(each, item, f"{at}[{place}]", strict=strict)
     try:
-        msgspec.convert(value, type_, strict=strict)
+        msgspec.convert(value, type_, strict=strict or _is_time(type_))
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         if item is None or type(value) is not list or _struct_in(item) is None or " - at `$[" not in str(error):
             yield _worded(at, str(error))
@@ -184,6 +190,16 @@ def _item_of(type_: Any) -> Any | None:
         if get_origin(inner) in (list, tuple):
             return get_args(inner)[0]
     return None
+
+
+def _is_text(type_: Any) -> bool:
+    """Whether a type takes any text, alone or beside null."""
+    return any(_bare(each) is str for each in (type_, *get_args(_bare(type_))))
+
+
+def _is_time(type_: Any) -> bool:
+    """Whether a type is a moment, alone or beside null: msgspec takes a number for one where it is lenient."""
+    return any(_bare(each) is datetime for each in (type_, *get_args(_bare(type_))))
 
 
 def is_list(type_: Any) -> bool:
