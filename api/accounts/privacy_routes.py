@@ -17,6 +17,7 @@ from api.errors import WrongPassword
 from api.operations.jobs import Jobs
 from api.rate_limits import Rule
 from api.rest.endpoint import Call, Empty, Endpoint, Shown, Strict
+from api.rest.formats import Password
 from conflict.clock import rfc3339
 from storage.jobs import JobRow
 from sync.caller import Caller
@@ -29,7 +30,7 @@ EXPORT: Final = Rule("export-data", burst=3, interval_ms=1_200_000)
 class Confirm(Strict):
     """The password of the account, once more."""
 
-    password: str
+    password: Password
 
 
 class Erasing(Shown):
@@ -107,6 +108,7 @@ def endpoints(exports: Exports, erasure: Erasure, jobs: Jobs) -> Sequence[Endpoi
             "How far an export is",
             tag,
             answer=Export,
+            etag=True,
             errors=(NotFound,),
         ),
         Endpoint(
@@ -115,7 +117,8 @@ def endpoints(exports: Exports, erasure: Erasure, jobs: Jobs) -> Sequence[Endpoi
             fetch_data_export,
             "The file of an export",
             tag,
-            media="application/zip",
+            media=("application/zip",),
+            resumable=True,
             errors=(NotFound,),
             description="For the session that asked for it, for 24 hours.",
         ),

@@ -15,6 +15,7 @@ from api.accounts.shapes import Session, SignedIn, Tokens, User
 from api.errors import EmailUnavailable, InvalidCredentials, InvalidGrant, InvalidLink, WrongPassword
 from api.rate_limits import Decision
 from api.rest.endpoint import Call, Empty, Endpoint, Reply, Shown, Strict
+from api.rest.formats import Email, Password
 from sync.errors import NotFound
 
 # An address, a password and a name; anything longer is not one of these requests.
@@ -26,14 +27,14 @@ _ALIKE: Final = "The answer is the same for every address, whether or not it has
 
 
 class Register(Strict):
-    email: str
-    password: str
+    email: Email
+    password: Password
     name: str
 
 
 class Login(Strict):
-    email: str
-    password: str
+    email: Email
+    password: Password
 
 
 class Refresh(Strict):
@@ -41,7 +42,7 @@ class Refresh(Strict):
 
 
 class Address(Strict):
-    email: str
+    email: Email
 
 
 class Link(Strict):
@@ -51,12 +52,12 @@ class Link(Strict):
 
 
 class Reset(Link):
-    password: str
+    password: Password
 
 
-class Change(Strict):
-    current_password: str
-    new_password: str
+class PasswordChange(Strict):
+    current_password: Password
+    new_password: Password
 
 
 class Accepted(Shown):
@@ -131,7 +132,7 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
     async def reset_password(call: Call[Reset, Empty]) -> Ended:
         return Ended(ended=await recovery.reset(call.body.token, call.body.password, origin(call)))
 
-    async def change_password(call: Call[Change, Empty]) -> Ended:
+    async def change_password(call: Call[PasswordChange, Empty]) -> Ended:
         body = call.body
         return Ended(ended=await recovery.change(call.caller, body.current_password, body.new_password, origin(call)))
 
@@ -188,7 +189,7 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
         Endpoint(
             "POST", "/api/auth/logout-all", logout_all, "End every session", tag, answer=Ended, keeps_answer=False
         ),
-        Endpoint("GET", "/api/auth/sessions", list_sessions, "One's live sessions", tag, answer=Sessions),
+        Endpoint("GET", "/api/auth/sessions", list_sessions, "One's live sessions", tag, answer=Sessions, etag=True),
         Endpoint(
             "DELETE",
             "/api/auth/sessions/{session}",
@@ -260,7 +261,7 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
             change_password,
             "Change one's password",
             tag,
-            body=Change,
+            body=PasswordChange,
             answer=Ended,
             keeps_answer=False,
             limit=None,
@@ -268,5 +269,5 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
             errors=(WrongPassword,),
             description="Ends every other session of the account. " + _PASSWORD,
         ),
-        Endpoint("GET", "/api/users/me", me, "One's own account", tag, answer=User),
+        Endpoint("GET", "/api/users/me", me, "One's own account", tag, answer=User, etag=True),
     ]

@@ -18,7 +18,7 @@ from api.rest.page import POLICY, html
 def routes(endpoints: Sequence[Endpoint], *, public_url: str | None) -> list[web.RouteDef]:
     """Return both routes. The document is put together once."""
     described = document(endpoints, server_url=(public_url or "").rstrip("/") or "/")
-    as_json = json.dumps(described, ensure_ascii=False).encode()
+    as_json = json.dumps(described, ensure_ascii=False, separators=(",", ":")).encode()
     as_page = html(described).encode()
 
     async def openapi(_: web.Request) -> web.Response:

@@ -75,7 +75,6 @@ def endpoints(elsewhere: SignInElsewhere, *, secure: bool) -> Sequence[Endpoint]
             "Begin to sign in with an account elsewhere",
             "Accounts",
             status=302,
-            media="text/plain",
             public=True,
             limit=None,
             errors=(NotFound, ProviderFailed),
