@@ -19,6 +19,7 @@ import msgspec
 from msgspec import structs
 
 from api.errors import InvalidFields
+from sync.strict_json import INTEGER_MAX
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -49,7 +50,11 @@ Fault = dict[str, str]
 def bind(value: Any, type_: type[S]) -> S:
     """Return a JSON value as `type_`. Raises InvalidFields, with each fault of the value."""
     try:
-        made: S = msgspec.convert(value, type_)
+        try:
+            made: S = msgspec.convert(value, type_)
+        except msgspec.ValidationError:
+            value = _whole(value)
+            made = msgspec.convert(value, type_)
     except (msgspec.ValidationError, ValueError, OverflowError):
         faults = list(_faults(value, type_, "", strict=True))[:FAULTS_MAX]
         raise InvalidFields(
@@ -150,6 +155,15 @@ def _worded(at: str, message: str) -> Fault:
 
 def _fault(field: str, code: str, message: str) -> Fault:
     return {"field": field, "code": code, "message": message}
+
+
+def _whole(value: Any) -> Any:
+    """A JSON value with 3.0 as 3: to JSON they are one number, and some writers spell it so."""
+    if type(value) is float and value.is_integer() and abs(value) <= INTEGER_MAX:
+        return int(value)
+    if type(value) is dict:
+        return {name: _whole(each) for name, each in value.items()}
+    return [_whole(each) for each in value] if type(value) is list else value
 
 
 def _unstorable(value: Any, at: str) -> Fault | None:

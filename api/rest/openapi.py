@@ -51,7 +51,7 @@ _OF_FAILURES: Final[dict[int, dict[str, bool]]] = {
     401: {"WWW-Authenticate": True},
     409: {"Retry-After": False},
     415: {"Accept-Encoding": False},
-    429: {"Retry-After": True, "RateLimit": False, "RateLimit-Policy": False},
+    429: {"Retry-After": True},
     503: {"Retry-After": True},
 }
 _META: Final = {
@@ -327,7 +327,7 @@ def _failure(status: int, errors: Iterable[type[SyncError]], known: dict[str, An
     name = "-".join([str(status), *sorted(by_code)])
     known[name] = {
         "description": " ".join(f"`{code}`: {error.default}" for code, error in sorted(by_code.items())),
-        "headers": _headers(_OF_FAILURES.get(status, {})),
+        "headers": _headers({**_LIMITED, **_OF_FAILURES.get(status, {})}),
         "content": {
             _JSON: {
                 "schema": {

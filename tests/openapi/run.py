@@ -129,7 +129,9 @@ class _Run:
         looked = False
         for case in self._cases(operation, cases, draws, seed):
             if _is_valid(case):
-                if parts and operation.method.upper() in ("POST", "DELETE") and not parts.keys() & MADE_BY_JOBS:
+                if parts and (
+                    operation.method == "delete" or (operation.method == "post" and not parts.keys() & MADE_BY_JOBS)
+                ):
                     parts = person.parts(operation.method.upper(), operation.path)
                 self._make_real(case, person)
             in_path = case.meta.components.get(ParameterLocation.PATH)

@@ -108,6 +108,16 @@ def test_every_wrong_parameter_is_named() -> None:
     }
 
 
+class Reps(Strict):
+    reps: int
+
+
+def test_a_whole_number_may_be_spelled_with_a_point() -> None:
+    assert bind({"reps": 8.0}, Reps) == Reps(reps=8)
+    with pytest.raises(InvalidFields):
+        bind({"reps": 8.5}, Reps)
+
+
 class Span(Strict):
     since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     nested: bool | None = None
