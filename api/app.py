@@ -37,6 +37,7 @@ from api.mail.transport import FolderTransport, SmtpTransport, Transport
 from api.middleware import (
     AUTHENTICATOR,
     DRAIN_HOOKS,
+    METHODS,
     OPEN,
     PUBLIC,
     SETTINGS,
@@ -44,6 +45,8 @@ from api.middleware import (
     Traffic,
     authenticate,
     dress,
+    know_methods,
+    methods_by_path,
     share,
     track,
 )
@@ -207,7 +210,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
 
         app = web.Application(
             # From the outside in: failures too get their CORS headers and their request id.
-            middlewares=[track, share, answer_errors, authenticate],
+            middlewares=[track, share, answer_errors, know_methods, authenticate],
             handler_args=HANDLER_ARGS,
             client_max_size=BODY_BYTES_MAX,
         )
@@ -236,7 +239,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             *account_routes.endpoints(accounts),
             *people_routes.endpoints(People(database, environment, Relations(NoFriends()), bus)),
             *privacy_routes.endpoints(data_exports, erasure, jobs),
-            *import_routes.endpoints(imports, jobs, bodies),
+            *import_routes.endpoints(imports, jobs),
             *exports.endpoints(records),
             *exercises.endpoints(search, records, bodies),
             *analytics.endpoints(histories, cache, environment),
@@ -245,7 +248,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         ]
         app[ENDPOINTS] = endpoints
         app[OPEN] = PUBLIC | {(each.method, each.path) for each in endpoints if each.public}
-        serving = Serving(environment, limiter, idempotency, settings.trusted_networks())
+        serving = Serving(environment, limiter, idempotency, settings.trusted_networks(), bodies)
         app.add_routes(serving.routes(endpoints))
         app.add_routes(rest_routes.routes(endpoints, public_url=settings.public_url))
         app.add_routes(throttle.guard(sync_routes.routes(engine, throttle, bodies)))
@@ -253,6 +256,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         app.add_routes(throttle.guard(space_routes.routes(engine.spaces)))
         app.add_routes(sockets.routes())
         _serve_under_v1(app)
+        app[METHODS] = methods_by_path(app.router)
 
         everything = opened.pop_all()
 

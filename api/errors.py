@@ -313,5 +313,5 @@ def _of_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamRes
     if error.status < 400:
         raise error
     code, message = _worded(error.status)
-    allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+    allow = {"Allow": ", ".join(sorted(error.allowed_methods))} if isinstance(error, web.HTTPMethodNotAllowed) else None
     return failure(request, status=error.status, code=code, error=message, headers=allow)

@@ -10,13 +10,15 @@ Invariants
     M2  No answer names a product or a version, but for our own, and only where `/` is asked for them.
     M3  A token counts only in the Authorization header. In a query string it would be in every log on the way.
     M4  No origin may read an answer, unless the operator named it; none at all by default.
+    M5  An address has the methods that were declared for it, and not those of another one whose variable part would
+        also take its last word.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -34,6 +36,9 @@ PUBLIC: Final = frozenset(
 )
 # The whole list, put together in api/app.py: (method, path).
 OPEN: Final = web.AppKey("open", frozenset[tuple[str, str]])
+
+# By address, for those without variable parts; put together in api/app.py.
+METHODS: Final = web.AppKey("methods", Mapping[str, frozenset[str]])
 
 SETTINGS: Final = web.AppKey("settings", Settings)
 AUTHENTICATOR: Final = web.AppKey("authenticator", Authenticator)
@@ -127,6 +132,30 @@ async def share(request: web.Request, handler: Handler) -> web.StreamResponse:
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
     return response
+
+
+def methods_by_path(router: web.UrlDispatcher) -> Mapping[str, frozenset[str]]:
+    """The methods of each address without variable parts."""
+    found: dict[str, frozenset[str]] = {}
+    for resource in router.resources():
+        if isinstance(resource, web.PlainResource):
+            methods = frozenset(route.method for route in resource)
+            found[resource.canonical] = found.get(resource.canonical, frozenset()) | methods
+    return found
+
+
+@web.middleware
+async def know_methods(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """405 for a method that an address does not have (M5), and to OPTIONS which ones it has."""
+    methods = request.app[METHODS].get(request.path)
+    error = request.match_info.http_exception
+    if methods is None and isinstance(error, web.HTTPMethodNotAllowed):
+        methods = frozenset(error.allowed_methods)
+    if methods is None or request.method in methods:
+        return await handler(request)
+    if request.method == "OPTIONS":
+        return web.Response(status=204, headers={"Allow": ", ".join(sorted({*methods, "OPTIONS"}))})
+    raise web.HTTPMethodNotAllowed(request.method, methods)
 
 
 @web.middleware

@@ -145,7 +145,13 @@ class Connection(web.RequestHandler):
                 now_ms=self.environment.now_ms(),
             ),
             content_type="application/json",
-            headers=allow | {"Server": "FitAI", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
+            headers=allow
+            | {
+                "Server": "FitAI",
+                "X-Content-Type-Options": "nosniff",
+                "Cache-Control": "no-store",
+                "X-Request-ID": request_id,
+            },
         )
         response.force_close()
         return response

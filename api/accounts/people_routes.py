@@ -20,7 +20,7 @@ from api.accounts.people import (
     Reason,
 )
 from api.rate_limits import Rule
-from api.rest.cursors import read, written
+from api.rest.cursors import Cursor, Limit, read, written
 from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply, Shown, Strict
 from sync.errors import NotFound, OverQuota, PreconditionFailed
 
@@ -28,10 +28,6 @@ from sync.errors import NotFound, OverQuota, PreconditionFailed
 SEARCH: Final = Rule("people-search", burst=40, interval_ms=1_500)
 # Ten at once, then one in ten minutes: moderators read each of them.
 REPORT: Final = Rule("report", burst=10, interval_ms=600_000)
-PAGE_MAX: Final = 100
-
-Cursor = Annotated[str, msgspec.Meta(min_length=1, max_length=1_024)]
-Limit = Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)]
 
 
 class Search(Strict):

@@ -18,6 +18,7 @@ from api.errors import FreshSignInNeeded, WrongPassword
 from api.operations.jobs import Jobs
 from api.rate_limits import Rule
 from api.rest.endpoint import Call, Empty, Endpoint, Shown, Strict
+from api.rest.formats import Password
 from conflict.clock import rfc3339
 from storage.jobs import JobRow
 from sync.caller import Caller
@@ -35,7 +36,7 @@ _PROOF: Final = (
 class Confirm(Strict):
     """The password of the account, once more; nothing where it has none and the session is fresh."""
 
-    password: str | None = None
+    password: Password | None = None
 
 
 class Erasing(Shown):
@@ -114,6 +115,7 @@ def endpoints(exports: Exports, erasure: Erasure, jobs: Jobs) -> Sequence[Endpoi
             "How far an export is",
             tag,
             answer=Export,
+            etag=True,
             errors=(NotFound,),
         ),
         Endpoint(
@@ -122,7 +124,8 @@ def endpoints(exports: Exports, erasure: Erasure, jobs: Jobs) -> Sequence[Endpoi
             fetch_data_export,
             "The file of an export",
             tag,
-            media="application/zip",
+            media=("application/zip",),
+            resumable=True,
             errors=(NotFound,),
             description="For the session that asked for it, for 24 hours.",
         ),

@@ -16,6 +16,7 @@ from api.errors import EmailUnavailable, FreshSignInNeeded, InvalidCredentials, 
 from api.http import bearer_token
 from api.rate_limits import Decision
 from api.rest.endpoint import Call, Empty, Endpoint, Reply, Shown, Strict
+from api.rest.formats import Email, Password
 from sync.errors import AccountErased, NotFound
 
 # An address, a password and a name; anything longer is not one of these requests.
@@ -27,14 +28,14 @@ _ALIKE: Final = "The answer is the same for every address, whether or not it has
 
 
 class Register(Strict):
-    email: str
-    password: str
+    email: Email
+    password: Password
     name: str
 
 
 class Login(Strict):
-    email: str
-    password: str
+    email: Email
+    password: Password
 
 
 class Refresh(Strict):
@@ -42,7 +43,7 @@ class Refresh(Strict):
 
 
 class Address(Strict):
-    email: str
+    email: Email
 
 
 class Link(Strict):
@@ -52,14 +53,14 @@ class Link(Strict):
 
 
 class Reset(Link):
-    password: str
+    password: Password
 
 
-class Change(Strict):
+class PasswordChange(Strict):
     """`current_password` is left out where the account has none and the session is fresh."""
 
-    new_password: str
-    current_password: str | None = None
+    new_password: Password
+    current_password: Password | None = None
 
 
 class Accepted(Shown):
@@ -136,7 +137,7 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
         ended, decision = await recovery.reset(call.body.token, call.body.password, origin(call))
         return Reply(Ended(ended=ended), headers=decision.headers())
 
-    async def change_password(call: Call[Change, Empty]) -> Reply:
+    async def change_password(call: Call[PasswordChange, Empty]) -> Reply:
         body = call.body
         ended, decision = await recovery.change(call.caller, body.current_password, body.new_password, origin(call))
         return Reply(Ended(ended=ended), headers=decision.headers())
@@ -196,7 +197,7 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
         Endpoint(
             "POST", "/api/auth/logout-all", logout_all, "End every session", tag, answer=Ended, keeps_answer=False
         ),
-        Endpoint("GET", "/api/auth/sessions", list_sessions, "One's live sessions", tag, answer=Sessions),
+        Endpoint("GET", "/api/auth/sessions", list_sessions, "One's live sessions", tag, answer=Sessions, etag=True),
         Endpoint(
             "DELETE",
             "/api/auth/sessions/{session}",
@@ -268,7 +269,7 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
             change_password,
             "Change one's password, or set the first one",
             tag,
-            body=Change,
+            body=PasswordChange,
             answer=Ended,
             keeps_answer=False,
             limit=None,
@@ -277,5 +278,5 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
             description="Ends every other session of the account. An account without a password, which signs in "
             "elsewhere, gets its first one, in a session that was opened in the last ten minutes. " + _PASSWORD,
         ),
-        Endpoint("GET", "/api/users/me", me, "One's own account", tag, answer=User),
+        Endpoint("GET", "/api/users/me", me, "One's own account", tag, answer=User, etag=True),
     ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import cache
 from typing import Any, Final, TypeVar, get_args, get_origin
 
@@ -19,6 +20,7 @@ import msgspec
 from msgspec import structs
 
 from api.errors import InvalidFields
+from sync.strict_json import INTEGER_MAX
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -49,7 +51,11 @@ Fault = dict[str, str]
 def bind(value: Any, type_: type[S]) -> S:
     """Return a JSON value as `type_`. Raises InvalidFields, with each fault of the value."""
     try:
-        made: S = msgspec.convert(value, type_)
+        try:
+            made: S = msgspec.convert(value, type_)
+        except msgspec.ValidationError:
+            value = _whole(value)
+            made = msgspec.convert(value, type_)
     except (msgspec.ValidationError, ValueError, OverflowError):
         faults = list(_faults(value, type_, "", strict=True))[:FAULTS_MAX]
         raise InvalidFields(
@@ -74,10 +80,15 @@ def bind_query(given: Iterable[tuple[str, str]], type_: type[S]) -> S:
             value.setdefault(name, []).append(text)
         elif name in value:
             faults.append(_fault(shown, "invalid", f"{shown} stands twice in the address"))
+        elif name in known and not _is_text(known[name].type) and text.lower() == "null":
+            faults.append(_fault(shown, "wrong_type", f"{shown} is never null; leave it out"))
         else:
             value[name] = text
     try:
         if not faults and _unstorable(value, "") is None:
+            for name in value:
+                if name in known and _is_time(known[name].type):
+                    msgspec.convert(value[name], known[name].type)
             return msgspec.convert(value, type_, strict=False)
     except (msgspec.ValidationError, ValueError, OverflowError):
         pass
@@ -98,7 +109,7 @@ def _faults(value: Any, type_: Any, at: str, *, strict: bool) -> Iterable[Fault]
         for place, each in enumerate(value):
             yield from _faults(each, item, f"{at}[{place}]", strict=strict)
     try:
-        msgspec.convert(value, type_, strict=strict)
+        msgspec.convert(value, type_, strict=strict or _is_time(type_))
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         if item is None or type(value) is not list or _struct_in(item) is None or " - at `$[" not in str(error):
             yield _worded(at, str(error))
@@ -153,6 +164,15 @@ def _fault(field: str, code: str, message: str) -> Fault:
     return {"field": field, "code": code, "message": message}
 
 
+def _whole(value: Any) -> Any:
+    """A JSON value with 3.0 as 3: to JSON they are one number, and some writers spell it so."""
+    if type(value) is float and value.is_integer() and abs(value) <= INTEGER_MAX:
+        return int(value)
+    if type(value) is dict:
+        return {name: _whole(each) for name, each in value.items()}
+    return [_whole(each) for each in value] if type(value) is list else value
+
+
 def _unstorable(value: Any, at: str) -> Fault | None:
     """The first text with a U+0000, which Postgres takes nowhere."""
     if type(value) is str:
@@ -191,6 +211,16 @@ def _item_of(type_: Any) -> Any | None:
         if get_origin(inner) in (list, tuple):
             return get_args(inner)[0]
     return None
+
+
+def _is_text(type_: Any) -> bool:
+    """Whether a type takes any text, alone or beside null."""
+    return any(_bare(each) is str for each in (type_, *get_args(_bare(type_))))
+
+
+def _is_time(type_: Any) -> bool:
+    """Whether a type is a moment, alone or beside null: msgspec takes a number for one where it is lenient."""
+    return any(_bare(each) is datetime for each in (type_, *get_args(_bare(type_))))
 
 
 def is_list(type_: Any) -> bool:

@@ -8,13 +8,18 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from api.errors import InvalidFields
 
 _CHARS_MAX: Final = 1_024
+LIMIT_MAX: Final = 100
+# The two parameters of every list for programs.
+Cursor = Annotated[str, Meta(max_length=_CHARS_MAX, description="Where the page before ended.")]
+Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="How many at most.")]
 _INT_MAX: Final = 2**63
 
 

@@ -20,7 +20,7 @@ from api.http import Network, client_address
 from api.rate_limits import Decision, Rule
 from sync.caller import Caller
 from sync.environment import Environment, uuid7
-from sync.errors import SyncError, Unauthenticated
+from sync.errors import PreconditionFailed, SyncError, Unauthenticated
 
 # Twenty a second for as long as somebody likes, and a page that loads a hundred things at once waits for none.
 BY_USER: Final = Rule("rest", burst=240, interval_ms=50)
@@ -89,7 +89,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Call(Generic[B, Q]):
-    """One request, decoded: `body` and `query` are of the types that the endpoint declares."""
+    """One request, decoded: `body` and `query` are of the types that the endpoint declares, uploads bytes."""
 
     request: web.Request
     environment: Environment
@@ -144,12 +144,13 @@ class Endpoint:
     body, query: msgspec structs; a body of None means that none is read.
     answer: the type of the `data` of a success; None where `media` says what else is answered.
     status: of a success.
-    media: the media type of an answer without the envelope; the handler then returns a response by itself.
-    upload: the media types of a body that the handler reads by itself.
+    media: the media types of an answer without the envelope; the handler then returns a response by itself.
+    upload: the media types of a body that is no JSON of ours; the handler gets its bytes.
     errors: what it may answer beside what every endpoint may (openapi.py adds those).
     public: needs no access token.
     permission: what the caller has to be allowed.
     limit: how often; by user, on public endpoints by address. None where the service behind counts by itself.
+    resumable: whether the answer is a file of which a part may be asked for (Range).
     keeps_answer: whether the answer is kept for a repetition under the same Idempotency-Key; not where it holds
         secrets.
     etag: whether the answer carries an ETag and honours If-None-Match.
@@ -165,7 +166,7 @@ class Endpoint:
     body: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] = Empty
     status: int = 200
-    media: str | None = None
+    media: tuple[str, ...] = ()
     upload: tuple[str, ...] = ()
     body_bytes_max: int = BODY_BYTES_MAX
     errors: tuple[type[SyncError], ...] = ()
@@ -176,6 +177,7 @@ class Endpoint:
     etag: bool = False
     paged: bool = False
     redirects: bool = False
+    resumable: bool = False
     example: Any = None
     description: str = ""
 
@@ -187,7 +189,22 @@ class Endpoint:
     @property
     def idempotent_by_key(self) -> bool:
         """Whether a repetition under the same Idempotency-Key is answered from memory."""
-        return self.method == "POST" and not self.public and self.keeps_answer and self.media is None
+        return self.method == "POST" and not self.public and self.keeps_answer and not self.media
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether its address or its query names something that may not be there."""
+        return "{" in self.path or hasattr(self.query, "space")
+
+    @property
+    def shows_version(self) -> bool:
+        """Whether it answers with the version of the one thing that its address names."""
+        return self.method == "GET" and self.etag and not self.paged
+
+    @property
+    def compares_versions(self) -> bool:
+        """Whether its handler compares If-Match with what stands there."""
+        return PreconditionFailed in self.errors
 
 
 def headers_of(decision: Decision | None) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ Refuses to know: any one endpoint.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, get_origin
 
 import msgspec
@@ -24,11 +24,45 @@ from api.rest.binding import is_list
 from api.rest.endpoint import Empty, Endpoint, Permission
 from api.rest.idempotency import RequestInProgress
 from api.version import fitai_version
-from sync.errors import AccountErased, Malformed, NotFound, PreconditionFailed, SyncError, TooLarge, Unauthenticated
+from sync.errors import (
+    AccountErased,
+    Malformed,
+    NotFound,
+    PreconditionFailed,
+    SyncError,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
 
 _PATH_PART: Final = re.compile(r"\{([a-z_]+)\}")
 _REF: Final = "#/components/schemas/{name}"
 
+# What answers carry beside their bodies; which of them stands where, `_headers` says.
+_HEADERS: Final[dict[str, dict[str, Any]]] = {
+    "X-Request-ID": {"description": "Under this the server's log has the rest; one that the request named is kept."},
+    "ETag": {"description": "The version of what is shown, for If-None-Match and If-Match."},
+    "Location": {"description": "Where that which was made stands."},
+    "Idempotent-Replayed": {"description": "This is the first answer again.", "schema": {"const": "true"}},
+    "Content-Disposition": {"description": "The name of the file."},
+    "Last-Modified": {"description": "When the file was made."},
+    "Accept-Ranges": {"description": "A part may be asked for."},
+    "Content-Range": {"description": "Which part it is, and of how much."},
+    "RateLimit": {"description": "How much is left, and until when."},
+    "RateLimit-Policy": {"description": "How much there is."},
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
+    "WWW-Authenticate": {"description": "What is to stand in Authorization.", "schema": {"const": "Bearer"}},
+    "Accept-Encoding": {"description": "Which Content-Encodings a body may have."},
+    "Set-Cookie": {"description": "For the next step of the sign-in."},
+}
+# Beside X-Request-ID, which every answer has, by the status of a failure: the header, and whether it is always there.
+_OF_FAILURES: Final[dict[int, dict[str, bool]]] = {
+    401: {"WWW-Authenticate": True},
+    409: {"Retry-After": False},
+    415: {"Accept-Encoding": False},
+    429: {"Retry-After": True},
+    503: {"Retry-After": True},
+}
 _META: Final = {
     "type": "object",
     "required": ["request_id", "timestamp"],
@@ -82,9 +116,11 @@ def document(endpoints: Sequence[Endpoint], *, server_url: str) -> dict[str, Any
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(map(_key, types), map(_as_sent, schemas), strict=True))
     paths: dict[str, dict[str, Any]] = {}
+    failures: dict[str, Any] = {}
+    versioned = {endpoint.path for endpoint in endpoints if endpoint.shows_version}
     used: set[str] = set()
     for endpoint in endpoints:
-        operation = _operation(endpoint, schema_of, components)
+        operation = _operation(endpoint, schema_of, components, failures, versioned)
         if operation["operationId"] in used:
             # Generated clients make functions of them.
             operation["operationId"] = f"{endpoint.tag.lower().replace(' ', '_')}_{operation['operationId']}"
@@ -103,9 +139,24 @@ def document(endpoints: Sequence[Endpoint], *, server_url: str) -> dict[str, Any
         "paths": paths,
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "headers": {
+                f"{name}{suffix}": {"schema": {"type": "string"}, **described, **({"required": True} if suffix else {})}
+                for name, described in _HEADERS.items()
+                for suffix in ("", _ALWAYS)
+            },
+            "responses": failures,
             "schemas": {"Meta": _META, "Failure": _FAILURE, **_as_sent(components)},
         },
     }
+
+
+_ALWAYS: Final = "-always"
+
+
+def _headers(which: Mapping[str, bool]) -> dict[str, Any]:
+    """The headers of one answer: name → whether it is always there."""
+    given = {"X-Request-ID": True, **which}
+    return {name: {"$ref": f"#/components/headers/{name}{_ALWAYS if always else ''}"} for name, always in given.items()}
 
 
 def _as_sent(schema: Any) -> Any:
@@ -130,13 +181,23 @@ def _key(type_: Any) -> Any:
     return str(type_) if get_origin(type_) is not None else type_
 
 
-def _operation(endpoint: Endpoint, schema_of: dict[Any, Any], components: dict[str, Any]) -> dict[str, Any]:
+def _operation(
+    endpoint: Endpoint,
+    schema_of: dict[Any, Any],
+    components: dict[str, Any],
+    failures: dict[str, Any],
+    versioned: Collection[str],
+) -> dict[str, Any]:
+    """One operation; answers that several of them give are put into `failures`.
+
+    versioned: the paths of what is shown under a version.
+    """
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
         "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint, components)],
-        "responses": _responses(endpoint, schema_of),
+        "responses": _responses(endpoint, schema_of, failures),
     }
     if endpoint.description:
         operation["description"] = endpoint.description
@@ -153,7 +214,16 @@ def _operation(endpoint: Endpoint, schema_of: dict[Any, Any], components: dict[s
                 "description": "Sent again under the same key, the request has its effect once.",
             }
         )
-    if PreconditionFailed in endpoint.errors:
+    if endpoint.etag and endpoint.method == "GET":
+        operation["parameters"].append(
+            {
+                "name": "If-None-Match",
+                "in": "header",
+                "schema": {"type": "string"},
+                "description": "A version that is known already; where it still stands, the answer is 304.",
+            }
+        )
+    if endpoint.compares_versions or (endpoint.method != "GET" and endpoint.path in versioned):
         operation["parameters"].append(
             {
                 "name": "If-Match",
@@ -166,7 +236,7 @@ def _operation(endpoint: Endpoint, schema_of: dict[Any, Any], components: dict[s
         content: dict[str, Any] = {"schema": schema_of[_key(endpoint.body)]}
         if endpoint.example is not None:
             content["example"] = endpoint.example
-        operation["requestBody"] = {"required": True, "content": {"application/json": content}}
+        operation["requestBody"] = {"required": True, "content": {_JSON: content}}
     elif endpoint.upload:
         binary = {"schema": {"type": "string", "format": "binary"}}
         operation["requestBody"] = {"required": True, "content": dict.fromkeys(endpoint.upload, binary)}
@@ -186,7 +256,7 @@ def _query_parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[di
     schema = components[endpoint.query.__name__]
     parameters = []
     for each in structs.fields(endpoint.query):
-        described = dict(schema["properties"][each.encode_name])
+        described = _never_null(schema["properties"][each.encode_name])
         parameter: dict[str, Any] = {"name": each.encode_name, "in": "query", "schema": described}
         if "description" in described:
             parameter["description"] = described.pop("description")
@@ -198,19 +268,37 @@ def _query_parameters(endpoint: Endpoint, components: dict[str, Any]) -> list[di
     return parameters
 
 
-def _responses(endpoint: Endpoint, schema_of: dict[Any, Any]) -> dict[str, Any]:
+def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter: an address has no way to say null, it leaves the parameter out."""
+    made = dict(schema)
+    if isinstance(made.get("anyOf"), list):
+        kinds = [each for each in made.pop("anyOf") if each != {"type": "null"}]
+        made |= kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    if isinstance(made.get("enum"), list):
+        made["enum"] = [each for each in made["enum"] if each is not None]
+    if "default" in made and made["default"] is None:
+        del made["default"]
+    return made
+
+
+def _responses(endpoint: Endpoint, schema_of: dict[Any, Any], failures: dict[str, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {}
-    if endpoint.media is not None:
+    headers = _headers_of_success(endpoint)
+    if 300 <= endpoint.status < 400:
+        responses[str(endpoint.status)] = {"description": "It goes on there.", "headers": headers}
+    elif endpoint.media:
         responses[str(endpoint.status)] = {
             "description": "Done.",
-            "content": {endpoint.media: {"schema": {"type": "string"}}},
+            "headers": headers,
+            "content": {media: {"schema": {} if media == _JSON else {"type": "string"}} for media in endpoint.media},
         }
     else:
         data = {} if endpoint.answer is None else schema_of[_key(endpoint.answer)]
         responses[str(endpoint.status)] = {
             "description": "Done.",
+            "headers": headers,
             "content": {
-                "application/json": {
+                _JSON: {
                     "schema": {
                         "type": "object",
                         "required": ["success", "data", "meta"],
@@ -224,26 +312,88 @@ def _responses(endpoint: Endpoint, schema_of: dict[Any, Any]) -> dict[str, Any]:
             },
         }
     if endpoint.etag:
-        responses["304"] = {"description": "What If-None-Match names is still what stands here."}
+        responses["304"] = {
+            "description": "What If-None-Match names is still what stands here.",
+            "headers": _headers({"ETag": True, **_LIMITED}),
+        }
+    if endpoint.resumable:
+        responses |= _of_files(responses[str(endpoint.status)])
     if endpoint.redirects:
-        responses["302"] = {"description": "A browser is sent on to another page."}
+        responses["302"] = {
+            "description": "A browser is sent on to another page.",
+            "headers": _headers({"Location": True, **_LIMITED}),
+        }
     by_status: dict[int, list[type[SyncError]]] = {}
     for error in _errors(endpoint):
         by_status.setdefault(error.status, []).append(error)
     for status, errors in sorted(by_status.items()):
-        responses[str(status)] = {
-            "description": " ".join(f"`{error.code}`: {error.default}" for error in errors),
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
-        }
+        responses[str(status)] = _failure(status, errors, failures)
     return responses
+
+
+_JSON: Final = "application/json"
+_LIMITED: Final = {"RateLimit": False, "RateLimit-Policy": False}
+
+
+def _failure(status: int, errors: Iterable[type[SyncError]], known: dict[str, Any]) -> dict[str, Any]:
+    """A reference to the answer with one of these errors, which is among the `known` ones from then on."""
+    by_code = {error.code: error for error in errors}
+    name = "-".join([str(status), *sorted(by_code)])
+    known[name] = {
+        "description": " ".join(f"`{code}`: {error.default}" for code, error in sorted(by_code.items())),
+        "headers": _headers({**_LIMITED, **_OF_FAILURES.get(status, {})}),
+        "content": {
+            _JSON: {
+                "schema": {
+                    "allOf": [
+                        {"$ref": "#/components/schemas/Failure"},
+                        {"properties": {"code": {"enum": sorted(by_code)}}},
+                    ]
+                }
+            }
+        },
+    }
+    return {"$ref": f"#/components/responses/{name}"}
+
+
+def _of_files(whole: dict[str, Any]) -> dict[str, Any]:
+    """What a file answers where a part of it is asked for (RFC 9110, section 14), or where it is known already."""
+    known = {"description": "The file is known already.", "headers": whole["headers"]}
+    part = {
+        "description": "A part of the file.",
+        "headers": {**whole["headers"], **_headers({"Content-Range": True})},
+        "content": whole["content"],
+    }
+    beyond = {"description": "The file has no such part.", "headers": _headers({"Content-Range": True})}
+    return {"206": part, "304": known, "416": beyond}
+
+
+def _headers_of_success(endpoint: Endpoint) -> dict[str, Any]:
+    which = dict(_LIMITED)
+    if endpoint.etag:
+        which["ETag"] = True
+    elif endpoint.method != "GET":
+        which["ETag"] = False
+    if endpoint.method == "POST" or 300 <= endpoint.status < 400:
+        which["Location"] = False
+    if endpoint.idempotent_by_key:
+        which["Idempotent-Replayed"] = False
+    if endpoint.media:
+        which["Content-Disposition"] = False
+    if endpoint.resumable:
+        which |= {"ETag": True, "Last-Modified": True, "Accept-Ranges": True}
+    return _headers(which)
 
 
 def _errors(endpoint: Endpoint) -> list[type[SyncError]]:
     """Everything that an endpoint may fail with, each once."""
-    found: list[type[SyncError]] = [Malformed, RequestTimeout, TooLarge, UnsupportedMediaType, RateLimited, Busy]
+    found: list[type[SyncError]] = [Malformed, RequestTimeout, TooLarge, UnsupportedMediaType, RateLimited]
+    found += [Busy, Unavailable]
+    if endpoint.method != "GET":
+        found.append(PreconditionFailed)
     if not endpoint.public:
         found += [Unauthenticated, AccountErased]
-    if endpoint.permission is not Permission.OWN or _PATH_PART.search(endpoint.path):
+    if endpoint.permission is not Permission.OWN or endpoint.looks_up:
         found.append(NotFound)
     found.append(InvalidFields)
     if endpoint.idempotent_by_key:

@@ -46,10 +46,10 @@ POLICY: Final = (
 def html(document: dict[str, Any]) -> str:
     """The page for an OpenAPI document of ours. Everything of the document is escaped."""
     by_tag: dict[str, list[str]] = {tag["name"]: [] for tag in document["tags"]}
-    schemas = document["components"]["schemas"]
+    components = document["components"]
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            by_tag[operation["tags"][0]].append(_operation(method.upper(), path, operation, schemas))
+            by_tag[operation["tags"][0]].append(_operation(method.upper(), path, operation, components))
     links = "".join(f'<a href="#{escape(_anchor(tag))}">{escape(tag)}</a>' for tag in by_tag)
     sections = "".join(
         f'<h2 id="{escape(_anchor(tag))}">{escape(tag)}</h2>{"".join(operations)}' for tag, operations in by_tag.items()
@@ -69,8 +69,12 @@ def _anchor(tag: str) -> str:
     return tag.lower().replace(" ", "-")
 
 
-def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+def _operation(method: str, path: str, operation: dict[str, Any], components: dict[str, Any]) -> str:
     parts: list[str] = []
+    schemas = components["schemas"]
+    responses = {
+        status: _resolved(response, components["responses"]) for status, response in operation["responses"].items()
+    }
     if "description" in operation:
         parts.append(f"<p>{escape(operation['description'])}</p>")
     if operation["parameters"]:
@@ -83,12 +87,12 @@ def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[
         parts.append(f"<h3>Body, {escape(media)}</h3>{_fields(content['schema'], schemas)}")
         if "example" in content:
             parts.append(f"<pre>{escape(json.dumps(content['example'], indent=2, ensure_ascii=False))}</pre>")
-    for status, response in operation["responses"].items():
+    for status, response in responses.items():
         for content in response.get("content", {}).values():
             data = content["schema"].get("properties", {}).get("data")
             if data:
                 parts.append(f"<h3>Answer {escape(status)}: data</h3>{_fields(data, schemas)}")
-    rows = [(status, response["description"]) for status, response in operation["responses"].items() if status >= "3"]
+    rows = [(status, response["description"]) for status, response in responses.items() if status >= "3"]
     parts.append(f"<h3>Else</h3>{_table(rows)}")
     return (
         f"<details><summary><b>{escape(method)}</b><code>{escape(path)}</code>"
@@ -108,9 +112,9 @@ def _fields(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
     return _table(rows) if rows else f"<p>{escape(_kind(schema))}</p>"
 
 
-def _resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    reference = schema.get("$ref")
-    return schema if reference is None else schemas[reference.rpartition("/")[2]]
+def _resolved(described: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    reference = described.get("$ref")
+    return described if reference is None else components[reference.rpartition("/")[2]]
 
 
 def _kind(schema: dict[str, Any]) -> str:

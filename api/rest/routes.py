@@ -28,7 +28,7 @@ def routes(endpoints: Sequence[Endpoint], *, public_url: str | None) -> list[web
 
     @cache
     def as_json() -> bytes:
-        return json.dumps(described(), ensure_ascii=False).encode()
+        return json.dumps(described(), ensure_ascii=False, separators=(",", ":")).encode()
 
     @cache
     def as_page() -> bytes:

@@ -1,28 +1,33 @@
 """From an endpoint's declaration to a route that answers.
 
-Owns: what happens around every handler, in this order: the right to call, the limit, the query, the body, the
-Idempotency-Key, the handler, the envelope, the ETag.
+Owns: what happens around every handler, in this order: the right to call, the limit, the query, the body, If-Match
+where there is nothing to compare it with, the Idempotency-Key, the handler, the envelope, the ETag.
 Refuses to know: what a handler does; who is calling (api/middleware.py has found out); failures (api/errors.py).
 
 Invariants
     V1  A handler runs only for a caller who has the permission that its endpoint names; not to be allowed and not to
         exist look alike.
     V2  A request that is refused has changed nothing: everything here happens before the handler.
-    V3  A POST that is sent again under its Idempotency-Key has its effect once, and gets the first answer again.
+    V3  A POST that is sent again under its Idempotency-Key has its effect once, and gets the first answer again; the
+        key stands for the body too, that of an upload included.
+    V4  A write that is meant for a version happens on that version or not at all, whether its endpoint has versions
+        or not.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from api.accounts.permissions import permissions_of
-from api.errors import REQUEST_ID, RateLimited
+from api.bodies import Bodies, Held
+from api.errors import REQUEST_ID, RateLimited, UnsupportedMediaType
 from api.http import CALLER, LIMIT_HEADERS, Network, client_address, read_body, read_json
 from api.rate_limits import Decision, Limiter
 from api.rest.binding import bind, bind_query
@@ -31,7 +36,7 @@ from api.rest.idempotency import Idempotency, key_of
 from conflict.clock import rfc3339
 from sync.caller import Caller
 from sync.environment import Environment
-from sync.errors import NotFound
+from sync.errors import NotFound, PreconditionFailed
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _in_order = msgspec.json.Encoder(order="deterministic").encode
@@ -45,12 +50,16 @@ class Serving:
     limiter: Limiter
     idempotency: Idempotency
     trusted: Sequence[Network] = ()
+    bodies: Bodies = field(default_factory=Bodies)
 
     def routes(self, endpoints: Sequence[Endpoint]) -> list[web.RouteDef]:
         """Return a route for each endpoint."""
-        return [web.route(each.method, each.path, self._served(each)) for each in endpoints]
+        shown = {each.path: each for each in endpoints if each.shows_version}
+        return [web.route(each.method, each.path, self._served(each, shown.get(each.path))) for each in endpoints]
 
-    def _served(self, endpoint: Endpoint) -> Any:
+    def _served(self, endpoint: Endpoint, shown_by: Endpoint | None) -> Any:
+        """The route of an endpoint; `shown_by` shows under a version what it is about."""
+
         async def served(request: web.Request) -> web.StreamResponse:
             user: Caller | None = request.get(CALLER)
             if user is not None and endpoint.permission not in permissions_of(user.role):
@@ -59,28 +68,40 @@ class Serving:
                 raise NotFound  # Nothing has such a name, and a database may refuse to look for it.
             decision = await self._limit(endpoint, request, user)
             query = bind_query(request.query.items(), endpoint.query)
-            body: Any = Empty()
-            value: Any = None
-            if endpoint.body is not None:
-                value = await read_json(request, limit=endpoint.body_bytes_max)
-                body = bind(value, endpoint.body)
-            elif not endpoint.upload and request.body_exists:
-                # What nobody reads is not left in the connection.
-                await read_body(request, limit=endpoint.body_bytes_max)
-            key = key_of(request) if endpoint.idempotent_by_key else None
-            call: Call[Any, Any] = Call(request, self.environment, body, query, self.trusted, key, user)
-            if key is None or user is None:
-                return await self._answer(endpoint, call, decision)
-            sent = b"" if endpoint.body is None else _in_order(value)
-            return await self.idempotency.once(
-                user.user,
-                key,
-                fingerprint=hashlib.sha256(f"{endpoint.method} {request.path_qs}\n".encode() + sent).hexdigest(),
-                run=lambda: self._answer(endpoint, call, decision),
-                headers=headers_of(decision),
-            )
+            holding = self.bodies.holding(request.content_length) if endpoint.upload else nullcontext()
+            with holding as held:
+                body, sent = await _body(endpoint, request, held)
+                key = key_of(request) if endpoint.idempotent_by_key else None
+                call: Call[Any, Any] = Call(request, self.environment, body, query, self.trusted, key, user)
+                if call.if_match is not None and not endpoint.compares_versions and endpoint.method != "GET":
+                    await self._expect(call, shown_by)
+                if key is None or user is None:
+                    return await self._answer(endpoint, call, decision)
+                fingerprint = hashlib.sha256(f"{endpoint.method} {request.path_qs}\n".encode())
+                fingerprint.update(sent)
+                return await self.idempotency.once(
+                    user.user,
+                    key,
+                    fingerprint=fingerprint.hexdigest(),
+                    run=lambda: self._answer(endpoint, call, decision),
+                    headers=headers_of(decision),
+                )
 
         return served
+
+    async def _expect(self, call: Call[Any, Any], shown_by: Endpoint | None) -> None:
+        """Raises PreconditionFailed unless what is shown has a version that If-Match names (V4).
+
+        For what no two people write at once: it may still change between this look and the handler's.
+        """
+        if shown_by is None:
+            raise PreconditionFailed  # Nothing here was ever shown under a version.
+        made = await shown_by.handler(replace(call, body=Empty(), query=bind_query((), shown_by.query)))
+        etag = (made.etag if isinstance(made, Reply) else None) or etag_of(
+            _encode(made.data if isinstance(made, Reply) else made)
+        )
+        if etag not in [each.strip() for each in (call.if_match or "").split(",")]:
+            raise PreconditionFailed
 
     async def _limit(self, endpoint: Endpoint, request: web.Request, user: Caller | None) -> Decision | None:
         if endpoint.limit is None:
@@ -103,7 +124,7 @@ class Serving:
         if endpoint.etag or reply.etag is not None:
             headers["ETag"] = etag = reply.etag or etag_of(data)
             headers["Cache-Control"] = "private, no-cache"
-            if call.request.method == "GET" and _names(call.request.headers.get("If-None-Match", ""), etag):
+            if call.request.method in ("GET", "HEAD") and _names(call.request.headers.get("If-None-Match", ""), etag):
                 return web.Response(status=304, headers=headers)
         meta: dict[str, Any] = {
             "request_id": call.request.get(REQUEST_ID, ""),
@@ -115,6 +136,22 @@ class Serving:
         return web.Response(
             status=reply.status or endpoint.status, body=body, content_type="application/json", headers=headers
         )
+
+
+async def _body(endpoint: Endpoint, request: web.Request, held: Held | None) -> tuple[Any, bytes]:
+    """What the handler gets, and what the request sent, spelled in one way."""
+    if endpoint.body is not None:
+        value = await read_json(request, limit=endpoint.body_bytes_max)
+        return bind(value, endpoint.body), _in_order(value)
+    if not endpoint.upload:
+        if request.body_exists:
+            # What nobody reads is not left in the connection.
+            await read_body(request, limit=endpoint.body_bytes_max)
+        return Empty(), b""
+    if request.content_type not in endpoint.upload:
+        raise UnsupportedMediaType(f"The body is the file itself, as one of {', '.join(endpoint.upload)}.")
+    data = await read_body(request, limit=endpoint.body_bytes_max, held=held)
+    return data, data
 
 
 def etag_of(data: bytes) -> str:

@@ -21,6 +21,7 @@ from msgspec import Meta
 from api.cache import Cache
 from api.errors import InvalidFields
 from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply, Strict
+from api.rest.formats import TIME_ZONE
 from api.training.histories import Histories, Kept
 from figures import (
     Analytics,
@@ -44,7 +45,12 @@ Timeframe = Annotated[
     Literal["7d", "30d", "90d", "1y", "all"], Meta(description="The days that end today; `all` begins with the first.")
 ]
 Zone = Annotated[
-    str, Meta(max_length=64, description="An IANA time zone: which day it is. By default that of the preferences.")
+    str,
+    Meta(
+        max_length=64,
+        description="An IANA time zone: which day it is. By default that of the preferences.",
+        extra_json_schema=TIME_ZONE,
+    ),
 ]
 Theme = Annotated[Literal["auto", "light", "dark"], Meta(description="`auto` follows the reader's own.")]
 Unit = Annotated[Literal["kg", "lb"], Meta(description="For showing.")]
@@ -280,7 +286,7 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
                 summary,
                 TAG,
                 query=query,
-                media="image/svg+xml",
+                media=("image/svg+xml",),
                 errors=(NotFound,),
             )
             for name, handler, summary, query in pictures

@@ -6,16 +6,14 @@ Refuses to know: any one collection.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-import msgspec
 from msgspec import Meta
 
+from api.rest import cursors
 from api.rest.endpoint import Call, Reply, Shown, Strict
-from sync.errors import InvalidFields, NotFound, OverQuota, PreconditionFailed, ReadOnly, SyncError, Unavailable
+from sync.errors import NotFound, OverQuota, PreconditionFailed, ReadOnly, SyncError, Unavailable
 from sync.records import Record, Records
 
 # What every write of a record may answer beside what every endpoint may.
@@ -34,8 +32,8 @@ class InSpace(Strict):
 class Listed(InSpace):
     """A page of a list."""
 
-    cursor: Annotated[str, Meta(max_length=200, description="Where the page before ended.")] | None = None
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    cursor: cursors.Cursor | None = None
+    limit: cursors.Limit = 20
 
 
 class Warning(Shown):
@@ -85,22 +83,12 @@ async def made(records: Records, call: Call[Any, Any], space: str, collection: s
 
 def cursor_of(place: tuple[str, str] | None) -> str | None:
     """A place in a list that is ordered by time, as the cursor of the next page."""
-    if place is None:
-        return None
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+    return None if place is None else cursors.written(place)
 
 
 def place_of(cursor: str) -> tuple[str, str]:
     """The place that a cursor names. Raises InvalidFields for a text that no answer has given."""
-    try:
-        data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars="-_", validate=True)
-        place = msgspec.json.decode(data, type=tuple[str, str])
-        if any("\0" in each for each in place):
-            raise ValueError(cursor)
-    except (ValueError, binascii.Error, msgspec.DecodeError):
-        raise InvalidFields(
-            fields=[fault("cursor", "wrong_format", "cursor is none that an answer has given; begin without one")]
-        ) from None
+    place: tuple[str, str] = cursors.read(cursor, str, str)
     return place
 
 

@@ -13,8 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from api.bodies import Bodies
-from api.errors import InvalidFields, UnsupportedMediaType
-from api.http import read_body
+from api.errors import InvalidFields
 from api.rate_limits import Rule
 from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply, Shown, Strict
 from api.training import flat
@@ -62,7 +61,8 @@ ListQuery = _query("ExerciseQuery", "What exercises are chosen by.")
 SearchQuery = _query(
     "ExerciseSearchQuery",
     "What is searched for.",
-    ("q", Annotated[str, Meta(max_length=60_000, description="Words, their beginnings, or words with a slip.")]),
+    # As many fit into an address in any case (api/server.py), each as four percent-encoded bytes.
+    ("q", Annotated[str, Meta(max_length=2_000, description="Words, their beginnings, or words with a slip.")]),
 )
 _More = [
     ("space", str),
@@ -133,20 +133,16 @@ def endpoints(search: ExerciseSearch, records: Records, bodies: Bodies) -> list[
             raise NotFound
         return Reply(_shown(found), etag=etag(found.record.version))
 
-    async def import_exercises(call: Call[Empty, ImportQuery]) -> ImportedExercises:
-        if call.request.content_type != "application/json":
-            raise UnsupportedMediaType
+    async def import_exercises(call: Call[bytes, ImportQuery]) -> ImportedExercises:
         space = await records.space_of(call.caller, call.query.space)
-        with bodies.holding(call.request.content_length) as held:
-            data = await read_body(call.request, BYTES_MAX, held=held)
-            async with bodies.working(len(data)):
-                try:
-                    file = read_exercises(data, language=call.query.language)
-                except NotExercises as error:
-                    message = str(error)
-                    raise InvalidFields(
-                        message, fields=[{"field": "", "code": "wrong_format", "message": message}]
-                    ) from None
+        async with bodies.working(len(call.body)):
+            try:
+                file = read_exercises(call.body, language=call.query.language)
+            except NotExercises as error:
+                message = str(error)
+                raise InvalidFields(
+                    message, fields=[{"field": "", "code": "wrong_format", "message": message}]
+                ) from None
         async with records.database.read(snapshot=True) as tx:
             view = await records.view(tx, call.caller, space)
             own = await records.all_shown(view, "exercises")
@@ -236,6 +232,7 @@ def endpoints(search: ExerciseSearch, records: Records, bodies: Bodies) -> list[
             query=ImportQuery,
             answer=ImportedExercises,
             upload=("application/json",),
+            body_bytes_max=BYTES_MAX,
             limit=IMPORTS,
             errors=WRITE_ERRORS,
             description="Facts alone: names, muscles, equipment. The same file twice brings the same exercises.",

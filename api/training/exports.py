@@ -76,7 +76,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             "One's whole log as a file",
             "Import and export",
             query=ExportQuery,
-            media="application/json",
+            media=("application/json", "text/csv"),
             limit=BY_USER,
             description="JSON, or CSV as another app would write it (`text/csv`).",
         )

@@ -12,22 +12,19 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply
+from api.training import listing
 from api.training.answers import (
     EDIT_ERRORS,
     WRITE_ERRORS,
     Deleted,
     InSpace,
-    Listed,
     Warning,
-    cursor_of,
     expected,
     one,
-    place_of,
 )
 from api.training.odd import Fault
 from api.training.shapes import creating, patching, showing, values_of
 from storage.collections import COLLECTIONS
-from storage.records import LATEST
 from sync.records import Edit, Records, View
 
 # What is odd about a record's values; raises InvalidFields where they contradict each other.
@@ -44,31 +41,23 @@ def endpoints(
     given: Mapping[str, Any],
     check: Check,
     example: Mapping[str, Any],
+    filters: Sequence[str] = (),
 ) -> list[Endpoint]:
     """Return the endpoints of one collection.
 
     noun: one record of it, in a word; the path's variable and the handlers are called after it.
     required: the fields without which none is made.
     given: what a new one has where the request says nothing.
+    filters: the fields that narrow the list.
     """
     name = noun.title()
     shown: Any = showing(name, collection, more=[("warnings", list[Warning] | UnsetType, UNSET)])
     by_time = COLLECTIONS[collection].listed_by is not None
 
-    async def listed(call: Call[Empty, Listed]) -> Reply:
-        query = call.query
-        space = await records.space_of(call.caller, query.space)
-        place = None if query.cursor is None else place_of(query.cursor)
-        if by_time:
-            found, end = await records.by_time(
-                call.caller, space, collection, before=place or LATEST, limit=query.limit
-            )
-        else:
-            after = "" if place is None else place[1]
-            page = await records.of_collection(call.caller, space, collection, after=after, limit=query.limit + 1)
-            found = page[: query.limit]
-            end = ("", found[-1].id) if len(page) > len(found) else None
-        pagination = Pagination(limit=query.limit, cursor=cursor_of(end))
+    async def listed(call: Call[Empty, Any]) -> Reply:
+        space = await records.space_of(call.caller, call.query.space)
+        found, cursor = await listing.page(records, call.caller, space, collection, call.query, filters)
+        pagination = Pagination(limit=call.query.limit, cursor=cursor)
         return Reply([each.plain() for each in found], pagination=pagination)
 
     async def read(call: Call[Empty, InSpace]) -> Reply:
@@ -118,7 +107,7 @@ def endpoints(
             listed,
             f"List {collection}",
             tag,
-            query=Listed,
+            query=listing.query(f"List{collection.title()}", collection, *filters),
             answer=list[shown],
             paged=True,
             description=order,

@@ -28,6 +28,7 @@ def endpoints(records: Records) -> list[Endpoint]:
             required=("kind", "title", "target"),
             given={"status": "active"},
             check=_check_goal,
+            filters=("status", "kind"),
             example={"kind": "strength", "title": "Squat 140 kg", "target": 140, "unit": "kg", "due_on": "2027-06-30"},
         ),
         *flat.endpoints(
@@ -38,6 +39,7 @@ def endpoints(records: Records) -> list[Endpoint]:
             required=("at", "kind", "value", "unit"),
             given={},
             check=odd.check_measurement,
+            filters=("kind",),
             example={"at": "2026-11-23T07:00:00Z", "kind": "weight", "value": 82.4, "unit": "kg"},
         ),
         *preferences.endpoints(records),

@@ -13,7 +13,7 @@ from msgspec import Meta
 from api.rest.endpoint import Call, Empty, Endpoint, Reply, Strict
 from api.training.answers import EDIT_ERRORS, WRITE_ERRORS, Deleted, InSpace
 from api.training.live import SessionActive, SessionOver, Sessions
-from api.training.shapes import creating, patching
+from api.training.shapes import UUID_PATTERN, creating, patching
 from api.training.trees import NewWorkoutExercise, Set, Workout, WorkoutExercise
 from sync.records import Records
 
@@ -60,7 +60,7 @@ class Timer(Strict):
 
     action: Literal["start", "stop"]
     duration_s: Annotated[float, Meta(gt=0, le=604_800)] | None = None
-    set: _UUID | None = None
+    set: Annotated[str, Meta(pattern=UUID_PATTERN, description="The set that it follows.")] | None = None
 
 
 Complete = creating(

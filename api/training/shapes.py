@@ -18,6 +18,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.rest.endpoint import Shown, Strict
+from api.rest.formats import TIME_ZONE
 from storage import field_types as types
 from storage.collections import COLLECTIONS, FieldSpec
 from storage.field_types import NUMBER_MAX
@@ -25,7 +26,7 @@ from sync.planner import SET_ELEMENTS_MAX
 
 # A text that is longer in UTF-8 than one change carries is refused when it is written; this is what fits in any case.
 TEXT_CHARS_MAX: Final = 12_000
-_UUID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+UUID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
 _VERSION: Final = Annotated[str, Meta(description="Names this state of the record; If-Match takes it.")]
 
@@ -192,13 +193,15 @@ def _made(declared: types.Type, name: str) -> Any:
         case types.Date():
             return date
         case types.TimeZone():
-            return Annotated[str, Meta(max_length=100, description="An IANA name, like Europe/Berlin.")]
+            return Annotated[
+                str, Meta(max_length=100, description="An IANA name, like Europe/Berlin.", extra_json_schema=TIME_ZONE)
+            ]
         case types.Order(longest):
             return Annotated[
                 str, Meta(pattern="^[!-~]+$", max_length=longest, description="A fractional index: compared as text.")
             ]
         case types.Uuid():
-            return Annotated[str, Meta(pattern=_UUID_PATTERN, description="A UUID in lower case.")]
+            return Annotated[str, Meta(pattern=UUID_PATTERN, description="A UUID in lower case.")]
         case types.Mass():
             return Mass
         case types.Length():

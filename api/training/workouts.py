@@ -7,26 +7,22 @@ way (sessions.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
 from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply
-from api.training import odd
+from api.training import listing, odd
 from api.training.answers import (
     EDIT_ERRORS,
     WRITE_ERRORS,
     Deleted,
     InSpace,
-    Listed,
-    cursor_of,
     etag,
     expected,
-    place_of,
     with_warnings,
 )
-from api.training.shapes import patching, values_of, wire_time
+from api.training.shapes import patching, values_of
 from api.training.trees import (
     PREFERENCES,
     NewWorkout,
@@ -39,7 +35,6 @@ from api.training.trees import (
     zone_elsewhere,
 )
 from conflict.clock import rfc3339
-from storage.records import LATEST
 from sync.records import Edit, Records, View
 
 TAG: Final = "Workouts"
@@ -59,30 +54,27 @@ _EXAMPLE: Final = {
 WorkoutPatch = patching("WorkoutPatch", "workouts")
 
 
-class ListWorkouts(Listed):
-    """A page of workouts, newest first."""
-
-    nested: Annotated[bool, Meta(description="Also their exercises and sets.")] = False
-    since: Annotated[datetime, Meta(tz=True, description="The earliest start.")] | None = None
-    until: Annotated[datetime, Meta(tz=True, description="Starts before this.")] | None = None
+ListWorkouts = listing.query(
+    "ListWorkouts",
+    "workouts",
+    "status",
+    more=[("nested", Annotated[bool, Meta(description="Also their exercises and sets.")], False)],
+)
 
 
 def endpoints(records: Records) -> Sequence[Endpoint]:
     """Return the endpoints of past workouts."""
 
-    async def list_workouts(call: Call[Empty, ListWorkouts]) -> Reply:
+    async def list_workouts(call: Call[Empty, Any]) -> Reply:
         query = call.query
         space = await records.space_of(call.caller, query.space)
-        before = LATEST if query.until is None else (wire_time(query.until), "")
-        if query.cursor is not None:
-            before = min(before, place_of(query.cursor))
-        since = "" if query.since is None else wire_time(query.since)
-        async with records.database.read() as tx:
-            view = await records.view(tx, call.caller, space)
-            found, end = await view.by_time("workouts", since=since, before=before, limit=query.limit)
-            trees = await view.trees(found) if query.nested else []
-        data = [shown(tree) for tree in trees] if query.nested else [each.plain() for each in found]
-        return Reply(data, pagination=Pagination(limit=query.limit, cursor=cursor_of(end)))
+        found, cursor = await listing.page(records, call.caller, space, "workouts", query, ("status",))
+        data = (
+            [shown(tree) for tree in await records.trees(call.caller, space, found)]
+            if query.nested
+            else [each.plain() for each in found]
+        )
+        return Reply(data, pagination=Pagination(limit=query.limit, cursor=cursor))
 
     async def get_workout(call: Call[Empty, InSpace]) -> Reply:
         space = await records.space_of(call.caller, call.query.space)

@@ -131,7 +131,6 @@ def endpoints(elsewhere: SignInElsewhere, *, public_url: str, return_urls: Seque
             "Begin to sign in with an account elsewhere",
             "Accounts",
             status=302,
-            media="text/plain",
             public=True,
             query=Begin,
             limit=None,

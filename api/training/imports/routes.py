@@ -11,13 +11,11 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from api.bodies import Bodies
-from api.errors import UnsupportedMediaType
-from api.http import read_body
 from api.operations.jobs import Jobs
 from api.rate_limits import Rule
 from api.rest import cursors
 from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply, Shown, Strict
+from api.rest.formats import TIME_ZONE
 from api.training.imports.service import (
     FILE_BYTES_MAX,
     NAME_CHARS_MAX,
@@ -34,7 +32,14 @@ from storage.jobs import JobRow
 BY_USER: Final = Rule("import", burst=20, interval_ms=30_000)
 UPLOADS: Final = ("text/csv", "text/plain", "application/json", "application/octet-stream")
 
-Zone = Annotated[str, Meta(max_length=64, description="The IANA time zone in which the file's times are meant.")]
+Zone = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        description="The IANA time zone in which the file's times are meant.",
+        extra_json_schema=TIME_ZONE,
+    ),
+]
 Unit = Annotated[
     Literal["kg", "lb"], Meta(description="In which unit the log was kept, where the file leaves it open.")
 ]
@@ -51,7 +56,7 @@ class TakeQuery(Strict):
     name: Annotated[str, Meta(max_length=NAME_CHARS_MAX, description="What the file is called.")] = ""
 
 
-class Confirm(Strict):
+class ImportChoices(Strict):
     """How the file is to be read, now that somebody has looked at it."""
 
     timezone: Zone = "UTC"
@@ -67,8 +72,8 @@ class Confirm(Strict):
 
 
 class ListQuery(Strict):
-    cursor: str | None = None
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    cursor: cursors.Cursor | None = None
+    limit: cursors.Limit = 20
 
 
 class ImportShown(Shown):
@@ -88,24 +93,20 @@ class ImportShown(Shown):
     summary: dict[str, Any] | None
 
 
-def endpoints(imports: Imports, jobs: Jobs, bodies: Bodies) -> Sequence[Endpoint]:
-    """Return the endpoints. `jobs` does the work, `bodies` counts the memory."""
+def endpoints(imports: Imports, jobs: Jobs) -> Sequence[Endpoint]:
+    """Return the endpoints. `jobs` does the work."""
 
-    async def take_import(call: Call[Empty, TakeQuery]) -> Reply:
-        if call.request.content_type not in UPLOADS:
-            raise UnsupportedMediaType(f"The body is the file itself, as one of {', '.join(UPLOADS)}.")
-        with bodies.holding(call.request.content_length) as held:
-            file = await read_body(call.request, FILE_BYTES_MAX, held=held)
-            query = call.query
-            row = await imports.take(
-                call.caller,
-                jobs,
-                id=call.new_id(),
-                file=file,
-                name=query.name,
-                choices=Choices(query.timezone, query.unit, query.keep_twins),
-                preview=query.preview,
-            )
+    async def take_import(call: Call[bytes, TakeQuery]) -> Reply:
+        query = call.query
+        row = await imports.take(
+            call.caller,
+            jobs,
+            id=call.new_id(),
+            file=call.body,
+            name=query.name,
+            choices=Choices(query.timezone, query.unit, query.keep_twins),
+            preview=query.preview,
+        )
         return Reply(_shown(row, None), headers={"Location": f"/api/imports/{row.id}"})
 
     async def list_imports(call: Call[Empty, ListQuery]) -> Reply:
@@ -118,7 +119,7 @@ def endpoints(imports: Imports, jobs: Jobs, bodies: Bodies) -> Sequence[Endpoint
     async def get_import(call: Call[Empty, Empty]) -> ImportShown:
         return _shown(*await imports.get(call.caller, call.path["import"]))
 
-    async def confirm_import(call: Call[Confirm, Empty]) -> ImportShown:
+    async def confirm_import(call: Call[ImportChoices, Empty]) -> ImportShown:
         body = call.body
         choices = Choices(body.timezone, body.unit, body.keep_twins, body.names)
         return _shown(await imports.confirm(call.caller, jobs, call.path["import"], choices), None)
@@ -138,6 +139,7 @@ def endpoints(imports: Imports, jobs: Jobs, bodies: Bodies) -> Sequence[Endpoint
             query=TakeQuery,
             status=202,
             upload=UPLOADS,
+            body_bytes_max=FILE_BYTES_MAX,
             limit=BY_USER,
             errors=(ImportInProgress,),
             description=(
@@ -155,14 +157,16 @@ def endpoints(imports: Imports, jobs: Jobs, bodies: Bodies) -> Sequence[Endpoint
             query=ListQuery,
             paged=True,
         ),
-        Endpoint("GET", "/api/imports/{import}", get_import, "How far an import is", tag, answer=ImportShown),
+        Endpoint(
+            "GET", "/api/imports/{import}", get_import, "How far an import is", tag, answer=ImportShown, etag=True
+        ),
         Endpoint(
             "POST",
             "/api/imports/{import}/confirm",
             confirm_import,
             "Import a file that was looked at",
             tag,
-            body=Confirm,
+            body=ImportChoices,
             answer=ImportShown,
             status=202,
             errors=(ImportInProgress, ImportState),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -105,6 +106,30 @@ def test_every_wrong_parameter_is_named() -> None:
         ("page", "wrong_type"),
         ("Muscle", "unknown_field"),
     }
+
+
+class Reps(Strict):
+    reps: int
+
+
+def test_a_whole_number_may_be_spelled_with_a_point() -> None:
+    assert bind({"reps": 8.0}, Reps) == Reps(reps=8)
+    with pytest.raises(InvalidFields):
+        bind({"reps": 8.5}, Reps)
+
+
+class Span(Strict):
+    since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    nested: bool | None = None
+    name: str | None = None
+
+
+@pytest.mark.parametrize(("name", "text"), [("since", "0"), ("since", "1.5"), ("since", "null"), ("nested", "null")])
+def test_neither_a_number_nor_null_stands_for_what_an_address_cannot_say(name: str, text: str) -> None:
+    with pytest.raises(InvalidFields) as caught:
+        bind_query([(name, text)], Span)
+    assert [fault["field"] for fault in caught.value.fields] == [name]
+    assert bind_query([("since", "2026-11-23T10:00:00Z"), ("nested", "true"), ("name", "null")], Span).name == "null"
 
 
 def test_a_parameter_with_a_nul_is_refused() -> None:

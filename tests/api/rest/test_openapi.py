@@ -44,8 +44,13 @@ async def test_every_reference_leads_somewhere(described: dict[str, Any]) -> Non
             return own.union(*(references(each) for each in value.values()))
         return set().union(*(references(each) for each in value)) if isinstance(value, list) else set()
 
-    known = {f"#/components/schemas/{name}" for name in described["components"]["schemas"]}
+    known = {f"#/components/{kind}/{name}" for kind, named in described["components"].items() for name in named}
     assert references(described) <= known
+
+
+async def test_what_is_named_is_named_by_a_word(described: dict[str, Any]) -> None:
+    # Two types of one name would be called after their modules.
+    assert [name for name in described["components"]["schemas"] if not name.isidentifier()] == []
 
 
 async def test_an_example_is_what_its_endpoint_takes(plain_server: Server) -> None:
