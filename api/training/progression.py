@@ -68,18 +68,23 @@ _STEP: Final = Decimal("0.0001")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """An exercise with its sets in their order: of a template, of a planned session, or of one that is over."""
+    """An exercise with its sets in their order: of a template, of a planned session, or of one that is over.
+
+    id: of the record; of a planned one, that of the template's exercise.
+    """
 
     values: Values
     sets: Sequence[Values]
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A session that is over: its day, and its exercises in their order."""
+    """A session that is over: its day, and its exercises in their order. id: of its workout."""
 
     day: date | None
     blocks: Sequence[Block]
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ def start_from_template(
             same = [(on, done[number]) for on, done in sessions if number < len(done)]
             sets.append(_set(each, same, today, planned.problems))
             before[exercise] = number + _is_aimed(each)
-        planned.blocks.append(Block(_taken(block.values, _OF_EXERCISE), sets))
+        planned.blocks.append(Block(_taken(block.values, _OF_EXERCISE), sets, block.id))
     return planned
 
 
