@@ -324,12 +324,13 @@ def _day(template: Tree, blocks: Sequence[Block], past: Sequence[Past], body: An
 def _planned(workout: str, blocks: Sequence[Block], call: Call[Any, Any]) -> Sequence[Edit]:
     """The edits that make what is planned, below a workout."""
     edits = []
+    # A group is one session's own, and all of it goes by one new id.
+    group = cache(lambda old: call.new_id(f"superset {old}"))
     for number, block in enumerate(blocks):
         exercise = planned_id(workout, block.id)
         values = {"position": position_at(number), **block.values, "workout": workout}
         if values.get("superset") is not None:
-            # A group is one session's own.
-            values["superset"] = call.new_id(f"superset {values['superset']}")
+            values["superset"] = group(values["superset"])
         edits.append(Edit("create", "workout_exercises", exercise, values))
         for place, each in enumerate(block.sets):
             values = {"position": position_at(place), **each, "workout_exercise": exercise}
