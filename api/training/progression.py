@@ -173,6 +173,30 @@ def _set(
     return planned
 
 
+def unreadable(template: Values) -> list[str]:
+    """What nobody can read in the rules of a template's set, in words; none where they are all good."""
+    problems: list[str] = []
+    for rule in template.get("progression") or ():
+        names = _FIELDS.get(str(rule.get("field")).removeprefix("target_"))
+        if names is None:
+            problems.append(f"{rule.get('field')} is nothing that can progress")
+            continue
+        _required(rule.get("requires"), template, problems)
+        if not _is_often(rule.get("repeat")):
+            problems.append(f"nobody knows how often {rule.get('repeat')!r} is")
+        for name in names:
+            if template.get(name) is not None:
+                _moved(rule, name, template[name], problems)
+    return problems
+
+
+def _is_often(repeat: Any) -> bool:
+    """Whether `repeat` says how often."""
+    if type(repeat) is int:
+        return repeat > 0
+    return repeat is None or type(repeat) is bool or repeat in ("session", "once", "week")
+
+
 # -- whether a rule applies ------------------------------------------------------------------------------------------
 
 
