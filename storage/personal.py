@@ -100,7 +100,8 @@ PERSONAL: Final = (
     Personal(imports, imports.c.user_id == _user),
     Personal(jobs, jobs.c.user_id == _user, secret=frozenset({"arguments", "memory", "result", "error"})),
     Personal(identities, identities.c.user_id == _user),
-    Personal(template_marks, template_marks.c.user_id == _user),
+    # Where it is, its owner tells nobody.
+    Personal(template_marks, template_marks.c.user_id == _user, secret=frozenset({"space_id", "template_id"})),
     Personal(template_links, template_links.c.user_id == _user, secret=frozenset({"hash", "nonce"})),
     Personal(one_time_tokens, one_time_tokens.c.user_id == _user, secret=frozenset({"hash", "email_key"})),
     # Already gone when the address went (storage/erasure.py).

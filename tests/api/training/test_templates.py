@@ -208,7 +208,7 @@ async def test_an_id_of_something_else_is_refused_by_name(ann: Person) -> None:
 async def test_an_id_that_nobody_has_is_the_new_ones(ann: Person) -> None:
     made = await ann.made("/templates", {"title": "A"})
     id = (await ann.device()).new_id()
-    body = {"title": "A", "exercises": [{"id": id, "exercise": SQUAT}]}
+    body: dict[str, Any] = {"title": "A", "exercises": [{"id": id, "exercise": SQUAT}]}
     assert (await put(ann, made, body))["exercises"][0]["id"] == id
     body["exercises"][0]["id"] = str(uuid.uuid4())
     assert await ann.refused("PUT", f"/templates/{made['id']}", body) == {("exercises[0].id", "wrong_format")}
