@@ -32,7 +32,7 @@ from api.training.template_links import TOO_LARGE, Links, author_of
 from api.training.templates import Template, whole
 from storage.database import Transaction
 from storage.search.words import compared, words
-from storage.template_marks import add_favorite, count_favorites, list_favorites, remove_favorites
+from storage.template_marks import add_favorite, count_favorites, favorites_of, list_favorites, remove_favorites
 from storage.templates import Listing, Place, find_listings, public_id, read_listing
 from sync.errors import InvalidFields, NotFound, OverQuota, ReadOnly
 from sync.records import Records
@@ -157,7 +157,8 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
     async def like_template(call: Call[Empty, InSpace]) -> Favorite:
         async with database.write() as tx:
             (space, template), _ = await _place(tx, call)
-            if await count_favorites(tx, call.caller.user) >= FAVORITES_MAX:
+            known = await favorites_of(tx, call.caller.user, [public_id(space, template)])
+            if not known and await count_favorites(tx, call.caller.user) >= FAVORITES_MAX:
                 raise OverQuota(
                     f"You have {FAVORITES_MAX} favorites, and more are not allowed; let some of them go first.",
                     details={"favorites_max": FAVORITES_MAX},

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
+
+from storage.templates import EXERCISES_MAX, LISTED_PER_SPACE_MAX, RECORDS_MAX, public_id, terms_of
 
 revision = "0011"
 down_revision = "0010"
@@ -61,3 +67,52 @@ def upgrade() -> None:
         ),
     )
     op.create_index(op.f("ix_template_links_space_id"), "template_links", ["space_id"], unique=False)
+    _list_what_is_public(op.get_bind())
+
+
+_TEMPLATES = sa.text(
+    "SELECT r.space_id, r.id, r.body FROM records AS r JOIN spaces AS s ON s.id = r.space_id "
+    "WHERE s.kind = 'personal' AND r.collection = 'templates' AND r.status = 0 ORDER BY r.space_id, r.id"
+)
+_BELOW = sa.text(
+    "SELECT id, body FROM records WHERE space_id = :space AND parent_collection = :above AND parent_id = :id "
+    "AND status = 0"
+)
+
+
+def _list_what_is_public(connection: sa.Connection) -> None:
+    """What a write does from now on, for what was written before (sync/published.py)."""
+    listed: dict[str, int] = {}
+    for space, template, body in connection.execute(_TEMPLATES).all():
+        record = json.loads(body)
+        values = record["values"]
+        if values.get("visibility") != "public" or listed.get(space, 0) >= LISTED_PER_SPACE_MAX:
+            continue
+        below = _below(connection, space, "templates", template)
+        sets = sum(len(_below(connection, space, "template_exercises", id)) for id, _ in below[: EXERCISES_MAX + 1])
+        if len(below) > EXERCISES_MAX or len(below) + sets > RECORDS_MAX:
+            continue
+        listed[space] = listed.get(space, 0) + 1
+        id, since = public_id(space, template), datetime.fromisoformat(record["updated_at"])
+        connection.execute(
+            sa.text("INSERT INTO public_templates VALUES (:id, :space, :template, :exercises, :at, 0)"),
+            {
+                "id": id,
+                "space": space,
+                "template": template,
+                "exercises": len(below),
+                "at": int(since.timestamp() * 1e3),
+            },
+        )
+        exercises = {each for _, values in below if (each := values.get("exercise")) is not None}
+        terms = terms_of(values.get("title", ""), values.get("tags", ()), exercises)
+        if terms:
+            connection.execute(
+                sa.text("INSERT INTO public_template_terms VALUES (:space, :id, :term)"),
+                [{"space": space, "id": id, "term": term} for term in sorted(terms)],
+            )
+
+
+def _below(connection: sa.Connection, space: str, above: str, id: str) -> list[tuple[str, dict[str, Any]]]:
+    rows = connection.execute(_BELOW, {"space": space, "above": above, "id": id})
+    return [(row[0], json.loads(row[1])["values"]) for row in rows]
