@@ -28,7 +28,7 @@ EXERCISES_MAX: Final = 500
 # Exercises and sets together: a year of four days a week.
 RECORDS_MAX: Final = 2_500
 # More than this is no collection of programs but a flood; what comes after is not listed.
-LISTED_PER_SPACE_MAX: Final = 200
+LISTED_PER_SPACE_MAX: Final = 100
 # Titles and tags are short: only what somebody made to fill the index has more.
 TERMS_MAX: Final = 2_000
 
