@@ -36,6 +36,7 @@ from storage.template_marks import add_favorite, count_favorites, favorites_of, 
 from storage.templates import Listing, Place, find_listings, public_id, read_listing
 from sync.errors import InvalidFields, NotFound, OverQuota, ReadOnly
 from sync.records import Records
+from sync.value_checks import is_record_id
 
 TAG: Final = "Sharing templates"
 # Who looks needs no account: a page or two at a time, and no walk through links.
@@ -99,6 +100,11 @@ class Revoked(Shown):
     is_shared: bool
 
 
+async def _listing(tx: Transaction, viewer: str, id: str) -> Listing | None:
+    """A public template by what it is called; what can be the id of none is looked for in no database."""
+    return await read_listing(tx, viewer, id) if is_record_id(id) else None
+
+
 def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequence[Endpoint]:
     """Return the endpoints. public_url: under which the server is reached from elsewhere."""
     database = records.database
@@ -111,7 +117,7 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
         view = await records.view(tx, call.caller, space)
         if await view.find("templates", id) is not None:
             return (space, id), None
-        listing = None if call.query.space is not None else await read_listing(tx, call.caller.user, id)
+        listing = None if call.query.space is not None else await _listing(tx, call.caller.user, id)
         if listing is None:
             raise NotFound()
         return (listing.space, listing.template), listing
@@ -138,7 +144,7 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
 
     async def get_public_template(call: Call[Empty, Empty]) -> dict[str, Any]:
         async with database.read(snapshot=True) as tx:
-            listing = await read_listing(tx, call.caller.user, call.path["template"])
+            listing = await _listing(tx, call.caller.user, call.path["template"])
             found = None if listing is None else await read_whole(tx, (listing.space, listing.template))
         if listing is None or found is None:
             raise NotFound()
@@ -176,9 +182,10 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
     async def unlike_template(call: Call[Empty, InSpace]) -> Favorite:
         id = call.path["template"]
         space = await records.space_of(call.caller, call.query.space)
-        async with database.write() as tx:
-            # Also one that is seen no more.
-            await remove_favorites(tx, user=call.caller.user, ids=[id, public_id(space, id)])
+        if is_record_id(id):
+            async with database.write() as tx:
+                # Also one that is seen no more.
+                await remove_favorites(tx, user=call.caller.user, ids=[id, public_id(space, id)])
         return Favorite(id=id, is_favorite=False)
 
     async def copy_template(call: Call[Empty, CopyTemplate]) -> Reply:

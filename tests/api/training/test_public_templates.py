@@ -254,6 +254,24 @@ async def test_what_is_no_query_is_refused(rob: Person, query: str) -> None:
     assert (answer.status, answer.json["details"][0]["field"]) == (422, query.partition("=")[0])
 
 
+@pytest.mark.parametrize("id", ["x", "%00", "%ff", "%ed%a0%80", "%F0%9F%98%80", "0" * 500, NOBODY.upper()])
+async def test_what_is_no_id_is_of_nothing(rob: Person, id: str) -> None:
+    for method, path in (
+        ("GET", f"public/{id}"),
+        ("GET", id),
+        ("POST", f"{id}/favorite"),
+        ("POST", f"{id}/copy"),
+        ("POST", f"{id}/share"),
+        ("DELETE", f"{id}/share"),
+        ("GET", f"shared/{id}"),
+        ("POST", f"shared/{id}/copy"),
+    ):
+        assert (await rob.ask(method, f"/templates/{path}")).status == 404, (method, path)
+    assert (await rob.ask("DELETE", f"/templates/{id}/favorite")).status == 200
+    for query in (f"q={id[:200]}", f"tag={id[:50]}", f"exercise={id[:36]}"):
+        assert (await rob.ask("GET", f"/templates/public?{query}")).status in (200, 422), query
+
+
 async def test_since_when_it_is_public_stays_while_it_is(eve: Person) -> None:
     made = await publish(eve, word())
     path = f"/templates/{made['id']}"

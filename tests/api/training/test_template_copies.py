@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
 import pytest
 
+from storage.database import Transaction
 from tests.api.training.conftest import Person
 from tests.api.training.sharing import BENCH, SQUAT, either_server, either_url, eve, public, publish, rob
 from tests.api.training.test_sessions import NOBODY, kg, session
@@ -137,25 +139,55 @@ async def test_a_copy_that_is_asked_for_again_is_made_once(eve: Person, rob: Per
     assert len((await rob.ask("GET", "/templates")).data) == 1
 
 
-async def test_a_copy_is_of_one_state_of_a_template_that_changes_meanwhile(eve: Person, rob: Person) -> None:
+class Meanwhile:
+    """A transaction behind each of whose statements something happens elsewhere."""
+
+    def __init__(self, tx: Transaction, happens: Callable[[], Awaitable[None]]) -> None:
+        self.dialect, self.timeline = tx.dialect, tx.timeline
+        self._tx, self._happens = tx, happens
+
+    async def execute(self, *statement: Any) -> Any:
+        rows = await self._tx.execute(*statement)
+        await self._happens()
+        return rows
+
+
+async def test_a_copy_is_of_one_state_of_a_template_that_changes_meanwhile(
+    eve: Person, rob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def state(number: int) -> dict[str, Any]:
         sets = [{"target_reps_min": number}] * 3
         exercises = [{"exercise": each, "notes": str(number), "sets": sets} for each in (SQUAT, BENCH)]
         return {"title": str(number), "visibility": "public", "exercises": exercises}
 
     made = await eve.made("/templates", state(1))
+    changes: list[int] = []
+    changing = False
 
     async def change() -> None:
-        for number in (2, 1, 2, 1, 2):
-            answer = await eve.ask("PUT", f"/templates/{made['id']}", state(number))
+        nonlocal changing
+        if not changing:
+            changing = True
+            changes.append(2 - len(changes) % 2)
+            answer = await eve.ask("PUT", f"/templates/{made['id']}", state(changes[-1]))
             assert answer.status == 200, answer.text
+            changing = False
 
-    async def read() -> list[dict[str, Any]]:
-        return [await rob.made(f"/templates/{made['published']['id']}/copy") for _ in range(5)]
+    database = eve.server.database
+    original = database.read
 
-    _, copies = await asyncio.gather(change(), read())
-    whole = [content({"tags": [], **state(number)}) for number in (1, 2)]
-    assert all(content(each) in whole for each in copies)
+    @asynccontextmanager
+    async def read(*, snapshot: bool = False) -> AsyncIterator[Any]:
+        async with original(snapshot=snapshot) as tx:
+            yield tx if changing else Meanwhile(tx, change)
+
+    monkeypatch.setattr(database, "read", read)
+    copies = [await rob.made(f"/templates/{made['published']['id']}/copy") for _ in range(2)]
+    monkeypatch.undo()
+    assert {1, 2} <= set(changes)
+    whole = [content(state(number)) for number in (1, 2)]
+    read_back = [(await rob.ask("GET", f"/templates/{each['id']}")).data for each in copies]
+    assert all(content(each) in whole for each in read_back)
 
 
 # -- any template ----------------------------------------------------------------------------------------------------
