@@ -68,13 +68,14 @@ from api.sync import routes as sync_routes
 from api.sync import spaces as space_routes
 from api.sync.throttle import AccountThrottle
 from api.sync.websocket import LiveSockets
-from api.training import analytics, exercises, exports
+from api.training import analytics, exercises, exports, template_sharing, templates
 from api.training import log as training_log
 from api.training.exercise_search import ExerciseSearch
 from api.training.histories import Histories
 from api.training.imports import routes as import_routes
 from api.training.imports.service import Imports
 from api.training.record_keeping import RecordKeeping
+from api.training.template_links import Links
 from storage.database import Database, open_database
 from storage.erasure import KIND as ERASE_ACCOUNT
 from sync.access import DatabaseAccess
@@ -244,6 +245,9 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             *exercises.endpoints(search, records, bodies),
             *analytics.endpoints(histories, cache, environment),
             *training_log.endpoints(records),
+            # Before those of one template: their addresses begin alike.
+            *template_sharing.endpoints(records, Links(records, keys), public_url=settings.public_url),
+            *templates.endpoints(records),
             *_elsewhere(settings, accounts, keys, opened),
         ]
         app[ENDPOINTS] = endpoints

@@ -116,6 +116,7 @@ class Keys:
     access: bytes
     refresh: bytes
     sign_in: bytes
+    template_link: bytes
 
 
 def derive(secret: str) -> Keys:
@@ -129,4 +130,5 @@ def derive(secret: str) -> Keys:
         access=key("access token"),
         refresh=key("refresh successor"),
         sign_in=key("sign-in elsewhere"),
+        template_link=key("template link"),
     )

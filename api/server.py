@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 import socket
 from typing import Any, Final, cast
 
@@ -55,6 +56,10 @@ _BAD_HTTP: Final = "The bytes received are not a well-formed HTTP request."
 _BROKEN_OFF: Final = "The request is broken off; send it again."
 
 
+# What stands behind it opens something.
+_LINK: Final = re.compile(r"(/templates/shared/)[^/]+")
+
+
 class AccessLog(AbstractAccessLogger):
     """One line a request (H3)."""
 
@@ -63,7 +68,7 @@ class AccessLog(AbstractAccessLogger):
         self.logger.info(
             "%s %s %d %.1f ms, request %s",
             request.method,
-            request.rel_url.raw_path[:200],
+            _LINK.sub(r"\1…", request.rel_url.raw_path)[:200],
             response.status,
             time * 1_000,
             request.get(REQUEST_ID, "-"),

@@ -197,6 +197,11 @@ _PURGES: Final = (
     _some_of_space("space_devices", "space_id, device_id"),
     _some_of_space("exercise_uses", "space_id, exercise_id"),
     _some_of_space("exercise_use_heads", "space_id"),
+    _some_of_space("public_template_terms", "space_id, id, term"),
+    _some_of_space("public_templates", "id"),
+    # What others liked of it, or had links to.
+    _some_of_space("template_marks", "user_id, kind, id"),
+    _some_of_space("template_links", "hash"),
     Prepared("DELETE FROM spaces WHERE id = :space RETURNING id"),
 )
 

@@ -36,6 +36,8 @@ from storage.tables import (
     sessions,
     space_devices,
     spaces,
+    template_links,
+    template_marks,
     users,
 )
 
@@ -100,6 +102,9 @@ PERSONAL: Final = (
     Personal(imports, imports.c.user_id == _user),
     Personal(jobs, jobs.c.user_id == _user, secret=frozenset({"arguments", "memory", "result", "error"})),
     Personal(identities, identities.c.user_id == _user),
+    # Where it is, its owner tells nobody.
+    Personal(template_marks, template_marks.c.user_id == _user, secret=frozenset({"space_id", "template_id"})),
+    Personal(template_links, template_links.c.user_id == _user, secret=frozenset({"hash", "nonce"})),
     Personal(one_time_tokens, one_time_tokens.c.user_id == _user, secret=frozenset({"hash", "email_key"})),
     # Already gone when the address went (storage/erasure.py).
     Personal(
@@ -124,7 +129,14 @@ BY_SPACE: Final = (
     Personal(spaces, spaces.c.owner_id == _user, secret=frozenset({"version", "lives", "timeline", "server_hlc"})),
 )
 # A space's contents, which go with it: an export reads the records and the changes, and the rest is counted from them.
-CONTENTS: Final = ("records", "changes", "exercise_uses", "exercise_use_heads")
+CONTENTS: Final = (
+    "records",
+    "changes",
+    "exercise_uses",
+    "exercise_use_heads",
+    "public_templates",
+    "public_template_terms",
+)
 # About nobody: figures of the database itself; hashes that lead to nobody.
 IMPERSONAL: Final = ("meta", "erasures")
 

@@ -469,6 +469,63 @@ record_marks = Table(
     PrimaryKeyConstraint("user_id", "space_id"),
 )
 
+# Templates of personal spaces that everybody sees; derived from the records, and written with them (sync/published.py).
+public_templates = Table(
+    "public_templates",
+    metadata,
+    # What it is called by others: it follows from its place, and tells nobody which place that is.
+    Column("id", Text, primary_key=True),
+    Column("space_id", Text, nullable=False),
+    Column("template_id", Text, nullable=False),
+    # How many exercises stand in it.
+    Column("exercises", BigInteger, nullable=False),
+    Column("published_at", BigInteger, nullable=False),
+    # By how many people.
+    Column("copies", BigInteger, nullable=False),
+    UniqueConstraint("space_id", "template_id"),
+    Index("ix_public_templates_published_at_id", "published_at", "id"),
+    Index("ix_public_templates_copies_id", "copies", "id"),
+)
+
+# What they are found by: words of the title and the tags, whole tags, exercises. Bytes, which both databases compare
+# alike.
+public_template_terms = Table(
+    "public_template_terms",
+    metadata,
+    Column("space_id", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("term", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("space_id", "id", "term"),
+    Index("ix_public_template_terms_term_id", "term", "id"),
+)
+
+# The templates that somebody likes (favorite) or has copied (copy), by what they are called by others.
+template_marks = Table(
+    "template_marks",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("space_id", Text, nullable=False, index=True),
+    Column("template_id", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("user_id", "kind", "id"),
+    Index("ix_template_marks_id_kind", "id", "kind"),
+)
+
+# Links by which a template is seen by whoever has one. The link itself follows from the nonce under the server's key.
+template_links = Table(
+    "template_links",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("space_id", Text, nullable=False, index=True),
+    Column("template_id", Text, nullable=False),
+    Column("nonce", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    UniqueConstraint("user_id", "space_id", "template_id"),
+)
+
 # Who was erased, as a hash: a backup that still has them is put back without them.
 erasures = Table(
     "erasures",

@@ -52,6 +52,7 @@ from sync.limits import Limits
 from sync.lives import begin_life
 from sync.messages import PushRequest, SentChange
 from sync.planner import Plan, Planner, named_keys
+from sync.published import renew, touched
 from sync.push_answer import Answer, skew_ms
 from sync.push_checks import (
     check_cursor,
@@ -217,6 +218,7 @@ class Writer:
                 if not request.confirm_deletes:
                     await check_deletes(tx, planner, opened.space, self.limits)
                 check_quota(plan, self.limits, puts=any(change.op == "put" for change in request.changes))
+            published = self._published(opened, planner, plan)
             await push_writes.write_push(
                 tx,
                 space=plan.space,
@@ -226,6 +228,8 @@ class Writer:
                 deleted_at=now_ms,
                 row_version=opened.row_version,
             )
+            if published:
+                await renew(tx, space, published, now_ms=now_ms)
         return opened.space.head, Answer(
             acked=max(acked, new[-1].n if new else 0),
             space=plan.space,
@@ -335,6 +339,7 @@ class Writer:
             if for_person:
                 check_quota(plan, self.limits, puts=any(write.op == "put" for write in writes))
             if changes:
+                published = self._published(opened, planner, plan)
                 await push_writes.write_push(
                     tx,
                     space=plan.space,
@@ -344,7 +349,19 @@ class Writer:
                     deleted_at=now_ms,
                     row_version=opened.row_version,
                 )
+                if published:
+                    await renew(tx, space_id, published, now_ms=now_ms)
         return opened.space.head, plan
+
+    def _published(self, opened: Opened, planner: Planner, plan: Plan) -> set[str]:
+        """The public templates whose list is to be renewed with the records."""
+        if plan.space.kind != "personal":
+            return set()
+        found = touched(planner.records.values(), plan.records)
+        if found and opened.row_version is not None:
+            # A write without a lock is one statement: this one needs some more.
+            raise Moved("Public templates are written under the lock.")
+        return found
 
     # -- checks ----------------------------------------------------------------------------------------------
 

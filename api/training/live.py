@@ -21,6 +21,7 @@ from api.rest.endpoint import Call, Reply
 from api.training import odd
 from api.training.answers import Deleted, etag, expected, fault, one, with_warnings
 from api.training.odd import Fault
+from api.training.programs import Day, days_of, next_day, planned_id
 from api.training.progression import Block, Past, Planned, start_from_template
 from api.training.shapes import values_of, wire_time
 from api.training.trees import PREFERENCES, dated, expect, new_exercise, new_set, now_of, shown, zone_elsewhere
@@ -62,6 +63,7 @@ class Sessions:
         id = call.new_id("workout")
         zone = await zone_elsewhere(self.records, call.caller, call.query.space)
         warnings: list[Fault] = []
+        program: dict[str, int | None] = {}
 
         async def decide(view: View) -> Sequence[Edit]:
             for each in await self._under_way(view, call):
@@ -72,18 +74,24 @@ class Sessions:
             values = await dated(view, values, zone)
             edits: list[Edit] = []
             planned = Planned()
+            program.clear()
             if call.body.template_id is not None:
                 template = await self._template(view, call.body.template_id)
                 own = {"template": template.root.id, "title": template.root.values.get("title") or ""}
                 if notes := template.root.values.get("notes"):
                     own["notes"] = notes
                 values = {**own, **values}
+                blocks = _blocks(template, "template_exercises", "template_sets")
+                past = await self._past(view, template.root.id, id)
+                week, day = _day(template, blocks, past, call.body)
+                if (week, day) != (None, None):
+                    program.update(week=week, day=day)
                 planned = start_from_template(
-                    _blocks(template, "template_exercises", "template_sets"),
-                    await self._past(view, template.root.id, id),
+                    blocks,
+                    past,
                     today=date.fromisoformat(values.get("local_date") or now.date().isoformat()),
-                    week=call.body.week,
-                    day=call.body.day,
+                    week=week,
+                    day=day,
                 )
                 edits = list(_planned(id, planned.blocks, call))
             warnings[:] = odd.of_workout(values, now)
@@ -92,7 +100,8 @@ class Sessions:
 
         await self.records.decide(call.caller, space, [("workouts", id), PREFERENCES], decide)
         reply = await self._whole(call, space, id, warnings)
-        return Reply(reply.data, etag=reply.etag, headers={"Location": f"/api/workouts/sessions/{id}"})
+        data = {**reply.data, "program": program} if program else reply.data
+        return Reply(data, etag=reply.etag, headers={"Location": f"/api/workouts/sessions/{id}"})
 
     async def active(self, call: Call[Any, Any]) -> list[dict[str, Any]]:
         """The sessions under way, whole, newest first."""
@@ -289,26 +298,40 @@ class Sessions:
         for tree in await view.trees(made[:PAST_MAX]):
             day = tree.root.values.get("local_date")
             blocks = _blocks(tree, "workout_exercises", "sets")
-            past.append(Past(date.fromisoformat(day) if day else None, blocks))
+            past.append(Past(date.fromisoformat(day) if day else None, blocks, tree.root.id))
         return past
 
 
 def _blocks(tree: Tree, exercises: str, sets: str) -> list[Block]:
     return [
-        Block(each.values, [one.values for one in tree.children(each, sets)])
+        Block(each.values, [one.values for one in tree.children(each, sets)], each.id)
         for each in tree.children(tree.root, exercises)
     ]
+
+
+def _day(template: Tree, blocks: Sequence[Block], past: Sequence[Past], body: Any) -> Day:
+    """The day of a program that a session is of. Raises InvalidFields where it has none as asked for."""
+    days = days_of(blocks, template.root.values.get("weeks"))
+    found = next_day(days, blocks, past, week=body.week, day=body.day)
+    if found is not None:
+        return found
+    wrong = "day" if next_day(days, blocks, past, week=body.week) is not None else "week"
+    message = f"the program has no {wrong} {getattr(body, wrong)}" + (
+        f" in week {body.week}" if wrong == "day" and body.week is not None else ""
+    )
+    raise InvalidFields(fields=[fault(wrong, "unknown_value", message)])
 
 
 def _planned(workout: str, blocks: Sequence[Block], call: Call[Any, Any]) -> Sequence[Edit]:
     """The edits that make what is planned, below a workout."""
     edits = []
+    # A group is one session's own, and all of it goes by one new id.
+    group = cache(lambda old: call.new_id(f"superset {old}"))
     for number, block in enumerate(blocks):
-        exercise = call.new_id(f"exercise {number}")
+        exercise = planned_id(workout, block.id)
         values = {"position": position_at(number), **block.values, "workout": workout}
         if values.get("superset") is not None:
-            # A group is one session's own.
-            values["superset"] = call.new_id(f"superset {values['superset']}")
+            values["superset"] = group(values["superset"])
         edits.append(Edit("create", "workout_exercises", exercise, values))
         for place, each in enumerate(block.sets):
             values = {"position": position_at(place), **each, "workout_exercise": exercise}

@@ -68,18 +68,23 @@ _STEP: Final = Decimal("0.0001")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """An exercise with its sets in their order: of a template, of a planned session, or of one that is over."""
+    """An exercise with its sets in their order: of a template, of a planned session, or of one that is over.
+
+    id: of the record; of a planned one, that of the template's exercise.
+    """
 
     values: Values
     sets: Sequence[Values]
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A session that is over: its day, and its exercises in their order."""
+    """A session that is over: its day, and its exercises in their order. id: of its workout."""
 
     day: date | None
     blocks: Sequence[Block]
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +121,7 @@ def start_from_template(
             same = [(on, done[number]) for on, done in sessions if number < len(done)]
             sets.append(_set(each, same, today, planned.problems))
             before[exercise] = number + _is_aimed(each)
-        planned.blocks.append(Block(_taken(block.values, _OF_EXERCISE), sets))
+        planned.blocks.append(Block(_taken(block.values, _OF_EXERCISE), sets, block.id))
     return planned
 
 
@@ -166,6 +171,30 @@ def _set(
                 if name in planned:
                     planned[name] = _moved(rule, name, planned[name], problems)
     return planned
+
+
+def unreadable(template: Values) -> list[str]:
+    """What nobody can read in the rules of a template's set, in words; none where they are all good."""
+    problems: list[str] = []
+    for rule in template.get("progression") or ():
+        names = _FIELDS.get(str(rule.get("field")).removeprefix("target_"))
+        if names is None:
+            problems.append(f"{rule.get('field')} is nothing that can progress")
+            continue
+        _required(rule.get("requires"), template, problems)
+        if not _is_often(rule.get("repeat")):
+            problems.append(f"nobody knows how often {rule.get('repeat')!r} is")
+        for name in names:
+            if template.get(name) is not None:
+                _moved(rule, name, template[name], problems)
+    return problems
+
+
+def _is_often(repeat: Any) -> bool:
+    """Whether `repeat` says how often."""
+    if type(repeat) is int:
+        return repeat > 0
+    return repeat is None or type(repeat) is bool or repeat in ("session", "once", "week")
 
 
 # -- whether a rule applies ------------------------------------------------------------------------------------------

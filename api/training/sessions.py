@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-from api.rest.endpoint import Call, Empty, Endpoint, Reply, Strict
-from api.training.answers import EDIT_ERRORS, WRITE_ERRORS, Deleted, InSpace
+from api.rest.endpoint import Call, Empty, Endpoint, Reply, Shown, Strict
+from api.training.answers import EDIT_ERRORS, WRITE_ERRORS, Deleted, InSpace, Warning
 from api.training.live import SessionActive, SessionOver, Sessions
-from api.training.shapes import UUID_PATTERN, creating, patching
+from api.training.shapes import UUID_PATTERN, creating, patching, showing
 from api.training.trees import NewWorkoutExercise, Set, Workout, WorkoutExercise
 from sync.records import Records
 
@@ -63,6 +63,22 @@ class Timer(Strict):
     set: Annotated[str, Meta(pattern=UUID_PATTERN, description="The set that it follows.")] | None = None
 
 
+class OfProgram(Shown):
+    """The day of a program that a session was started for; null where the program tells none apart."""
+
+    week: int | None
+    day: int | None
+
+
+StartedSession = showing(
+    "StartedSession",
+    "workouts",
+    more=[
+        ("exercises", list[WorkoutExercise] | UnsetType, UNSET),  # type: ignore[valid-type]
+        ("program", OfProgram | UnsetType, UNSET),
+        ("warnings", list[Warning] | UnsetType, UNSET),
+    ],
+)
 Complete = creating(
     "Complete",
     "workouts",
@@ -126,12 +142,14 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             "/api/workouts/sessions/start",
             start_session,
             "Start a session",
+            StartedSession,
             body=StartSession,
             status=201,
             errors=(*WRITE_ERRORS, SessionActive),
             example={"title": "Legs", "timezone": "Europe/Berlin"},
             description="From a template its exercises and sets are planned, with the targets of last time moved by "
-            "the rules of progression of each set.",
+            "the rules of progression of each set. Of a program, those of the week and day that are asked for, or of "
+            "the day that follows the one that was completed last.",
         ),
         endpoint(
             "GET",

@@ -28,6 +28,7 @@ from sync.planner import SET_ELEMENTS_MAX
 TEXT_CHARS_MAX: Final = 12_000
 UUID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
+UuidText = Annotated[str, Meta(pattern=UUID_PATTERN, description="A UUID in lower case.")]
 _VERSION: Final = Annotated[str, Meta(description="Names this state of the record; If-Match takes it.")]
 
 Field = tuple[str, Any] | tuple[str, Any, Any]
@@ -94,6 +95,13 @@ def showing(name: str, collection: str, *, more: Collection[Field] = ()) -> type
         ("updated_by", str | None),
     ]
     return _struct(name, [*fields, *more], Shown, f"One of the {collection.replace('_', ' ')}.")
+
+
+def facing(name: str, collection: str, fields: Collection[str], *, more: Collection[Field] = ()) -> type[Shown]:
+    """The struct of what shows somebody else's record: these fields alone, and neither who wrote them nor when."""
+    declared = COLLECTIONS[collection].fields
+    shown: list[Any] = [(each, _outgoing(each, declared[each]) | UnsetType, UNSET) for each in fields]
+    return _struct(name, [*shown, *more], Shown, f"One of the {collection.replace('_', ' ')}, as others see it.")
 
 
 def values_of(body: msgspec.Struct, collection: str) -> dict[str, Any]:
@@ -201,7 +209,7 @@ def _made(declared: types.Type, name: str) -> Any:
                 str, Meta(pattern="^[!-~]+$", max_length=longest, description="A fractional index: compared as text.")
             ]
         case types.Uuid():
-            return Annotated[str, Meta(pattern=UUID_PATTERN, description="A UUID in lower case.")]
+            return UuidText
         case types.Mass():
             return Mass
         case types.Length():

@@ -184,6 +184,7 @@ OPEN_TO_ALL = {
     ("GET", "/api/openapi.json"),
     ("GET", "/api/sync"),
     ("GET", "/api/sync/live"),
+    ("GET", "/api/templates/shared/{link}"),
     ("POST", "/api/users/register"),
     ("POST", "/api/users/login"),
     ("POST", "/api/auth/refresh"),

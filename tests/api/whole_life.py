@@ -136,6 +136,13 @@ async def live(server: Server) -> Life:
     )
     await bob.push(gym, "workouts", title="bob's own")
 
+    template = await ann.push(home, "templates", title=CANARY, visibility="public")
+    for what in ("favorite", "share"):
+        await ann.do("POST", f"templates/{template}/{what}")
+    called = (await ann.do("GET", f"templates/{template}"))["data"]["published"]["id"]
+    # What others like of hers leads to her too.
+    await bob.do("POST", f"templates/{called}/favorite")
+
     await bob.do("POST", f"users/{ann.id}/block")
     await ann.do("POST", f"users/{uuid.uuid4()}/block", headers={"Idempotency-Key": CANARY})
     await ann.do("POST", "users/report", {"user": bob.id, "reason": "spam", "text": CANARY})

@@ -157,6 +157,35 @@ async def test_workouts_from_before_there_were_lists_stand_in_them(empty_url: st
     assert dict(map(tuple, rows)) == {"started": at, "planned": "", "gone": None}
 
 
+async def test_templates_that_were_public_before_there_was_a_list_stand_in_it(empty_url: str) -> None:
+    await upgrade(empty_url, to="0010")
+    await run(
+        empty_url,
+        "INSERT INTO spaces (id, kind, name, head, version, life, lives, timeline, floor, records, bytes,"
+        " server_device, server_hlc, created_at)"
+        " VALUES ('s', 'personal', '', 2, '{}', 'l', '[]', 't', 0, 1, 70, 'd', '0', 0)",
+    )
+    bodies = {
+        ("templates", "open", None): '{"title":"Push Day","visibility":"public"}',
+        ("templates", "closed", None): '{"title":"Pull","visibility":"private"}',
+        ("template_exercises", "e", "open"): '{"exercise":"squat"}',
+    }
+    for (collection, id, above), values in bodies.items():
+        parent = "NULL, NULL" if above is None else f"'templates', '{above}'"
+        await run(
+            empty_url,
+            "INSERT INTO records (space_id, collection, id, seq, parent_collection, parent_id, status, body, state)"
+            f" VALUES ('s', '{collection}', '{id}', 1, {parent}, 0,"
+            f""" '{{"values":{values},"updated_at":"2026-11-23T10:00:00.000Z"}}', '')""",
+        )
+    await upgrade(empty_url)
+    query = text("SELECT template_id, exercises, published_at FROM public_templates")
+    (listed,) = await look(empty_url, lambda c: c.execute(query).fetchall())
+    assert tuple(listed) == ("open", 1, 1_795_428_000_000)
+    terms = await look(empty_url, lambda c: c.execute(text("SELECT term FROM public_template_terms")).scalars().all())
+    assert sorted(map(bytes, terms)) == [b"esquat", b"wday", b"wpush"]
+
+
 async def run(url: str, statement: str) -> None:
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.partition(":///")[2])) as connection:

@@ -28,6 +28,10 @@ BESIDE = {
     ("one_time_tokens", "email_key"): "the token's own user",
     ("registrations", "email"): "as its email_key",
     ("audit_log", "session_id"): "the session's own user",
+    ("template_marks", "space_id"): "a space, and goes with it",
+    ("template_marks", "template_id"): "goes with its space",
+    ("template_links", "space_id"): "a space, and goes with it",
+    ("template_links", "template_id"): "goes with its space",
     ("members", "space_id"): "a space",
     ("members", "invited_by"): "emptied by storage.erasure.disinvite",
 }

@@ -73,13 +73,19 @@ class Phone:
         return text_update(text)
 
     async def push(self, *puts: tuple[str, str, dict[str, Any]]) -> None:
+        await self._push([{"op": "put", "collection": each, "id": id, "fields": fields} for each, id, fields in puts])
+
+    async def delete(self, collection: str, id: str) -> None:
+        """Delete a record, having seen all that is there."""
+        version = (await self.person.ask("GET", f"/sync/spaces/{self.space}/pull")).json["version"]
+        await self._push([{"op": "delete", "collection": collection, "id": id, "context": version}])
+
+    async def _push(self, changes: list[dict[str, Any]]) -> None:
         after = None if self.hlc is None else {"n": self.n, "hlc": self.hlc}
-        changes = []
-        for collection, id, fields in puts:
+        for place, each in enumerate(changes):
             self.n += 1
             self.hlc = clock.tick(self.hlc or "0" * 16, self.person.server.clock.now_ms())
-            change = {"n": self.n, "hlc": self.hlc, "op": "put", "collection": collection, "id": id}
-            changes.append({**change, "fields": fields, "context": {}})
+            changes[place] = {"n": self.n, "hlc": self.hlc, "context": {}, **each}
         body = {"device": self.id, "schema": 1, "after": after, "changes": changes}
         answer = await self.person.ask("POST", f"/sync/spaces/{self.space}/push", body)
         assert answer.status == 200 and answer.json["rejected"] == [], answer.text

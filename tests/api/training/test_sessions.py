@@ -226,6 +226,19 @@ async def test_a_session_from_a_template_goes_on_where_the_last_one_was_reached(
     assert [each["target_weight"] for each in again["exercises"][0]["sets"]] == [kg(102.5), kg(100)]
 
 
+async def test_what_is_done_in_turn_in_a_template_is_done_in_turn_in_its_session(ann: Person) -> None:
+    id = await template(
+        ann,
+        *(
+            ({"exercise": each, "superset": group}, [])
+            for each, group in zip((SQUAT, BENCH, SQUAT), "AAB", strict=True)
+        ),
+    )
+    first, second, other = [each["superset"] for each in (await session(ann, template_id=id))[1]["exercises"]]
+    assert first == second
+    assert len({"A", "B", first, other}) == 4
+
+
 async def test_a_day_of_a_program_has_its_own_exercises(ann: Person) -> None:
     id = await template(ann, ({"exercise": SQUAT, "day": 1}, []), ({"exercise": BENCH, "day": 2}, []))
     _, made = await session(ann, template_id=id, day=2)
