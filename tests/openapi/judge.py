@@ -56,6 +56,8 @@ BEYOND_SCHEMAS: Final[dict[tuple[str, str], str]] = {
     ("due_on", "out_of_range"): "not before the start",
     ("value", "out_of_range"): "what a measurement of its kind can be",
     ("unit", "unknown_value"): "a unit of the measurement's kind",
+    ("password", "required"): "of an account that has one",
+    ("current_password", "required"): "likewise",
 }
 # Likewise, of any field: in the words of the refusal.
 BEYOND_PATTERNS: Final = ("decimals", "U+0000", "control characters")

@@ -51,8 +51,10 @@ class Person:
         self.sign_in()
         spaces = self._answer("GET", "/api/sync/spaces").json()["spaces"]
         exercise = {"name": self.canary, "measure": "weight_reps"}
+        own = next(each["id"] for each in spaces if each["kind"] == "personal")
         self.known = {
-            "space": next(each["id"] for each in spaces if each["kind"] == "personal"),
+            "space": own,
+            "to": own,
             "exercise": self.ask("POST", "/api/exercises", exercise)["id"],
         }
 
@@ -87,15 +89,17 @@ class Person:
         for at, piece in enumerate(pieces):
             if piece.startswith("{"):
                 name = piece.strip("{}")
-                makers = self._makers(method)
+                makers = self._makers(method, path)
                 if name not in found:
                     collection = "/".join(pieces[:at])
                     made = makers[name](found) if name in makers else self._by_example(collection, name)
                     found |= made
         return found
 
-    def _makers(self, method: str) -> dict[str, Callable[[Mapping[str, str]], dict[str, str]]]:
+    def _makers(self, method: str, path: str) -> dict[str, Callable[[Mapping[str, str]], dict[str, str]]]:
+        published = {"template": lambda _: self._published()} if path.startswith("/api/templates/public/") else {}
         return {
+            **published,
             "user": lambda _: {"user": self._somebody()},
             "session": self._session,
             "workout": lambda _: self._workout(),
@@ -103,6 +107,7 @@ class Person:
             "workout_exercise": lambda found: {"workout_exercise": self._below(found["workout"])["id"]},
             "import": lambda _: self._import(preview=method != "DELETE"),
             "id": lambda _: self._export(),
+            "link": lambda _: self._link(),
         }
 
     def _by_example(self, collection: str, name: str) -> dict[str, str]:
@@ -131,6 +136,15 @@ class Person:
         body = {"exercise": self.known["exercise"], "notes": self.canary, "sets": [{"reps": 5}]}
         self.ask("POST", f"/api/workouts/sessions/{id}/exercises", body)
         return {"workout": id}
+
+    def _published(self) -> dict[str, str]:
+        """What others call a template that everybody sees."""
+        made = self.ask("POST", "/api/templates", {"title": "Push", "visibility": "public"})
+        return {"template": made["published"]["id"]}
+
+    def _link(self) -> dict[str, str]:
+        template = self.ask("POST", "/api/templates", {"title": "Push"})["id"]
+        return {"link": self.ask("POST", f"/api/templates/{template}/share")["link"]}
 
     def _below(self, workout: str) -> Any:
         return self.ask("GET", f"/api/workouts/{workout}")["exercises"][0]

@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-# What these need is told by a mail, or stands in a file that no schema describes.
-UNREACHED = {"POST /api/exercises/import", "POST /api/users/reset-password", "POST /api/users/verify-email"}
+# What these need is told by a mail, or stands in a file that no schema describes; and of the last one no boundary case is
+# a valid one: `--draws` gives some.
+UNREACHED = {
+    "POST /api/exercises/import",
+    "POST /api/users/reset-password",
+    "POST /api/users/verify-email",
+    "GET /api/templates/public",
+}
 
 
 async def conform(*options: str) -> Any:

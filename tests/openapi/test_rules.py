@@ -333,6 +333,11 @@ def bare(answer: requests.Response) -> Any:
     return answer.status_code, headers, text
 
 
+def takes_back(endpoint: Endpoint) -> bool:
+    """Whether it takes back what one said of something that one may not see any more: that is done in any case."""
+    return endpoint.method == "DELETE" and endpoint.path.endswith("/favorite")
+
+
 def test_what_is_somebody_elses_answers_byte_for_byte_as_what_does_not_exist(desk: Desk) -> None:
     asked = 0
     for each in desk.endpoints:
@@ -346,7 +351,7 @@ def test_what_is_somebody_elses_answers_byte_for_byte_as_what_does_not_exist(des
         body = desk.body(each)
         theirs = bare(desk.ask(desk.bob, each.method, own, params=desk.query(each), **body))
         nobodys = bare(desk.ask(desk.bob, each.method, desk.anywhere(each.path), params=desk.query(each), **body))
-        assert theirs == nobodys and theirs[0] == 404, (each, theirs, nobodys)
+        assert theirs == nobodys and (theirs[0] == 404 or takes_back(each)), (each, theirs, nobodys)
         asked += 1
     assert asked > 20
 
@@ -361,7 +366,7 @@ def test_a_space_of_somebody_elses_answers_as_one_that_does_not_exist(desk: Desk
             bare(desk.ask(desk.bob, each.method, path, params={**desk.query(each), "space": space}, **body))
             for space in (desk.ann.known["space"], str(uuid.uuid4()))
         ]
-        assert answers[0] == answers[1] and answers[0][0] == 404, (each, answers)
+        assert answers[0] == answers[1] and (answers[0][0] == 404 or takes_back(each)), (each, answers)
         asked += 1
     assert asked > 20
 
