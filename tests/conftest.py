@@ -10,9 +10,11 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import pytest_asyncio
@@ -20,7 +22,8 @@ from hypothesis import HealthCheck, settings
 
 from storage.database import Database, open_database
 from storage.migrations import upgrade
-from tests.services.postgres import USER, Postgres, postgres, run_statement
+from tests.services.databases import Databases
+from tests.services.postgres import USER, Postgres, postgres
 from tests.services.processes import NotInstalled
 from tests.services.redis import Redis, redis_server
 
@@ -106,14 +109,57 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     return f"sqlite+aiosqlite:///{path}"
 
 
+@pytest.fixture(scope="session")
+def postgres_databases(servers: Servers) -> Iterator[Databases]:
+    """Where this process has its Postgres databases from."""
+    databases = Databases(f"postgresql+asyncpg://{USER}@127.0.0.1:{servers.postgres_port()}", TEMPLATE)
+    yield databases
+    databases.close()
+
+
 @pytest.fixture
-def postgres_url(servers: Servers) -> Iterator[str]:
-    """A fresh migrated Postgres database."""
-    name = f"test_{uuid.uuid4().hex[:16]}"
-    base = f"postgresql+asyncpg://{USER}@127.0.0.1:{servers.postgres_port()}"
-    asyncio.run(run_statement(f"{base}/postgres", f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"'))
-    yield f"{base}/{name}"
-    asyncio.run(run_statement(f"{base}/postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+def postgres_url(postgres_databases: Databases) -> Iterator[str]:
+    """A migrated Postgres database with nothing in it."""
+    url = postgres_databases.take()
+    yield url
+    postgres_databases.give_back(url)
+
+
+# A new database of a kind ("sqlite" or "postgres"), in which there is not even a table.
+Empty = Callable[[str], str]
+
+
+@pytest.fixture
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Empty]:
+    """Makes empty places of either database; a test within an event loop may too."""
+    made: list[tuple[Databases, str]] = []
+
+    def make(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite+aiosqlite:///{tmp_path}/empty_{uuid.uuid4().hex[:12]}.db"
+        databases: Databases = _aside(lambda: request.getfixturevalue("postgres_databases"))
+        url = _aside(databases.new)
+        made.append((databases, url))
+        return url
+
+    yield make
+    for databases, url in made:
+        _aside(lambda databases=databases, url=url: databases.drop(url))  # type: ignore[misc]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, empty: Empty) -> str:
+    """An empty place of either database in turn."""
+    return empty(request.param)
+
+
+T = TypeVar("T")
+
+
+def _aside(work: Callable[[], T]) -> T:
+    """Done in a thread of its own, where no event loop runs."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
