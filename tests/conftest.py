@@ -10,7 +10,7 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,10 +22,13 @@ from hypothesis import HealthCheck, settings
 
 from storage.database import Database, open_database
 from storage.migrations import upgrade
+from tests.patience import PatientLoop, patience
 from tests.services.databases import Databases
 from tests.services.postgres import USER, Postgres, postgres
 from tests.services.processes import NotInstalled
 from tests.services.redis import Redis, redis_server
+
+__all__ = ["patience"]
 
 POSTGRES_PORT = "TESTS_POSTGRES_PORT"
 REDIS_PORT = "TESTS_REDIS_PORT"
@@ -82,6 +85,10 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ[REDIS_PORT] = str(servers.redis_port())
         except NotInstalled as error:
             raise pytest.UsageError(f"The tests need real servers: {error}.") from None
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, type[PatientLoop]]:
+    return {"patient": PatientLoop}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
