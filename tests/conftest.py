@@ -1,7 +1,8 @@
 """Real servers for the whole run, a fresh database for each test.
 
-The process that drives the run starts one PostgreSQL and one Redis, lazily where there are no workers, and hands
-their ports to the workers; they end with it, however the workers end.
+The process that drives the run starts one PostgreSQL, lazily where there are no workers, and hands its port to the
+workers; it ends with the run, however the workers end. Each worker has a Redis of its own: what is published in one
+database of a Redis is heard in all of them.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from tests.services.databases import Databases
 from tests.services.postgres import USER, Postgres, postgres
 from tests.services.processes import NotInstalled
 from tests.services.redis import Redis, redis_server
+from tests.services.redis import binary as find_redis
 
 __all__ = ["patience"]
 
 POSTGRES_PORT = "TESTS_POSTGRES_PORT"
-REDIS_PORT = "TESTS_REDIS_PORT"
 TEMPLATE = "fitai_template"
 
 settings.register_profile(
@@ -61,12 +62,11 @@ class Servers:
             asyncio.run(upgrade(self._postgres.create_database(TEMPLATE)))
         return self._postgres.port
 
-    def redis_port(self) -> int:
-        if REDIS_PORT in os.environ:
-            return int(os.environ[REDIS_PORT])
+    def redis(self) -> Redis:
+        """This process's own."""
         if self._redis is None:
             self._redis = self._stack.enter_context(redis_server())
-        return self._redis.port
+        return self._redis
 
     def close(self) -> None:
         self._stack.close()
@@ -79,10 +79,10 @@ def pytest_configure(config: pytest.Config) -> None:
     servers = config.stash[SERVERS] = Servers()
     drives_workers = not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", default=None))
     if drives_workers:
-        # Workers inherit the environment, and find the servers there.
+        # Workers inherit the environment, and find the server there.
         try:
             os.environ[POSTGRES_PORT] = str(servers.postgres_port())
-            os.environ[REDIS_PORT] = str(servers.redis_port())
+            find_redis()
         except NotInstalled as error:
             raise pytest.UsageError(f"The tests need real servers: {error}.") from None
 
@@ -185,12 +185,11 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def redis_url(servers: Servers, worker_id: str) -> str:
-    """A Redis database that no other worker uses, empty."""
+def redis_url(servers: Servers) -> str:
+    """An empty Redis, which no other process uses."""
     import redis
 
-    number = 0 if worker_id == "master" else 1 + int(worker_id.removeprefix("gw"))
-    url = f"redis://127.0.0.1:{servers.redis_port()}/{number}"
+    url = servers.redis().url()
     with redis.Redis.from_url(url) as connection:
         connection.flushdb()
     return url
