@@ -22,7 +22,7 @@ from api.command_line.commands import fitai
 
 ON_SCREEN = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 PASSWORD = "a long enough phrase"
-HANGS_AFTER_S = 120
+HANGS_AFTER_S = 300
 # A time zone that is not UTC, and in which no day ends while the tests run: what is logged today is of today.
 ZONE = next(
     zone
