@@ -23,6 +23,7 @@ from storage.database import Database, Transaction
 from storage.errors import Duplicate, StorageError
 from storage.sqlite import GROUP_WRITES_MAX, SqliteDatabase
 from storage.tables import meta
+from tests.patience import AS_GOOD_AS_FOR_EVER_S
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[SqliteDatabase]:
-    database = await SqliteDatabase.open(url, wait_s=5.0)
+    database = await SqliteDatabase.open(url, wait_s=AS_GOOD_AS_FOR_EVER_S)
     try:
         yield database
     finally:
