@@ -1,7 +1,8 @@
 """Real servers for the whole run, a fresh database for each test.
 
-The process that drives the run starts one PostgreSQL and one Redis, lazily where there are no workers, and hands
-their ports to the workers; they end with it, however the workers end.
+The process that drives the run starts one PostgreSQL, lazily where there are no workers, and hands its port to the
+workers; it ends with the run, however the workers end. Each worker has a Redis of its own: what is published in one
+database of a Redis is heard in all of them.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import pytest_asyncio
@@ -20,12 +23,16 @@ from hypothesis import HealthCheck, settings
 
 from storage.database import Database, open_database
 from storage.migrations import upgrade
-from tests.services.postgres import USER, Postgres, postgres, run_statement
+from tests.patience import PatientLoop, patience
+from tests.services.databases import Databases
+from tests.services.postgres import USER, Postgres, postgres
 from tests.services.processes import NotInstalled
 from tests.services.redis import Redis, redis_server
+from tests.services.redis import binary as find_redis
+
+__all__ = ["patience"]
 
 POSTGRES_PORT = "TESTS_POSTGRES_PORT"
-REDIS_PORT = "TESTS_REDIS_PORT"
 TEMPLATE = "fitai_template"
 
 settings.register_profile(
@@ -55,12 +62,11 @@ class Servers:
             asyncio.run(upgrade(self._postgres.create_database(TEMPLATE)))
         return self._postgres.port
 
-    def redis_port(self) -> int:
-        if REDIS_PORT in os.environ:
-            return int(os.environ[REDIS_PORT])
+    def redis(self) -> Redis:
+        """This process's own."""
         if self._redis is None:
             self._redis = self._stack.enter_context(redis_server())
-        return self._redis.port
+        return self._redis
 
     def close(self) -> None:
         self._stack.close()
@@ -73,12 +79,16 @@ def pytest_configure(config: pytest.Config) -> None:
     servers = config.stash[SERVERS] = Servers()
     drives_workers = not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", default=None))
     if drives_workers:
-        # Workers inherit the environment, and find the servers there.
+        # Workers inherit the environment, and find the server there.
         try:
             os.environ[POSTGRES_PORT] = str(servers.postgres_port())
-            os.environ[REDIS_PORT] = str(servers.redis_port())
+            find_redis()
         except NotInstalled as error:
             raise pytest.UsageError(f"The tests need real servers: {error}.") from None
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, type[PatientLoop]]:
+    return {"patient": PatientLoop}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -106,14 +116,57 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
     return f"sqlite+aiosqlite:///{path}"
 
 
+@pytest.fixture(scope="session")
+def postgres_databases(servers: Servers) -> Iterator[Databases]:
+    """Where this process has its Postgres databases from."""
+    databases = Databases(f"postgresql+asyncpg://{USER}@127.0.0.1:{servers.postgres_port()}", TEMPLATE)
+    yield databases
+    databases.close()
+
+
 @pytest.fixture
-def postgres_url(servers: Servers) -> Iterator[str]:
-    """A fresh migrated Postgres database."""
-    name = f"test_{uuid.uuid4().hex[:16]}"
-    base = f"postgresql+asyncpg://{USER}@127.0.0.1:{servers.postgres_port()}"
-    asyncio.run(run_statement(f"{base}/postgres", f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"'))
-    yield f"{base}/{name}"
-    asyncio.run(run_statement(f"{base}/postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+def postgres_url(postgres_databases: Databases) -> Iterator[str]:
+    """A migrated Postgres database with nothing in it."""
+    url = postgres_databases.take()
+    yield url
+    postgres_databases.give_back(url)
+
+
+# A new database of a kind ("sqlite" or "postgres"), in which there is not even a table.
+Empty = Callable[[str], str]
+
+
+@pytest.fixture
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Empty]:
+    """Makes empty places of either database; a test within an event loop may too."""
+    made: list[tuple[Databases, str]] = []
+
+    def make(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite+aiosqlite:///{tmp_path}/empty_{uuid.uuid4().hex[:12]}.db"
+        databases: Databases = _aside(lambda: request.getfixturevalue("postgres_databases"))
+        url = _aside(databases.new)
+        made.append((databases, url))
+        return url
+
+    yield make
+    for databases, url in made:
+        _aside(lambda databases=databases, url=url: databases.drop(url))  # type: ignore[misc]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_url(request: pytest.FixtureRequest, empty: Empty) -> str:
+    """An empty place of either database in turn."""
+    return empty(request.param)
+
+
+T = TypeVar("T")
+
+
+def _aside(work: Callable[[], T]) -> T:
+    """Done in a thread of its own, where no event loop runs."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -132,12 +185,11 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def redis_url(servers: Servers, worker_id: str) -> str:
-    """A Redis database that no other worker uses, empty."""
+def redis_url(servers: Servers) -> str:
+    """An empty Redis, which no other process uses."""
     import redis
 
-    number = 0 if worker_id == "master" else 1 + int(worker_id.removeprefix("gw"))
-    url = f"redis://127.0.0.1:{servers.redis_port()}/{number}"
+    url = servers.redis().url()
     with redis.Redis.from_url(url) as connection:
         connection.flushdb()
     return url

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,25 +10,13 @@ import pytest
 from sqlalchemy import text
 
 from api.command_line.demonstration.compare import differences, shown_by_device, shown_by_server
-from api.command_line.demonstration.server import ServerProcess
 from fitai_client import AccountError, Client
 from storage.database import open_database
 from tests.backup.conftest import Empty
-from tests.backup.support import violations_in
+from tests.backup.support import back_up, put_back, violations_in
+from tests.client_sdk.server import ServerProcess
 
 EMAIL, PASSWORD = "you@example.com", "a long enough phrase"
-SECRET = "c0b74c2f6c1de88a4ff1a9b7712fd0a46e9b3e55d10c8fa2f7d3b1946a5c8e27"
-
-
-async def command(*words: str) -> None:
-    """Run a command of `fitai` in a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "api.command_line.main", *words),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
 
 
 class Gym:
@@ -38,7 +24,7 @@ class Gym:
 
     def __init__(self, folder: Path, url: str, stack: AsyncExitStack) -> None:
         self.folder, self.url, self.stack = folder, url, stack
-        self.server = ServerProcess(folder, url, {"FITAI_SECRET_KEY": SECRET})
+        self.server = ServerProcess(url)
         self.devices: dict[str, Client] = {}
 
     @classmethod
@@ -64,15 +50,17 @@ class Gym:
 
     async def back_up(self) -> None:
         """While the server runs."""
-        await command("backup", str(self.folder / "backup.tar"), "--database-url", self.url)
+        database = await open_database(self.url)
+        await back_up(database, self.folder / "backup.tar")
+        await database.close()
 
     async def go_back(self, url: str) -> None:
-        """The server dies, and comes back over the backup, restored into another place."""
-        await self.server.kill()
-        await command("restore", str(self.folder / "backup.tar"), "--database-url", url)
+        """The server goes, and comes back over the backup, restored into another place."""
+        await self.server.stop()
+        await put_back(self.folder / "backup.tar", url)
         port = self.server.port
-        self.server = ServerProcess(self.folder, url, {"FITAI_SECRET_KEY": SECRET})
-        self.server.port, self.server.url, self.url = port, f"http://127.0.0.1:{port}", url
+        self.server, self.url = ServerProcess(url), url
+        self.server.port = port
         await self.server.start()
 
     async def settle(self) -> None:

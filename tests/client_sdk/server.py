@@ -11,6 +11,7 @@ import aiohttp
 from api.app import DATABASE, create_app
 from api.server import HttpServer
 from tests.api.harness import Clock, Server, environment, settings_for
+from tests.services.processes import free_port
 
 
 class ServerProcess:
@@ -21,9 +22,7 @@ class ServerProcess:
         self._settings = settings_for(database_url)
         self._http: HttpServer | None = None
         self._session: aiohttp.ClientSession | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
 
     @property
     def url(self) -> str:

@@ -222,6 +222,11 @@ async def test_the_socket_waits_no_longer_once_the_server_answers_a_request_agai
         monkeypatch.setattr(f"fitai_client.live.{name}", 3600.0)
     await process.stop()
     await phone.workouts.create(title="w")
+
+    async def unanswered() -> bool:
+        return "does not answer" in (await phone.status()).why
+
+    await until(unanswered)
     await process.start()
     try:
         await asyncio.wait_for(phone.wait_live(), WAIT_S)
@@ -365,14 +370,14 @@ def test_a_socket_that_is_refused_again_and_again_is_asked_for_ever_more_rarely(
     assert waits[-1] <= BACKOFF_MAX_S
 
 
-async def test_a_handshake_that_is_refused_for_now_tells_when_to_come_back(unused_tcp_port: int) -> None:
+async def test_a_handshake_that_is_refused_for_now_tells_when_to_come_back() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         writer.close()
 
-    async with await asyncio.start_server(refuse, "127.0.0.1", unused_tcp_port):
-        transport = HttpTransport(f"http://127.0.0.1:{unused_tcp_port}")
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        transport = HttpTransport(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         with pytest.raises(Unreachable) as refused:
             await transport.connect(heartbeat_s=30)
         await transport.close()

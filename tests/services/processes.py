@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,12 +20,18 @@ class NotInstalled(RuntimeError):
     """A server's program is not on this machine; the sentence says what to install."""
 
 
+# Below those that systems give out by themselves: nobody gets one meanwhile, for a connection or for "any port".
+_PORTS = range(20_000, 32_000)
+
+
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nobody listens on, and that stays free until a server takes it, or takes it again."""
+    # Not from the generator that tests seed: two processes would draw the same.
+    for port in random.SystemRandom().sample(_PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("a hundred ports are all taken")
 
 
 def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str) -> None:

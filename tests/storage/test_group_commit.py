@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -20,9 +21,9 @@ from sqlalchemy.engine import make_url
 from storage import sqlite
 from storage.database import Database, Transaction
 from storage.errors import Duplicate, StorageError
-from storage.migrations import upgrade
 from storage.sqlite import GROUP_WRITES_MAX, SqliteDatabase
 from storage.tables import meta
+from tests.patience import AS_GOOD_AS_FOR_EVER_S
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[SqliteDatabase]:
-    database = await SqliteDatabase.open(url, wait_s=5.0)
+    database = await SqliteDatabase.open(url, wait_s=AS_GOOD_AS_FOR_EVER_S)
     try:
         yield database
     finally:
@@ -181,13 +182,15 @@ async def test_where_sqlite_gives_up_the_transaction_no_write_of_the_group_is_sa
 
 @settings(max_examples=25)
 @given(
-    st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["well", "fails", "cancelled"])), max_size=12),
-    st.sampled_from([0, math.inf]),
+    plans=st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["well", "fails", "cancelled"])), max_size=12),
+    waits_s=st.sampled_from([0, math.inf]),
 )
-def test_what_returned_well_is_stored_and_what_failed_is_not(plans: list[tuple[int, str]], patience: float) -> None:
+def test_what_returned_well_is_stored_and_what_failed_is_not(
+    sqlite_template: Path, plans: list[tuple[int, str]], waits_s: float
+) -> None:
     async def run(url: str) -> None:
         # The fixture above puts back what it was.
-        sqlite.GROUP_S = patience  # type: ignore[misc]
+        sqlite.GROUP_S = waits_s  # type: ignore[misc]
         async with opened(url) as database:
 
             async def fail(tx: Transaction) -> None:
@@ -212,6 +215,5 @@ def test_what_returned_well_is_stored_and_what_failed_is_not(plans: list[tuple[i
                     assert isinstance(outcome, asyncio.CancelledError)
 
     with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite+aiosqlite:///{folder}/fitai.db"
-        asyncio.run(upgrade(url))
-        asyncio.run(run(url))
+        shutil.copyfile(sqlite_template, f"{folder}/fitai.db")
+        asyncio.run(run(f"sqlite+aiosqlite:///{folder}/fitai.db"))

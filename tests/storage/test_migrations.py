@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from storage.errors import DatabaseUnavailable
 from storage.migrations import is_newest, newest, revisions, upgrade
 from storage.sqlite_connection import sqlite_engine
 from storage.tables import metadata
-from tests.conftest import Servers
 from tests.services.postgres import run_statement
 
 
@@ -53,21 +51,6 @@ def indexes(connection: Connection) -> set[tuple[str, str, tuple[str, ...]]]:
         for index in inspector.get_indexes(table)
         if not index.get("unique")
     }
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database in which nothing is yet."""
-    if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/new.db"
-    servers: Servers = request.getfixturevalue("servers")
-    name = f"empty_{tmp_path.name}".lower()[:40]
-    base = request.getfixturevalue("postgres_url").rpartition("/")[0]
-    assert servers.postgres_port()
-    asyncio.run(run_statement(f"{base}/postgres", f'DROP DATABASE IF EXISTS "{name}"'))
-    asyncio.run(run_statement(f"{base}/postgres", f'CREATE DATABASE "{name}" TEMPLATE template0'))
-    request.addfinalizer(lambda: asyncio.run(run_statement(f"{base}/postgres", f'DROP DATABASE "{name}" WITH (FORCE)')))
-    return f"{base}/{name}"
 
 
 async def test_the_steps_lead_to_what_the_tables_say(empty_url: str) -> None:

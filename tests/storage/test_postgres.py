@@ -187,7 +187,6 @@ async def test_no_connection_comes_back_with_an_open_transaction(postgres_url: s
 async def test_who_waited_for_a_lock_reads_what_was_committed_meanwhile(postgres_url: str) -> None:
     async with opened(postgres_url) as database:
         await add_home(database)
-        waits = Prepared("SELECT count(*) FROM pg_locks WHERE NOT granted")
 
         async def second() -> None:
             async with database.write() as tx:
@@ -202,9 +201,7 @@ async def test_who_waited_for_a_lock_reads_what_was_committed_meanwhile(postgres
             found = await open_push(tx, space="home", user="ann", device="phone", after_n=None, keys=[])
             assert found is not None
             task = asyncio.create_task(second())
-            for _ in range(100_000):
-                if (await tx.execute(waits))[0][0]:
-                    break
+            await until_blocked(database)
             space = replace(found.space, head=1, version={"phone": 1})
             await write_push(
                 tx, space=space, records=[record("a", 1)], changes=[change(1)], voter=voter(), deleted_at=NOW

@@ -18,7 +18,7 @@ from sync.environment import Environment, uuid7
 from sync.limits import LIMITS, Limits
 from sync.messages import PushRequest, read_push
 from sync.push_answer import Answer
-from sync.texts import ProcessTextReader
+from sync.texts import ProcessTextReader, TextReader
 
 START_MS = 1_795_000_000_000
 
@@ -115,10 +115,10 @@ class World:
     devices: int = 0
 
     @classmethod
-    async def make(cls, database: Database, limits: Limits = LIMITS) -> World:
+    async def make(cls, database: Database, limits: Limits = LIMITS, texts: TextReader | None = None) -> World:
         test_clock = TestClock()
         environment = Environment(test_clock.now_ms, test_clock.token_bytes)
-        engine = Engine(database, MemoryBus(), ProcessTextReader(), environment, limits)
+        engine = Engine(database, MemoryBus(), texts or ProcessTextReader(), environment, limits)
         world = cls(database, test_clock, engine)
         world.user = await world.add_user()
         world.space = await world.add_space(world.user)

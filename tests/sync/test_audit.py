@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +16,27 @@ from typing import Any
 import msgspec
 import pycrdt
 import pytest
+import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from conflict import record as kernel
+from storage.database import Database
 from storage.errors import StorageError
 from sync.audit import SPACES_PER_PAGE, Audit
 from sync.audit_rules import REMEDIES, Violation
 from sync.audit_workers import Part, PartAudit, Workers, workers
 from sync.retention import DAY_MS, Retention
 from tests.sync.harness import START_MS, Device, World
+from tests.sync.inline_texts import InlineTexts
+
+
+@pytest_asyncio.fixture
+async def world(database: Database) -> AsyncIterator[World]:
+    """As elsewhere, but its texts are read without a process of their own: none of them is a bomb."""
+    made = await World.make(database, texts=InlineTexts())
+    yield made
+    await made.close()
 
 
 async def audit(world: World) -> list[Violation]:

@@ -26,9 +26,7 @@ class ServerProcess:
     """
 
     def __init__(self, folder: Path, database_url: str | None, settings: Mapping[str, str] | None = None) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._folder = folder
         self._database_url = database_url or f"sqlite+aiosqlite:///{folder / 'server.db'}"
@@ -86,3 +84,12 @@ class ServerProcess:
             except TimeoutError:
                 pass
         await self.kill()
+
+
+def _free_port() -> int:
+    """A port that nobody listens on, and that no system gives to anybody by itself while the server is down."""
+    for port in secrets.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("A hundred ports are all taken.")

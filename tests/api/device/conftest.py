@@ -10,8 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
@@ -20,15 +22,21 @@ from api.command_line.commands import fitai
 
 ON_SCREEN = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 PASSWORD = "a long enough phrase"
-HANGS_AFTER_S = 120
+HANGS_AFTER_S = 300
+# A time zone that is not UTC, and in which no day ends while the tests run: what is logged today is of today.
+ZONE = next(
+    zone
+    for zone in ("Europe/Berlin", "America/Chicago", "Asia/Tokyo")
+    if 4 <= datetime.now(UTC).astimezone(ZoneInfo(zone)).hour < 20
+)
 Terminals = Callable[[str], "Terminal"]
 
 
 def environ(folder: Path) -> dict[str, str]:
-    """Nothing of the machine's own settings, and a time zone that is not UTC."""
+    """Nothing of the machine's own settings, and its time zone."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FITAI_")}
     kept.pop("NO_COLOR", None)
-    return kept | {"XDG_DATA_HOME": str(folder), "TZ": "Europe/Berlin", "COLUMNS": "100"}
+    return kept | {"XDG_DATA_HOME": str(folder), "TZ": ZONE, "COLUMNS": "100"}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -125,6 +133,16 @@ def told(*words: str) -> str:
     done = CliRunner().invoke(fitai, words)
     assert done.exit_code == 0, done.output
     return done.stdout
+
+
+@pytest.fixture(autouse=True)
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command that runs in this process has its zone as a process has: from its start."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", ZONE)
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture

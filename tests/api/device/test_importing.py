@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from api.command_line.commands import fitai
 from api.command_line.demonstration.sample import SAMPLE
 from api.command_line.device.named import completions
-from tests.api.device.conftest import Terminal, Terminals, environ
+from tests.api.device.conftest import ZONE, Terminal, Terminals, environ
 from tests.shared import shared
 
 YEARS = shared() / "data" / "hevy-2025-kg-supersets-rpe-MIT.csv"
@@ -30,7 +30,7 @@ def short(tmp_path: Path) -> str:
 def test_a_preview_comes_first_and_without_a_yes_nothing_is_written(terminal: Terminal, short: str) -> None:
     done = terminal.run("import", short)
     assert done.exit_code == 1 and "--yes" in done.stderr
-    for word in ("Hevy", "6 workouts · 72 sets", "2 Nov 2026 – 13 Nov 2026", "as its header says", "Europe/Berlin"):
+    for word in ("Hevy", "6 workouts · 72 sets", "2 Nov 2026 – 13 Nov 2026", "as its header says", ZONE):
         assert word in done.stdout
     assert terminal.json("history")["total"] == 0
     assert terminal.json("import", short, "--preview")["imported"] is False
