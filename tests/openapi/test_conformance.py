@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-# What these need is told by a mail, or stands in a file that no schema describes; and of the last one no boundary case is
+# What these need is told by a mail, or stands in a file that no schema describes. Of the last one no boundary case is
 # a valid one: `--draws` gives some.
 UNREACHED = {
     "POST /api/exercises/import",
