@@ -218,8 +218,11 @@ async def add_member(
 
 
 async def list_members(tx: Transaction, space: str) -> list[Member]:
-    """Everybody who belongs to a space or is invited to it."""
-    return [Member(*row) for row in await tx.execute(_members, {"space": space})]
+    """Everybody who belongs to a space or is invited to it, in the order in which they were."""
+    return [
+        Member(*row)
+        for row in await tx.execute(_members.order_by(members.c.created_at, members.c.user_id), {"space": space})
+    ]
 
 
 async def read_member(tx: Transaction, space: str, user: str) -> Member | None:

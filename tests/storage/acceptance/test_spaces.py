@@ -47,6 +47,21 @@ async def test_a_membership_is_of_one_user_in_one_space(database: Database) -> N
         assert await spaces.membership(tx, "elsewhere", "ann") is None
 
 
+async def test_members_are_listed_in_the_order_in_which_they_came_whatever_becomes_of_them(database: Database) -> None:
+    await add_home(database)
+    for user in ("zoe", "bob"):
+        await add_user(database, user)
+    async with database.write() as tx:
+        for number, user in enumerate(("zoe", "bob"), 1):
+            await spaces.add_member(
+                tx, space="home", user=user, role="editor", state="invited", invited_by="ann", now_ms=NOW + number
+            )
+    async with database.write() as tx:
+        await spaces.set_member(tx, "home", "ann", role="editor")
+        await spaces.set_member(tx, "home", "zoe", state="member")
+        assert [member.user for member in await spaces.list_members(tx, "home")] == ["ann", "zoe", "bob"]
+
+
 async def test_the_catalog_is_open_to_everybody_and_listed_last(database: Database) -> None:
     await add_home(database)
     await add_space(database, CATALOG_SPACE, None, "catalog")
