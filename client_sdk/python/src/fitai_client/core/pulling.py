@@ -205,7 +205,7 @@ def show_repaired(tx: Tx, found: Space, records: Sequence[Json]) -> None:
 def _show_records(tx: Tx, found: Space, records: Sequence[Json], version: vectors.Vector) -> list[Replaced]:
     """Write the bodies of records that are there at `version`. A page of thousands is one statement.
 
-    What is told of those that had been kept as recovered is for `adopting.adopt`, once own changes are laid over.
+    What is told of those that were lost and return is for `adopting.adopt`, once own changes are laid over.
     """
     laid = {
         (row[0], row[1])
@@ -233,6 +233,7 @@ def _show_records(tx: Tx, found: Space, records: Sequence[Json], version: vector
         rows.append((found.no, collection, id, record["seq"], found.snap, above, "conflicts" in record, dumps(record)))
         keys.append((collection, id))
     returning = [key for key in keys if _was_gone(tx, found.no, key)] if _anything_gone(tx, found.no) else []
+    kept = adopting.returned(tx, found, returning, version) if returning else []
     tx.executemany(
         f"INSERT INTO records (space, collection, id, seq, status, snap, alive, parent, conflicted, body)"
         f" VALUES (?, ?, ?, ?, {SHOWN}, ?, 1, ?, ?, ?) ON CONFLICT (space, collection, id) DO UPDATE SET"
@@ -243,12 +244,6 @@ def _show_records(tx: Tx, found: Space, records: Sequence[Json], version: vector
     for key in keys:
         if key in laid:
             recompute(tx, found.no, key)
-    if not returning:
-        return []
-    kept = adopting.returned(tx, found, returning, version)
-    tx.executemany(
-        "DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", [(found.no, *key) for key in returning]
-    )
     return kept
 
 
