@@ -146,7 +146,7 @@ def seen(tx: Tx, running: Running, found: Space) -> vectors.Vector | None:
         return None
     own = {one.device for one in streams(tx, found.no)}
     others = {device: n for device, n in known.items() if device not in own}
-    rows = tx.all("SELECT context FROM log WHERE space = ? AND state < 2 LIMIT ?", (found.no, BATCH_CHANGES_MAX + 1))
+    rows = tx.recall("SELECT context FROM log WHERE space = ? AND state < 2 LIMIT ?", (found.no, BATCH_CHANGES_MAX + 1))
     # A queue of more than one batch has changes behind it that nobody looked at.
     looked_at = len(rows) <= BATCH_CHANGES_MAX and all(
         vectors.at_least(vectors.decode(text), others) for text in {row[0] for row in rows}
