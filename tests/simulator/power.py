@@ -168,6 +168,9 @@ def left_by(path: Path, synced: Mark) -> dict[str, bytes]:
 
 
 def _index(path: Path) -> bytes | None:
-    shm = path.with_name(f"{path.name}-shm")
-    data = shm.read_bytes()[:136] if shm.exists() else b""
+    try:
+        with path.with_name(f"{path.name}-shm").open("rb", buffering=0) as shm:
+            data = shm.read(136)
+    except FileNotFoundError:
+        return None
     return data if len(data) == 136 else None
