@@ -34,6 +34,17 @@ def test_an_error_rolls_everything_back(world: World) -> None:
     assert phone.list("workouts") == []
 
 
+def test_a_durable_look_that_writes_nothing_leaves_what_was_written_before_to_be_made_durable(world: World) -> None:
+    phone = world.phone()
+    with phone.db.write() as tx:
+        tx.set_meta("written", "1")
+    with phone.db.write(durable=True) as tx:
+        tx.meta("written")
+    phone.db.make_durable()
+    with phone.db.write() as tx:
+        assert tx.meta("durable_at") is not None
+
+
 KINDS = "SELECT kind FROM spaces ORDER BY no"
 
 

@@ -46,9 +46,12 @@ class WatchedDatabase(LocalDatabase):
     @contextmanager
     def write(self, *, durable: bool = False) -> Iterator[Tx]:
         is_outer = self._tx is None
+        before = self.conn.total_changes
         with super().write(durable=durable) as tx:
             yield tx
-        if is_outer and self.conn.execute("PRAGMA synchronous").fetchone()[0] >= _FULL:
+        # A commit that wrote nothing syncs nothing, and leaves what was committed before it where it is.
+        wrote = self.conn.total_changes != before
+        if is_outer and wrote and self.conn.execute("PRAGMA synchronous").fetchone()[0] >= _FULL:
             self.synced()
 
 

@@ -188,6 +188,7 @@ class LocalDatabase:
             yield self._tx
             return
         durable = durable or self._sync_each
+        before = self.conn.total_changes
         # Not inside of `border`: a block around a block costs more than a short transaction's statements.
         try:
             self._synchronise("FULL" if durable else "NORMAL")
@@ -210,7 +211,9 @@ class LocalDatabase:
             if ours is None:
                 raise
             raise ours from error
-        self._unsynced = not durable
+        if self.conn.total_changes != before:
+            # A commit that wrote nothing synced nothing: what was written before waits for the disk as it did.
+            self._unsynced = not durable
         if changes:
             self.on_change(changes)
 
