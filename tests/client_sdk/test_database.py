@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +32,51 @@ def test_an_error_rolls_everything_back(world: World) -> None:
     with pytest.raises(InvalidWrite), phone.db.write() as tx:
         write_groups(tx, PERSONAL, [[Write("workouts", phone.new_id(), {"title": "a"})], [Write("x", "y")]])
     assert phone.list("workouts") == []
+
+
+def test_a_durable_look_that_writes_nothing_leaves_what_was_written_before_to_be_made_durable(world: World) -> None:
+    phone = world.phone()
+    with phone.db.write() as tx:
+        tx.set_meta("written", "1")
+    with phone.db.write(durable=True) as tx:
+        tx.meta("written")
+    phone.db.make_durable()
+    with phone.db.write() as tx:
+        assert tx.meta("durable_at") is not None
+
+
+KINDS = "SELECT kind FROM spaces ORDER BY no"
+
+
+def test_what_is_remembered_of_the_file_ends_with_each_write(world: World) -> None:
+    phone = world.phone()
+    with phone.db.write() as tx:
+        assert tx.recall(KINDS) == [("personal",)]
+        tx.execute("UPDATE spaces SET kind = 'catalog'")
+        assert tx.recall(KINDS) == [("catalog",)]
+    with phone.db.write() as tx:
+        assert tx.recall(KINDS) is tx.recall(KINDS)
+
+
+def test_what_is_remembered_ends_with_a_write_that_is_rolled_back(world: World) -> None:
+    phone = world.phone()
+    with pytest.raises(InvalidWrite), phone.db.write() as tx:
+        tx.execute("UPDATE spaces SET kind = 'catalog'")
+        assert tx.recall(KINDS) == [("catalog",)]
+        raise InvalidWrite("never mind", code="x")
+    with phone.db.write() as tx:
+        assert tx.recall(KINDS) == [("personal",)]
+
+
+def test_what_is_remembered_ends_with_a_write_of_another_process(world: World) -> None:
+    phone = world.phone()
+    with phone.db.write() as tx:
+        assert tx.recall(KINDS) == [("personal",)]
+    with closing(sqlite3.connect(phone.path)) as conn:
+        conn.execute("UPDATE spaces SET kind = 'catalog'")
+        conn.commit()
+    with phone.db.write() as tx:
+        assert tx.recall(KINDS) == [("catalog",)]
 
 
 def test_what_is_no_database_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -11,10 +11,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 
 from tests.client_sdk.witness import TOKENS, Value, token
+from tests.simulator.phone import Phone
 from tests.simulator.world import World
+
+_LOG = "SELECT fields, collection, id FROM log WHERE fields IS NOT NULL"
 
 
 class Discarded:
@@ -30,7 +34,7 @@ class Discarded:
 
     def look(self) -> None:
         """Give up what neither the server nor the log of any phone holds any more, nor any phone can adopt."""
-        logged = set().union(*(_logged(phone.path) for phone in self._world.phones))
+        logged = set().union(*(_logged_now(phone) for phone in self._world.phones))
         for one in sorted(self._values - logged):
             if not self._is_held(one) and not self._is_shown(one):
                 key, name, value = one
@@ -79,13 +83,19 @@ def _logged(path: Path) -> set[Value]:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as conn:
         if conn.execute("SELECT 1 FROM sqlite_master WHERE name = 'log'").fetchone() is None:
             return set()
-        return _values(conn.execute("SELECT fields, collection, id FROM log WHERE fields IS NOT NULL").fetchall())
+        return _values(conn.execute(_LOG).fetchall())
+
+
+def _logged_now(phone: Phone) -> set[Value]:
+    """As `_logged`, by the connection of a phone that is on: opening a file costs more than reading its log."""
+    return _values(phone.db.conn.execute(_LOG).fetchall()) if phone.process.alive else _logged(phone.path)
 
 
 def _values(rows: list[tuple[str | bytes, str, str]]) -> set[Value]:
-    return {
-        ((collection, id), name, token(value))
-        for fields, collection, id in rows
-        for name, value in json.loads(fields).items()
-        if name in TOKENS
-    }
+    return {((collection, id), name, value) for fields, collection, id in rows for name, value in _tokens(fields)}
+
+
+@lru_cache(maxsize=65_536)
+def _tokens(fields: str | bytes) -> tuple[tuple[str, str], ...]:
+    """A log is read at each accident, and is mostly what it was at the last one."""
+    return tuple((name, token(value)) for name, value in json.loads(fields).items() if name in TOKENS)

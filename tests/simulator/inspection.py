@@ -103,17 +103,22 @@ class Inspection:
 
     def records(self, phone: Phone) -> None:
         """I10: compare what is below each cursor with the server, if that still is in the same life."""
-        for no, id, cursor, phase, resync in phone.db.conn.execute(
-            "SELECT no, id, cursor, phase, resync FROM spaces"
+        for no, id, cursor, phase, resync, pull, snap in phone.db.conn.execute(
+            "SELECT no, id, cursor, phase, resync, pull, snap FROM spaces"
         ).fetchall():
             if id is None or cursor is None or phase != "live" or resync:
                 continue
             rows = self.store.query("SELECT life, head, floor FROM spaces WHERE id = ?", id)
             _, life, seq, _ = _opened(cursor)
             if rows and rows[0][0] == life and rows[0][2] <= seq <= rows[0][1]:
-                self._space(phone, no, id, seq)
+                self._space(phone, no, id, seq, snap if pull else None)
 
-    def _space(self, phone: Phone, no: int, id: str, seq: int) -> None:
+    def _space(self, phone: Phone, no: int, id: str, seq: int, snap: int | None) -> None:
+        """snap: the number of the last snapshot, where a pull is due.
+
+        What an own change kept on the screen, though that snapshot lacked it, goes on showing as it was in the lost
+        history where the server has it again, and the pull that is due brings it (rule 14): its seq says nothing here.
+        """
         there = {
             (collection, record): (at, status, body)
             for collection, record, at, status, body in self.store.query(
@@ -121,12 +126,15 @@ class Inspection:
             )
         }
         here: dict[tuple[str, str], tuple[int, int, str]] = {}
-        for collection, record, at, status, body in phone.db.conn.execute(
-            "SELECT collection, id, seq, status, body FROM records WHERE space = ?", (no,)
+        waiting: set[tuple[str, str]] = set()
+        for collection, record, at, status, body, brought_by in phone.db.conn.execute(
+            "SELECT collection, id, seq, status, body, snap FROM records WHERE space = ?", (no,)
         ):
             here[collection, record] = (at, status, body)
+            if snap is not None and brought_by < snap:
+                waiting.add((collection, record))
         for key, (at, status, body) in here.items():
-            if status != SHOWN or at is None:
+            if status != SHOWN or at is None or key in waiting:
                 continue
             served = there.get(key)
             if at > seq:

@@ -46,9 +46,12 @@ class WatchedDatabase(LocalDatabase):
     @contextmanager
     def write(self, *, durable: bool = False) -> Iterator[Tx]:
         is_outer = self._tx is None
+        before = self.conn.total_changes
         with super().write(durable=durable) as tx:
             yield tx
-        if is_outer and self.conn.execute("PRAGMA synchronous").fetchone()[0] >= _FULL:
+        # A commit that wrote nothing syncs nothing, and leaves what was committed before it where it is.
+        wrote = self.conn.total_changes != before
+        if is_outer and wrote and self.conn.execute("PRAGMA synchronous").fetchone()[0] >= _FULL:
             self.synced()
 
 
@@ -168,6 +171,9 @@ def left_by(path: Path, synced: Mark) -> dict[str, bytes]:
 
 
 def _index(path: Path) -> bytes | None:
-    shm = path.with_name(f"{path.name}-shm")
-    data = shm.read_bytes()[:136] if shm.exists() else b""
+    try:
+        with path.with_name(f"{path.name}-shm").open("rb", buffering=0) as shm:
+            data = shm.read(136)
+    except FileNotFoundError:
+        return None
     return data if len(data) == 136 else None

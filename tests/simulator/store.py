@@ -222,7 +222,7 @@ class SimStore:
 
     def query(self, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """Rows of committed state, at once and whatever the faults."""
-        return self._file.reader.driver.execute(statement, arguments).fetchall()
+        return self.reader().driver.execute(statement, arguments).fetchall()
 
     # -- for transactions ----------------------------------------------------------------------------------------
 
@@ -235,7 +235,10 @@ class SimStore:
         await asyncio.sleep(self._random.expovariate(1 / mean_s) if mean_s > 0 else 0)
 
     def reader(self) -> Opened:
-        return self._file.reader
+        """A connection that reads what is committed now. Between two writes that is the writer's own, which knows the
+        pages that it wrote; the other one would read them again after each commit."""
+        writer = self._file.writer
+        return self._file.reader if writer.driver.in_transaction else writer
 
     async def begin(self, tx: SimTransaction, wait_s: float) -> None:
         if self.is_stopped or tx.lost:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulator.power import Mark, left_by, mark_of
+from fitai_client.core.environment import system
+from tests.simulator.power import Mark, WatchedDatabase, left_by, mark_of
 
 
 @pytest.fixture
@@ -62,3 +63,17 @@ def test_where_nothing_was_synced_nothing_is_left(conn: sqlite3.Connection, tmp_
     do(conn, 1, 2)
     assert left(tmp_path / "phone.db", Mark(b"", 0)) == []
     conn.close()
+
+
+def test_a_commit_that_writes_nothing_syncs_nothing(tmp_path: Path) -> None:
+    db = WatchedDatabase(tmp_path / "phone.db", system())
+    synced: list[int] = []
+    db.synced = lambda: synced.append(1)  # type: ignore[method-assign]
+    with db.write() as tx:
+        tx.set_meta("a", "1")
+    with db.write(durable=True) as tx:
+        tx.all("SELECT 1")
+    assert synced == []
+    db.make_durable()
+    assert synced == [1]
+    db.close()

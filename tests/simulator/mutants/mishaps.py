@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fitai_client.core import adopting
+from fitai_client.core import adopting, recovery
 from fitai_client.core.database import LocalDatabase, Tx
 from fitai_client.core.device import Device
 from tests.simulator.mutants.registry import Patch, mutant
@@ -48,3 +48,29 @@ def signed_out_for_good(patch: Patch) -> None:
 def nothing_adopted(patch: Patch) -> None:
     """What a restored server lost of others' edits is let go, though this device showed it."""
     patch(adopting, "replaced", lambda tx, found, records, version: [])
+
+
+@mutant("I1", "suite", tests="tests/client_sdk/test_database.py -k durable_look")
+def a_look_counts_as_synced(patch: Patch) -> None:
+    """A durable commit that wrote nothing, and so synced nothing, counts as one that put everything on the disk."""
+    real = LocalDatabase.write
+
+    @contextmanager
+    def write(self: LocalDatabase, *, durable: bool = False) -> Iterator[Tx]:
+        with real(self, durable=durable) as tx:
+            yield tx
+        self._unsynced = not durable
+
+    patch(LocalDatabase, "write", write)
+
+
+@mutant("I23", "suite", tests="tests/client_sdk/test_rules_lost_records.py -k gone_device_replaced")
+def what_a_record_has_written_behind_it(patch: Patch) -> None:
+    """Of a record that is written anew, a device's own older changes are written once more behind it."""
+    patch(recovery, "_held_already", lambda tx, found, key, row, before: [])
+
+
+@mutant("I23", "suite", tests="tests/client_sdk/test_rules_lost_records.py -k another_device_gives_back")
+def given_back_and_not_compared(patch: Patch) -> None:
+    """A record that own changes kept on the screen is replaced by what another device gave back, whatever was lost."""
+    patch(adopting, "await_return", lambda tx, found, key, row: None)

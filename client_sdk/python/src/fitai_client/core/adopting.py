@@ -37,10 +37,24 @@ from .spaces import Space, current_device
 from .whole import whole_parts
 from .writing import WRITTEN_ANEW, Write, write_groups
 
-__all__ = ["LOST_CODE", "Replaced", "adopt", "begin", "ended", "replaced", "returned", "was_lost"]
+__all__ = [
+    "LOST_CODE",
+    "Replaced",
+    "adopt",
+    "await_return",
+    "awaited",
+    "begin",
+    "ended",
+    "is_partial",
+    "replaced",
+    "returned",
+    "was_lost",
+]
 
 Json = dict[str, Any]
 
+# The kind of what is aside of a record that shows all the while.
+_AWAITED = "awaited"
 # The code of the inbox's entries that come from here.
 LOST_CODE = "lost_by_server"
 _MESSAGE = "The server lost this value, and something else is there now: send it again, or discard it."
@@ -96,6 +110,13 @@ def was_lost(tx: Tx, found: Space, row: Row, before: vectors.Vector) -> bool:
     return kept is not None and (row.seq or 0) > kept and not vectors.at_least(version, before)
 
 
+def is_partial(tx: Tx, found: Space, row: Row) -> bool:
+    """Whether a row is of a snapshot that never became complete: of a life in between, of whose order nothing is
+    known."""
+    state = _state(tx, found)
+    return state is not None and row.snap > state["whole"]
+
+
 def replaced(tx: Tx, found: Space, records: Iterable[Json], version: vectors.Vector) -> list[Replaced]:
     """Of the records that the server shows at `version`, those that showed otherwise here, by what it lost.
 
@@ -111,7 +132,6 @@ def replaced(tx: Tx, found: Space, records: Iterable[Json], version: vectors.Vec
         if record.get("deleted") or row is None or row.body is None or row.snap == found.snap:
             continue
         kept, seq = state["kept"], record["seq"]
-        # Rows of a snapshot that never became complete are of a life in between, of whose order nothing is known.
         partial = row.snap > state["whole"]
         unmoved = kept is not None and seq <= kept
         author = str(record.get("updated_by"))
@@ -135,23 +155,56 @@ def _moved_in_what_was_lost(found: Space, row: Row, kept: int | None, seq: int, 
     return (row.seq or 0) > seq or found.version.get(author, 0) > version.get(author, 0)
 
 
+def await_return(tx: Tx, found: Space, key: Key, row: Row) -> None:
+    """A record goes on showing, with own changes, until the server has told whether it holds it (rule 14), and
+    something of it was lost: it is compared once the server's is there, or once it is written anew."""
+    tx.execute(
+        "INSERT INTO aside VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (space, collection, id) DO UPDATE SET"
+        " kind = excluded.kind, root = excluded.root, body = excluded.body, at = excluded.at",
+        (found.no, *key, _AWAITED, key[1], row.shown or row.body, tx.environment.now_ms()),
+    )
+
+
+def awaited(tx: Tx, found: Space, keys: Iterable[Key]) -> list[Replaced]:
+    """Of these records those for whose return was waited, as they show now. They are waited for no longer."""
+    result = []
+    for key in keys:
+        row = read_row(tx, found.no, key)
+        one = (found.no, *key, _AWAITED)
+        if tx.execute("DELETE FROM aside WHERE space = ? AND collection = ? AND id = ? AND kind = ?", one) and row:
+            result.append(Replaced(key, json.loads(row.shown or row.body or "{}"), {}, True))
+    return result
+
+
 def returned(tx: Tx, found: Space, keys: Sequence[Key], version: vectors.Vector) -> list[Replaced]:
-    """Of these records, which show again, those that were kept as recovered while something of them is still lost."""
+    """Of these records, which are about to show (again), those that were kept as recovered, or went on showing, while
+    something of them is still lost. What was kept of any of them goes."""
     told = tx.meta(_lost_key(found))
-    if told is None or vectors.at_least(version, vectors.decode(told)):
-        return []
-    rows = [
-        (key, tx.one("SELECT body, kind FROM aside WHERE space = ? AND collection = ? AND id = ?", (found.no, *key)))
-        for key in keys
-    ]
-    return [
-        Replaced(key, json.loads(row[0]), {}, True) for key, row in rows if row is not None and row[1] == "recovered"
-    ]
+    result: list[Replaced] = []
+    if told is not None and not vectors.at_least(version, vectors.decode(told)):
+        result = awaited(tx, found, keys)
+        for key in keys:
+            row = tx.one(
+                "SELECT body FROM aside WHERE space = ? AND collection = ? AND id = ? AND kind = 'recovered'",
+                (found.no, *key),
+            )
+            if row is not None:
+                result.append(Replaced(key, json.loads(row[0]), {}, True))
+    tx.executemany(
+        "DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", [(found.no, *key) for key in keys]
+    )
+    return result
 
 
 def adopt(tx: Tx, found: Space, many: Iterable[Replaced]) -> None:
-    """Write anew what of these records no longer shows (rule 21), once the server's are shown with own changes."""
+    """Write anew what of these records no longer shows (rule 21), once the server's are shown with own changes.
+
+    Of one that comes twice, the first stands.
+    """
+    first: dict[Key, Replaced] = {}
     for one in many:
+        first.setdefault(one.key, one)
+    for one in first.values():
         row = read_row(tx, found.no, one.key)
         if row is None or read_one(tx.conn, found.no, *one.key) is None:
             continue

@@ -35,11 +35,50 @@ _CACHE_KIB = 16 * 1024
 # More than this package has: a statement that falls out of the cache is parsed and planned again.
 _STATEMENTS_KEPT = 512
 
+# Of a long answer the next one is mostly another.
+_REMEMBERED_ROWS_MAX = 64
+
 # What tells a server's database: its migrations, and tables that no device has.
 _SERVERS_TABLES = frozenset({"alembic_version", "users"})
 
 Place = tuple[int, str, str]
 Changed = tuple[int, str, str, Record | None, Record | None]
+
+
+class Memory:
+    """Answers of one connection's readings, good for as long as nobody writes to the file."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+        self._answers: dict[tuple[str, tuple[Any, ...]], list[Any]] = {}
+        # What this connection had written when they were given, and what others had.
+        self._written = -1
+        self._of_others = -1
+
+    def begin(self) -> None:
+        """A transaction begins that nobody else can write beside."""
+        version = self._conn.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._of_others:
+            self._of_others = version
+            self._answers.clear()
+
+    def forget(self) -> None:
+        """What was written was rolled back."""
+        self._answers.clear()
+
+    def recall(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+        """The rows of a reading; not to be changed."""
+        written = self._conn.total_changes
+        if written != self._written:
+            self._written = written
+            self._answers.clear()
+        asked = (sql, parameters)
+        rows = self._answers.get(asked)
+        if rows is None:
+            rows = self._conn.execute(sql, parameters).fetchall()
+            if len(rows) <= _REMEMBERED_ROWS_MAX:
+                self._answers[asked] = rows
+        return rows
 
 
 class Tx:
@@ -49,10 +88,17 @@ class Tx:
     costs nothing while nobody watches its collection.
     """
 
-    def __init__(self, conn: sqlite3.Connection, environment: Environment, watched: Callable[[int, str], bool]):
+    def __init__(
+        self,
+        conn: sqlite3.Connection,
+        environment: Environment,
+        watched: Callable[[int, str], bool],
+        memory: Memory | None = None,
+    ):
         self.conn = conn
         self.environment = environment
         self._watched = watched
+        self._memory = memory
         self._before: dict[Place, Record | None] = {}
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
@@ -60,7 +106,8 @@ class Tx:
         return self.conn.execute(sql, parameters).rowcount
 
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        self.conn.executemany(sql, rows)
+        if rows:
+            self.conn.executemany(sql, rows)
 
     def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         return self.conn.execute(sql, parameters).fetchall()
@@ -68,6 +115,12 @@ class Tx:
     def one(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """The first row, or None."""
         return self.conn.execute(sql, parameters).fetchone()
+
+    def recall(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
+        """As `all`, for what is asked over and over: remembered until anybody writes to the file."""
+        if self._memory is None:
+            return self.all(sql, parameters)
+        return self._memory.recall(sql, parameters)
 
     def meta(self, key: str) -> str | None:
         row = self.one("SELECT value FROM meta WHERE key = ?", (key,))
@@ -126,6 +179,7 @@ class LocalDatabase:
             except BaseException:
                 self.conn.close()
                 raise
+        self._memory = Memory(self.conn)
 
     @contextmanager
     def write(self, *, durable: bool = False) -> Iterator[Tx]:
@@ -134,10 +188,13 @@ class LocalDatabase:
             yield self._tx
             return
         durable = durable or self._sync_each
-        with border(self.path):
+        before = self.conn.total_changes
+        # Not inside of `border`: a block around a block costs more than a short transaction's statements.
+        try:
             self._synchronise("FULL" if durable else "NORMAL")
             self.conn.execute("BEGIN IMMEDIATE")
-            self._tx = Tx(self.conn, self.environment, self.watched)
+            self._memory.begin()
+            self._tx = Tx(self.conn, self.environment, self.watched, self._memory)
             try:
                 yield self._tx
                 changes = self._tx.changed()
@@ -145,10 +202,18 @@ class LocalDatabase:
             except BaseException:
                 if self.conn.in_transaction:
                     self.conn.execute("ROLLBACK")
+                self._memory.forget()
                 raise
             finally:
                 self._tx = None
-        self._unsynced = not durable
+        except sqlite3.DatabaseError as error:
+            ours = _ours(self.path, error)
+            if ours is None:
+                raise
+            raise ours from error
+        if self.conn.total_changes != before:
+            # A commit that wrote nothing synced nothing: what was written before waits for the disk as it did.
+            self._unsynced = not durable
         if changes:
             self.on_change(changes)
 
@@ -249,17 +314,24 @@ def border(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        # The extended codes keep the plain one in their lowest byte.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise DatabaseError(f"{path} is in use by another process: try again.", code="locked") from error
-        if code == sqlite3.SQLITE_FULL:
-            raise DatabaseError(f"The disk is full: {path} was left as it was.", code="full") from error
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise DatabaseError(
-                f"{path} is damaged or is no database ({error}): Client.rescue(path, to) saves what can still be read.",
-                code="corrupt",
-            ) from error
-        if isinstance(error, sqlite3.OperationalError):
-            raise DatabaseError(f"{path} cannot be used: {error}.", code="unusable") from error
-        raise
+        ours = _ours(path, error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def _ours(path: Path, error: sqlite3.DatabaseError) -> DatabaseError | None:
+    # The extended codes keep the plain one in their lowest byte.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return DatabaseError(f"{path} is in use by another process: try again.", code="locked")
+    if code == sqlite3.SQLITE_FULL:
+        return DatabaseError(f"The disk is full: {path} was left as it was.", code="full")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return DatabaseError(
+            f"{path} is damaged or is no database ({error}): Client.rescue(path, to) saves what can still be read.",
+            code="corrupt",
+        )
+    if isinstance(error, sqlite3.OperationalError):
+        return DatabaseError(f"{path} cannot be used: {error}.", code="unusable")
+    return None

@@ -37,7 +37,7 @@ def due(tx: Tx, running: Running, description: Mapping[str, str], now_ms: int) -
     if running.want_spaces or spaces[0].id is None:
         return identity.spaces_request(tx)
     if leaving.leaving(tx):
-        left = _for_left_ids(tx, description)
+        left = _for_left_ids(tx, running, description)
         if left is not None:
             return left
         spaces = all_spaces(tx)
@@ -52,7 +52,7 @@ def due(tx: Tx, running: Running, description: Mapping[str, str], now_ms: int) -
     return None
 
 
-def _for_left_ids(tx: Tx, description: Mapping[str, str]) -> Request | None:
+def _for_left_ids(tx: Tx, running: Running, description: Mapping[str, str]) -> Request | None:
     """What is due for an id that is being left (rule 17)."""
     register = identity.register_request(tx, description)
     question = leaving.next_question(tx)
@@ -60,7 +60,8 @@ def _for_left_ids(tx: Tx, description: Mapping[str, str]) -> Request | None:
         return register
     found, one = question
     after, lines = leaving.lines_to_ask(tx, found, one)
-    return pushing.build(tx, found, one, lines, after=after)
+    limit = running.batch_limit.get(found.no, BATCH_CHANGES_MAX)
+    return pushing.build(tx, found, one, lines, after=after, limit=limit)
 
 
 def _for_space(
@@ -76,7 +77,7 @@ def _for_space(
         if repeated is not None:
             return _push(tx, running, found, *repeated)
         if leaving.leaving(tx):
-            return _for_left_ids(tx, description)
+            return _for_left_ids(tx, running, description)
     if found.resync == "ids":
         return recovery.ids_request(tx, found, device, running.ids_at_once)
     if found.resync == "" and found.paused is None:
@@ -146,7 +147,7 @@ def seen(tx: Tx, running: Running, found: Space) -> vectors.Vector | None:
         return None
     own = {one.device for one in streams(tx, found.no)}
     others = {device: n for device, n in known.items() if device not in own}
-    rows = tx.all("SELECT context FROM log WHERE space = ? AND state < 2 LIMIT ?", (found.no, BATCH_CHANGES_MAX + 1))
+    rows = tx.recall("SELECT context FROM log WHERE space = ? AND state < 2 LIMIT ?", (found.no, BATCH_CHANGES_MAX + 1))
     # A queue of more than one batch has changes behind it that nobody looked at.
     looked_at = len(rows) <= BATCH_CHANGES_MAX and all(
         vectors.at_least(vectors.decode(text), others) for text in {row[0] for row in rows}

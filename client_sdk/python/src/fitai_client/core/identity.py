@@ -36,10 +36,10 @@ def register_request(tx: Tx, description: Mapping[str, str]) -> Request | None:
     if successor is not None:
         old, key = successor
     else:
-        row = tx.one("SELECT key FROM devices WHERE id = ''")
-        if row is None:
+        rows = tx.recall("SELECT key FROM devices WHERE id = ''")
+        if not rows:
             return None
-        old, key = "", row[0]
+        old, key = "", rows[0][0]
     return Request(
         kind="register",
         method="POST",

@@ -87,7 +87,7 @@ def about_due(tx: Tx, asked_at_ms: int | None) -> bool:
     """True where a change waits for the server's schema, and this process has not asked for it today."""
     if asked_at_ms is not None and tx.environment.elapsed_ms() - asked_at_ms < ASK_EVERY_MS:
         return False
-    return tx.one(f"SELECT 1 FROM inbox WHERE {_WAITS} AND cause IS NOT NULL LIMIT 1") is not None
+    return bool(tx.recall(f"SELECT 1 FROM inbox WHERE {_WAITS} AND cause IS NOT NULL LIMIT 1"))
 
 
 def schema_told(tx: Tx, schema: int) -> int:

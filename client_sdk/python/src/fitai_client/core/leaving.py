@@ -27,7 +27,7 @@ __all__ = ["leave", "leaving", "lines_to_ask", "matched", "next_question", "read
 
 def leaving(tx: Tx) -> list[str]:
     """The ids that are being left."""
-    return [row[0] for row in tx.all("SELECT id FROM devices WHERE successor_key IS NOT NULL ORDER BY id")]
+    return [row[0] for row in tx.recall("SELECT id FROM devices WHERE successor_key IS NOT NULL ORDER BY id")]
 
 
 def leave(tx: Tx, device: str) -> None:

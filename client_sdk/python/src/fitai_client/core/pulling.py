@@ -187,8 +187,9 @@ def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str
     adopting.adopt(tx, found, replaced)
     if settled:
         snapshot_completed(tx, found, before)
-    rest = {key for _, key in done} - set(shown)
-    settle(tx, found.no, sorted(rest), merged=True)
+    if done or latest or settled:
+        rest = {key for _, key in done} - set(shown)
+        settle(tx, found.no, sorted(rest), merged=True)
     current = current_device(tx)
     for one in streams(tx, found.no):
         if not one.device or (one.last_n == 0 and one.device != current):
@@ -205,8 +206,10 @@ def show_repaired(tx: Tx, found: Space, records: Sequence[Json]) -> None:
 def _show_records(tx: Tx, found: Space, records: Sequence[Json], version: vectors.Vector) -> list[Replaced]:
     """Write the bodies of records that are there at `version`. A page of thousands is one statement.
 
-    What is told of those that had been kept as recovered is for `adopting.adopt`, once own changes are laid over.
+    What is told of those that were lost and return is for `adopting.adopt`, once own changes are laid over.
     """
+    if not records:
+        return []
     laid = {
         (row[0], row[1])
         for row in tx.all("SELECT DISTINCT collection, id FROM log WHERE space = ? AND laid = 1", (found.no,))
@@ -232,7 +235,8 @@ def _show_records(tx: Tx, found: Space, records: Sequence[Json], version: vector
         above = record["values"].get(parents[collection]) if parents[collection] else None
         rows.append((found.no, collection, id, record["seq"], found.snap, above, "conflicts" in record, dumps(record)))
         keys.append((collection, id))
-    returning = [key for key in keys if _was_gone(tx, found.no, key)] if _anything_gone(tx, found.no) else []
+    returning = _gone_of(tx, found.no, keys)
+    kept = adopting.returned(tx, found, returning, version) if returning else []
     tx.executemany(
         f"INSERT INTO records (space, collection, id, seq, status, snap, alive, parent, conflicted, body)"
         f" VALUES (?, ?, ?, ?, {SHOWN}, ?, 1, ?, ?, ?) ON CONFLICT (space, collection, id) DO UPDATE SET"
@@ -243,12 +247,6 @@ def _show_records(tx: Tx, found: Space, records: Sequence[Json], version: vector
     for key in keys:
         if key in laid:
             recompute(tx, found.no, key)
-    if not returning:
-        return []
-    kept = adopting.returned(tx, found, returning, version)
-    tx.executemany(
-        "DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", [(found.no, *key) for key in returning]
-    )
     return kept
 
 
@@ -259,6 +257,8 @@ def _lay_again(tx: Tx, found: Space, keys: Iterable[Key], version: vectors.Vecto
     replaced by somebody who does not see them.
     """
     came = set(keys)
+    if not came:
+        return
     for one in streams(tx, found.no):
         known = version.get(one.device, 0)
         if known >= one.after_n:
@@ -274,12 +274,16 @@ def _lay_again(tx: Tx, found: Space, keys: Iterable[Key], version: vectors.Vecto
             recompute(tx, found.no, key)
 
 
-def _anything_gone(tx: Tx, space: int) -> bool:
-    return tx.one("SELECT 1 FROM aside WHERE space = ? LIMIT 1", (space,)) is not None
-
-
-def _was_gone(tx: Tx, space: int, key: Key) -> bool:
-    return tx.one("SELECT 1 FROM aside WHERE space = ? AND collection = ? AND id = ?", (space, *key)) is not None
+def _gone_of(tx: Tx, space: int, keys: Sequence[Key]) -> list[Key]:
+    """Those of these records of which something is aside."""
+    if not keys or tx.one("SELECT 1 FROM aside WHERE space = ? LIMIT 1", (space,)) is None:
+        return []
+    rows = tx.all(
+        "SELECT j.key FROM json_each(?) j CROSS JOIN aside a ON a.space = ? AND"
+        " a.collection = json_extract(j.value, '$[0]') AND a.id = json_extract(j.value, '$[1]') ORDER BY j.key",
+        (dumps(keys), space),
+    )
+    return [keys[row[0]] for row in rows]
 
 
 def _orphans(tx: Tx, found: Space, latest: dict[Key, Json]) -> list[Key]:

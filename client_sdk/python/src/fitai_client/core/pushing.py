@@ -46,7 +46,7 @@ _LINE = "n, hlc, context, op, collection, id, fields, grp, state"
 
 def unanswered(tx: Tx, found: Space, device: str, *, sent_only: bool = False, upto: int | None = None) -> list[Line]:
     """The changes that still need an answer, oldest first; at most one batch of them, and one more."""
-    rows = tx.all(
+    rows = tx.recall(
         f"SELECT {_LINE} FROM log WHERE space = ? AND device = ? AND state < 2 AND state >= ? AND n <= ?"
         " ORDER BY n LIMIT ?",
         (found.no, device, SENT if sent_only else LOCAL, upto if upto is not None else 1 << 62, BATCH_CHANGES_MAX + 1),
@@ -177,13 +177,17 @@ def answered(tx: Tx, found: Space, request: Request, body: dict[str, Any]) -> No
         return
     upto = min(int(body["acked"]), request.asked["last"])
     judge(tx, found, request, upto, body.get("rejected") or [])
-    save_stream(tx, one, ask=False)
-    changes: dict[str, Any] = {"quota": body.get("quota") or found.quota}
+    if one.ask:
+        save_stream(tx, one, ask=False)
+    changes: dict[str, Any] = {}
+    if (quota := body.get("quota")) and quota != found.quota:
+        changes["quota"] = quota
     if found.confirm_deletes:
         changes["confirm_deletes"] = False
     if request.asked["seen"] is not None:
         changes |= {"seen": request.asked["seen"], "seen_at": tx.environment.now_ms()}
-    save(tx, found, **changes)
+    if changes:
+        save(tx, found, **changes)
 
 
 def judge(tx: Tx, found: Space, request: Request, upto: int, rejected: Iterable[dict[str, Any]]) -> None:

@@ -246,14 +246,13 @@ def covered(tx: Tx, space: Space, *, keys: Iterable[Key] | None = None) -> list[
             (space.no,),
         )
     else:
+        came = set(keys)
         rows = [
-            (*row, *key, space.snap)
-            for key in keys
+            (*row, space.snap)
             for row in tx.all(
-                "SELECT pos, device, n FROM log"
-                " WHERE space = ? AND collection = ? AND id = ? AND laid = 1 AND state = 2",
-                (space.no, *key),
+                "SELECT pos, device, n, collection, id FROM log WHERE space = ? AND laid = 1 AND state = 2", (space.no,)
             )
+            if (row[3], row[4]) in came
         ]
     return [(pos, (collection, id)) for pos, device, n, collection, id, snap in rows if space.knows(snap, device, n)]
 

@@ -24,6 +24,7 @@ from .records import (
     SHOWN,
     WAITING,
     Key,
+    Row,
     ancestors,
     bury,
     descendants,
@@ -80,7 +81,8 @@ def server_behind(tx: Tx, found: Space, one: Stream, acked: int) -> None:
                 "UPDATE log SET op = 'void', fields = NULL, grp = NULL, verdict = NULL, state = 1 WHERE pos = ?", (pos,)
             )
             continue
-        tx.execute("UPDATE log SET state = 1, answered_at = NULL, laid = 1 WHERE pos = ?", (pos,))
+        # When it was answered stays: `_held_already` asks for it.
+        tx.execute("UPDATE log SET state = 1, laid = 1 WHERE pos = ?", (pos,))
         recompute(tx, found.no, (collection, id))
         revive_above(tx, found.no, (collection, id))
 
@@ -147,8 +149,15 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
     asked = set(touched)
     for key in touched:
         asked.update(above for above in ancestors(tx, found.no, key) if above in lacking)
+    held: list[int] = []
     for key in asked:
         tx.execute("INSERT OR IGNORE INTO missing VALUES (?, ?, ?)", (found.no, *key))
+        row = read_row(tx, found.no, key)
+        if row is not None and row.body is not None:
+            held += _held_already(tx, found, key, row, before)
+            if adopting.was_lost(tx, found, row, before):
+                adopting.await_return(tx, found, key, row)
+    tx.set_meta(f"held:{found.no}", dumps(held) if held else None)
     for key in lacking:
         if key in asked or (row := read_row(tx, found.no, key)) is None or row.body is None:
             continue
@@ -158,6 +167,22 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
     # After a resync the digests are compared; a first snapshot has nothing of before to differ in.
     checked_at = 0 if found.resync else tx.environment.now_ms()
     save(tx, found, resync="ids" if asked else "", resync_acked=None, checked_at=checked_at)
+
+
+def _held_already(tx: Tx, found: Space, key: Key, row: Row, before: vectors.Vector) -> list[int]:
+    """The positions of own changes that are in the body of a record which the snapshot lacks.
+
+    A server had answered and merged them before it lost them, so that the body has them, or what others replaced them
+    with knowingly. A tombstone that waits came with a version that may count more than the body has.
+    """
+    if row.status != SHOWN or adopting.is_partial(tx, found, row):
+        return []
+    rows = tx.all(
+        "SELECT pos, device, n FROM log WHERE space = ? AND collection = ? AND id = ? AND laid = 1 AND state < 2"
+        " AND answered_at IS NOT NULL",
+        (found.no, *key),
+    )
+    return [pos for pos, device, n in rows if n <= before.get(device, 0)]
 
 
 def ids_request(tx: Tx, found: Space, device: str, at_once: int) -> Request:
@@ -203,6 +228,7 @@ def ids_answered(tx: Tx, found: Space, request: Request, body: dict[str, Any]) -
     if tx.one("SELECT 1 FROM missing WHERE space = ? LIMIT 1", (found.no,)) is None:
         _write_anew(tx, found, [(c, i) for c, i in _gone(tx, found)])
         tx.set_meta(f"gone:{found.no}", None)
+        tx.set_meta(f"held:{found.no}", None)
         save(tx, found, resync="")
 
 
@@ -224,12 +250,19 @@ def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
         one for key in gone for one in (*ancestors(tx, found.no, key), key, *descendants(tx, found.no, key))
     )
     changes = _unsent(tx, found.no, related)
+    # What the bodies have is written with them: once more behind them, it would replace what others made of it.
+    held = set(json.loads(tx.meta(f"held:{found.no}") or "[]")).intersection(change[0] for change in changes)
+    tx.executemany("UPDATE log SET laid = 0 WHERE pos = ?", [(pos,) for pos in held])
+    for key in bodies:
+        recompute(tx, found.no, key)
+    lost = adopting.awaited(tx, found, bodies)
     context: vectors.Vector | None = None
     anew: list[Write] = []
-    for _, collection, id, op, fields, change_context in changes:
+    for pos, collection, id, op, fields, change_context in changes:
         known = vectors.decode(change_context)
         context = context if context is not None else known
-        anew.append(Write(collection, id, json.loads(fields) if fields else {}, op, context=known))
+        if pos not in held:
+            anew.append(Write(collection, id, json.loads(fields) if fields else {}, op, context=known))
     # The oldest context: the whole puts then bury nothing that another device wrote anew meanwhile.
     group = [one for key in order for one in whole_writes(tx, found.no, key, bodies[key], context=context or {})]
     for key in bodies:
@@ -241,6 +274,7 @@ def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
     for key in bodies:
         recompute(tx, found.no, key)
     _log_as_groups(tx, found, [*group, *anew])
+    adopting.adopt(tx, found, lost)
 
 
 def _log_as_groups(tx: Tx, found: Space, writes: Sequence[Write]) -> None:

@@ -84,6 +84,9 @@ def _push_refused(
         return
     if code in _DEVICE_CODES:
         leaving.matched(tx, found, request, body)
+    elif (code == "too_large" or status == 413) and request.asked["units"] > 1:
+        # Of an id that is left too: half a question is answered, and the rest is asked behind it.
+        _split(tx, running, found, request, code, message)
     elif one.device in leaving.leaving(tx):
         # What this space holds under an id that is left cannot be told: it holds what it is known to.
         if code == "server_behind":

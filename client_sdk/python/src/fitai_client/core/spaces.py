@@ -44,6 +44,8 @@ _COLUMNS = (
     "no, id, kind, name, role, state, phase, cursor, life, version, snap, snap_before, snap_cursor, snap_life, "
     "snap_version, resync, resync_acked, restate, seen, seen_at, pull, checked_at, paused, confirm_deletes, quota"
 )
+_ALL_SPACES = f"SELECT {_COLUMNS} FROM spaces ORDER BY no"
+_ONE_SPACE = f"SELECT {_COLUMNS} FROM spaces WHERE no = ?"
 _VECTORS = frozenset({"version", "snap_version", "seen"})
 _JSON = frozenset({"paused", "quota"})
 
@@ -120,11 +122,11 @@ def _space(row: Any) -> Space:
 
 
 def space(tx: Tx, no: int) -> Space:
-    return _space(tx.one(f"SELECT {_COLUMNS} FROM spaces WHERE no = ?", (no,)))
+    return _space(tx.recall(_ONE_SPACE, (no,))[0])
 
 
 def all_spaces(tx: Tx) -> list[Space]:
-    return [_space(row) for row in tx.all(f"SELECT {_COLUMNS} FROM spaces ORDER BY no")]
+    return [_space(row) for row in tx.recall(_ALL_SPACES)]
 
 
 def save(tx: Tx, found: Space, **changes: Any) -> None:
@@ -163,13 +165,13 @@ def restart_snapshot(tx: Tx, found: Space) -> None:
 
 def current_device(tx: Tx) -> str:
     """The id that new changes are numbered under; '' before the server gave one."""
-    device: str = tx.one("SELECT id FROM devices WHERE state = 'current'")[0]
+    device: str = tx.recall("SELECT id FROM devices WHERE state = 'current'")[0][0]
     return device
 
 
 def streams(tx: Tx, space: int) -> list[Stream]:
     """Every id of this device in a space, the current one first."""
-    rows = tx.all(
+    rows = tx.recall(
         "SELECT s.space, s.device, s.last_n, s.after_n, s.after_hlc, s.ask, s.matched, s.from_n FROM streams s"
         " JOIN devices d ON d.id = s.device WHERE s.space = ? ORDER BY d.state <> 'current', s.device",
         (space,),
@@ -179,15 +181,15 @@ def streams(tx: Tx, space: int) -> list[Stream]:
 
 def stream(tx: Tx, space: int, device: str) -> Stream:
     """One id in a space; a new line where there is none yet."""
-    row = tx.one(
+    rows = tx.recall(
         "SELECT space, device, last_n, after_n, after_hlc, ask, matched, from_n FROM streams"
         " WHERE space = ? AND device = ?",
         (space, device),
     )
-    if row is None:
+    if not rows:
         tx.execute("INSERT INTO streams (space, device) VALUES (?, ?)", (space, device))
         return Stream(space, device, 0, 0, None, False, None, None)
-    return _stream(row)
+    return _stream(rows[0])
 
 
 def _stream(row: Any) -> Stream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final, TypeGuard
 
 __all__ = ["Vector", "at_least", "covers", "decode", "encode", "is_vector", "merged", "minimum"]
@@ -11,7 +12,8 @@ __all__ = ["Vector", "at_least", "covers", "decode", "encode", "is_vector", "mer
 Vector = dict[str, int]
 
 _encode: Final = json.JSONEncoder(separators=(",", ":")).encode
-_decode: Final[Callable[[str], Vector]] = json.JSONDecoder().decode
+# The few texts of a device's spaces are read again and again.
+_decode: Final[Callable[[str], Vector]] = lru_cache(maxsize=256)(json.JSONDecoder().decode)
 
 
 def is_vector(value: object) -> TypeGuard[Vector]:
@@ -50,4 +52,4 @@ def encode(vector: Mapping[str, int]) -> str:
 
 def decode(text: str) -> Vector:
     # Most spaces have nothing but their own version.
-    return _decode(text) if text != "{}" else {}
+    return _decode(text).copy() if text != "{}" else {}

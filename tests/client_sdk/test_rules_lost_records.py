@@ -1,0 +1,203 @@
+"""Rules 14 and 21 of docs/sdk-authors.md: records younger than the backup, which own changes touch, and which a device
+that is gone had edited last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fitai_client.core import adopting
+from fitai_client.core.spaces import PERSONAL, space
+from tests.client_sdk.test_rules_adopting import adoptions, conflicts, finish, gone
+from tests.client_sdk.test_rules_showing import pair, value
+from tests.client_sdk.world import Phone, World
+
+
+@dataclass
+class Scene:
+    """`maker` made a workout after the backup, another phone edited it and is at the bottom of a lake, and `other` has
+    shown that too; `stranger` never heard of it. Then the server went back to the backup."""
+
+    world: World
+    maker: Phone
+    other: Phone
+    stranger: Phone
+    workout: str
+
+
+def scene(world: World, *, edited: bool = True) -> Scene:
+    lost, maker, _, _, _ = pair(world)
+    other, stranger = world.phone(), world.phone()
+    for phone in (other, stranger):
+        phone.sync()
+    backup = world.server.backup()
+    workout = maker.put("workouts", title="made")
+    maker.sync()
+    lost.sync()
+    if edited:
+        lost.put("workouts", workout, title="lost", tags=["lost"])
+    lost.sync()
+    maker.sync()
+    other.sync()
+    gone(world, lost)
+    world.server.restore(backup)
+    return Scene(world, maker, other, stranger, workout)
+
+
+def until_it_asks(phone: Phone) -> None:
+    """Up to where the snapshot is complete, and the server is about to be asked for what it lacked."""
+    phone.heal()
+    while True:
+        with phone.db.write() as tx:
+            if space(tx, PERSONAL).resync == "ids":
+                return
+        assert phone.step() is not None
+
+
+def in_inbox(phone: Phone) -> list[object]:
+    assert all(entry.code == adopting.LOST_CODE for entry in phone.inbox())
+    return [entry.fields for entry in phone.inbox()]
+
+
+def test_rule_14_a_record_that_is_back_before_it_was_asked_for_shows_as_before_until_it_is_pulled(
+    world: World,
+) -> None:
+    one = scene(world)
+    one.other.put("workouts", one.workout, status="active")
+    until_it_asks(one.other)
+    one.maker.sync()
+    while (request := one.other.device.next_request()) is None or request.kind != "pull":
+        one.other.step()
+        assert value(one.other, "workouts", one.workout, "title") == "lost"
+        assert value(one.other, "workouts", one.workout, "status") == "active"
+    finish(one.world)
+
+
+def test_rule_21_what_was_lost_of_a_record_that_another_device_gives_back_is_not_replaced_without_a_word(
+    world: World,
+) -> None:
+    one = scene(world)
+    # Its own change keeps the record on the screen, though the snapshot lacks it; and then it is there again.
+    one.other.put("workouts", one.workout, status="active")
+    until_it_asks(one.other)
+    one.maker.put("workouts", one.workout, title="since")
+    one.maker.sync()
+
+    finish(one.world)
+
+    record = one.other.get("workouts", one.workout)
+    assert record is not None
+    assert (record["title"], record["tags"], record["status"]) == ("since", ["lost"], "active")
+    assert in_inbox(one.other) == [{"title": "lost"}]
+
+
+def test_rule_21_it_is_compared_as_well_where_a_tombstone_waits_for_own_changes(world: World) -> None:
+    one = scene(world)
+    one.other.put("workouts", one.workout, status="active")
+    until_it_asks(one.other)
+    one.stranger.put("workouts", one.workout, title="since")
+    one.stranger.delete("workouts", one.workout)
+    one.stranger.sync()
+    one.other.step()
+    assert value(one.other, "workouts", one.workout, "title") == "lost"
+
+    finish(one.world)
+
+    assert value(one.other, "workouts", one.workout, "status") == "active"
+    assert {"title": "lost"} in in_inbox(one.other)
+
+
+def test_rule_14_an_own_change_that_a_gone_device_replaced_is_not_written_over_it(world: World) -> None:
+    one = scene(world)
+
+    finish(one.world)
+
+    record = one.other.get("workouts", one.workout)
+    assert record is not None and (record["title"], record["tags"]) == ("lost", ["lost"])
+    assert conflicts(one.other, one.workout) == [] and in_inbox(one.maker) == [] == in_inbox(one.other)
+    assert len(adoptions(one.maker)) == 1
+
+
+def test_rule_14_an_own_delete_that_a_gone_device_overruled_is_not_written_again(world: World) -> None:
+    lost, maker, _, _, _ = pair(world)
+    backup = world.server.backup()
+    workout = maker.put("workouts", title="made")
+    world.settle()
+    maker.delete("workouts", workout)
+    lost.put("workouts", workout, title="lost")
+    maker.sync()
+    world.settle()
+    assert value(maker, "workouts", workout, "title") == "lost"
+    gone(world, lost)
+    world.server.restore(backup)
+
+    finish(world)
+
+    assert value(maker, "workouts", workout, "title") == "lost"
+
+
+def test_rule_21_what_had_lost_a_conflict_of_gone_devices_waits_in_the_inbox(world: World) -> None:
+    one, two, _, _, _ = pair(world)
+    maker = world.phone()
+    maker.sync()
+    backup = world.server.backup()
+    workout = maker.put("workouts", title="made")
+    world.settle()
+    for phone, title in ((one, "first"), (two, "second")):
+        phone.put("workouts", workout, title=title)
+    world.settle()
+    shown = [value(maker, "workouts", workout, "title"), *conflicts(maker, workout)]
+    assert sorted(map(str, shown)) == ["first", "second"]
+    for phone in (one, two):
+        gone(world, phone)
+    world.server.restore(backup)
+
+    finish(world)
+
+    assert value(maker, "workouts", workout, "title") == shown[0]
+    assert in_inbox(maker) == [{"title": shown[1]}]
+
+
+def test_rule_21_an_own_value_that_had_not_seen_it_stays_and_the_lost_one_waits_in_the_inbox(world: World) -> None:
+    lost, maker, _, _, _ = pair(world)
+    backup = world.server.backup()
+    workout = maker.put("workouts", title="made")
+    world.settle()
+    maker.put("workouts", workout, title="own")
+    lost.put("workouts", workout, title="lost")
+    lost.sync()
+    # Pulled under the own change, which is not sent yet.
+    maker.take_delta()
+    gone(world, lost)
+    world.server.restore(backup)
+
+    finish(world)
+
+    assert value(maker, "workouts", workout, "title") == "own"
+    assert in_inbox(maker) == [{"title": "lost"}]
+
+
+def test_rule_21_what_a_user_wrote_over_it_while_the_server_was_asked_is_no_loss(world: World) -> None:
+    one = scene(world)
+    one.other.put("workouts", one.workout, status="active")
+    until_it_asks(one.other)
+    one.other.put("workouts", one.workout, title="own", tags={"remove": ["lost"]})
+
+    finish(one.world)
+
+    assert in_inbox(one.other) == []
+    shown = [value(one.other, "workouts", one.workout, "title"), *conflicts(one.other, one.workout)]
+    assert "own" in shown
+
+
+def test_rule_14_a_record_of_which_nothing_was_lost_leaves_no_word(world: World) -> None:
+    one = scene(world, edited=False)
+    one.other.put("workouts", one.workout, status="active")
+    until_it_asks(one.other)
+    one.maker.sync()
+
+    finish(one.world)
+
+    assert in_inbox(one.other) == [] == in_inbox(one.maker)
+    assert value(one.other, "workouts", one.workout, "title") == "made"
+    rows = one.other.db.conn.execute("SELECT COUNT(*) FROM aside").fetchone()
+    assert rows == (0,)
