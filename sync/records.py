@@ -110,6 +110,11 @@ class View:
         rows = await store.read_shown_below(self.tx, self.space.id, [root.key for root in roots])
         return trees_of(roots, [record_of(row, self.space.life) for row in rows])
 
+    async def of_collection(self, collection: str, *, after: str = "", limit: int) -> list[Record]:
+        """At most `limit` shown records of one collection, in the order of their ids, after the id `after`."""
+        rows = await store.list_shown(self.tx, self.space.id, collection, after=after, limit=limit)
+        return [record_of(row, self.space.life) for row in rows]
+
     async def by_time(
         self, collection: str, *, since: str = "", before: tuple[str, str] = store.LATEST, limit: int
     ) -> tuple[list[Record], tuple[str, str] | None]:
@@ -174,11 +179,6 @@ class Records:
         async with self.database.read() as tx:
             return await (await self.view(tx, caller, space)).tree(collection, id)
 
-    async def trees(self, caller: Caller, space: str, roots: Sequence[Record]) -> list[Tree]:
-        """Each of these records with everything that is shown below it, in the given order."""
-        async with self.database.read() as tx:
-            return await (await self.view(tx, caller, space)).trees(roots)
-
     async def of_collection(
         self, caller: Caller, space: str, collection: str, *, after: str = "", limit: int = 100
     ) -> list[Record]:
@@ -187,9 +187,7 @@ class Records:
         Raises NotFound for a space that the caller may not see.
         """
         async with self.database.read() as tx:
-            view = await self.view(tx, caller, space)
-            rows = await store.list_shown(tx, space, collection, after=after, limit=limit)
-        return [record_of(row, view.space.life) for row in rows]
+            return await (await self.view(tx, caller, space)).of_collection(collection, after=after, limit=limit)
 
     async def all_shown(self, view: View, collection: str) -> list[Record]:
         """Every shown record of one collection, in the order of their ids, read a page at a time."""

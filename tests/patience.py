@@ -35,18 +35,24 @@ BOUNDS: Final = (
     "sync.redis_bus.COMMAND_S",
     "sync.redis_bus.CONNECT_S",
 )
+# When a server by itself brings personal records up: a write that no test asked for would come between any two steps.
+BY_ITSELF: Final = (
+    "api.training.record_keeping.QUIET_S",
+    "api.training.record_keeping.LONGEST_S",
+    "api.training.record_keeping.LOOK_S",
+)
 # What Postgres bounds by itself, while a test that holds a lock stands still.
 POSTGRES_BOUNDS: Final = ("lock_timeout", "idle_in_transaction_session_timeout", "statement_timeout")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def patience() -> Iterator[None]:
-    """Every bound on other processes is long."""
+    """Every bound on other processes is long, and so is the time until a server writes by itself."""
     from api.command_line.device import terminal
     from storage import postgres
 
     with pytest.MonkeyPatch.context() as patch:
-        for bound in BOUNDS:
+        for bound in (*BOUNDS, *BY_ITSELF):
             patch.setattr(bound, AS_GOOD_AS_FOR_EVER_S)
         for when in terminal.SYNC_BEFORE_S:
             patch.setitem(terminal.SYNC_BEFORE_S, when, AS_GOOD_AS_FOR_EVER_S)

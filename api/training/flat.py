@@ -56,7 +56,9 @@ def endpoints(
 
     async def listed(call: Call[Empty, Any]) -> Reply:
         space = await records.space_of(call.caller, call.query.space)
-        found, cursor = await listing.page(records, call.caller, space, collection, call.query, filters)
+        async with records.database.read() as tx:
+            view = await records.view(tx, call.caller, space)
+            found, cursor = await listing.page(view, collection, call.query, filters)
         pagination = Pagination(limit=call.query.limit, cursor=cursor)
         return Reply([each.plain() for each in found], pagination=pagination)
 

@@ -19,8 +19,7 @@ from api.training.answers import Listed, cursor_of, place_of
 from api.training.shapes import type_of, wire_time
 from storage.collections import COLLECTIONS, FieldSpec
 from storage.records import LATEST
-from sync.caller import Caller
-from sync.records import Record, Records
+from sync.records import Record, View
 
 SCANNED_MAX: Final = 2_000
 _STEP: Final = 200
@@ -59,18 +58,18 @@ def _values(field: FieldSpec, name: str) -> Any:
 
 
 async def page(
-    records: Records, caller: Caller, space: str, collection: str, asked: Any, filters: Collection[str] = ()
+    view: View, collection: str, asked: Any, filters: Collection[str] = ()
 ) -> tuple[list[Record], str | None]:
     """The records of a page, and the cursor of the next one; None where it is the last.
 
-    Raises InvalidFields for a cursor that is none, NotFound for a space that the caller may not see.
+    Raises InvalidFields for a cursor that is none.
     """
     place = None if asked.cursor is None else place_of(asked.cursor)
     wanted = {name: values for name in filters if (values := getattr(asked, name))}
     step = _STEP if wanted else asked.limit
     found: list[Record] = []
     for _ in range(0, SCANNED_MAX, step):
-        rows, place = await _read(records, caller, space, collection, asked, place, step)
+        rows, place = await _read(view, collection, asked, place, step)
         for at, each in enumerate(rows, 1):
             if _is_wanted(each, wanted):
                 found.append(each)
@@ -83,17 +82,15 @@ async def page(
 
 
 async def _read(
-    records: Records, caller: Caller, space: str, collection: str, asked: Any, place: tuple[str, str] | None, limit: int
+    view: View, collection: str, asked: Any, place: tuple[str, str] | None, limit: int
 ) -> tuple[list[Record], tuple[str, str] | None]:
     """At most `limit` records behind a place, and where they end; None where there are no more."""
     if COLLECTIONS[collection].listed_by is not None:
         before = LATEST if asked.until is None else (wire_time(asked.until), "")
         since = "" if asked.since is None else wire_time(asked.since)
-        return await records.by_time(
-            caller, space, collection, since=since, before=min(before, place or before), limit=limit
-        )
+        return await view.by_time(collection, since=since, before=min(before, place or before), limit=limit)
     after = "" if place is None else place[1]
-    found = await records.of_collection(caller, space, collection, after=after, limit=limit + 1)
+    found = await view.of_collection(collection, after=after, limit=limit + 1)
     return found[:limit], ("", found[limit - 1].id) if len(found) > limit else None
 
 

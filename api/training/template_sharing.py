@@ -85,7 +85,7 @@ class Favorite(Shown):
     is_favorite: bool
 
 
-class Link(Shown):
+class TemplateLink(Shown):
     """How a template is seen without an account: `url` as an address, `link` as it stands in it."""
 
     link: str
@@ -204,12 +204,12 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
         id = await copying.write(call)
         return await whole(records, call, copying.into, id, warnings=copying.warnings, made=True)
 
-    async def share_template(call: Call[Empty, InSpace]) -> Link:
+    async def share_template(call: Call[Empty, InSpace]) -> TemplateLink:
         space = await records.space_of(call.caller, call.query.space)
         now_ms, nonce = call.environment.now_ms(), call.environment.token_bytes(32)
         link, since = await links.share(call.caller, space, call.path["template"], now_ms=now_ms, nonce=nonce)
         address = f"{(public_url or '').rstrip('/')}/api/templates/shared/{link}"
-        return Link(link=link, url=address, created_at=since)
+        return TemplateLink(link=link, url=address, created_at=since)
 
     async def unshare_template(call: Call[Empty, InSpace]) -> Revoked:
         space = await records.space_of(call.caller, call.query.space)
@@ -321,7 +321,7 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
             share_template,
             "Make a link to a template",
             TAG,
-            answer=Link,
+            answer=TemplateLink,
             status=201,
             keeps_answer=False,
             description="Whoever has it sees the template as it is then, without an account, and copies it. There is "

@@ -130,13 +130,13 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
         query = call.query
         space = await records.space_of(call.caller, query.space)
         after = "" if query.cursor is None else place_of(query.cursor)[1]
-        page = await records.of_collection(call.caller, space, "templates", after=after, limit=query.limit + 1)
-        found = page[: query.limit]
-        end = ("", found[-1].id) if len(page) > len(found) else None
-        data = [each.plain() for each in found]
-        if query.nested:
-            data = [shown(tree) for tree in await records.trees(call.caller, space, found)]
         async with records.database.read() as tx:
+            view = await records.view(tx, call.caller, space)
+            page = await view.of_collection("templates", after=after, limit=query.limit + 1)
+            found = page[: query.limit]
+            end = ("", found[-1].id) if len(page) > len(found) else None
+            trees = await view.trees(found) if query.nested else []
+            data = [shown(tree) for tree in trees] if query.nested else [each.plain() for each in found]
             more = await beside(tx, call.caller.user, space, [each.id for each in found])
         return Reply(
             [{**each, **told} for each, told in zip(data, more, strict=True)],

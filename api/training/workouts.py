@@ -68,12 +68,11 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
     async def list_workouts(call: Call[Empty, Any]) -> Reply:
         query = call.query
         space = await records.space_of(call.caller, query.space)
-        found, cursor = await listing.page(records, call.caller, space, "workouts", query, ("status",))
-        data = (
-            [shown(tree) for tree in await records.trees(call.caller, space, found)]
-            if query.nested
-            else [each.plain() for each in found]
-        )
+        async with records.database.read() as tx:
+            view = await records.view(tx, call.caller, space)
+            found, cursor = await listing.page(view, "workouts", query, ("status",))
+            trees = await view.trees(found) if query.nested else []
+        data = [shown(tree) for tree in trees] if query.nested else [each.plain() for each in found]
         return Reply(data, pagination=Pagination(limit=query.limit, cursor=cursor))
 
     async def get_workout(call: Call[Empty, InSpace]) -> Reply:

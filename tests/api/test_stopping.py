@@ -39,7 +39,7 @@ main()
         ("aiohttp", ["serve", "--port", "0"]),
         ("uvloop", ["serve", "--port", "0"]),
         ("fitai_client", ["demo"]),
-        ("alembic.runtime.environment", ["db", "upgrade"]),
+        ("storage.migrations", ["db", "upgrade"]),
     ],
 )
 def test_ctrl_c_while_something_is_imported_ends_the_command_without_a_word(

@@ -137,7 +137,8 @@ async def test_a_tree_shows_what_is_below_in_its_order(desk: Desk) -> None:
     tree = await desk.records.tree(desk.caller, desk.world.space, "workouts", workout)
     (exercise,) = tree.children(tree.root, "workout_exercises")
     assert [each.values["reps"] for each in tree.children(exercise, "sets")] == [8, 5]
-    (same,) = await desk.records.trees(desk.caller, desk.world.space, [tree.root])
+    async with desk.world.database.read() as tx:
+        (same,) = await (await desk.records.view(tx, desk.caller, desk.world.space)).trees([tree.root])
     assert same.version == tree.version
     await desk.write(Edit("delete", "workouts", workout))
     with pytest.raises(NotFound):

@@ -254,7 +254,7 @@ async def test_what_is_no_query_is_refused(rob: Person, query: str) -> None:
     assert (answer.status, answer.json["details"][0]["field"]) == (422, query.partition("=")[0])
 
 
-@pytest.mark.parametrize("id", ["x", "%00", "%ff", "%ed%a0%80", "%F0%9F%98%80", "0" * 500, NOBODY.upper()])
+@pytest.mark.parametrize("id", ["x", "%ff", "%ed%a0%80", "%F0%9F%98%80", "0" * 500, NOBODY.upper()])
 async def test_what_is_no_id_is_of_nothing(rob: Person, id: str) -> None:
     for method, path in (
         ("GET", f"public/{id}"),
