@@ -36,10 +36,15 @@ from figures.lifts import Lift
 from figures.quantities import KILOGRAM, METRE, ONE, Quantity, divided, exactly, quantity
 from figures.weeks import MONDAY, TARGET, week_of
 
-# What a goal counts in where it does not say.
-_UNITS: Final = {
-    "strength": "kg", "volume": "kg", "workouts": "workouts", "bodyweight": "kg", "distance": "km", "habit": "weeks",
-}  # fmt: skip
+# What a goal counts in, by its kind; where it does not say, in the first of them.
+UNITS: Final = {
+    "strength": ("kg", "lb", "reps"),
+    "volume": ("kg", "lb"),
+    "workouts": ("workouts",),
+    "bodyweight": ("kg", "lb"),
+    "distance": ("km", "m", "mi", "yd", "ft"),
+    "habit": ("weeks", "days"),
+}
 _WHOLE: Final = 10**4
 
 
@@ -68,7 +73,7 @@ def progress(history: History, id: str, goal: Goal, today: date) -> Progress:
     """The progress of one goal (G1)."""
     first = date.fromisoformat(goal.starts_on) if goal.starts_on else date.min
     last = min(today, date.fromisoformat(goal.due_on)) if goal.due_on else today
-    named = goal.unit or _UNITS.get(goal.kind or "")
+    named = goal.unit or next(iter(UNITS.get(goal.kind or "", ())), None)
     unit = KILOGRAM.get(named or "") or METRE.get(named or "") or ONE
     target = quantity(goal.target or 0, unit)
     steps = list(_steps(history, goal, named, first, last))
@@ -77,7 +82,7 @@ def progress(history: History, id: str, goal: Goal, today: date) -> Progress:
     if start is None:
         start = 0 if goal.kind != "bodyweight" else steps[0][1] if steps else None
     current = steps[-1][1] if steps else None
-    if current is None and goal.kind in _UNITS and goal.kind != "bodyweight":
+    if current is None and goal.kind in UNITS and goal.kind != "bodyweight":
         current = 0
     down = start is not None and target < start
     reached = next((day for day, value in steps if (value <= target if down else value >= target)), None)

@@ -7,6 +7,7 @@ exercises holds (exercise_import.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -22,7 +23,7 @@ from api.training.exercise_facets import VOCABULARY
 from api.training.exercise_import import BYTES_MAX, NotExercises, Problem, edits_of, preview, read_exercises
 from api.training.exercise_search import LIMIT_MAX, Asked, Exercise, ExerciseSearch, Found
 from api.training.shapes import showing
-from sync.errors import NotFound
+from sync.errors import NotFound, ReadOnly
 from sync.records import Records
 
 TAG: Final = "Exercises"
@@ -222,7 +223,7 @@ def endpoints(search: ExerciseSearch, records: Records, bodies: Bodies) -> list[
         Endpoint(
             "GET", "/api/exercises/{exercise}", get_exercise, "One exercise", TAG, answer=ExerciseShown, etag=True
         ),
-        *(each for each in writing if each.method != "GET"),
+        *(_of_the_catalog(each, search) for each in writing if each.method != "GET"),
         Endpoint(
             "POST",
             "/api/exercises/import",
@@ -238,6 +239,22 @@ def endpoints(search: ExerciseSearch, records: Records, bodies: Bodies) -> list[
             description="Facts alone: names, muscles, equipment. The same file twice brings the same exercises.",
         ),
     ]
+
+
+def _of_the_catalog(endpoint: Endpoint, search: ExerciseSearch) -> Endpoint:
+    """The same endpoint, which says of an exercise that everybody sees why nobody changes it."""
+
+    async def handler(call: Call[Any, Any]) -> Any:
+        try:
+            return await endpoint.handler(call)
+        except NotFound:
+            found = await search.find(call.caller, call.path["exercise"]) if "exercise" in call.path else None
+            if found is None or not found.is_catalog:
+                raise
+            raise ReadOnly("Nobody changes an exercise of the catalog; make one of your own.") from None
+
+    handler.__name__ = endpoint.handler.__name__
+    return replace(endpoint, handler=handler)
 
 
 def _asked(query: Any, text: str) -> Asked:

@@ -99,6 +99,7 @@ def endpoints(
     for handler, verb in ((read, "get"), (make, "add"), (change, "change"), (delete, "delete")):
         handler.__name__ = f"{verb}_{noun}"
 
+    a_noun = f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
     path = f"/api/{collection}"
     one_path = f"{path}/{{{noun}}}"
     order = "Newest first." if by_time else "In the order in which they were made."
@@ -118,7 +119,7 @@ def endpoints(
             "POST",
             path,
             make,
-            f"Add a {noun}",
+            f"Add {a_noun}",
             tag,
             body=creating(f"New{name}", collection, required=required),
             query=InSpace,
@@ -132,7 +133,7 @@ def endpoints(
             "PATCH",
             one_path,
             change,
-            f"Change a {noun}",
+            f"Change {a_noun}",
             tag,
             body=patching(f"{name}Patch", collection),
             query=InSpace,
@@ -140,6 +141,6 @@ def endpoints(
             errors=EDIT_ERRORS,
         ),
         Endpoint(
-            "DELETE", one_path, delete, f"Delete a {noun}", tag, query=InSpace, answer=Deleted, errors=EDIT_ERRORS
+            "DELETE", one_path, delete, f"Delete {a_noun}", tag, query=InSpace, answer=Deleted, errors=EDIT_ERRORS
         ),
     ]

@@ -21,8 +21,8 @@ from api.rest.endpoint import Call, Reply
 from api.training import odd
 from api.training.answers import Deleted, etag, expected, fault, one, with_warnings
 from api.training.odd import Fault
-from api.training.programs import Day, days_of, next_day, planned_id
-from api.training.progression import Block, Past, Planned, start_from_template
+from api.training.programs import Day, days_of, next_day
+from api.training.progression import Block, Past, Planned, planned_id, start_from_template
 from api.training.shapes import values_of, wire_time
 from api.training.trees import PREFERENCES, dated, expect, new_exercise, new_set, now_of, shown, zone_elsewhere
 from storage.rows import Key
@@ -73,6 +73,10 @@ class Sessions:
             values = {"status": "active", "started_at": wire_time(now), **values_of(call.body, "workouts")}
             values = await dated(view, values, zone)
             edits: list[Edit] = []
+            for name in ("week", "day"):
+                if call.body.template_id is None and getattr(call.body, name) is not None:
+                    message = f"{name} is of a program: name its template_id too"
+                    raise InvalidFields(fields=[fault("template_id", "required", message)])
             planned = Planned()
             program.clear()
             if call.body.template_id is not None:
@@ -172,7 +176,9 @@ class Sessions:
         async def decide(view: View) -> Sequence[Edit]:
             tree = await view.tree("workouts", workout)
             blocks = [each for each in tree.children(tree.root, "workout_exercises") if each.id != id]
-            made = list(new_exercise(workout, call.body, new_id, label="exercise", position=_behind(blocks)))
+            done_at = wire_time(now_of(call.environment))
+            position = _behind(blocks)
+            made = list(new_exercise(workout, call.body, new_id, label="exercise", position=position, done_at=done_at))
             warnings[:] = [each for _, found in made for each in found]
             return [edit for edit, _ in made]
 

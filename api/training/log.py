@@ -11,6 +11,7 @@ from typing import Any
 from api.rest.endpoint import Endpoint
 from api.training import flat, odd, preferences, sessions, workouts
 from api.training.answers import fault
+from figures.goals import UNITS as GOAL_UNITS
 from sync.errors import InvalidFields
 from sync.records import Records
 
@@ -29,7 +30,14 @@ def endpoints(records: Records) -> list[Endpoint]:
             given={"status": "active"},
             check=_check_goal,
             filters=("status", "kind"),
-            example={"kind": "strength", "title": "Squat 140 kg", "target": 140, "unit": "kg", "due_on": "2027-06-30"},
+            example={
+                "kind": "strength",
+                "title": "Squat 140 kg",
+                "exercise": "0193575e-3a40-7000-8000-000000000001",
+                "target": 140,
+                "unit": "kg",
+                "due_on": "2027-06-30",
+            },
         ),
         *flat.endpoints(
             records,
@@ -47,7 +55,14 @@ def endpoints(records: Records) -> list[Endpoint]:
 
 
 def _check_goal(values: Mapping[str, Any]) -> list[odd.Fault]:
+    kind, unit = values.get("kind"), values.get("unit")
+    units = GOAL_UNITS.get(str(kind))
+    if units is not None and unit is not None and unit not in units:
+        message = f"a goal of the kind {kind} counts in {' or '.join(units)}"
+        raise InvalidFields(fields=[fault("unit", "unknown_value", message)])
     begins, due = values.get("starts_on"), values.get("due_on")
     if begins and due and due < begins:
         raise InvalidFields(fields=[fault("due_on", "out_of_range", "due_on must not be before starts_on")])
+    if kind == "strength" and values.get("exercise") is None:
+        return [fault("exercise", "required", "nothing counts for a goal of strength until it names an exercise")]
     return []

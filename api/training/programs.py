@@ -14,9 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
-from uuid import UUID, uuid5
 
-from api.training.progression import Block, Past
+from api.training.progression import Block, Past, planned_id
 
 # (week, day): None where the program tells none apart.
 Day = tuple[int | None, int | None]
@@ -25,12 +24,6 @@ Day = tuple[int | None, int | None]
 DAYS_MAX: Final = 3_660
 # So much is compared to find the day of a session that says nothing of it; beyond, it counts as the next one.
 _COMPARED_MAX: Final = 50_000
-_PLANNED: Final = UUID("5d0f2c0b-9a44-5c2e-8f0d-3a8d3f6a2b77")
-
-
-def planned_id(workout: str, exercise: str) -> str:
-    """The id of the exercise that a session plans from one of a template."""
-    return str(uuid5(_PLANNED, f"{workout}\n{exercise}"))
 
 
 def days_of(template: Iterable[Block], weeks: int | None) -> list[Day]:

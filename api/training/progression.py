@@ -20,7 +20,8 @@ A rule is {"field", "op", "step", "unit", "repeat", "requires", "ceiling"}, of a
     ceiling   where it ends (for "-": the floor).
 
 What a rule moves is the target of last time, and not the template's: so progress adds up, stays where a requirement was
-missed, and needs no record of its own. A rule that nobody can read changes nothing and is named in the warnings.
+missed, and needs no record of its own. In a program whose weeks or days ask for different targets, last
+time is the last time that it asked for these. A rule that nobody can read changes nothing and is named in the warnings.
 
 Source of the idea: the slot rules of wger, and the progressions of StrongLifts and GZCLP.
 """
@@ -32,6 +33,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
+from uuid import UUID, uuid5
 
 from storage.field_types import KG_PER_MASS_UNIT, M_PER_LENGTH_UNIT
 
@@ -62,6 +64,7 @@ _SHARES: Final = ("%", "percent")
 _FACTORS: Final = {unit: Decimal(str(factor)) for unit, factor in (KG_PER_MASS_UNIT | M_PER_LENGTH_UNIT).items()}
 # What can be reached, and whether less is better.
 _REACHED: Final = {"weight": False, "rpe": True, "rir": False, "duration_s": False, "distance": False}
+_PLANNED: Final = UUID("5d0f2c0b-9a44-5c2e-8f0d-3a8d3f6a2b77")
 # The finest that any bar, clock or tape shows; a pound is not a round number of kilograms.
 _STEP: Final = Decimal("0.0001")
 
@@ -95,6 +98,11 @@ class Planned:
     problems: list[str] = field(default_factory=list)
 
 
+def planned_id(workout: str, exercise: str) -> str:
+    """The id of the exercise that a session plans from one of a template."""
+    return str(uuid5(_PLANNED, f"{workout}\n{exercise}"))
+
+
 def start_from_template(
     template: Sequence[Block], past: Sequence[Past], *, today: date, week: int | None = None, day: int | None = None
 ) -> Planned:
@@ -109,11 +117,12 @@ def start_from_template(
     planned = Planned()
     # How many sets of each exercise stand before: the same one may stand twice on a day.
     before: dict[Any, int] = {}
+    telling = [_planned_in(session, template) for session in past]
     for block in template:
         if not (_is_on(block.values.get("week"), week) and _is_on(block.values.get("day"), day)):
             continue
         exercise = block.values.get("exercise")
-        sessions = _sessions_of(exercise, past)
+        sessions = _sessions_of(exercise, _of_the_same(block, past, telling))
         sets = []
         for each in block.sets:
             number = before.get(exercise, 0)
@@ -132,6 +141,32 @@ def _is_aimed(values: Values) -> bool:
 
 def _is_on(stands: int | None, asked: int | None) -> bool:
     return stands is None or asked is None or stands == asked
+
+
+def _planned_in(session: Past, template: Iterable[Block]) -> list[Block]:
+    """The exercises of a template that a session planned; none of one that a device began by itself."""
+    stand = {block.id for block in session.blocks}
+    return [block for block in template if planned_id(session.id, block.id) in stand]
+
+
+def _of_the_same(block: Block, past: Sequence[Past], telling: Sequence[Sequence[Block]]) -> list[Past]:
+    """The sessions from which an exercise goes on.
+
+    What stands in one week, or on one day, may have targets of its own there, as in a light week: it goes on from the
+    last time that the program asked for the same. A session that does not tell what it was asked for counts for all.
+    """
+    if block.values.get("week") is None and block.values.get("day") is None:
+        return list(past)
+    asked = _asked(block)
+    return [
+        session
+        for session, told in zip(past, telling, strict=True)
+        if not told or any(_asked(each) == asked for each in told)
+    ]
+
+
+def _asked(block: Block) -> tuple[Any, list[dict[str, Any]]]:
+    return block.values.get("exercise"), [_taken(each, _TARGETS) for each in block.sets]
 
 
 def _sessions_of(exercise: Any, past: Iterable[Past]) -> list[tuple[date | None, Sequence[Values]]]:

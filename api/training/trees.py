@@ -31,6 +31,9 @@ EXERCISES_MAX: Final = 200
 SETS_MAX: Final = 200
 PREFERENCES: Final = ("preferences", "00000000-0000-0000-0000-000000000000")
 
+# What somebody did, as against what they planned.
+_RESULTS: Final = ("reps", "duration_s", "distance")
+
 NewId = Callable[[str], str]
 
 NewSet = creating("NewSet", "sets", without=("workout_exercise",))
@@ -101,12 +104,13 @@ async def expect(view: View, id: str, versions: frozenset[str] | None) -> None:
 
 
 def new_exercise(
-    workout: str, body: Any, new_id: NewId, *, label: str, position: str, at: str = ""
+    workout: str, body: Any, new_id: NewId, *, label: str, position: str, done_at: str | None, at: str = ""
 ) -> Iterator[tuple[Edit, list[Fault]]]:
     """The edits that make an exercise of a workout with its sets, each with what is odd about it.
 
     label: names the exercise within the request, for ids that come out the same when it is sent again.
     position: where the request says none.
+    done_at: when a set was done that has a result, and says nothing of when; None where none is done yet.
     at: where the exercise stands in the request ("exercises[0].").
     """
     id = new_id(label)
@@ -116,11 +120,17 @@ def new_exercise(
     dropped_from: str | None = None
     place = ""
     for index, each in enumerate(body.sets):
-        made = new_set(id, each, new_id(f"{label} set {index}"), place, dropped_from, f"{at}sets[{index}].")
+        given = {"completed_at": done_at} if done_at is not None and _was_done(each) else {}
+        one = new_id(f"{label} set {index}")
+        made = new_set(id, each, one, place, dropped_from, f"{at}sets[{index}].", given=given)
         place = str(made[0].values["position"])
         if made[0].values.get("kind") != "drop":
             dropped_from = made[0].id
         yield made
+
+
+def _was_done(body: Any) -> bool:
+    return body.completed_at is UNSET and any(getattr(body, name) not in (UNSET, None) for name in _RESULTS)
 
 
 def new_set(
@@ -149,11 +159,13 @@ def whole_workout(
 ) -> tuple[list[Edit], list[Fault]]:
     """The edits that make a workout with everything below it, and what is odd about them."""
     odd.check_workout(values)
+    is_over = values.get("status") == "completed"
+    done_at = values.get("ended_at") or values.get("started_at") if is_over else None
     edits, warnings = [Edit("create", "workouts", id, values)], list(odd.of_workout(values, now))
     for index, each in enumerate(body.exercises):
         where = f"exercises[{index}]."
         for edit, found in new_exercise(
-            id, each, new_id, label=f"exercise {index}", position=position_at(index), at=where
+            id, each, new_id, label=f"exercise {index}", position=position_at(index), done_at=done_at, at=where
         ):
             edits.append(edit)
             warnings += found

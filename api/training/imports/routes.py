@@ -176,7 +176,7 @@ def endpoints(imports: Imports, jobs: Jobs) -> Sequence[Endpoint]:
             "DELETE",
             "/api/imports/{import}",
             undo_import,
-            "Take back everything that an import brought",
+            "Take back everything that an import brought, or a file that was only looked at",
             tag,
             answer=ImportShown,
             status=202,

@@ -127,8 +127,11 @@ class Imports:
         return await self._next(caller, jobs, id, ("ready", "failed"), "importing", READ, choices)
 
     async def undo(self, caller: Caller, jobs: Jobs, id: str) -> ImportRow:
-        """Take back what an import brought. Raises NotFound, ImportState, ImportInProgress."""
-        return await self._next(caller, jobs, id, ("done", "failed"), "undoing", UNDO, None)
+        """Take back what an import brought, or a file that was only looked at.
+
+        Raises NotFound, ImportState, ImportInProgress.
+        """
+        return await self._next(caller, jobs, id, ("ready", "done", "failed"), "undoing", UNDO, None)
 
     async def get(self, caller: Caller, id: str) -> tuple[ImportRow, JobRow | None]:
         """One import, with the job that works on it or did last. Raises NotFound."""

@@ -11,7 +11,15 @@ from tests.api.training.conftest import Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-GOAL = {"kind": "strength", "title": "Squat 140 kg", "target": 140, "unit": "kg", "due_on": "2027-06-30"}
+EXERCISE = "0193575e-3a40-7000-8000-000000000001"
+GOAL = {
+    "kind": "strength",
+    "title": "Squat 140 kg",
+    "exercise": EXERCISE,
+    "target": 140,
+    "unit": "kg",
+    "due_on": "2027-06-30",
+}
 WEIGHT = {"at": "2026-11-23T07:00:00Z", "kind": "weight", "value": 82.4, "unit": "kg", "photos": []}
 EACH = pytest.mark.parametrize(
     ("path", "body", "change"), [("/goals", GOAL, {"target": 150}), ("/measurements", WEIGHT, {"note": "after lunch"})]
@@ -88,6 +96,19 @@ async def test_measurements_are_listed_newest_first_page_by_page(ann: Person) ->
     cursor = first.json["meta"]["pagination"]["cursor"]
     second = await ann.ask("GET", f"/measurements?limit=2&cursor={cursor}")
     assert [[each["value"] for each in page.data] for page in (first, second)] == [[83, 82], [81]]
+
+
+async def test_a_goal_counts_in_a_unit_of_its_kind(ann: Person) -> None:
+    for kind, unit in (("volume", "stone"), ("distance", "kg"), ("workouts", "sets"), ("strength", "km")):
+        body = {"kind": kind, "title": "x", "target": 10, "unit": unit}
+        assert await ann.refused("POST", "/goals", body) == {("unit", "unknown_value")}, kind
+    await ann.made("/goals", {"kind": "custom", "title": "x", "target": 10, "unit": "handstands"})
+
+
+async def test_a_goal_of_strength_without_an_exercise_is_pointed_out(ann: Person) -> None:
+    made = await ann.made("/goals", {**GOAL, "exercise": None})
+    assert [(each["field"], each["code"]) for each in made["warnings"]] == [("exercise", "required")]
+    assert "warnings" not in await ann.made("/goals", GOAL)
 
 
 async def test_goals_are_listed_page_by_page(ann: Person) -> None:

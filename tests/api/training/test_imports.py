@@ -203,6 +203,13 @@ async def test_what_is_asked_for_has_to_fit_the_state(plain: Athlete) -> None:
     assert (refused.status, refused.code) == (409, "import_state")
 
 
+async def test_a_file_that_was_only_looked_at_can_be_taken_back(plain: Athlete) -> None:
+    id = (await plain.imported(LOG, "&preview=true"))["id"]
+    taken_back = await plain.ended(await plain.ask("DELETE", f"/api/imports/{id}"))
+    assert taken_back["state"] == "undone"
+    assert (await plain.ask("POST", f"/api/imports/{id}/confirm", {})).code == "import_state"
+
+
 async def test_anothers_import_is_not_there(ann: Athlete) -> None:
     done = await ann.imported(LOG)
     bob = Athlete(ann.server, (await ann.server.register())["access_token"])

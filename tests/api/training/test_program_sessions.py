@@ -43,6 +43,26 @@ async def test_each_session_of_a_program_is_of_its_next_day_with_its_rules_appli
     assert seen == [(1, 1, SQUAT, 100), (1, 2, BENCH, 100), (2, 1, SQUAT, 105), (2, 2, BENCH, 105)]
 
 
+async def test_a_week_with_targets_of_its_own_goes_on_from_the_last_time_it_came_itself(ann: Person) -> None:
+    rule = {"field": "weight", "op": "+", "step": 5, "unit": "kg"}
+    weeks = [
+        ({"exercise": SQUAT, "week": n}, [{"target_weight": kg(load), "target_reps_min": 5, "progression": [rule]}])
+        for n, load in ((1, 100), (2, 110), (3, 60))
+    ]
+    id = await template(ann, *weeks)
+    seen = []
+    for _ in range(6):
+        path, made = await session(ann, template_id=id)
+        seen.append(made["exercises"][0]["sets"][0]["target_weight"]["value"])
+        await train(ann, path, made)
+    assert seen == [100, 110, 60, 105, 115, 65]
+
+
+async def test_a_week_without_a_program_is_refused(ann: Person) -> None:
+    start = "/workouts/sessions/start"
+    assert await ann.refused("POST", start, {"week": 1}) == {("template_id", "required")}
+
+
 async def test_a_session_that_was_discarded_moves_nothing(ann: Person) -> None:
     id = await program(ann)
     path, made = await session(ann, template_id=id)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from api.training.programs import DAYS_MAX, days_of, next_day, planned_id
-from api.training.progression import Block, Past
+from api.training.programs import DAYS_MAX, days_of, next_day
+from api.training.progression import Block, Past, planned_id
 
 SQUAT, BENCH, PULL = "squat", "bench", "pull"
 

@@ -13,6 +13,7 @@ from tests.api.training.conftest import Person
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BENCH = "0193575e-3a40-7000-8000-000000000001"
+AT = "2026-11-23T22:45:00.000Z"
 NOBODY = "0193575e-3a40-7000-8000-00000000ffff"
 
 
@@ -46,6 +47,14 @@ async def test_a_whole_workout_is_logged_at_once_and_reads_as_it_was_given(ann: 
     assert (top["reps"], top["weight"], top["rpe"]) == (5.5, {"value": 225, "unit": "lb"}, 8.5)
     assert drop["drop_of"] == top["id"]
     assert dips["sets"][0]["load_mode"] == "assisted"
+
+
+async def test_what_has_a_result_in_a_workout_that_is_over_was_done_when_it_ended(ann: Person) -> None:
+    planned = {"reps": 5, "completed_at": None}
+    sets = [{"reps": 5}, {"duration_s": 60}, {"target_reps_min": 5}, planned, {"reps": 5, "completed_at": AT}]
+    made = await ann.made("/workouts", workout(exercises=[{"exercise": BENCH, "sets": sets}]))
+    done = [each.get("completed_at") for each in made["exercises"][0]["sets"]]
+    assert done == [made["ended_at"], made["ended_at"], None, None, AT]
 
 
 async def test_the_day_of_a_workout_is_that_of_its_time_zone(ann: Person) -> None:

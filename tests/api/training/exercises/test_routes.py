@@ -67,6 +67,13 @@ async def test_a_change_and_a_deletion_are_seen_by_the_next_search(ann: Person) 
     assert (await ann.ask("GET", f"/exercises/{made['id']}")).status == 404
 
 
+async def test_an_exercise_of_the_catalog_is_nobodys_to_change(ann: Person) -> None:
+    (found, *_) = (await ann.ask("GET", "/exercises/search?q=bench+press")).data["exercises"]
+    for method, body in (("PATCH", {"name": "Mine"}), ("DELETE", None)):
+        answer = await ann.ask(method, f"/exercises/{found['id']}", body)
+        assert (answer.status, answer.code) == (403, "read_only") and "one of your own" in answer.text
+
+
 async def test_the_catalog_is_searched_by_its_facets_a_page_at_a_time(ann: Person) -> None:
     answer = await ann.ask("GET", "/exercises?equipment=barbell&limit=2")
     assert all("barbell" in each["equipment"] for each in answer.data["exercises"])
