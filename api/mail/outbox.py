@@ -111,6 +111,8 @@ class Outbox:
     async def _run(self) -> None:
         while True:
             self._awake.clear()
+            # A look that began before the stop may have missed what was posted before it.
+            is_last = self._closing
             wait_s = LOOK_S
             try:
                 wait_s = await self._send_due()
@@ -119,7 +121,7 @@ class Outbox:
             except Exception:
                 # The next round may well succeed, and the mails are stored until then.
                 log.exception("mails could not be looked after")
-            if self._closing:
+            if is_last:
                 return
             try:
                 async with asyncio.timeout(wait_s):

@@ -32,8 +32,10 @@ async def account_of(
     issuer, subject = identity.issuer, identity.subject
     linked = await identities.user_of_identity(tx, issuer=issuer, subject=subject)
     if linked is not None:
+        # The account is locked before anything of it is written, here as below: else two would wait for each other.
+        user = await _locked(tx, linked)
         await identities.note_identity_used(tx, issuer=issuer, subject=subject, now_ms=now)
-        return await _locked(tx, linked)
+        return user
     email = normal(identity.email or "")
     if not identity.email_verified or not is_email(email):
         return AddressUnproven()

@@ -15,6 +15,7 @@ from api.mail.message import Message
 from api.mail.outbox import GIVE_UP_MS, LEASE_MS, Outbox
 from api.mail.server import MailServer
 from api.mail.transport import SmtpTransport
+from storage import mails as stored
 from storage.database import Database, Transaction
 from storage.mails import MailRow, claim_due
 from storage.tables import mails
@@ -197,6 +198,30 @@ async def test_a_stop_sends_what_is_due(database: Database) -> None:
                 async with database.write() as tx:
                     await outbox.post(tx, "hello", "ann@example.com")
         assert len(server.mails) == 10
+
+
+async def test_a_stop_sends_what_was_posted_while_a_look_was_under_way(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, go_on = asyncio.Event(), asyncio.Event()
+    next_due = stored.next_due
+
+    async def slow(tx: Transaction) -> int | None:
+        found = await next_due(tx)
+        looked.set()
+        await go_on.wait()
+        return found
+
+    monkeypatch.setattr(stored, "next_due", slow)
+    async with smtp_server() as server, sending(database, server.port) as outbox:
+        await looked.wait()
+        async with database.write() as tx:
+            await outbox.post(tx, "hello", "ann@example.com")
+        stopping = asyncio.create_task(outbox.close())
+        await asyncio.sleep(0)
+        go_on.set()
+        await stopping
+        assert len(server.mails) == 1
 
 
 async def test_nobody_can_ask_for_any_number_of_mails_and_what_happened_is_told_all_the_same(

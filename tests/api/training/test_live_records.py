@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api.app import RECORD_KEEPING
 from tests.api.training.conftest import Person
 from tests.api.training.test_together import WAIT_S, Browser, browser
 
@@ -17,7 +18,8 @@ EXERCISE = {"name": "Squat", "measure": "weight_reps", "load_mode": "external", 
 
 
 async def sees_record(page: Browser, kind: str) -> dict[str, Any]:
-    """Wait for the next delta that brings a record of a kind."""
+    """Wait for the next delta that brings a record of a kind, once the server has looked at who trained."""
+    await page.person.server.app[RECORD_KEEPING].settle()
     async with asyncio.timeout(WAIT_S):
         while True:
             said = await page.socket.receive_json()
