@@ -8,7 +8,8 @@ Nobody who is blocked, in either direction, sees the other's templates; nor does
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID, uuid5
 
@@ -30,7 +31,7 @@ RECORDS_MAX: Final = 2_500
 # More than this is no collection of programs but a flood; what comes after is not listed.
 LISTED_PER_SPACE_MAX: Final = 100
 # Titles and tags are short: only what somebody made to fill the index has more.
-TERMS_MAX: Final = 2_000
+TERMS_MAX: Final = 200
 
 _NAMES: Final = UUID("a2d6a2bb-4f0e-5a59-8a7c-6d3f7c5f9a10")
 
@@ -73,13 +74,12 @@ def public_id(space: str, template: str) -> str:
 
 
 def terms_of(title: str, tags: Iterable[str], exercises: Iterable[str]) -> set[bytes]:
-    """What a template is found by."""
-    found: set[bytes] = set()
-    for text in (title, *sorted(tags)):
-        found.update(b"w" + word.encode() for word in words(text))
-    found.update(tag_term(tag) for tag in tags)
-    found.update(exercise_term(each) for each in exercises)
-    return set(sorted(found)[:TERMS_MAX])
+    """What a template is found by: TERMS_MAX at most, and rather by its title and its tags than by each exercise."""
+    tags = sorted(tags)
+    spoken = (b"w" + word.encode() for text in (title, *tags) for word in sorted(words(text)))
+    # A dictionary is a set in the order of what was put first.
+    found = dict.fromkeys((*spoken, *map(tag_term, tags), *map(exercise_term, sorted(exercises))))
+    return set(islice(found, TERMS_MAX))
 
 
 def tag_term(tag: str) -> bytes:
@@ -99,31 +99,112 @@ _LIST = Prepared(
 INSERT INTO public_templates (id, space_id, template_id, exercises, published_at, copies)
 SELECT CAST(:id AS text), CAST(:space AS text), CAST(:template AS text), CAST(:exercises AS bigint),
     CAST(:now_ms AS bigint), (SELECT count(*) FROM template_marks AS m WHERE m.id = :id AND m.kind = 'copy')
-WHERE (SELECT count(*) FROM public_templates AS p WHERE p.space_id = :space AND p.id <> :id) < :most
-ON CONFLICT (id) DO UPDATE SET exercises = excluded.exercises
+WHERE true ON CONFLICT (id) DO UPDATE SET exercises = excluded.exercises
 """
 )
-_TERM = (
-    "INSERT INTO public_template_terms (space_id, id, term) SELECT p.space_id, p.id, {term} FROM public_templates AS p "
-    "WHERE p.id = :id"
-)
-_ADD_TERM = Prepared(postgresql=_TERM.format(term="CAST(:term AS bytea)"), sqlite=_TERM.format(term=":term"))
+_ADD_TERM = Prepared("INSERT INTO public_template_terms (space_id, id, term) VALUES (:space, :id, :term)")
+_FORGET_TERM = Prepared("DELETE FROM public_template_terms WHERE space_id = :space AND id = :id AND term = :term")
 _ids: Any = bindparam("ids", expanding=True)
 _FORGET_TERMS = delete(public_template_terms).where(
     public_template_terms.c.space_id == bindparam("space"), public_template_terms.c.id.in_(_ids)
 )
 _UNLIST = delete(public_templates).where(public_templates.c.id.in_(_ids))
+_COUNTS = select(public_templates.c.template_id, public_templates.c.exercises).where(
+    public_templates.c.space_id == bindparam("space")
+)
+_TERMS = select(public_template_terms.c.id, public_template_terms.c.term).where(
+    public_template_terms.c.space_id == bindparam("space"), public_template_terms.c.id.in_(_ids)
+)
+# Each step is bounded: a count says no more than that there are too many.
+_EXERCISES_OF = (
+    "SELECT e.id FROM records AS e WHERE e.space_id = :space AND e.parent_collection = 'templates' "
+    "AND e.parent_id = w.id AND e.collection = 'template_exercises' AND e.status = 0"
+)
+_SETS_OF = (
+    "SELECT s.id FROM records AS s WHERE s.space_id = :space AND s.parent_collection = 'template_exercises' "
+    "AND s.parent_id = e.id AND s.status = 0"
+)
+_SIZES = Prepared(
+    postgresql=f"""
+SELECT w.id, (SELECT count(*) FROM ({_EXERCISES_OF} LIMIT :exercises) AS c), (
+    SELECT count(*) FROM (
+        SELECT 1 FROM ({_EXERCISES_OF} OFFSET 0) AS e CROSS JOIN LATERAL ({_SETS_OF} OFFSET 0) AS c LIMIT :records
+    ) AS c
+) FROM unnest(CAST(:ids AS text[])) AS w(id)""",
+    sqlite=f"""
+SELECT w.id, (SELECT count(*) FROM ({_EXERCISES_OF} LIMIT :exercises)), (
+    SELECT count(*) FROM (
+        {_EXERCISES_OF.replace("e.id FROM records AS e", "1 FROM records AS e CROSS JOIN records AS s")}
+        AND {_SETS_OF.partition(" WHERE ")[2]} LIMIT :records
+    )
+) FROM (SELECT value AS id FROM json_each(:ids)) AS w""",
+)
+_EXERCISES = Prepared(
+    postgresql=f"""
+SELECT w.id, e.body FROM unnest(CAST(:ids AS text[])) AS w(id)
+CROSS JOIN LATERAL ({_EXERCISES_OF.replace("e.id", "e.body", 1)} OFFSET 0) AS e""",
+    sqlite=f"""
+SELECT w.id, e.body FROM (SELECT value AS id FROM json_each(:ids)) AS w CROSS JOIN records AS e
+WHERE {_EXERCISES_OF.partition(" WHERE ")[2]}""",
+)
 
 
-async def list_template(
-    tx: Transaction, space: str, template: str, *, terms: Collection[bytes], exercises: int, now_ms: int
+async def read_listed(tx: Transaction, space: str) -> dict[str, int]:
+    """{template: how many exercises it is listed with} of all of a space's templates that everybody sees."""
+    return {row[0]: row[1] for row in await tx.execute(_COUNTS, {"space": space})}
+
+
+async def read_terms(tx: Transaction, space: str, templates: Collection[str]) -> dict[str, set[bytes]]:
+    """{template: what it is found by}, as it is stored, of those of these templates that are found by something."""
+    called = {public_id(space, each): each for each in templates}
+    found: dict[str, set[bytes]] = {}
+    for id, term in await tx.execute(_TERMS, {"space": space, "ids": list(called)}) if called else ():
+        found.setdefault(called[id], set()).add(bytes(term))
+    return found
+
+
+async def read_bodies_of_exercises(tx: Transaction, space: str, templates: Collection[str]) -> dict[str, list[bytes]]:
+    """{template: the exercises that the space shows in it} of those of these that are not larger than anybody trains.
+
+    Two statements, whatever they are asked of: how much stands in a template that is too large is not looked at.
+    """
+    asked = {"space": space, "exercises": EXERCISES_MAX + 1, "records": RECORDS_MAX + 1}
+    sizes = await tx.execute(_SIZES, {**asked, "ids": _texts(tx, templates)}) if templates else ()
+    fitting = [id for id, blocks, sets in sizes if blocks <= EXERCISES_MAX and blocks + sets <= RECORDS_MAX]
+    found: dict[str, list[bytes]] = {each: [] for each in fitting}
+    for id, body in await tx.execute(_EXERCISES, {"space": space, "ids": _texts(tx, fitting)}) if fitting else ():
+        found[id].append(body)
+    return found
+
+
+def _texts(tx: Transaction, texts: Collection[str]) -> Any:
+    return msgspec.json.encode(list(texts)).decode() if tx.dialect == "sqlite" else list(texts)
+
+
+async def list_templates(tx: Transaction, space: str, exercises: Mapping[str, int], *, now_ms: int) -> None:
+    """Put templates among those that everybody sees, each with how many exercises it has. Since when one is there,
+    stays."""
+    if exercises:
+        asked = {"space": space, "now_ms": now_ms}
+        rows = [
+            {**asked, "id": public_id(space, each), "template": each, "exercises": count}
+            for each, count in sorted(exercises.items())
+        ]
+        await tx.execute(_LIST, rows)
+
+
+async def change_terms(
+    tx: Transaction, space: str, *, add: Mapping[str, Collection[bytes]], remove: Mapping[str, Collection[bytes]]
 ) -> None:
-    """Put a template among those that everybody sees, or renew what it is found by. Since when it is there, stays."""
-    id = public_id(space, template)
-    asked = {"id": id, "space": space, "template": template, "exercises": exercises, "now_ms": now_ms}
-    await tx.execute(_LIST, {**asked, "most": LISTED_PER_SPACE_MAX})
-    await tx.execute(_FORGET_TERMS, {"space": space, "ids": [id]})
-    await tx.execute(_ADD_TERM, [{"id": id, "term": term} for term in sorted(terms)])
+    """Write what templates are found by from now on, as the difference from what is stored."""
+    for statement, terms in ((_FORGET_TERM, remove), (_ADD_TERM, add)):
+        rows = [
+            {"space": space, "id": public_id(space, template), "term": term}
+            for template, some in sorted(terms.items())
+            for term in sorted(some)
+        ]
+        if rows:
+            await tx.execute(statement, rows)
 
 
 async def unlist_templates(tx: Transaction, space: str, templates: Collection[str]) -> None:

@@ -7,6 +7,7 @@ Invariants
     T1  The list is a function of the records: a template of a personal space stands in it where it is shown, its
         visibility is public, and it is not larger than anybody trains; it was written by a device or over REST alike.
         What no write changes since is not in it twice, and what a write makes private is gone with that write.
+    T2  A write costs the list as many statements for many templates as for one, and writes of it what is another.
 """
 
 from __future__ import annotations
@@ -61,12 +62,20 @@ async def renew(tx: Transaction, space: str, templates: Collection[str], *, now_
         values = _decode(row.body).values if row.status == 0 else None
         if values is not None and values.visibility == "public":
             public[row.id] = values
-    await store.unlist_templates(tx, space, set(templates) - set(public))
-    for template, values in sorted(public.items())[: store.LISTED_PER_SPACE_MAX]:
-        below = await store.read_below_some(tx, space, ("templates", template), store.RECORDS_MAX + 1)
-        exercises = [_decode(row.body).values.exercise for row in below if row.collection == "template_exercises"]
-        if len(below) > store.RECORDS_MAX or len(exercises) > store.EXERCISES_MAX:
-            await store.unlist_templates(tx, space, [template])
-            continue
-        terms = store.terms_of(values.title, values.tags, {each for each in exercises if each is not None})
-        await store.list_template(tx, space, template, terms=terms, exercises=len(exercises), now_ms=now_ms)
+    bodies = await store.read_bodies_of_exercises(tx, space, sorted(public))
+    listed = await store.read_listed(tx, space)
+    gone = listed.keys() & (set(templates) - bodies.keys())
+    await store.unlist_templates(tx, space, gone)
+    # The space is locked: nobody else lists one of its templates meanwhile.
+    room = store.LISTED_PER_SPACE_MAX - len(listed.keys() - gone)
+    shown = [each for each in bodies if each in listed]
+    shown += sorted(bodies.keys() - listed.keys())[: max(room, 0)]
+    moved = {each: len(bodies[each]) for each in shown if listed.get(each) != len(bodies[each])}
+    await store.list_templates(tx, space, moved, now_ms=now_ms)
+    stored = await store.read_terms(tx, space, shown)
+    add, remove = {}, {}
+    for each in shown:
+        named = {exercise for body in bodies[each] if (exercise := _decode(body).values.exercise) is not None}
+        terms, before = store.terms_of(public[each].title, public[each].tags, named), stored.get(each, set())
+        add[each], remove[each] = terms - before, before - terms
+    await store.change_terms(tx, space, add=add, remove=remove)

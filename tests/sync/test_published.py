@@ -1,0 +1,79 @@
+"""The list of public templates: what a write costs it, on both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storage import templates as store
+from storage.templates import TERMS_MAX, terms_of
+from tests.sync.harness import Device, World
+
+
+class Shelf:
+    """Public templates of one person, written by a phone."""
+
+    def __init__(self, world: World, phone: Device) -> None:
+        self.world, self.phone = world, phone
+
+    async def publish(self, count: int) -> list[str]:
+        ids = [self.world.uuid() for _ in range(count)]
+        values = {"title": "Push day", "visibility": "public", "tags": {"add": ["gym"]}}
+        await self.phone.push(
+            *(self.phone.put("templates", id, **values) for id in ids),
+            *(
+                self.phone.put("template_exercises", self.world.uuid(), template=id, exercise=self.world.uuid())
+                for id in ids
+            ),
+        )
+        return ids
+
+    async def statements_of(self, ids: list[str], **values: Any) -> int:
+        before = self.world.database.statements
+        await self.phone.push(*(self.phone.put("templates", id, **values) for id in ids))
+        return self.world.database.statements - before
+
+    async def terms(self, id: str) -> set[bytes]:
+        async with self.world.database.read() as tx:
+            return (await store.read_terms(tx, self.world.space, [id])).get(id, set())
+
+
+async def test_a_write_costs_the_list_as_many_statements_for_many_templates_as_for_one(world: World) -> None:
+    shelf = Shelf(world, await world.device())
+    ids = await shelf.publish(20)
+    assert await shelf.statements_of(ids[:1], title="Pull day") == await shelf.statements_of(ids, title="Leg day")
+
+
+async def test_what_is_found_alike_is_not_written_again(world: World) -> None:
+    shelf = Shelf(world, await world.device())
+    ids = await shelf.publish(2)
+    alike = await shelf.statements_of(ids, folder="mine")
+    # What is no more, and what is new.
+    assert await shelf.statements_of(ids, title="Leg day") == alike + 2
+    assert await shelf.statements_of(ids, title="Leg day again") == alike + 1
+
+
+async def test_only_what_is_another_is_written_of_what_a_template_is_found_by(world: World) -> None:
+    shelf = Shelf(world, await world.device())
+    (id,) = await shelf.publish(1)
+    before = await shelf.terms(id)
+    await shelf.statements_of([id], title="Push week")
+    assert (before - await shelf.terms(id), await shelf.terms(id) - before) == ({b"wday"}, {b"wweek"})
+
+
+async def test_a_person_has_so_many_on_the_list_and_another_one_where_one_goes(world: World) -> None:
+    shelf = Shelf(world, await world.device())
+    ids = await shelf.publish(store.LISTED_PER_SPACE_MAX)
+    (late,) = await shelf.publish(1)
+    assert await shelf.terms(late) == set()
+    await shelf.statements_of(ids[:1], visibility="private")
+    await shelf.statements_of([late], folder="mine")
+    assert b"wpush" in await shelf.terms(late)
+    async with world.database.read() as tx:
+        assert (await store.read_listed(tx, world.space)).keys() == {*ids[1:], late}
+
+
+def test_a_flood_of_words_leaves_the_title_findable() -> None:
+    exercises = [f"0193575e-3a40-7000-8000-{number:012}" for number in range(500)]
+    found = terms_of("Zercher", ["zone two"], exercises)
+    assert len(found) == TERMS_MAX
+    assert {b"wzercher", b"wzone", b"wtwo", b"tzone two"} < found
