@@ -122,7 +122,7 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
         key = f"{what}\n{call.caller.user}\n{kept.version}"
         found = await cache.get(key)
         if found is None:
-            found = make()
+            found = await kept.made(make)
             await cache.put(key, found, for_ms=KEPT_MS)
         return found
 
@@ -135,27 +135,49 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
             )
         return Reply(msgspec.Raw(data))
 
+    async def paged(call: Call[Any, Any], kept: Kept, what: str, make: Callable[[], Sequence[Any]]) -> Reply:
+        """The page that the query asks for, of all that `make` returns."""
+        query = call.query
+
+        def page() -> bytes:
+            found = make()
+            first = (query.page - 1) * query.limit
+            return _encode((len(found), found[first : first + query.limit]))
+
+        total, data = _decode_page(await kept_bytes(call, kept, f"{what} {query.page} {query.limit}", page))
+        return Reply(data, pagination=Pagination(limit=query.limit, page=query.page, total=total))
+
     async def list_records(call: Call[Empty, RecordsQuery]) -> Reply:
         query = call.query
-        async with histories.of(call.caller) as kept:
+
+        def make(kept: Kept) -> list[PersonalRecord]:
             of = kept.records if query.exercise is None else kept.records.of(query.exercise)
             found = [each for each in of if query.kind is None or each.kind == query.kind]
-        return _paged(sorted(found, key=_newest_first, reverse=True), query)
+            return sorted(found, key=_newest_first, reverse=True)
 
-    async def get_exercise_records(call: Call[Empty, Empty]) -> list[PersonalRecord]:
         async with histories.of(call.caller) as kept:
-            _known(kept, call.path["exercise"])
-            return kept.records.of(call.path["exercise"])
+            return await paged(call, kept, f"records {query.exercise!r} {query.kind}", lambda: make(kept))
+
+    async def get_exercise_records(call: Call[Empty, Empty]) -> Reply:
+        exercise = call.path["exercise"]
+        async with histories.of(call.caller) as kept:
+            _known(kept, exercise)
+            data = await kept_bytes(call, kept, f"records of {exercise}", lambda: _encode(kept.records.of(exercise)))
+        return Reply(msgspec.Raw(data))
 
     async def get_exercise_history(call: Call[Empty, HistoryQuery]) -> Reply:
+        exercise = call.path["exercise"]
         async with histories.of(call.caller) as kept:
-            _known(kept, call.path["exercise"])
-            points = progress_of_exercise(kept.history, call.path["exercise"])
-        return _paged(points[::-1], call.query)
+            _known(kept, exercise)
+            return await paged(
+                call, kept, f"history {exercise}", lambda: progress_of_exercise(kept.history, exercise)[::-1]
+            )
 
-    async def get_goals_progress(call: Call[Empty, Zoned]) -> dict[str, Progress]:
+    async def get_goals_progress(call: Call[Empty, Zoned]) -> Reply:
         async with histories.of(call.caller) as kept:
-            return progress_of(kept.history, today(kept, call.query.tz))
+            day = today(kept, call.query.tz)
+            data = await kept_bytes(call, kept, f"goals {day}", lambda: _encode(progress_of(kept.history, day)))
+        return Reply(msgspec.Raw(data))
 
     async def draw(
         call: Call[Empty, Any], what: str, make: Callable[[Kept, date], str], *, tz: str | None = None
@@ -295,6 +317,8 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
 
 
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+# A page, behind how much there is in all.
+_decode_page: Final = msgspec.json.Decoder(tuple[int, msgspec.Raw]).decode
 
 
 def _known(kept: Kept, exercise: str) -> None:
@@ -305,9 +329,3 @@ def _known(kept: Kept, exercise: str) -> None:
 
 def _newest_first(record: PersonalRecord) -> tuple[str, str, str]:
     return record.achieved_at, record.exercise, str(record.key)
-
-
-def _paged(found: Sequence[Any], query: RecordsQuery | HistoryQuery) -> Reply:
-    first = (query.page - 1) * query.limit
-    pagination = Pagination(limit=query.limit, page=query.page, total=len(found))
-    return Reply(list(found[first : first + query.limit]), pagination=pagination)

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from figures import Exercise, History, Person, PersonalRecord, Records, Stored, exercises_in
+from storage.cancelling import to_the_end
 from storage.database import Database, Transaction
 from storage.feed import Page, read_after
 from storage.rows import Key
@@ -37,7 +38,9 @@ _PAGE: Final = 2_000
 # What an empty one takes counts too: people without a record are many.
 _EMPTY: Final = 20
 # Fewer than this are taken at once; more go to a thread.
-_FEW: Final = 200
+FEW: Final = 200
+
+T = TypeVar("T")
 
 
 class _Named(msgspec.Struct):
@@ -87,6 +90,18 @@ class Kept:
             user = self.person.user
             self.unwritten |= {one.key.id(user): None for one in difference.withdrawn}
             self.unwritten |= {one.key.id(user): one for one in (*difference.new, *difference.changed)}
+
+    async def made(self, make: Callable[[], T]) -> T:
+        """What is made of the history, for who holds its lock: until it is done, also where they are cancelled (H3)."""
+        if self.size <= FEW:
+            return make()
+        found: list[T] = []
+
+        async def work() -> None:
+            found.append(await asyncio.to_thread(make))
+
+        await to_the_end(work())
+        return found[0]
 
     @property
     def version(self) -> str:
@@ -184,7 +199,7 @@ class Histories:
             place = kept.places.get(space.id)
             if place is None or place.head < space.head:
                 await self._read(kept, space, 0 if place is None else place.head, shared=space.id != own)
-        if kept.size - size <= _FEW:
+        if kept.size - size <= FEW:
             kept.work_out()
         else:
             await asyncio.to_thread(kept.work_out)
@@ -197,7 +212,7 @@ class Histories:
                 if page is None or page.space.life != space.life:
                     raise NotFound  # It went away, or began anew, while it was read: the next look sees that.
                 stored = await _stored(tx, page, shared=shared)
-            if len(stored) <= _FEW:
+            if len(stored) <= FEW:
                 kept.history.catch_up(stored)
             else:
                 await asyncio.to_thread(kept.history.catch_up, stored)

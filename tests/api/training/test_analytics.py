@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from api.app import DATABASE, ENGINE
-from api.training.histories import Histories
+from api.training.histories import FEW, Histories, Kept
 from sync.caller import Caller
 from tests.api.harness import Server
 from tests.api.training.conftest import Person, person
@@ -214,3 +216,47 @@ async def test_a_question_where_nothing_moved_reads_no_record(ann: Person) -> No
         pass
     # The spaces, and the catalog's place.
     assert database.statements - before <= 4
+
+
+# -- who waits for it ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+async def test_what_is_made_of_a_long_history_is_made_beside_the_loop(ann: Person, is_long: bool) -> None:
+    async with Histories(ann.server.app[DATABASE]).of(Caller(ann.user, "s")) as kept:
+        kept.size = FEW + is_long
+        worked_in = await kept.made(threading.get_ident)
+    assert (worked_in != threading.get_ident()) == is_long
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/exercises/{exercise}/history",
+        "/exercises/{exercise}/history?page=2&limit=1",
+        "/exercises/{exercise}/records",
+        "/records?exercise={exercise}&kind=max_weight",
+        "/goals/progress",
+        "/users/me/analytics",
+        "/analytics/exercise.svg?exercise={exercise}",
+        "/analytics/calendar.svg",
+    ],
+)
+async def test_a_figure_is_made_once_until_something_is_written(
+    ann: Person, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exercise = await squat(ann)
+    await train(ann, exercise, "2026-11-02", (100, 5))
+    made: list[object] = []
+    original = Kept.made
+
+    async def counted(kept: Kept, make: Callable[[], Any]) -> Any:
+        made.append(make)
+        return await original(kept, make)
+
+    monkeypatch.setattr(Kept, "made", counted)
+    first, again = [await ann.ask("GET", path.format(exercise=exercise)) for _ in range(2)]
+    assert (len(made), again.status, again.text.partition('"meta"')[0]) == (1, 200, first.text.partition('"meta"')[0])
+    await train(ann, exercise, "2026-11-03", (110, 5))
+    await ann.ask("GET", path.format(exercise=exercise))
+    assert len(made) == 2
