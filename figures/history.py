@@ -100,6 +100,13 @@ class History:
         """(when, kg) of every measurement of the body's weight, oldest first."""
         return self._weighings.all()
 
+    @property
+    def dirty_lifts(self) -> int:
+        """How many lifts have to be looked at again for what is dirty, at most."""
+        if self._dirty.preferences:
+            return len(self.lifts)
+        return sum(len(self.lifts_of_exercise.of(each)) for each in self._dirty.exercises)
+
     def take_dirty(self) -> Dirty:
         """What changed since this was last called."""
         dirty, self._dirty = self._dirty, Dirty()

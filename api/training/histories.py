@@ -199,7 +199,7 @@ class Histories:
             place = kept.places.get(space.id)
             if place is None or place.head < space.head:
                 await self._read(kept, space, 0 if place is None else place.head, shared=space.id != own)
-        if kept.size - size <= FEW:
+        if max(kept.size - size, kept.history.dirty_lifts) <= FEW:
             kept.work_out()
         else:
             await asyncio.to_thread(kept.work_out)
@@ -212,7 +212,7 @@ class Histories:
                 if page is None or page.space.life != space.life:
                     raise NotFound  # It went away, or began anew, while it was read: the next look sees that.
                 stored = await _stored(tx, page, shared=shared)
-            if len(stored) <= FEW:
+            if len(stored) <= FEW and (kept.size <= FEW or _are_sets(stored)):
                 kept.history.catch_up(stored)
             else:
                 await asyncio.to_thread(kept.history.catch_up, stored)
@@ -235,6 +235,11 @@ class Histories:
     def _drop(self, user: str) -> None:
         if (kept := self._kept.pop(user, None)) is not None:
             self._size -= kept.counted
+
+
+def _are_sets(stored: list[Stored]) -> bool:
+    """Whether records concern no more than themselves: any other one may be of a whole history, as a bodyweight is."""
+    return all(_decode_name(each.body).collection == "sets" for each in stored)
 
 
 async def _stored(tx: Transaction, page: Page, *, shared: bool) -> list[Stored]:
