@@ -41,19 +41,31 @@ WHERE r.space_id = :space AND r.collection = w.collection AND r.id = w.id""",
 _BELOW = Prepared(
     postgresql=f"""{BELOW["postgresql"]} SELECT {_COLUMNS} FROM touched AS t CROSS JOIN LATERAL (
     SELECT * FROM records AS o WHERE o.space_id = :space AND o.collection = t.collection AND o.id = t.id LIMIT 1
-) AS r WHERE r.status = 0""",
+) AS r WHERE r.status = 0 LIMIT :most""",
     sqlite=f"""{BELOW["sqlite"]} SELECT {_COLUMNS} FROM touched AS t CROSS JOIN records AS r
-WHERE r.space_id = :space AND r.collection = t.collection AND r.id = t.id AND r.status = 0""",
+WHERE r.space_id = :space AND r.collection = t.collection AND r.id = t.id AND r.status = 0 LIMIT :most""",
 )
 # The record itself, and what is below it.
 _TREE = Prepared(
     postgresql=f"""{BELOW["postgresql"]} SELECT {_COLUMNS}
 FROM (SELECT * FROM wanted UNION SELECT * FROM touched) AS t CROSS JOIN LATERAL (
     SELECT * FROM records AS o WHERE o.space_id = :space AND o.collection = t.collection AND o.id = t.id LIMIT 1
-) AS r WHERE r.status = 0""",
+) AS r WHERE r.status = 0 LIMIT :most""",
     sqlite=f"""{BELOW["sqlite"]} SELECT {_COLUMNS}
 FROM (SELECT * FROM wanted UNION SELECT * FROM touched) AS t CROSS JOIN records AS r
-WHERE r.space_id = :space AND r.collection = t.collection AND r.id = t.id AND r.status = 0""",
+WHERE r.space_id = :space AND r.collection = t.collection AND r.id = t.id AND r.status = 0 LIMIT :most""",
+)
+# A position is in the body alone; it is compared byte by byte, as everywhere.
+_LAST = (
+    f"SELECT {_COLUMNS} FROM records AS r WHERE r.space_id = :space AND r.parent_collection = :above "
+    "AND r.parent_id = :id AND r.collection = :collection AND r.status = 0 ORDER BY {position}, r.id DESC LIMIT :most"
+)
+_LAST_BELOW = Prepared(
+    postgresql=_LAST.replace(
+        "{position}",
+        """(CAST(convert_from(r.body, 'UTF8') AS json) #>> '{values,position}') COLLATE "C" DESC NULLS LAST""",
+    ),
+    sqlite=_LAST.replace("{position}", "CAST(r.body AS text) ->> '$.values.position' DESC"),
 )
 _OF_COLLECTION = Prepared(
     f"SELECT {_COLUMNS} FROM records AS r WHERE r.space_id = :space AND r.collection = :collection AND r.status = 0 "
@@ -84,14 +96,20 @@ async def read_rows(tx: Transaction, space: str, keys: Collection[Key]) -> list[
     return _rows(await tx.execute(_BY_KEYS, {"space": space, **named(tx, keys)})) if keys else []
 
 
-async def read_shown_below(tx: Transaction, space: str, keys: Collection[Key]) -> list[Row]:
-    """What a space shows below these records, at any depth, in no order."""
-    return _rows(await tx.execute(_BELOW, {"space": space, **named(tx, keys)})) if keys else []
+async def read_shown_below(tx: Transaction, space: str, keys: Collection[Key], *, most: int) -> list[Row]:
+    """At most `most` of what a space shows below these records, at any depth, in no order."""
+    return _rows(await tx.execute(_BELOW, {"space": space, "most": most, **named(tx, keys)})) if keys else []
 
 
-async def read_shown_tree(tx: Transaction, space: str, key: Key) -> list[Row]:
-    """One record and what is below it, at any depth, as far as they are shown, in no order: one state."""
-    return _rows(await tx.execute(_TREE, {"space": space, **named(tx, [key])}))
+async def read_shown_tree(tx: Transaction, space: str, key: Key, *, most: int) -> list[Row]:
+    """At most `most` of a record and what is below it, at any depth, as far as shown: one state, in no order."""
+    return _rows(await tx.execute(_TREE, {"space": space, "most": most, **named(tx, [key])}))
+
+
+async def read_last_below(tx: Transaction, space: str, key: Key, collection: str, *, most: int) -> list[Row]:
+    """The last ones of a collection that a space shows directly below a record, at most `most`, in their order."""
+    asked = {"space": space, "above": key[0], "id": key[1], "collection": collection, "most": most}
+    return _rows(await tx.execute(_LAST_BELOW, asked))[::-1]
 
 
 async def list_shown(tx: Transaction, space: str, collection: str, *, after: str, limit: int) -> list[Row]:

@@ -18,6 +18,7 @@
     │   ├── MassDelete                 409  ask the user, push with confirm_deletes
     │   ├── OverQuota                  409  let the user delete or withdraw
     │   ├── TooManyDevices             409  revoke a device
+    │   ├── TooLargeToShow             409  read it by the pages of a snapshot
     │   └── LastOwner                  409  make somebody else an owner first
     ├── Resync                         410  take a snapshot, then push
     ├── PreconditionFailed             412  read it again, and decide anew
@@ -144,6 +145,11 @@ class MassDelete(Conflict):
 class OverQuota(Conflict):
     code = "over_quota"
     default = "The space is full; delete something or withdraw changes."
+
+
+class TooLargeToShow(Conflict):
+    code = "too_large_to_show"
+    default = "More stands in it than one answer shows; read the space by the pages of a snapshot."
 
 
 class TooManyDevices(Conflict):

@@ -13,6 +13,7 @@ Invariants
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
@@ -29,7 +30,7 @@ from storage.spaces import CATALOG_SPACE, SpaceRow, membership, read_space
 from sync.bodies import SHOWN, STUB
 from sync.caller import Caller
 from sync.edits import Edit, Fault, fault_of, fields_of
-from sync.errors import Invalid, InvalidFields, NotFound, PreconditionFailed
+from sync.errors import Invalid, InvalidFields, NotFound, PreconditionFailed, TooLargeToShow
 from sync.push import ServerWrite, Writer
 from sync.shown import Record, Tree, record_of, trees_of, version_of
 from sync.texts import TextReader
@@ -40,6 +41,12 @@ _is_uuid: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullm
 # Whose personal space is which never changes; so many users are asked for it once.
 _PERSONAL_KEPT_MAX: Final = 10_000
 _PAGE: Final = 1_000
+# So many records below others one answer shows: more than anybody does in a day, or plans for a year.
+TREE_MAX: Final = 5_000
+# Who adds something behind the others looks at so many of them.
+LAST_MAX: Final = 500
+# More are decoded in a thread.
+_FEW: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +97,17 @@ class View:
         return found
 
     async def tree(self, collection: str, id: str) -> Tree:
-        """A shown record with all that is shown below it, by one statement. Raises NotFound."""
+        """A shown record with all that is shown below it, by one statement. Raises NotFound, TooLargeToShow."""
         key = (collection, id)
         if (root := self.known.get(key)) is not None:
-            rows = await store.read_shown_below(self.tx, self.space.id, [key])
+            rows = await store.read_shown_below(self.tx, self.space.id, [key], most=TREE_MAX + 1)
         elif key in self.known or not _is_key(key):
             raise NotFound()
         else:
-            rows = await store.read_shown_tree(self.tx, self.space.id, key)
-        found = {(row.collection, row.id): record_of(row, self.space.life) for row in rows}
+            rows = await store.read_shown_tree(self.tx, self.space.id, key, most=TREE_MAX + 2)
+        if len(rows) > TREE_MAX + (root is None):
+            raise TooLargeToShow(details={"records_max": TREE_MAX})
+        found = {each.key: each for each in await self._records(rows)}
         root = root or found.pop(key, None)
         if root is None:
             raise NotFound()
@@ -106,9 +115,40 @@ class View:
         return Tree(root, list(found.values()))
 
     async def trees(self, roots: Sequence[Record]) -> list[Tree]:
-        """Each of these records with all that is shown below it, in the given order, by one statement."""
-        rows = await store.read_shown_below(self.tx, self.space.id, [root.key for root in roots])
-        return trees_of(roots, [record_of(row, self.space.life) for row in rows])
+        """The first of these records, at least one, each with all that is shown below it, in the given order.
+
+        As many as have TREE_MAX records below them together. One that has more alone is the last, and not whole. By
+        one statement where that holds nothing back, else by one for each.
+        """
+        rows = await store.read_shown_below(self.tx, self.space.id, [root.key for root in roots], most=TREE_MAX + 1)
+        if len(rows) <= TREE_MAX:
+            return trees_of(roots, await self._records(rows))
+        trees: list[Tree] = []
+        left = TREE_MAX
+        for root in roots:
+            rows = await store.read_shown_below(self.tx, self.space.id, [root.key], most=left + 1)
+            if len(rows) > left:
+                break
+            trees.append(Tree(root, await self._records(rows)))
+            left -= len(rows)
+        return trees or [Tree(roots[0], [], is_whole=False)]
+
+    async def version_below(self, root: Record) -> str:
+        """The version of a record with all that is below it; of what is too large to be shown nobody saw one: ""."""
+        try:
+            return (await self.tree(*root.key)).version
+        except TooLargeToShow:
+            return ""
+
+    async def last_below(self, of: Record, collection: str) -> list[Record]:
+        """The last ones of a collection directly below a record, in their order: LAST_MAX at most."""
+        rows = await store.read_last_below(self.tx, self.space.id, of.key, collection, most=LAST_MAX)
+        return await self._records(rows)
+
+    async def _records(self, rows: Sequence[Row]) -> list[Record]:
+        if len(rows) <= _FEW:
+            return [record_of(row, self.space.life) for row in rows]
+        return await asyncio.to_thread(lambda: [record_of(row, self.space.life) for row in rows])
 
     async def of_collection(self, collection: str, *, after: str = "", limit: int) -> list[Record]:
         """At most `limit` shown records of one collection, in the order of their ids, after the id `after`."""
@@ -175,7 +215,8 @@ class Records:
             return await (await self.view(tx, caller, space)).get(collection, id)
 
     async def tree(self, caller: Caller, space: str, collection: str, id: str) -> Tree:
-        """One shown record with everything that is shown below it, as one state. Raises NotFound (U3)."""
+        """One shown record with everything that is shown below it, as one state. Raises NotFound (U3) and
+        TooLargeToShow."""
         async with self.database.read() as tx:
             return await (await self.view(tx, caller, space)).tree(collection, id)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -61,10 +61,20 @@ class Record(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A record with everything that is shown below it, in no order."""
+    """A record with everything that is shown below it, in no order.
+
+    is_whole: False where that is more than one answer shows (TREE_MAX), and `below` is empty.
+    """
 
     root: Record
     below: list[Record]
+    is_whole: bool = True
+    _children: dict[tuple[Key, str], list[Record]] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for each in self.below:
+            if each.parent is not None:
+                self._children.setdefault((each.parent, each.collection), []).append(each)
 
     @property
     def version(self) -> str:
@@ -73,7 +83,7 @@ class Tree:
 
     def children(self, of: Record, collection: str) -> list[Record]:
         """What is directly below a record, by `position` where it has one, then by id."""
-        found = [each for each in self.below if each.parent == of.key and each.collection == collection]
+        found = self._children.get((of.key, collection), ())
         return sorted(found, key=lambda each: (str(each.values.get("position") or ""), each.id))
 
 

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from api.rest import cursors
 from api.rest.endpoint import Call, Reply, Shown, Strict
-from sync.errors import NotFound, OverQuota, PreconditionFailed, ReadOnly, SyncError, Unavailable
+from sync.errors import NotFound, OverQuota, PreconditionFailed, ReadOnly, SyncError, TooLargeToShow, Unavailable
 from sync.records import Record, Records
 
 # What every write of a record may answer beside what every endpoint may.
@@ -72,7 +72,12 @@ def one(record: Record, *, status: int | None = None, warnings: Sequence[Mapping
 
 def with_warnings(data: dict[str, Any], warnings: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """An answer's data, and beside it what is odd, where something is."""
-    return {**data, "warnings": list(warnings)} if warnings else data
+    return {**data, "warnings": [*data.get("warnings", ()), *warnings]} if warnings else data
+
+
+def cut(root: Record) -> dict[str, Any]:
+    """What is shown of a record that has more below it than one answer shows."""
+    return with_warnings(root.plain(), [fault("exercises", TooLargeToShow.code, TooLargeToShow.default)])
 
 
 async def made(records: Records, call: Call[Any, Any], space: str, collection: str, id: str) -> Record:

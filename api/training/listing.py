@@ -75,7 +75,7 @@ async def page(
                 found.append(each)
             if len(found) == asked.limit:
                 is_last = place is None and at == len(rows)
-                return found, None if is_last else cursor_of(_place(each, collection))
+                return found, None if is_last else behind(each, collection)
         if place is None or not wanted:
             break
     return found, cursor_of(place)
@@ -92,6 +92,11 @@ async def _read(
     after = "" if place is None else place[1]
     found = await view.of_collection(collection, after=after, limit=limit + 1)
     return found[:limit], ("", found[limit - 1].id) if len(found) > limit else None
+
+
+def behind(record: Record, collection: str) -> str | None:
+    """The cursor of the page that begins behind a record."""
+    return cursor_of(_place(record, collection))
 
 
 def _is_wanted(record: Record, wanted: Mapping[str, Collection[str]]) -> bool:

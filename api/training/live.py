@@ -24,9 +24,9 @@ from api.training.odd import Fault
 from api.training.programs import Day, days_of, next_day
 from api.training.progression import Block, Past, Planned, planned_id, start_from_template
 from api.training.shapes import values_of, wire_time
-from api.training.trees import PREFERENCES, dated, expect, new_exercise, new_set, now_of, shown, zone_elsewhere
+from api.training.trees import PREFERENCES, dated, expect, new_exercise, new_set, now_of, shown, written, zone_elsewhere
 from storage.rows import Key
-from sync.errors import Conflict, InvalidFields, NotFound
+from sync.errors import Conflict, InvalidFields, NotFound, TooLargeToShow
 from sync.positions import position_after, position_at
 from sync.records import Edit, Record, Records, Tree, View
 
@@ -112,12 +112,15 @@ class Sessions:
         space = await self._space(call)
         async with self.records.database.read() as tx:
             view = await self.records.view(tx, call.caller, space)
-            trees = await view.trees(await self._under_way(view, call))
+            found = await self._under_way(view, call)
+            trees = await view.trees(found)
+        trees += [Tree(each, [], is_whole=False) for each in found[len(trees) :]]
         return [shown(tree) for tree in trees]
 
     async def read(self, call: Call[Any, Any]) -> Reply:
         """One session, whole."""
-        return await self._whole(call, await self._space(call), call.path["workout"])
+        tree = await self.records.tree(call.caller, await self._space(call), "workouts", call.path["workout"])
+        return Reply(shown(tree), etag=etag(tree.version))
 
     async def add_set(self, call: Call[Any, Any]) -> Reply:
         """Add a set behind those of its exercise, which is made where the session has it not yet."""
@@ -134,14 +137,13 @@ class Sessions:
                 if block is None or block.parent != root.key:
                     message = "workout_exercise is none of this session"
                     raise InvalidFields(fields=[fault("workout_exercise", "unknown_value", message)])
-                sets = (await view.tree(*block.key)).children(block, "sets")
+                sets = await view.last_below(block, "sets")
                 below = block.id
             elif body.exercise is not None:
-                tree = await view.tree(*root.key)
-                blocks = tree.children(root, "workout_exercises")
+                blocks = await view.last_below(root, "workout_exercises")
                 same = [each for each in blocks if each.values.get("exercise") == body.exercise]
                 if same:
-                    below, sets = same[-1].id, tree.children(same[-1], "sets")
+                    below, sets = same[-1].id, await view.last_below(same[-1], "sets")
                 else:
                     below = call.new_id("exercise")
                     values = {"workout": workout, "exercise": body.exercise, "position": _behind(blocks)}
@@ -174,8 +176,8 @@ class Sessions:
         warnings: list[Fault] = []
 
         async def decide(view: View) -> Sequence[Edit]:
-            tree = await view.tree("workouts", workout)
-            blocks = [each for each in tree.children(tree.root, "workout_exercises") if each.id != id]
+            root = await view.get("workouts", workout)
+            blocks = [each for each in await view.last_below(root, "workout_exercises") if each.id != id]
             done_at = wire_time(now_of(call.environment))
             position = _behind(blocks)
             made = list(new_exercise(workout, call.body, new_id, label="exercise", position=position, done_at=done_at))
@@ -228,7 +230,7 @@ class Sessions:
                 raise SessionOver()
             of = root
             if view.space.kind == "shared":
-                people = (await view.tree(*root.key)).children(root, "participants")
+                people = await view.last_below(root, "participants")
                 of = next((each for each in people if each.values.get("athlete") == call.caller.user), root)
             return [Edit("patch", *of.key, {"rest_timer": value})]
 
@@ -267,7 +269,8 @@ class Sessions:
         return await self.records.space_of(call.caller, call.query.space)
 
     async def _whole(self, call: Call[Any, Any], space: str, workout: str, warnings: Sequence[Fault] = ()) -> Reply:
-        tree = await self.records.tree(call.caller, space, "workouts", workout)
+        """What was written, as it stands."""
+        tree = await written(self.records, call.caller, space, workout)
         return Reply(with_warnings(shown(tree), warnings), etag=etag(tree.version))
 
     async def _under_way(self, view: View, call: Call[Any, Any]) -> list[Record]:
@@ -287,6 +290,9 @@ class Sessions:
     async def _template(self, view: View, id: str) -> Tree:
         try:
             return await view.tree("templates", id)
+        except TooLargeToShow:
+            message = "the template is larger than anybody trains; start from a smaller one"
+            raise InvalidFields(fields=[fault("template_id", "wrong_length", message)]) from None
         except NotFound:
             # The caller's own field, and not the address: what is somebody else's looks just the same.
             message = "there is no such template; copy one that is somebody else's first"
@@ -302,6 +308,8 @@ class Sessions:
         ]
         past = []
         for tree in await view.trees(made[:PAST_MAX]):
+            if not tree.is_whole:
+                continue
             day = tree.root.values.get("local_date")
             blocks = _blocks(tree, "workout_exercises", "sets")
             past.append(Past(date.fromisoformat(day) if day else None, blocks, tree.root.id))

@@ -15,6 +15,7 @@ from api.training.answers import EDIT_ERRORS, WRITE_ERRORS, Deleted, InSpace, Wa
 from api.training.live import SessionActive, SessionOver, Sessions
 from api.training.shapes import UUID_PATTERN, creating, patching, showing
 from api.training.trees import NewWorkoutExercise, Set, Workout, WorkoutExercise
+from sync.errors import TooLargeToShow
 from sync.records import Records
 
 TAG: Final = "Live sessions"
@@ -160,7 +161,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             description="Newest first. Devices that started one each without a network have made several: all stay. "
             "What began two weeks ago or longer was forgotten, and is in the history alone.",
         ),
-        endpoint("GET", session, get_session, "One session, whole", etag=True),
+        endpoint("GET", session, get_session, "One session, whole", etag=True, errors=(TooLargeToShow,)),
         endpoint(
             "POST",
             f"{session}/sets",

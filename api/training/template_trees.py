@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from api.training.answers import Warning, fault
+from api.training.answers import Warning, cut, fault
 from api.training.odd import Fault
 from api.training.progression import unreadable
 from api.training.shapes import UuidText, creating, patching, showing, values_of
@@ -91,7 +91,9 @@ _KEPT: Final = frozenset({"position", "source"})
 
 
 def shown(tree: Tree) -> dict[str, Any]:
-    """A template with its exercises, each with its sets, in their order."""
+    """A template with its exercises, each with its sets, in their order. One that is not whole comes without them."""
+    if not tree.is_whole:
+        return cut(tree.root)
     exercises = [
         each.plain() | {"sets": [one.plain() for one in tree.children(each, "template_sets")]}
         for each in tree.children(tree.root, "template_exercises")
@@ -104,7 +106,7 @@ async def expect(view: View, id: str, versions: frozenset[str] | None) -> Record
     one of these versions."""
     root = await view.get("templates", id)
     if versions is not None and root.version not in versions:
-        check_version(versions, (await view.tree("templates", id)).version)
+        check_version(versions, await view.version_below(root))
     return root
 
 

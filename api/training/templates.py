@@ -42,7 +42,8 @@ from api.training.template_trees import (
     shown,
     whole_template,
 )
-from sync.records import Edit, Records, View
+from sync.errors import TooLargeToShow
+from sync.records import Edit, Records, Tree, View
 
 TAG: Final = "Templates"
 # A program of a year, with notes.
@@ -110,12 +111,24 @@ def versions(call: Call[Any, Any]) -> frozenset[str] | None:
 
 
 async def whole(
-    records: Records, call: Call[Any, Any], space: str, id: str, *, warnings: Sequence[Fault] = (), made: bool = False
+    records: Records,
+    call: Call[Any, Any],
+    space: str,
+    id: str,
+    *,
+    warnings: Sequence[Fault] = (),
+    made: bool = False,
+    written: bool = True,
 ) -> Reply:
-    """A template of a space with everything in it, as an answer."""
+    """A template of a space with everything in it, as an answer. Raises TooLargeToShow where nothing was written."""
     async with records.database.read(snapshot=True) as tx:
         view = await records.view(tx, call.caller, space)
-        tree = await view.tree("templates", id)
+        try:
+            tree = await view.tree("templates", id)
+        except TooLargeToShow:
+            if not written:
+                raise
+            tree = Tree(await view.get("templates", id), [], is_whole=False)
         (more,) = await beside(tx, call.caller.user, space, [id])
     # What stands beside it changes without it: a reader is told, and a writer need not have seen it.
     told = hashlib.blake2b(msgspec.json.encode(more), digest_size=6).hexdigest()
@@ -136,6 +149,9 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             found = page[: query.limit]
             end = ("", found[-1].id) if len(page) > len(found) else None
             trees = await view.trees(found) if query.nested else []
+            if query.nested and len(trees) < len(found):
+                found = found[: len(trees)]
+                end = ("", found[-1].id)
             data = [shown(tree) for tree in trees] if query.nested else [each.plain() for each in found]
             more = await beside(tx, call.caller.user, space, [each.id for each in found])
         return Reply(
@@ -151,7 +167,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
 
     async def get_template(call: Call[Empty, InSpace]) -> Reply:
         space = await records.space_of(call.caller, call.query.space)
-        return await whole(records, call, space, call.path["template"])
+        return await whole(records, call, space, call.path["template"], written=False)
 
     async def replace_template(call: Call[Any, InSpace]) -> Reply:
         space, id = await records.space_of(call.caller, call.query.space), call.path["template"]
@@ -216,7 +232,17 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             description="With its exercises and their sets, in their order. In a program of several weeks each "
             "exercise says in which `week` and on which `day` it stands; one without stands in all of them.",
         ),
-        Endpoint("GET", one, get_template, "One template, whole", TAG, query=InSpace, answer=Template, etag=True),
+        Endpoint(
+            "GET",
+            one,
+            get_template,
+            "One template, whole",
+            TAG,
+            query=InSpace,
+            answer=Template,
+            etag=True,
+            errors=(TooLargeToShow,),
+        ),
         Endpoint(
             "PUT",
             one,
@@ -226,7 +252,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             body=WholeTemplate,
             query=InSpace,
             answer=Template,
-            errors=EDIT_ERRORS,
+            errors=(*EDIT_ERRORS, TooLargeToShow),
             body_bytes_max=BODY_BYTES_MAX,
             example=_WHOLE_EXAMPLE,
             description="What has an `id` that stands in it is kept and changed, what has none is new, what is left "

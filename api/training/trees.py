@@ -17,12 +17,12 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.training import odd
-from api.training.answers import Warning
+from api.training.answers import Warning, cut
 from api.training.odd import Fault
 from api.training.shapes import creating, showing, values_of
 from sync.caller import Caller
 from sync.environment import Environment
-from sync.errors import NotFound
+from sync.errors import NotFound, TooLargeToShow
 from sync.positions import position_after, position_at
 from sync.records import Edit, Records, Tree, View, check_version
 
@@ -76,7 +76,11 @@ Workout = showing(
 
 
 def shown(tree: Tree) -> dict[str, Any]:
-    """A workout with its exercises, each with its sets, in their order; `participants` where there are any."""
+    """A workout with its exercises, each with its sets, in their order; `participants` where there are any.
+
+    One that is not whole comes without them, and says so."""
+    if not tree.is_whole:
+        return cut(tree.root)
     exercises = [
         each.plain() | {"sets": [one.plain() for one in tree.children(each, "sets")]}
         for each in tree.children(tree.root, "workout_exercises")
@@ -97,7 +101,15 @@ async def expect(view: View, id: str, versions: frozenset[str] | None) -> None:
     one of these versions."""
     root = await view.get("workouts", id)
     if versions is not None and root.version not in versions:
-        check_version(versions, (await view.tree("workouts", id)).version)
+        check_version(versions, await view.version_below(root))
+
+
+async def written(records: Records, caller: Caller, space: str, id: str) -> Tree:
+    """A workout that was just written, whole where it can be shown whole. Raises NotFound."""
+    try:
+        return await records.tree(caller, space, "workouts", id)
+    except TooLargeToShow:
+        return Tree(await records.get(caller, space, "workouts", id), [], is_whole=False)
 
 
 # -- making ----------------------------------------------------------------------------------------------------------

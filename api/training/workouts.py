@@ -32,9 +32,11 @@ from api.training.trees import (
     now_of,
     shown,
     whole_workout,
+    written,
     zone_elsewhere,
 )
 from conflict.clock import rfc3339
+from sync.errors import TooLargeToShow
 from sync.records import Edit, Records, View
 
 TAG: Final = "Workouts"
@@ -72,6 +74,8 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             view = await records.view(tx, call.caller, space)
             found, cursor = await listing.page(view, "workouts", query, ("status",))
             trees = await view.trees(found) if query.nested else []
+        if query.nested and len(trees) < len(found):
+            cursor = listing.behind(trees[-1].root, "workouts")
         data = [shown(tree) for tree in trees] if query.nested else [each.plain() for each in found]
         return Reply(data, pagination=Pagination(limit=query.limit, cursor=cursor))
 
@@ -93,7 +97,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             return edits
 
         await records.decide(call.caller, space, [("workouts", id), PREFERENCES], decide)
-        tree = await records.tree(call.caller, space, "workouts", id)
+        tree = await written(records, call.caller, space, id)
         location = {"Location": f"/api/workouts/{id}"}
         return Reply(with_warnings(shown(tree), warnings), etag=etag(tree.version), headers=location)
 
@@ -115,7 +119,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             return [Edit("patch", "workouts", id, values)]
 
         await records.decide(call.caller, space, [("workouts", id), PREFERENCES], decide)
-        tree = await records.tree(call.caller, space, "workouts", id)
+        tree = await written(records, call.caller, space, id)
         return Reply(with_warnings(shown(tree), warnings), etag=etag(tree.version))
 
     async def delete_workout(call: Call[Empty, InSpace]) -> Deleted:
@@ -139,7 +143,8 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             query=ListWorkouts,
             answer=list[Workout],  # type: ignore[valid-type]
             paged=True,
-            description="By their start; those without one come last.",
+            description="By their start; those without one come last. A page of whole ones ends earlier where it has "
+            "5,000 records.",
         ),
         Endpoint(
             "POST",
@@ -156,7 +161,17 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             description="With its exercises and their sets, in their order. Without a status it is completed, without "
             "a start it began now; a drop set goes with the set before it.",
         ),
-        Endpoint("GET", one, get_workout, "One workout, whole", TAG, query=InSpace, answer=Workout, etag=True),
+        Endpoint(
+            "GET",
+            one,
+            get_workout,
+            "One workout, whole",
+            TAG,
+            query=InSpace,
+            answer=Workout,
+            etag=True,
+            errors=(TooLargeToShow,),
+        ),
         Endpoint(
             "PATCH",
             one,

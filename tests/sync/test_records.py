@@ -11,7 +11,7 @@ from storage.database import Database
 from storage.field_types import Order
 from storage.records import LATEST
 from sync.caller import Caller
-from sync.errors import InvalidFields, NotFound, OverQuota, PreconditionFailed, ReadOnly
+from sync.errors import InvalidFields, NotFound, OverQuota, PreconditionFailed, ReadOnly, TooLargeToShow
 from sync.limits import Limits
 from sync.positions import position_after, position_at
 from sync.records import Edit, Record, Records, View, Written
@@ -163,6 +163,58 @@ async def test_workouts_are_listed_by_their_start_whatever_the_order_in_which_th
     await desk.patch("workouts", planned, started_at=starts[8])
     recent, _ = await desk.records.by_time(desk.caller, desk.world.space, "workouts", since=starts[8])
     assert [each.values["title"] for each in recent] == ["9", "planned", "8"]
+
+
+async def grown(desk: Desk, *sizes: int) -> list[str]:
+    """Workouts with one exercise each, and so many sets."""
+    phone = await desk.world.device()
+    workouts = []
+    for size in sizes:
+        workout, exercise = desk.world.uuid(), desk.world.uuid()
+        await desk.write(
+            Edit("create", "workouts", workout, {"title": "Long"}),
+            Edit("create", "workout_exercises", exercise, {"workout": workout, "position": "a0"}),
+        )
+        await phone.pull()
+        sets = [
+            phone.put("sets", desk.world.uuid(), workout_exercise=exercise, position=position_at(n), reps=n)
+            for n in range(size)
+        ]
+        for first in range(0, size, 500):
+            await phone.push(*sets[first : first + 500])
+        workouts.append(workout)
+    return workouts
+
+
+async def test_what_one_answer_shows_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sync.records.TREE_MAX", 10)
+    fits, large, small = await grown(desk, 9, 10, 3)
+    assert len((await desk.records.tree(desk.caller, desk.world.space, "workouts", fits)).below) == 10
+    with pytest.raises(TooLargeToShow):
+        await desk.records.tree(desk.caller, desk.world.space, "workouts", large)
+    async with desk.world.database.read() as tx:
+        view = await desk.records.view(tx, desk.caller, desk.world.space)
+        roots = [await view.get("workouts", each) for each in (small, fits, large)]
+        with pytest.raises(TooLargeToShow):
+            await view.tree("workouts", large)
+        pages = []
+        while roots:
+            trees = await view.trees(roots)
+            pages.append([(tree.root.id, len(tree.below), tree.is_whole) for tree in trees])
+            roots = roots[len(trees) :]
+    assert pages == [[(small, 4, True)], [(fits, 10, True)], [(large, 0, False)]]
+
+
+async def test_who_adds_behind_the_others_reads_the_last_ones_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.records.LAST_MAX", 3)
+    (workout,) = await grown(desk, 12)
+    async with desk.world.database.read() as tx:
+        view = await desk.records.view(tx, desk.caller, desk.world.space)
+        (exercise,) = await view.last_below(await view.get("workouts", workout), "workout_exercises")
+        assert [each.values["reps"] for each in await view.last_below(exercise, "sets")] == [9, 10, 11]
+        assert await view.last_below(exercise, "participants") == []
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------
