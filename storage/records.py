@@ -38,21 +38,23 @@ _BY_KEYS = Prepared(
     sqlite=f"""SELECT {_COLUMNS} FROM ({WANTED["sqlite"]}) AS w CROSS JOIN records AS r
 WHERE r.space_id = :space AND r.collection = w.collection AND r.id = w.id""",
 )
+# A parent is of a collection above: nothing is found twice, and a database that need not look for that stops early.
+_ALL_BELOW = {dialect: each.replace("    UNION\n", "    UNION ALL\n") for dialect, each in BELOW.items()}
 _BELOW = Prepared(
-    postgresql=f"""{BELOW["postgresql"]} SELECT {_COLUMNS} FROM touched AS t CROSS JOIN LATERAL (
+    postgresql=f"""{_ALL_BELOW["postgresql"]} SELECT {_COLUMNS} FROM touched AS t CROSS JOIN LATERAL (
     SELECT * FROM records AS o WHERE o.space_id = :space AND o.collection = t.collection AND o.id = t.id LIMIT 1
 ) AS r WHERE r.status = 0 LIMIT :most""",
-    sqlite=f"""{BELOW["sqlite"]} SELECT {_COLUMNS} FROM touched AS t CROSS JOIN records AS r
+    sqlite=f"""{_ALL_BELOW["sqlite"]} SELECT {_COLUMNS} FROM touched AS t CROSS JOIN records AS r
 WHERE r.space_id = :space AND r.collection = t.collection AND r.id = t.id AND r.status = 0 LIMIT :most""",
 )
 # The record itself, and what is below it.
 _TREE = Prepared(
-    postgresql=f"""{BELOW["postgresql"]} SELECT {_COLUMNS}
-FROM (SELECT * FROM wanted UNION SELECT * FROM touched) AS t CROSS JOIN LATERAL (
+    postgresql=f"""{_ALL_BELOW["postgresql"]} SELECT {_COLUMNS}
+FROM (SELECT * FROM wanted UNION ALL SELECT * FROM touched) AS t CROSS JOIN LATERAL (
     SELECT * FROM records AS o WHERE o.space_id = :space AND o.collection = t.collection AND o.id = t.id LIMIT 1
 ) AS r WHERE r.status = 0 LIMIT :most""",
-    sqlite=f"""{BELOW["sqlite"]} SELECT {_COLUMNS}
-FROM (SELECT * FROM wanted UNION SELECT * FROM touched) AS t CROSS JOIN records AS r
+    sqlite=f"""{_ALL_BELOW["sqlite"]} SELECT {_COLUMNS}
+FROM (SELECT * FROM wanted UNION ALL SELECT * FROM touched) AS t CROSS JOIN records AS r
 WHERE r.space_id = :space AND r.collection = t.collection AND r.id = t.id AND r.status = 0 LIMIT :most""",
 )
 # A position is in the body alone; it is compared byte by byte, as everywhere.
