@@ -9,7 +9,7 @@ Nobody who is blocked, in either direction, sees the other's templates; nor does
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import chain
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID, uuid5
 
@@ -77,9 +77,12 @@ def terms_of(title: str, tags: Iterable[str], exercises: Iterable[str]) -> set[b
     """What a template is found by: TERMS_MAX at most, and rather by its title and its tags than by each exercise."""
     tags = sorted(tags)
     spoken = (b"w" + word.encode() for text in (title, *tags) for word in sorted(words(text)))
-    # A dictionary is a set in the order of what was put first.
-    found = dict.fromkeys((*spoken, *map(tag_term, tags), *map(exercise_term, sorted(exercises))))
-    return set(islice(found, TERMS_MAX))
+    found: set[bytes] = set()
+    for term in chain(spoken, map(tag_term, tags), map(exercise_term, sorted(exercises))):
+        found.add(term)
+        if len(found) == TERMS_MAX:  # nobody reads a flood to its end
+            break
+    return found
 
 
 def tag_term(tag: str) -> bytes:
