@@ -32,7 +32,7 @@ from storage.collections import SCHEMA
 from storage.database import Database, Transaction
 from storage.errors import Busy, Moved, Overloaded
 from storage.push_reads import Opened
-from storage.rows import Key, VoterRow
+from storage.rows import Key, StoredRecord, VoterRow
 from storage.spaces import SpaceRow
 from sync.bus import Bus
 from sync.caller import Caller
@@ -85,6 +85,8 @@ class ServerWrite:
 Guard = Callable[[Transaction, SpaceRow], Awaitable[Sequence[ServerWrite]]]
 # The same for a person's write, which is given what was read of the space; it may be asked again, and decides anew.
 Decide = Callable[[Transaction, Opened], Awaitable[Sequence[ServerWrite]]]
+# Told, in the same transaction, which rows a person's write leaves; what it writes of its own counts with them.
+After = Callable[[Transaction, Sequence[StoredRecord]], Awaitable[None]]
 # Told of each commit of this process behind it, as a hint (W4): the space that moved, and who wrote; None: the server.
 Heard = Callable[[str, str | None], None]
 Result = TypeVar("Result")
@@ -261,7 +263,14 @@ class Writer:
         return plan
 
     async def write_for(
-        self, caller: Caller, space: str, keys: Collection[Key], decide: Decide, *, writes_more: bool = False
+        self,
+        caller: Caller,
+        space: str,
+        keys: Collection[Key],
+        decide: Decide,
+        *,
+        writes_more: bool = False,
+        after: After | None = None,
     ) -> Plan:
         """Write records for a person who has no device, as the server's own one, with the head as context.
 
@@ -271,7 +280,8 @@ class Writer:
         Args:
             keys: the records that `decide` wants to look at, and those that it will write, as far as they are known.
             decide: is given them and says what is written; it may raise. What it reads holds until the commit (W1).
-            writes_more: `decide` writes rows of its own, which count with the records or not at all.
+            writes_more: `decide` or `after` writes rows of its own, which count with the records or not at all.
+            after: is told which rows are left, each with its seq.
 
         Raises:
             NotFound: no such space, or none that the caller may see. ReadOnly: they may not write there.
@@ -281,7 +291,9 @@ class Writer:
         alone = self._begin(space)
         try:
             before, plan = await self._retrying(
-                lambda lock: self._server_once(space, caller.user, keys, decide, lock=lock, for_person=True),
+                lambda lock: self._server_once(
+                    space, caller.user, keys, decide, lock=lock, for_person=True, after=after
+                ),
                 unlocked=alone and not writes_more,
             )
         finally:
@@ -298,6 +310,7 @@ class Writer:
         *,
         lock: bool,
         for_person: bool = False,
+        after: After | None = None,
     ) -> tuple[int, Plan]:
         now_ms = self.environment.now_ms()
         async with self._writing(space_id) if lock else self.database.write(single=True) as tx:
@@ -351,6 +364,8 @@ class Writer:
                 )
                 if published:
                     await renew(tx, space_id, published, now_ms=now_ms)
+            if after is not None:
+                await after(tx, plan.records)
         return opened.space.head, plan
 
     def _published(self, opened: Opened, planner: Planner, plan: Plan) -> set[str]:

@@ -31,7 +31,7 @@ from sync.bodies import SHOWN, STUB
 from sync.caller import Caller
 from sync.edits import Edit, Fault, fault_of, fields_of
 from sync.errors import Invalid, InvalidFields, NotFound, PreconditionFailed, TooLargeToShow
-from sync.push import ServerWrite, Writer
+from sync.push import After, ServerWrite, Writer
 from sync.shown import Record, Tree, record_of, trees_of, version_of
 from sync.texts import TextReader
 
@@ -275,14 +275,22 @@ class Records:
         return await self.decide(caller, space, _named(edits), decide)
 
     async def decide(
-        self, caller: Caller, space: str, keys: Collection[Key], decide: Decide, *, writes_more: bool = False
+        self,
+        caller: Caller,
+        space: str,
+        keys: Collection[Key],
+        decide: Decide,
+        *,
+        writes_more: bool = False,
+        after: After | None = None,
     ) -> Written:
         """Ask `decide` what to write on what stands in the space, and write that, all or none.
 
         Args:
             keys: the records that `decide` will ask for and those that it may write, as far as they are known: they
                 are read with the space itself.
-            writes_more: `decide` writes rows of its own through its view, which count with the records or not at all.
+            writes_more: `decide` or `after` writes rows of its own, which count with the records or not at all.
+            after: is told, in the same transaction, which rows the write leaves, each with its seq.
 
         Raises:
             NotFound: no such space, or a record that is not shown (U3). ReadOnly: the caller may not write there.
@@ -307,7 +315,7 @@ class Records:
             return [write for _, write in made]
 
         try:
-            plan = await self.writer.write_for(caller, space, asked, writes, writes_more=writes_more)
+            plan = await self.writer.write_for(caller, space, asked, writes, writes_more=writes_more, after=after)
         except InvalidFields:
             raise
         except Invalid as error:

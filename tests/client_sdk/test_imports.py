@@ -26,6 +26,8 @@ from fitai_client.imports import (
     undo_import,
 )
 from storage import catalog
+from tests.api.harness import PASSWORD, Server
+from tests.client_sdk.conftest import OpenPhone
 from tests.client_sdk.importing.support import GOLDEN, REAL_FILES
 from tests.shared import shared
 from tests.test_tutorials import ROOT, module_of, programs
@@ -291,6 +293,66 @@ async def test_an_undone_import_takes_back_what_it_added_to_an_older_workout_and
     assert await undo_import(phone, longer) == 0
     assert [one["weight"]["value"] for one in await phone.sets.list()] == [50]
     assert [one["name"] for one in await phone.exercises.list()] == ["Row"]
+
+
+async def test_a_workout_that_somebody_wrote_into_stays_whole_when_its_import_is_undone(phone: Client) -> None:
+    imported = await bring_rows(
+        phone,
+        row(),
+        row(order=2, weight="60"),
+        row(at="2022-06-09 17:00:00", title="Changed"),
+        row(at="2022-06-10 17:00:00", title="Noted"),
+    )
+    (added,) = await phone.workouts.list(title="Pull")
+    (changed,) = await phone.workouts.list(title="Changed")
+    (noted,) = await phone.workouts.list(title="Noted")
+    block = (await phone.workout_exercises.list(workout=added.id))[0]
+    await phone.sets.create(workout_exercise=block.id, position="z", reps=12)
+    await phone.sets.update((await phone.sets.list(workout=changed.id))[0].id, reps=9)
+    before = await phone.sets.count()
+    assert await undo_import(phone, imported) == 1
+    assert {one.id for one in await phone.workouts.list()} == {added.id, changed.id}
+    assert await phone.workouts.find(noted.id) is None
+    assert await phone.sets.count() == before - 1
+    assert [one["name"] for one in await phone.exercises.list()] == ["Row"]
+
+
+async def test_an_exercise_that_was_changed_stays_when_its_import_is_undone(phone: Client) -> None:
+    imported = await bring_rows(phone, row(exercise="Seal Row"))
+    (used,) = await phone.exercises.list()
+    await phone.exercises.update(used.id, instructions=["Slowly."])
+    assert await undo_import(phone, imported) == 1
+    assert [one.id for one in await phone.exercises.list()] == [used.id]
+
+
+async def test_what_a_server_has_seen_goes_from_either_device_but_for_what_was_written_since(
+    lite: Server, open_phone: OpenPhone
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    tablet = await open_phone("tablet", lite.url, background=False)
+    await phone.register("ann@example.com", PASSWORD, "Ann")
+    await tablet.sign_in("ann@example.com", PASSWORD)
+    days = [row(at=f"2022-06-{day:02} 17:00:00", title=f"Day {day}", weight="52.5") for day in range(1, 5)]
+    one = await bring_rows(phone, *days)
+    two, three = [
+        await import_csv(phone, (DATA / name).read_bytes(), timezone="Europe/Paris")
+        for name in ("hevy-2025-kg.csv", "strong-2025-10col-no-notes-MIT.csv")
+    ]
+    await phone.sync()
+    await tablet.sync()
+    (changed,) = await tablet.workouts.list(title="Day 2")
+    await tablet.workouts.update(changed.id, notes="that day")
+    await tablet.sync()
+    await phone.sync()
+    assert await undo_import(tablet, two) == two.file.preview.workouts
+    assert await undo_import(tablet, one) == 3
+    assert await undo_import(phone, three) == three.file.preview.workouts
+    await phone.sync()
+    await tablet.sync()
+    await phone.sync()
+    for device in (phone, tablet):
+        assert [one.id for one in await device.workouts.list()] == [changed.id]
+        assert await device.sets.count() == 1
 
 
 async def test_an_undone_import_is_undone_once(phone: Client) -> None:

@@ -37,6 +37,17 @@ def test_a_change_may_stand_under_another_number_where_devices_took_new_ids() ->
     assert rule_of([ACK], {SET}, Stored({("e", 1): OTHER}, {}), renamed=True) == "lost"
 
 
+def test_a_record_that_was_given_back_as_it_showed_has_the_last_value_of_each_field() -> None:
+    first = Ack(1.0, "phone", ("d", 1), Change.of("put", "sets", "s", {"reps": 8, "rpe": 7, "tags": {"add": ["a"]}}))
+    last = Ack(2.0, "phone", ("d", 2), OTHER)
+    whole = {"reps": 9, "rpe": 7, "tags": {"add": ["a", "b"]}}
+    for missing, rule in ((None, None), ("reps", "lost"), ("rpe", "lost"), ("tags", "lost")):
+        put = Change.of("put", "sets", "s", {name: value for name, value in whole.items() if name != missing})
+        stored = Stored({("e", 1): put}, {})
+        assert rule_of([first, last], {first.change, OTHER}, stored, renamed=True) == rule, missing
+        assert rule_of([first, last], {first.change, OTHER, put}, stored) == "lost"
+
+
 def test_a_change_that_nobody_made_is_made_up() -> None:
     assert rule_of([], {SET}, Stored({("d", 1): SET, ("d", 2): OTHER}, {})) == "made_up"
 

@@ -163,7 +163,9 @@ async def _undo_import(terminal: Terminal, id: str, words: str, count: int, *, y
     number = await whole(take_back(), f"Stopped, after this was taken back: {words}.")
     await terminal.send_confirmed()  # U2
     terminal.screen.say(f"Taken back: {words}. {counted(number, 'workout')} went, and what else it brought.")
-    return {"undone": words, "import": id, "workouts": number}
+    if kept := count - number:
+        terminal.screen.say((f"  {counted(kept, 'workout')} of it, written into since, stayed.", "warn"))
+    return {"undone": words, "import": id, "workouts": number, "kept": kept}
 
 
 def _list(terminal: Terminal, imports: dict[str, PastImport]) -> Result:

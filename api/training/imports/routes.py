@@ -81,7 +81,8 @@ class ImportShown(Shown):
 
     summary: what was read (first_date, last_date, workouts, sets, weight_unit, matched, unmatched, candidates,
     row_errors and doubts by line, twins), and what was done (new, known, written); `refused` says in a sentence why
-    the file, or a record of it, was not taken.
+    the file, or a record of it, was not taken. Of an import that was undone, `kept` lists what stays: collection, id,
+    title, and why ("changed": it, or something below it, was written since; "used": something names it).
     """
 
     id: str
@@ -176,7 +177,7 @@ def endpoints(imports: Imports, jobs: Jobs) -> Sequence[Endpoint]:
             "DELETE",
             "/api/imports/{import}",
             undo_import,
-            "Take back everything that an import brought, or a file that was only looked at",
+            "Take back what an import brought and nobody changed since, or a file that was only looked at",
             tag,
             answer=ImportShown,
             status=202,

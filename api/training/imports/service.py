@@ -1,12 +1,14 @@
 """Importing a file: taken in, looked at, written as a job, and undone as a whole.
 
 Owns: the states of an import, what a person may ask for in each, and the jobs that do it.
-Refuses to know: HTTP (routes.py), dialects (worker.py), which records are missing (planning.py).
+Refuses to know: HTTP (routes.py), dialects (worker.py), which records are missing (planning.py) and which may go
+(taking_back.py).
 
 Invariants
     M2  A step is one transaction, which also notes how far the import is: a server that dies goes on behind its last
         step, and an import that is taken up again writes nothing twice.
-    M3  What was brought is noted with it, so undoing takes back what the import brought and nothing else.
+    M3  What was brought is noted with it in the same transaction, with the seq that each record got. Undoing takes back
+        what still has that seq: nobody has written it since, and nothing else goes.
     M5  A file is kept for as long as somebody may still say a word about it, and at most FILE_KEPT_MS.
 """
 
@@ -24,6 +26,7 @@ from api.operations.jobs import Job, Jobs, Kind
 from api.training.imports.forms import Arguments, Reading
 from api.training.imports.planning import Plan, Planned, plan, roots
 from api.training.imports.reading import Unreadable, read_file
+from api.training.imports.taking_back import Brought, Kept, read_brought, untouched, unused
 from conflict.clock import rfc3339
 from storage import imports as store
 from storage.accounts import lock_user
@@ -31,7 +34,7 @@ from storage.collections import COLLECTIONS
 from storage.database import Database, Transaction
 from storage.imports import ImportRow
 from storage.jobs import JobRow, add_job, find_job, open_job
-from storage.rows import Key
+from storage.rows import Key, StoredRecord
 from sync.caller import Caller
 from sync.environment import Environment, uuid7
 from sync.errors import Conflict, NotFound, Unauthenticated
@@ -44,7 +47,8 @@ FILE_KEPT_MS: Final = 7 * DAY_MS
 NAME_CHARS_MAX: Final = 200
 READ: Final = "import"
 UNDO: Final = "import-undo"
-_PAGE: Final = 1_000
+# Workouts that one transaction takes back: some thousand records.
+_TREES: Final = 200
 _LOOK_UP: Final = 5_000
 _ABOVE: Final = {name: spec.rules.parent[0] for name, spec in COLLECTIONS.items() if spec.rules.parent is not None}
 
@@ -225,50 +229,64 @@ class Imports:
         """Make the records of one step that do not show, and note with them that they were brought (M2, M3)."""
 
         async def decide(view: View) -> Sequence[Edit]:
-            missing = [each for each in step if await view.find(each[0], each[1]) is None]
-            noted = await store.find_import(view.tx, id=row.id, user=row.user)
-            assert noted is not None, "an import stays for as long as its user"
-            brought = msgspec.json.decode(noted.brought) + roots(missing, _ABOVE)
-            await store.note_brought(view.tx, id=row.id, user=row.user, brought=_encode(brought))
+            missing[:] = [each for each in step if await view.find(each[0], each[1]) is None]
             job.done = before + len(missing)
             await job.keep(view.tx)
             return [Edit("put", *each) for each in missing]
 
+        async def note(tx: Transaction, left: Sequence[StoredRecord]) -> None:
+            noted = await store.find_import(tx, id=row.id, user=row.user)
+            assert noted is not None, "an import stays for as long as its user"
+            brought = read_brought(noted.brought)
+            # What came back with a record that the import made again is not of the import.
+            made = {(collection, id) for collection, id, _ in missing}
+            seqs = [each.seq for each in left if (each.collection, each.id) in made]
+            brought.add(roots(missing, _ABOVE), seqs)
+            await store.note_brought(tx, id=row.id, user=row.user, brought=_encode(brought))
+
+        missing: list[Planned] = []
         before = job.done
-        await self.records.decide(caller, row.space, [(each[0], each[1]) for each in step], decide, writes_more=True)
+        keys = [(each[0], each[1]) for each in step]
+        await self.records.decide(caller, row.space, keys, decide, writes_more=True, after=note)
 
     async def _run_undo(self, job: Job) -> None:
         caller = Caller(user=job.user, session="")
         row, _ = await self.get(caller, job.arguments["import"])
-        brought: list[Key] = [(each[0], each[1]) for each in msgspec.json.decode(row.brought)]
-        exercises = {id for collection, id in brought if collection == "exercises"}
-        job.total = len(brought)
+        brought = read_brought(row.brought)
+        kept: list[Kept] = []
+        job.total = len(brought.roots)
         # From the top down, and exercises last: whether one is used is known once the workouts are gone.
-        others = [key for key in brought if key[0] != "exercises"]
-        for at in range(0, len(others), _PAGE):
-            await self._delete(job, caller, row.space, others[at : at + _PAGE])
-        if exercises:
-            exercises -= await self._used(caller, row.space)
-            await self._delete(job, caller, row.space, [("exercises", id) for id in sorted(exercises)])
-        await self._end(job, row, "undone", msgspec.json.decode(row.summary) if row.summary else None)
+        others = [key for key in brought.roots if key[0] != "exercises"]
+        exercises = [key for key in brought.roots if key[0] == "exercises"]
+        stays: set[Key] = set()
+        for keys in (others, exercises):
+            for at in range(0, len(keys), _TREES):
+                kept += await self._take_back(job, caller, row.space, brought, keys[at : at + _TREES], stays)
+        summary = msgspec.json.decode(row.summary) if row.summary else {}
+        # A job that was cut off goes through all of it again, and finds what stays again.
+        await self._end(job, row, "undone", summary | {"kept": msgspec.to_builtins(kept)})
 
-    async def _delete(self, job: Job, caller: Caller, space: str, keys: Sequence[Key]) -> None:
+    async def _take_back(
+        self, job: Job, caller: Caller, space: str, brought: Brought, keys: Sequence[Key], stays: set[Key]
+    ) -> list[Kept]:
+        """Delete what may go of some roots; what stays of them. What lies in their trees joins `stays`."""
+
         async def decide(view: View) -> Sequence[Edit]:
-            shown = [key for key in keys if await view.find(*key) is not None]
+            inside.clear()
+            goes, changed = await untouched(view, brought, keys, stays, inside)
+            named = [key for key in goes if key[0] == "exercises"]
+            free, used = await unused(view, caller.user, named)
+            kept[:] = changed + used
             job.done = min(before + len(keys), job.total or 0)
             await job.keep(view.tx)
-            return [Edit("delete", *key) for key in shown]
+            return [Edit("delete", *key) for key in goes if key not in named or key in free]
 
+        kept: list[Kept] = []
+        inside: set[Key] = set()
         before = job.done
         await self.records.decide(caller, space, keys, decide, writes_more=True)
-
-    async def _used(self, caller: Caller, space: str) -> set[str]:
-        """The exercises that something which shows names."""
-        used: set[str] = set()
-        for collection in ("workout_exercises", "template_exercises", "goals"):
-            for record in await self._all(caller, space, collection):
-                used.add(str(record.values.get("exercise")))
-        return used
+        stays |= inside
+        return kept
 
     async def _end(
         self, job: Job, row: ImportRow, state: str, summary: Mapping[str, Any] | None, *, keep_file: bool = False

@@ -115,6 +115,17 @@ def test_one_undo_takes_an_import_back_as_a_whole(terminal: Terminal, short: str
     assert terminal.json("history")["total"] == 0
 
 
+def test_an_undone_import_says_how_many_workouts_were_written_into_since(terminal: Terminal, tmp_path: Path) -> None:
+    header = "Date,Workout Name,Duration,Exercise Name,Set Order,Weight,Reps,Distance,Seconds,Notes,Workout Notes,RPE"
+    file = tmp_path / "two.csv"
+    days = [f"2022-06-0{day} 17:15:30,Pull,1h,Row,1,50,5,0,0,,," for day in (7, 8)]
+    file.write_text("\n".join([header, *days, ""]), encoding="utf-8")
+    made = terminal.json("import", str(file), "--yes", "--unit", "kg")["import"]
+    terminal.does("edit", "Row", "1", "55kgx5", "--date", "2022-06-07")
+    told = terminal.json("undo", "--import", made, "--yes")
+    assert (told["workouts"], told["kept"]) == (1, 1)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
 def test_an_import_that_is_stopped_while_it_is_written_is_there_and_in_the_journal_or_neither(
     terminal: Terminal,

@@ -15,10 +15,11 @@ from api.training.imports import planning, service
 from api.training.imports.own_export import read_own_export
 from api.training.imports.planning import STEP_RECORDS, plan, roots
 from api.training.imports.service import FILE_KEPT_MS, Choices, ImportInProgress, Imports, ImportState
+from api.training.imports.taking_back import Brought, read_brought
 from storage.collections import COLLECTIONS
 from storage.rows import Key
 from sync.caller import Caller
-from sync.records import Records
+from sync.records import Edit, Record, Records
 from tests.api.harness import Answer, Server, until
 from tests.shared import shared
 from tests.sync.harness import World
@@ -129,7 +130,7 @@ async def test_an_import_is_taken_back_as_a_whole_and_nothing_else_is(ann: Athle
     before = await ann.log()
     done = await ann.imported(LOG)
     undone = await ann.ended(await ann.ask("DELETE", f"/api/imports/{done['id']}"))
-    assert undone["state"] == "undone"
+    assert (undone["state"], undone["summary"]["kept"]) == ("undone", [])
     assert await ann.log() == before
 
 
@@ -147,6 +148,82 @@ async def test_an_exercise_that_is_used_since_stays_when_its_import_is_taken_bac
     await plain.imported((HEADER + PUSH.replace("2025", "2024")).encode())
     await plain.ended(await plain.ask("DELETE", f"/api/imports/{done['id']}"))
     assert [values["name"] for values in (await plain.log("exercises")).values()] == ["My Own Press"]
+
+
+async def test_what_its_owner_wrote_since_stays_when_an_import_is_taken_back(ann: Athlete) -> None:
+    """Sets added by hand and a diary in one workout, and a workout of a shared space that names the exercise."""
+    done = await ann.imported(LOG)
+    nested = (await ann.ask("GET", "/api/workouts?nested=true")).data
+    (push,) = [each for each in nested if each["title"] == "Push"]
+    place = push["exercises"][0]
+    by_hand = {"workout_exercise": place["id"], "reps": 12, "weight": {"value": 100, "unit": "kg"}}
+    added = await ann.ask("POST", f"/api/workouts/sessions/{push['id']}/sets", by_hand)
+    assert added.status == 201, added.text
+    assert (await ann.ask("PATCH", f"/api/workouts/{push['id']}", {"notes": "that day"})).status == 200
+    gym = (await ann.ask("POST", "/api/sync/spaces", {"name": "Gym"})).json["id"]
+    shared = {"title": "Together", "exercises": [{"exercise": place["exercise"], "sets": [{"reps": 5}]}]}
+    assert (await ann.ask("POST", f"/api/workouts?space={gym}", shared)).status == 201
+    undone = await ann.ended(await ann.ask("DELETE", f"/api/imports/{done['id']}"))
+    assert [(each["collection"], each["title"], each["why"]) for each in undone["summary"]["kept"]] == [
+        ("workouts", "Push", "changed"),
+        ("exercises", "My Own Press", "used"),
+    ]
+    (left,) = (await ann.ask("GET", "/api/workouts?nested=true")).data
+    assert (left["id"], left["notes"]) == (push["id"], "that day")
+    assert sorted(each["reps"] for each in left["exercises"][0]["sets"]) == [8, 12]
+    assert (await ann.ask("GET", f"/api/exercises/{place['exercise']}")).status == 200
+
+
+async def test_an_exercise_stays_for_a_shared_space_alone(ann: Athlete) -> None:
+    done = await ann.imported((HEADER + PUSH).encode())
+    ((_, press),) = await ann.log("exercises")
+    gym = (await ann.ask("POST", "/api/sync/spaces", {"name": "Gym"})).json["id"]
+    shared = {"title": "Together", "exercises": [{"exercise": press, "sets": [{"reps": 5}]}]}
+    assert (await ann.ask("POST", f"/api/workouts?space={gym}", shared)).status == 201
+    undone = await ann.ended(await ann.ask("DELETE", f"/api/imports/{done['id']}"))
+    assert [(each["id"], each["why"]) for each in undone["summary"]["kept"]] == [(press, "used")]
+    assert list(await ann.log()) == [("exercises", press)]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/templates", {"title": "Plan", "exercises": [{"exercise": "?", "sets": [{"target_reps_min": 5}]}]}),
+        ("/api/goals", {"kind": "strength", "title": "Strong", "exercise": "?", "target": 100, "unit": "kg"}),
+    ],
+)
+async def test_an_exercise_stays_for_a_template_and_for_a_goal(plain: Athlete, path: str, body: Any) -> None:
+    done = await plain.imported((HEADER + PUSH).encode())
+    ((_, press),) = await plain.log("exercises")
+    made = await plain.ask("POST", path, json.loads(json.dumps(body).replace("?", press)))
+    assert made.status == 201, made.text
+    undone = await plain.ended(await plain.ask("DELETE", f"/api/imports/{done['id']}"))
+    assert [(each["id"], each["why"]) for each in undone["summary"]["kept"]] == [(press, "used")]
+    assert ("exercises", press) in await plain.log()
+
+
+async def test_an_exercise_that_was_changed_since_stays_when_its_import_is_taken_back(plain: Athlete) -> None:
+    done = await plain.imported((HEADER + PUSH).encode())
+    ((_, press),) = await plain.log("exercises")
+    changed = await plain.ask("PATCH", f"/api/exercises/{press}", {"instructions": ["Slowly."]})
+    assert changed.status == 200, changed.text
+    undone = await plain.ended(await plain.ask("DELETE", f"/api/imports/{done['id']}"))
+    assert [(each["id"], each["why"]) for each in undone["summary"]["kept"]] == [(press, "changed")]
+    assert list(await plain.log()) == [("exercises", press)]
+
+
+async def test_what_came_back_with_a_workout_that_was_imported_again_is_not_of_that_import(plain: Athlete) -> None:
+    await plain.imported((HEADER + PUSH).encode())
+    (push,) = (await plain.ask("GET", "/api/workouts?nested=true")).data
+    by_hand = {"workout_exercise": push["exercises"][0]["id"], "reps": 12}
+    await plain.ask("POST", f"/api/workouts/sessions/{push['id']}/sets", by_hand)
+    await plain.ask("DELETE", f"/api/workouts/{push['id']}")
+    again = await plain.imported((HEADER + PUSH).encode())
+    before = await plain.log()
+    assert sorted(values["reps"] for (collection, _), values in before.items() if collection == "sets") == [8, 12]
+    undone = await plain.ended(await plain.ask("DELETE", f"/api/imports/{again['id']}"))
+    assert [(each["title"], each["why"]) for each in undone["summary"]["kept"]] == [("Push", "changed")]
+    assert await plain.log() == before
 
 
 async def test_a_workout_of_the_same_minute_is_left_out_and_named(plain: Athlete) -> None:
@@ -325,6 +402,65 @@ async def test_an_import_that_was_given_up_says_so_and_can_be_taken_back(
     assert await bench.state(id) == "undone"
 
 
+async def test_what_is_written_while_an_import_is_taken_back_stays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A phone writes into each workout, and uses the exercise, after the job has begun and before it deletes."""
+    id = await bench.take()
+    await bench.jobs.run_due()
+    before = await bench.shown()
+    phone = await bench.world.device()
+    await phone.pull()
+    decide = Records.decide
+
+    async def late(*args: Any, **more: Any) -> Any:
+        monkeypatch.undo()
+        for key in before:
+            if key[0] == "workouts":
+                await phone.push(phone.put(*key, rating=5))
+        return await decide(*args, **more)
+
+    await bench.imports.undo(bench.caller, bench.jobs, id)
+    monkeypatch.setattr(Records, "decide", late)
+    await bench.jobs.run_due()
+    assert await bench.state(id) == "undone"
+    after = await bench.shown()
+    assert after.keys() == before.keys()
+    assert [after[key].get("rating") for key in before if key[0] == "workouts"] == [5, 5]
+
+
+async def test_an_undo_that_was_cut_off_still_names_what_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_TREES", 1)
+    id = await bench.take()
+    await bench.jobs.run_due()
+    first = next(key for key in await bench.shown() if key[0] == "workouts")
+    await bench.imports.records.write(bench.caller, bench.world.space, [Edit("patch", *first, {"rating": 5})])
+    await bench.imports.undo(bench.caller, bench.jobs, id)
+    decide, cuts = bench.imports.records.decide, 0
+
+    async def die(*args: Any, **more: Any) -> Any:
+        nonlocal cuts
+        cuts += 1
+        written = await decide(*args, **more)
+        if cuts in (1, 3):
+            raise Gone
+        return written
+
+    monkeypatch.setattr(Records, "decide", lambda _, *args, **more: die(*args, **more))
+    for _ in range(3):
+        try:
+            await bench.jobs.run_due()
+        except Gone:
+            bench.world.clock.ms += LEASE_MS + 1
+    row, _ = await bench.imports.get(bench.caller, id)
+    assert row.state == "undone" and row.summary is not None
+    kept = json.loads(row.summary)["kept"]
+    assert [(each["collection"], each["id"], each["why"]) for each in kept if each["collection"] == "workouts"] == [
+        (*first, "changed")
+    ]
+    assert [key for key in await bench.shown() if key[0] == "workouts"] == [first]
+
+
 async def test_one_import_of_a_person_is_under_way_at_a_time(bench: Bench) -> None:
     await bench.take()
     with pytest.raises(ImportInProgress):
@@ -405,6 +541,23 @@ def test_roots_are_what_nothing_else_of_the_step_is_above() -> None:
     ]
     above = {"sets": "workout_exercise", "workout_exercises": "workout"}
     assert roots(step, above) == [("sets", "s"), ("workouts", "w")]
+
+
+def test_a_note_of_seqs_holds_runs() -> None:
+    brought = Brought()
+    brought.add([("workouts", "w")], [7, 5, 6])
+    brought.add([], [8, 10])
+    assert brought.seqs == [(5, 8), (10, 10)]
+    assert [seq for seq in range(4, 13) if brought.wrote(_at(seq))] == [5, 6, 7, 8, 10]
+
+
+def test_a_note_of_before_seqs_were_noted_has_its_roots_and_nothing_that_may_go() -> None:
+    brought = read_brought(b'[["workouts","w"]]')
+    assert brought.roots == [("workouts", "w")] and not brought.wrote(_at(1))
+
+
+def _at(seq: int) -> Record:
+    return Record("sets", "s", seq, "", None, {}, {}, None, None, {})
 
 
 def test_what_others_own_is_not_read_from_an_export() -> None:

@@ -1,4 +1,4 @@
-"""What this device remembers of its imports: what the user decided, and what each import brought.
+"""What this device remembers of its imports: what the user decided, what each import brought, and how it wrote it.
 
 Owns: two kinds of entries in the local database's `meta`. They are this device's own and are never synced; on another
 device, the id of the import in each workout's `source` has to do.
@@ -6,16 +6,20 @@ device, the id of the import in each workout's `source` has to do.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .core.database import LocalDatabase
+from .core.database import LocalDatabase, Tx
+from .core.records import descendants
+from .core.values import Add
+from .core.writing import Write
 from .importing import one_mapping
 
-__all__ = ["Choices", "Key", "brought_by", "choices", "forget_choices", "forget_import", "remember"]
+__all__ = ["Choices", "Key", "choices", "forget_choices", "forget_import", "remember", "untouched"]
 
 # (collection, id)
 Key = tuple[str, str]
@@ -43,6 +47,7 @@ def remember(
     import_id: str,
     roots: Sequence[Key],
     exercises: Sequence[str],
+    groups: Iterable[Sequence[Write]],
     names: Mapping[str, str | None],
     units: Mapping[str, str],
 ) -> None:
@@ -56,7 +61,12 @@ def remember(
             kept = _read(tx.conn, _BROUGHT + import_id)
             all_roots = dict.fromkeys([*map(tuple, kept.get("roots", [])), *roots])
             all_exercises = dict.fromkeys([*kept.get("exercises", []), *exercises])
-            brought = {"roots": list(all_roots), "exercises": list(all_exercises)}
+            wrote = {one.id: _digest(_written(one.fields)) for group in groups for one in group}
+            brought = {
+                "roots": list(all_roots),
+                "exercises": list(all_exercises),
+                "wrote": {**kept.get("wrote", {}), **wrote},
+            }
             tx.set_meta(_BROUGHT + import_id, json.dumps(brought))
 
 
@@ -70,34 +80,96 @@ def forget_import(db: LocalDatabase, import_id: str) -> None:
         tx.set_meta(_BROUGHT + import_id, None)
 
 
-def brought_by(conn: sqlite3.Connection, space: int, import_id: str) -> list[Key]:
-    """What is still there of what an import brought: workouts, additions to older ones, exercises no longer used."""
-    kept = _read(conn, _BROUGHT + import_id)
-    of_import = conn.execute(
+def untouched(tx: Tx, space: int, import_id: str) -> list[Key]:
+    """What may go of an import: workouts and additions to older ones into which nobody wrote since, and exercises that
+    nobody changed and that nothing else uses."""
+    kept = _read(tx.conn, _BROUGHT + import_id)
+    wrote = kept.get("wrote", {})
+    of_import = tx.all(
         "SELECT id FROM records WHERE space = ? AND collection = 'workouts' AND alive"
         " AND json_extract(COALESCE(shown, body), '$.values.source.import') = ?",
         (space, import_id),
     )
-    roots: dict[Key, None] = {("workouts", row[0]): None for row in of_import}
-    for collection, id in kept.get("roots", []):
-        if _is_there(conn, space, collection, id):
-            roots[(collection, id)] = None
-    unused = [id for id in kept.get("exercises", []) if not _is_used(conn, space, id, roots)]
-    return [*roots, *(("exercises", id) for id in unused if _is_there(conn, space, "exercises", id))]
+    goes: dict[Key, None] = {}
+    stays: set[Key] = set()
+    # Parents first: an addition of later may lie in a workout that stays.
+    for key in dict.fromkeys([*(("workouts", row[0]) for row in of_import), *map(_key, kept.get("roots", []))]):
+        if key in stays or not _is_there(tx.conn, space, *key):
+            continue
+        tree = [key, *(below for below in descendants(tx, space, key) if _is_there(tx.conn, space, *below))]
+        if _is_as_written(tx, space, tree, wrote):
+            goes[key] = None
+        else:
+            stays.update(tree)
+    exercises = [("exercises", id) for id in kept.get("exercises", []) if not _is_used(tx.conn, space, id, goes)]
+    return [
+        *goes,
+        *(key for key in exercises if _is_there(tx.conn, space, *key) and _is_as_written(tx, space, [key], wrote)),
+    ]
+
+
+def _key(noted: Sequence[str]) -> Key:
+    return noted[0], noted[1]
+
+
+def _is_as_written(tx: Tx, space: int, tree: Sequence[Key], wrote: Mapping[str, str]) -> bool:
+    """Whether every record of a tree is as the import wrote it.
+
+    On another device than the importing one, and of an import of before this was noted: whether all of it was last
+    written at one moment by one device, and nothing that is above after what is below it, as an import does.
+    """
+    moments = set()
+    seqs: dict[str, int] = {}
+    for collection, id in tree:
+        seq, parent, body = tx.one(
+            "SELECT seq, parent, COALESCE(shown, body) FROM records WHERE space = ? AND collection = ? AND id = ?",
+            (space, collection, id),
+        )
+        shown = json.loads(body)
+        if wrote:
+            if wrote.get(id) != _digest(shown["values"]):
+                return False
+            continue
+        moments.add((shown.get("updated_at"), shown.get("updated_by")))
+        seqs[id] = seq or 0
+        if len(moments) > 1 or seqs.get(parent, 0) > seqs[id]:
+            return False
+    return True
+
+
+def _written(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value.elements) if isinstance(value, Add) else value for name, value in fields.items()}
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    """Short, and the same for the values of an import and for what a record shows of them, from wherever it comes."""
+    told = {name: plain for name, value in values.items() if (plain := _plain(value)) not in (None, "", [])}
+    return hashlib.blake2b(json.dumps(told, sort_keys=True).encode(), digest_size=6).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A value without what differs between ways of writing it: whole numbers, a text with its state, a set's order."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return value["text"] if "yjs" in value else {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return sorted(map(_plain, value), key=lambda each: json.dumps(each, sort_keys=True))
+    return value
 
 
 def _is_used(conn: sqlite3.Connection, space: int, exercise: str, without: Mapping[Key, None]) -> bool:
-    """Whether anything but the records below `without` names an exercise."""
+    """Whether anything names an exercise, in any space, but the records below `without`."""
     rows = conn.execute(
-        "SELECT collection, id, parent FROM records"
-        " WHERE space = ? AND collection IN ('workout_exercises', 'template_exercises', 'goals') AND alive"
+        "SELECT space, collection, id, parent FROM records"
+        " WHERE collection IN ('workout_exercises', 'template_exercises', 'goals') AND alive"
         " AND json_extract(COALESCE(shown, body), '$.values.exercise') = ?",
-        (space, exercise),
+        (exercise,),
     )
-    for collection, id, parent in rows:
-        if (collection, id) in without or ("workouts", parent) in without:
+    for of, collection, id, parent in rows:
+        if of == space and ((collection, id) in without or ("workouts", parent) in without):
             continue
-        if collection != "workout_exercises" or _is_there(conn, space, "workouts", parent):
+        if collection != "workout_exercises" or _is_there(conn, of, "workouts", parent):
             return True
     return False
 

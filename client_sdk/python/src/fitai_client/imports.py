@@ -11,7 +11,8 @@ Invariants
         comes too late to take it back, it is told as an import that is done.
     M4  A workout that begins within a minute of one that is there is its twin, whatever app it comes from: it is
         listed, and left out unless the caller says otherwise.
-    M5  Undoing an import takes back what it brought, and nothing that was there before.
+    M5  Undoing an import takes back what it brought, and nothing that was there before. What somebody wrote into since
+        stays whole, and so does an exercise that anything uses; that is judged in the transaction that deletes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Literal, NamedTuple, overload
 
 from . import import_memory as memory
 from .client import Client
+from .core.database import Tx
 from .core.writing import PutLike, Write
 from .import_memory import Choices
 from .import_names import names_on_device
@@ -155,21 +157,29 @@ async def import_csv(
     app = file.dialect.name
     units = {app: unit} if unit else {}
     # Before the writes: what then does not happen is not there to be undone.
-    await client.run(lambda db: memory.remember(db, file.id, plan.roots, plan.exercises, dict(choices or {}), units))
+    await client.run(
+        lambda db: memory.remember(db, file.id, plan.roots, plan.exercises, plan.groups, dict(choices or {}), units)
+    )
     written = await _write(client, _Told(plan.groups, _teller("writing", progress)))
     return Imported(file, written, plan.known, plan.twins)
 
 
 async def undo_import(client: Client, imported: Imported | str) -> int:
     """Delete what one import brought: workouts with everything below them, exercises and sets that it added to older
-    workouts, and exercises that nothing else uses. How many workouts there were.
+    workouts, and exercises that nothing else uses. How many workouts went.
 
+    What was changed or added to since stays, a workout with all of its sets; `past_imports` goes on listing it.
     `imported` is what `import_csv` returned, or its `file.id`, which each workout keeps in its `source`. On another
     device than the importing one, the workouts alone are known.
     """
     import_id = imported.file.id if isinstance(imported, Imported) else imported
-    brought = await client.read(lambda conn: memory.brought_by(conn, client.number, import_id))
-    await client.write_groups([[Write(collection, id, op="delete")] for collection, id in brought])
+    brought: list[memory.Key] = []
+
+    def decide(tx: Tx) -> list[list[Write]]:
+        brought[:] = memory.untouched(tx, client.number, import_id)
+        return [[Write(collection, id, op="delete")] for collection, id in brought]
+
+    await client.write_decided(client.number, decide)
     await client.run(lambda db: memory.forget_import(db, import_id))
     return sum(1 for collection, _ in brought if collection == "workouts")
 

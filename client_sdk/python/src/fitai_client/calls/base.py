@@ -21,7 +21,7 @@ from ..account import Account
 from ..attachments import Attachments
 from ..collection import open_transaction
 from ..core.clock import rfc3339
-from ..core.database import Changed, LocalDatabase, border, looking
+from ..core.database import Changed, LocalDatabase, Tx, border, looking
 from ..core.device import Device
 from ..core.forms import Form
 from ..core.ids import IdMaker
@@ -137,6 +137,10 @@ class Calls(SpaceHandle):
     async def write(self, space: int, groups: Sequence[Sequence[PutLike]]) -> int:
         """Log groups of writes in one local transaction, and see that they are sent."""
         return await self._write_with(lambda tx: write_groups(tx, space, groups, judged=True))
+
+    async def write_decided(self, space: int, decide: Callable[[Tx], Sequence[Sequence[PutLike]]]) -> int:
+        """The same for groups that follow from what stands when they are written."""
+        return await self._write_with(lambda tx: write_groups(tx, space, decide(tx), judged=True))
 
     async def join_or_write(self, space: int, write: Write) -> None:
         """Add a write to the task's transaction, or make it now."""
