@@ -9,8 +9,8 @@ from storage.prepared import Prepared
 
 
 class KeyRow(NamedTuple):
-    """One key of one user. `status` and `body` are None while the first request is under way; `body` alone is None where
-    the answer was too large to be kept.
+    """One key of one user. `status` and `body` are None while the first request is under way; `body` alone is None
+    where the answer was too large to be kept.
 
     fingerprint: what the request asked for, hashed. claimed_at: Unix milliseconds.
     """
