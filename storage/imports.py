@@ -32,10 +32,15 @@ class ImportRow(NamedTuple):
     created_at: int
 
 
+# What an import has brought that brought nothing.
+NOTHING: Final = b"[]"
 # A job that was given up, or let go of, leaves its import as it was.
+_UNDER_WAY: Final = (
+    "(i.state IN ('reading', 'importing', 'undoing') AND EXISTS "
+    "(SELECT 1 FROM jobs AS j WHERE j.id = i.job_id AND j.finished_at IS NULL))"
+)
 _STATE: Final = (
-    "CASE WHEN i.state IN ('reading', 'importing', 'undoing') AND NOT EXISTS "
-    "(SELECT 1 FROM jobs AS j WHERE j.id = i.job_id AND j.finished_at IS NULL) THEN 'failed' ELSE i.state END"
+    f"CASE WHEN i.state IN ('reading', 'importing', 'undoing') AND NOT {_UNDER_WAY} THEN 'failed' ELSE i.state END"
 )
 _COLUMNS: Final = (
     f"i.id, i.user_id, i.space_id, {_STATE}, i.name, i.choices, i.brought, i.summary, i.job_id, i.created_at"
@@ -56,12 +61,28 @@ _BEGIN = Prepared(
 )
 _NOTE = Prepared("UPDATE imports SET brought = :brought WHERE id = :id AND user_id = :user RETURNING id")
 _END = Prepared("UPDATE imports SET state = :state, summary = :summary WHERE id = :id AND user_id = :user RETURNING id")
+_UNDONE = Prepared("UPDATE imports SET brought = :nothing WHERE id = :id AND user_id = :user RETURNING id")
 _DROP_FILE = Prepared("UPDATE imports SET file = NULL WHERE id = :id AND user_id = :user RETURNING id")
-_DROP_OLD_FILES = Prepared(
-    "UPDATE imports SET file = NULL, state = CASE state WHEN 'done' THEN state ELSE 'expired' END "
-    "WHERE file IS NOT NULL AND created_at < :before_ms AND state IN ('ready', 'done', 'failed') RETURNING id"
+# What was only looked at is over with its file; what was begun can still be taken back.
+_WITHOUT_FILE: Final = (
+    "UPDATE imports AS i SET file = NULL, state = CASE WHEN i.state IN ('ready', 'reading') THEN 'expired' "
+    f"ELSE i.state END WHERE i.file IS NOT NULL AND NOT {_UNDER_WAY} AND"
 )
-_CHOICES = Prepared("SELECT choices FROM imports WHERE user_id = :user ORDER BY created_at, id")
+_DROP_OLD_FILES = Prepared(f"{_WITHOUT_FILE} i.created_at < :before_ms RETURNING id")
+_TRIM_FILES = Prepared(
+    f"{_WITHOUT_FILE} i.user_id = :user AND i.id NOT IN (SELECT id FROM imports WHERE user_id = :user "
+    "AND file IS NOT NULL ORDER BY created_at DESC, id DESC LIMIT :keep) RETURNING id"
+)
+_TRIM = Prepared(
+    f"DELETE FROM imports AS i WHERE i.user_id = :user AND NOT {_UNDER_WAY} AND i.id NOT IN (SELECT id FROM imports "
+    "WHERE user_id = :user ORDER BY CASE WHEN file IS NULL AND brought = :nothing THEN 1 ELSE 0 END, "
+    "created_at DESC, id DESC LIMIT :keep) RETURNING id"
+)
+_CHOICES = Prepared(
+    "SELECT choices FROM (SELECT choices, created_at, id, "
+    "sum(length(choices)) OVER (ORDER BY created_at DESC, id DESC) AS bytes "
+    "FROM imports WHERE user_id = :user) AS given WHERE bytes <= :bytes_max ORDER BY created_at, id"
+)
 
 
 async def add_import(tx: Transaction, row: ImportRow, file: bytes) -> None:
@@ -104,6 +125,8 @@ async def end_import(
 ) -> None:
     """Note what became of an import."""
     await tx.execute(_END, {"id": id, "user": user, "state": state, "summary": summary})
+    if state == "undone":
+        await tx.execute(_UNDONE, {"id": id, "user": user, "nothing": NOTHING})
     if not keep_file:
         await tx.execute(_DROP_FILE, {"id": id, "user": user})
 
@@ -113,6 +136,19 @@ async def forget_files(tx: Transaction, before_ms: int) -> int:
     return len(await tx.execute(_DROP_OLD_FILES, {"before_ms": before_ms}))
 
 
-async def earlier_choices(tx: Transaction, user: str) -> list[bytes]:
-    """How each file of a user was to be read, oldest first."""
-    return [bytes(row[0]) for row in await tx.execute(_CHOICES, {"user": user})]
+async def trim_files(tx: Transaction, *, user: str, keep: int) -> int:
+    """Let go of a user's files but the latest `keep`, and those that a job works on; how many."""
+    return len(await tx.execute(_TRIM_FILES, {"user": user, "keep": keep}))
+
+
+async def trim_imports(tx: Transaction, *, user: str, keep: int) -> int:
+    """Forget a user's imports but `keep`, and those under way; how many.
+
+    Those go first that have neither a file nor anything to take back, the oldest of them before the others.
+    """
+    return len(await tx.execute(_TRIM, {"user": user, "keep": keep, "nothing": NOTHING}))
+
+
+async def earlier_choices(tx: Transaction, user: str, bytes_max: int) -> list[bytes]:
+    """How each file of a user was to be read, oldest first: the latest that are `bytes_max` together."""
+    return [bytes(row[0]) for row in await tx.execute(_CHOICES, {"user": user, "bytes_max": bytes_max})]

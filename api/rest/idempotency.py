@@ -11,6 +11,8 @@ Invariants
     I2  An answer that says "not now" (429, 5xx) is not kept: the repetition tries again.
     I3  A process that dies between the effect and the answer leaves the key taken. After ABANDONED_MS the repetition
         runs again; handlers name what they make by the key (`Call.new_id`), so it is made once all the same.
+    I4  What is kept of one user is bounded: each answer, all of them, and their number. The oldest go first; a key
+        whose request is under way stays. An answer that is too large is not kept, but that it was given is.
 """
 
 from __future__ import annotations
@@ -27,12 +29,20 @@ from aiohttp import web
 from api.errors import InvalidFields
 from storage.database import Database
 from storage.errors import StorageError
-from storage.idempotency import claim_key, finish_key, forget_keys, release_key, take_over_key
+from storage.idempotency import claim_key, finish_key, forget_keys, release_key, take_over_key, trim_keys
 from sync.environment import Environment
 from sync.errors import Conflict, Malformed, SyncError
 
 DAY_MS: Final = 86_400_000
 KEPT_MS: Final = DAY_MS
+# What a phone shows of one workout, many times over; who asks again for more is told that it was done.
+ANSWER_BYTES_MAX: Final = 65_536
+# Of one user, beside what is under way. At the full rate of requests these last for minutes, which is when
+# repetitions come.
+KEYS_MAX: Final = 2_000
+BYTES_MAX: Final = 8 * 1_048_576
+# To count is dearer than to claim: one request in so many does it, by chance, so no order of requests evades it.
+COUNTED_ONE_IN: Final = 16
 # No request runs for so long: bodies and shutdowns are bounded to less.
 ABANDONED_MS: Final = 120_000
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
@@ -43,6 +53,14 @@ class RequestInProgress(Conflict):
 
     code = "request_in_progress"
     default = "The first request with this Idempotency-Key is still under way; ask again in a moment."
+
+
+class AnswerNotKept(Conflict):
+    """The request was done, and its answer is too large to be kept; `details` has `status`, and `Location` and `ETag`
+    where the answer had them. Read what it is about; to do it once more is another request, under another key."""
+
+    code = "answer_not_kept"
+    default = "The request with this Idempotency-Key was done; its answer is larger than what is kept."
 
 
 @dataclass(frozen=True)
@@ -66,6 +84,7 @@ class Idempotency:
         Raises:
             InvalidFields: the key stood for another request.
             RequestInProgress: ask again.
+            AnswerNotKept: it was done; read what it is about.
         """
         now = self.environment.now_ms()
         async with self.database.write() as tx:
@@ -91,8 +110,12 @@ class Idempotency:
                 )
             ):
                 raise RequestInProgress(retry_after_s=1)
+            if known is None and self.environment.token_bytes(1)[0] % COUNTED_ONE_IN == 0:
+                await trim_keys(tx, user=user, keys_max=KEYS_MAX, bytes_max=BYTES_MAX)
         if known is not None and known.status is not None:
             kept = msgspec.json.decode(known.headers or b"{}", type=dict[str, str])
+            if known.body is None:
+                raise _not_kept(known.status, kept)
             return web.Response(
                 status=known.status,
                 body=known.body,
@@ -119,13 +142,23 @@ class Idempotency:
         assert isinstance(answer, web.Response), "an answer that is kept is no stream"
         body = answer.body
         assert isinstance(body, bytes), "an endpoint's answer is bytes"
+        kept = body if len(body) <= ANSWER_BYTES_MAX else None
         own = {name: answer.headers[name] for name in ("ETag", "Location") if name in answer.headers}
         async with self.database.write() as tx:
-            await finish_key(tx, user=user, key=key, status=answer.status, headers=msgspec.json.encode(own), body=body)
+            await finish_key(tx, user=user, key=key, status=answer.status, headers=msgspec.json.encode(own), body=kept)
 
     async def _release(self, user: str, key: str) -> None:
         async with self.database.write() as tx:
             await release_key(tx, user=user, key=key)
+
+
+def _not_kept(status: int, headers: Mapping[str, str]) -> AnswerNotKept:
+    where = f" at {headers['Location']}" if "Location" in headers else ""
+    return AnswerNotKept(
+        f"The request with this Idempotency-Key was done and answered {status}; its answer is larger than what is "
+        f"kept. Read what it is about{where}.",
+        details={"status": status, **headers},
+    )
 
 
 def key_of(request: web.Request) -> str | None:

@@ -22,7 +22,7 @@ from api.errors import (
 )
 from api.rest.binding import is_list
 from api.rest.endpoint import Empty, Endpoint, Permission
-from api.rest.idempotency import RequestInProgress
+from api.rest.idempotency import AnswerNotKept, RequestInProgress
 from api.version import fitai_version
 from sync.errors import (
     AccountErased,
@@ -397,5 +397,5 @@ def _errors(endpoint: Endpoint) -> list[type[SyncError]]:
         found.append(NotFound)
     found.append(InvalidFields)
     if endpoint.idempotent_by_key:
-        found.append(RequestInProgress)
+        found += [RequestInProgress, AnswerNotKept]
     return list(dict.fromkeys([*found, *endpoint.errors]))

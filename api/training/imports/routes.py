@@ -24,6 +24,7 @@ from api.training.imports.service import (
     Imports,
     ImportState,
 )
+from api.training.imports.summaries import in_short
 from conflict.clock import rfc3339
 from storage.imports import ImportRow
 from storage.jobs import JobRow
@@ -83,6 +84,8 @@ class ImportShown(Shown):
     row_errors and doubts by line, twins), and what was done (new, known, written); `refused` says in a sentence why
     the file, or a record of it, was not taken. Of an import that was undone, `kept` lists what stays: collection, id,
     title, and why ("changed": it, or something below it, was written since; "used": something names it).
+    `counts` says how many entries each list and mapping in it has, and `left_out` how many of them are not shown. A
+    list of imports has the counts alone.
     """
 
     id: str
@@ -115,7 +118,7 @@ def endpoints(imports: Imports, jobs: Jobs) -> Sequence[Endpoint]:
         rows = await imports.of(call.caller, before, call.query.limit + 1)
         page = rows[: call.query.limit]
         more = cursors.written([page[-1].created_at, page[-1].id]) if len(rows) > len(page) else None
-        return Reply([_shown(row, None) for row in page], pagination=Pagination(limit=call.query.limit, cursor=more))
+        return Reply([_in_short(row) for row in page], pagination=Pagination(limit=call.query.limit, cursor=more))
 
     async def get_import(call: Call[Empty, Empty]) -> ImportShown:
         return _shown(*await imports.get(call.caller, call.path["import"]))
@@ -184,6 +187,11 @@ def endpoints(imports: Imports, jobs: Jobs) -> Sequence[Endpoint]:
             errors=(ImportInProgress, ImportState),
         ),
     ]
+
+
+def _in_short(row: ImportRow) -> ImportShown:
+    shown = _shown(row._replace(summary=None), None)
+    return shown if row.summary is None else msgspec.structs.replace(shown, summary=in_short(row.summary))
 
 
 def _shown(row: ImportRow, job: JobRow | None) -> ImportShown:

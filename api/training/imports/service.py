@@ -9,7 +9,10 @@ Invariants
         step, and an import that is taken up again writes nothing twice.
     M3  What was brought is noted with it in the same transaction, with the seq that each record got. Undoing takes back
         what still has that seq: nobody has written it since, and nothing else goes.
-    M5  A file is kept for as long as somebody may still say a word about it, and at most FILE_KEPT_MS.
+    M5  A file is kept for as long as somebody may still say a word about it, at most FILE_KEPT_MS, and as one of the
+        latest FILES_MAX of its user.
+    M7  Of a user IMPORTS_MAX are kept. When another one comes, the oldest of those goes that brought nothing which
+        could be taken back and wait for no word, and where there is none the oldest; never one under way.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from api.operations.jobs import Job, Jobs, Kind
 from api.training.imports.forms import Arguments, Reading
 from api.training.imports.planning import Plan, Planned, plan, roots
 from api.training.imports.reading import Unreadable, read_file
+from api.training.imports.summaries import bounded
 from api.training.imports.taking_back import Brought, Kept, read_brought, untouched, unused
 from conflict.clock import rfc3339
 from storage import imports as store
@@ -44,6 +48,11 @@ DAY_MS: Final = 86_400_000
 # Ten years of daily training are about 10 MB.
 FILE_BYTES_MAX: Final = 16 * 1_048_576
 FILE_KEPT_MS: Final = 7 * DAY_MS
+# Somebody looks at a file, changes its export, and looks again.
+FILES_MAX: Final = 5
+IMPORTS_MAX: Final = 200
+# A name with each of its choices; what is decided later counts more.
+CHOICES_BYTES_MAX: Final = 2 * 1_048_576
 NAME_CHARS_MAX: Final = 200
 READ: Final = "import"
 UNDO: Final = "import-undo"
@@ -112,7 +121,7 @@ class Imports:
             state="reading" if preview else "importing",
             name=name[:NAME_CHARS_MAX],
             choices=_encode(choices),
-            brought=b"[]",
+            brought=store.NOTHING,
             summary=None,
             job=job,
             created_at=now,
@@ -120,6 +129,8 @@ class Imports:
         async with self.database.write() as tx:
             if (known := await self._begin(tx, caller, id)) is not None:
                 return known  # The same request, sent again.
+            await store.trim_files(tx, user=caller.user, keep=FILES_MAX - 1)
+            await store.trim_imports(tx, user=caller.user, keep=IMPORTS_MAX - 1)
             await store.add_import(tx, row, file)
             await add_job(tx, job=job, kind=READ, user=caller.user, arguments=_encode({"import": id}), now_ms=now)
         jobs.wake()
@@ -297,7 +308,7 @@ class Imports:
                 id=row.id,
                 user=row.user,
                 state=state,
-                summary=None if summary is None else _encode(summary),
+                summary=None if summary is None else _encode(bounded(summary)),
                 keep_file=keep_file,
             )
             await job.finish(tx)
@@ -309,7 +320,10 @@ class Imports:
         own = await self._all(caller, row.space, "exercises")
         async with self.database.read() as tx:
             catalog = await self.records.catalog(tx)
-            earlier = [msgspec.json.decode(each, type=Choices) for each in await store.earlier_choices(tx, row.user)]
+            earlier = [
+                msgspec.json.decode(each, type=Choices)
+                for each in await store.earlier_choices(tx, row.user, CHOICES_BYTES_MAX)
+            ]
         ids = {record.id for record in [*own, *catalog]}
         remembered = {name: id for each in earlier for name, id in each.names.items() if id is None or id in ids}
         return Arguments(

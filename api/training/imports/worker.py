@@ -18,12 +18,11 @@ import msgspec
 
 from api.training.imports.forms import Arguments, Reading
 from api.training.imports.own_export import is_own_export, read_own_export
+from api.training.imports.summaries import ENTRIES_MAX, bounded
 from fitai_client.importing import Import, Write, one_mapping, read
 
 MEMORY_BYTES_MAX: Final = 2 * 1_073_741_824
 CPU_S_MAX: Final = 120
-# What a person looks through; the number of all is in the preview.
-LISTED_MAX: Final = 1_000
 _TEXT_SHOWN_MAX: Final = 300
 
 
@@ -34,7 +33,7 @@ def read_log(data: bytes, given: Arguments) -> Reading:
     """
     if is_own_export(data):
         own = read_own_export(data)
-        return Reading(import_id=own.id, app="fitai", seen=own.seen, groups=own.groups)
+        return Reading(import_id=own.id, app="fitai", seen=bounded(own.seen), groups=own.groups)
     file = read(
         data,
         timezone=given.timezone,
@@ -46,7 +45,7 @@ def read_log(data: bytes, given: Arguments) -> Reading:
     return Reading(
         import_id=file.id,
         app=file.dialect.name,
-        seen=_seen(file),
+        seen=bounded(_seen(file)),
         exercises=[_plain(group) for group in file.exercises],
         groups=[_plain(group) for group in file.groups],
     )
@@ -64,12 +63,16 @@ def _seen(file: Import) -> dict[str, Any]:
         "rows_imported": file.rows_imported,
         "row_errors": [
             {"line": each.line, "lines": each.lines, "reason": each.reason, "text": each.text[:_TEXT_SHOWN_MAX]}
-            for each in file.errors[:LISTED_MAX]
+            for each in file.errors[:ENTRIES_MAX]
         ],
         "doubts": [
             {"line": each.line, "field": each.field, "value": each.value[:_TEXT_SHOWN_MAX], "reason": each.reason}
-            for each in file.warnings[:LISTED_MAX]
+            for each in file.warnings[:ENTRIES_MAX]
         ],
+        "left_out": {
+            "row_errors": max(0, len(file.errors) - ENTRIES_MAX),
+            "doubts": max(0, len(file.warnings) - ENTRIES_MAX),
+        },
     }
 
 

@@ -16,8 +16,9 @@ from api.errors import ENVIRONMENT, LINE, InvalidCredentials, answer_errors
 from api.http import CALLER
 from api.middleware import DRAIN_HOOKS, SETTINGS, TRAFFIC, Traffic, dress, track
 from api.rate_limits import MemoryLimiter, Rule
+from api.rest import idempotency
 from api.rest.endpoint import Call, Endpoint, Pagination, Permission, Reply, Shown, Strict
-from api.rest.idempotency import ABANDONED_MS, KEPT_MS, Idempotency
+from api.rest.idempotency import ABANDONED_MS, ANSWER_BYTES_MAX, KEPT_MS, Idempotency
 from api.rest.serving import Serving
 from api.shedding import Line
 from storage.database import open_database
@@ -36,6 +37,7 @@ class Name(Strict):
 class Made(Shown):
     id: str
     times: int
+    padding: str = ""
 
 
 @dataclass
@@ -49,18 +51,20 @@ class Desk:
     role: str = "user"
     made: list[str] = field(default_factory=list)
     behave: Callable[[], Awaitable[None]] | None = None
+    # How long an answer is.
+    padding: str = ""
 
     async def make(self, name: str = "x", headers: dict[str, str] = KEY) -> Answer:
         return await self.server.ask("POST", "/api/made", {"name": name}, headers=headers)
 
 
 def endpoints(desk: Callable[[], Desk]) -> list[Endpoint]:
-    async def make(call: Call[Name, Any]) -> Made:
+    async def make(call: Call[Name, Any]) -> Reply:
         here = desk()
         if here.behave is not None:
             await here.behave()
         here.made.append(id := call.new_id())
-        return Made(id=id, times=len(here.made))
+        return Reply(Made(id=id, times=len(here.made), padding=here.padding), headers={"Location": f"/api/made/{id}"})
 
     async def read(call: Call[Any, Any]) -> Made:
         return Made(id="it", times=len(desk().made))
@@ -247,6 +251,61 @@ async def test_a_request_whose_process_died_runs_again_and_names_what_it_makes_a
     desk.clock.advance(seconds=KEPT_MS / 1_000 + 1)
     assert await desk.idempotency.forget() == 1
     assert (await desk.make()).data["id"] == made != first.data["id"]
+
+
+async def test_an_answer_that_is_too_large_to_be_kept_is_not_given_again_but_told_as_done(desk: Desk) -> None:
+    desk.padding = "x" * ANSWER_BYTES_MAX
+    first, second = await desk.make(), await desk.make()
+    assert (first.status, second.status, second.code, len(desk.made)) == (201, 409, "answer_not_kept", 1)
+    assert second.json["details"] == {"status": 201, "Location": f"/api/made/{first.data['id']}"}
+
+
+async def kept(desk: Desk, numbers: range) -> list[int]:
+    """Which of the requests under numbered keys are answered from memory. The others run again."""
+    answers = [await desk.make(headers={"Idempotency-Key": f"k{number}"}) for number in numbers]
+    return [number for number, answer in zip(numbers, answers, strict=True) if "Idempotent-Replayed" in answer.headers]
+
+
+async def test_of_more_answers_than_are_kept_of_a_user_the_oldest_go_first(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "COUNTED_ONE_IN", 1)
+    monkeypatch.setattr(idempotency, "KEYS_MAX", 3)
+    assert await kept(desk, range(5)) == []
+    # The fifth came to the three before it.
+    assert await kept(desk, range(1, 5)) == [1, 2, 3, 4]
+
+
+async def test_the_answers_that_are_kept_of_a_user_are_bounded_in_bytes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "COUNTED_ONE_IN", 1)
+    monkeypatch.setattr(idempotency, "BYTES_MAX", 5_000)
+    desk.padding = "x" * 2_000
+    assert await kept(desk, range(4)) == []
+    assert await kept(desk, range(1, 4)) == [1, 2, 3]
+    assert await kept(desk, range(1)) == []
+
+
+async def test_a_request_under_way_keeps_its_key_however_many_come_after_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "COUNTED_ONE_IN", 1)
+    monkeypatch.setattr(idempotency, "KEYS_MAX", 0)
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        desk.behave = None
+        begun.set()
+        await go.wait()
+
+    desk.behave = wait
+    first = asyncio.create_task(desk.make())
+    await begun.wait()
+    await kept(desk, range(2))
+    assert (await desk.make()).code == "request_in_progress"
+    go.set()
+    assert (await first).status == 201
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 129, "ä"])

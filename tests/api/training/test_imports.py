@@ -17,6 +17,7 @@ from api.training.imports.planning import STEP_RECORDS, plan, roots
 from api.training.imports.service import FILE_KEPT_MS, Choices, ImportInProgress, Imports, ImportState
 from api.training.imports.taking_back import Brought, read_brought
 from storage.collections import COLLECTIONS
+from storage.imports import earlier_choices
 from storage.rows import Key
 from sync.caller import Caller
 from sync.records import Edit, Record, Records
@@ -307,6 +308,15 @@ async def test_imports_are_listed_newest_first_a_page_at_a_time(plain: Athlete) 
     assert second.json["meta"]["pagination"]["cursor"] is None
 
 
+async def test_a_list_of_imports_has_the_counts_of_what_one_alone_shows(plain: Athlete) -> None:
+    whole = await plain.imported(LOG, "&preview=true")
+    (listed,) = (await plain.ask("GET", "/api/imports")).data
+    counts = whole["summary"]["counts"]
+    short = {name: value for name, value in whole["summary"].items() if not isinstance(value, list | dict)}
+    assert (listed["state"], listed["summary"]) == ("ready", short | {"counts": counts})
+    assert counts["unmatched"] == len(whole["summary"]["unmatched"]) > 0
+
+
 @dataclass
 class Bench:
     """The imports of one person without a server around them: what is due is done when the test says."""
@@ -316,11 +326,22 @@ class Bench:
     jobs: Jobs
     caller: Caller
 
-    async def take(self, file: bytes = LOG) -> str:
+    async def take(self, file: bytes = LOG, *, preview: bool = False) -> str:
         id = self.world.uuid()
         choices = Choices("UTC")
-        await self.imports.take(self.caller, self.jobs, id=id, file=file, name="", choices=choices, preview=False)
+        await self.imports.take(self.caller, self.jobs, id=id, file=file, name="", choices=choices, preview=preview)
+        self.world.clock.ms += 1
         return id
+
+    async def took(self, file: bytes = LOG, *, preview: bool = False) -> str:
+        """An import on which no job works any more."""
+        id = await self.take(file, preview=preview)
+        await self.jobs.run_due()
+        return id
+
+    async def kept(self) -> list[str]:
+        """The imports that are there, the oldest first."""
+        return [row.id for row in await self.imports.of(self.caller, None, 1_000)][::-1]
 
     async def state(self, id: str) -> str:
         return (await self.imports.get(self.caller, id))[0].state
@@ -476,6 +497,74 @@ async def test_a_file_is_not_kept_for_ever(bench: Bench) -> None:
     assert await bench.imports.forget() == 1
     with pytest.raises(ImportState):
         await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC"))
+
+
+NO_LOG = b"just some words"
+
+
+async def test_of_the_files_of_a_person_the_latest_are_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "FILES_MAX", 2)
+    ids = [await bench.took(preview=True) for _ in range(3)]
+    assert [await bench.state(id) for id in ids] == ["expired", "ready", "ready"]
+
+
+async def test_of_the_imports_of_a_person_the_oldest_go_first(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "IMPORTS_MAX", 2)
+    ids = [await bench.took(NO_LOG) for _ in range(3)]
+    assert await bench.kept() == ids[1:]
+
+
+async def test_what_can_be_taken_back_or_waits_for_a_word_is_kept_before_what_is_over(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "IMPORTS_MAX", 3)
+    brought, waiting = await bench.took(), await bench.took(preview=True)
+    over = [await bench.took(NO_LOG) for _ in range(3)]
+    assert await bench.kept() == [brought, waiting, over[-1]]
+    await bench.imports.undo(bench.caller, bench.jobs, brought)
+    await bench.jobs.run_due()
+    assert await bench.shown() == {}
+    # What was taken back is over too, and older than the other.
+    last = await bench.took(NO_LOG)
+    assert await bench.kept() == [waiting, over[-1], last]
+
+
+async def test_what_a_cut_off_import_brought_can_be_taken_back_when_its_file_is_gone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "STEP_RECORDS", 2)
+    decide = Records.decide
+
+    async def fail(self: Records, *args: Any, **more: Any) -> Any:
+        if await bench.shown():
+            raise ValueError("a bug")
+        return await decide(self, *args, **more)
+
+    monkeypatch.setattr(Records, "decide", fail)
+    id = await bench.take()
+    for _ in range(TRIES_MAX):
+        await bench.jobs.run_due()
+        bench.world.clock.ms += RETRY_MS_MAX
+    monkeypatch.undo()
+    bench.world.clock.ms += FILE_KEPT_MS + 1
+    assert (await bench.imports.forget(), await bench.state(id), len(await bench.shown()) > 0) == (1, "failed", True)
+    await bench.imports.undo(bench.caller, bench.jobs, id)
+    await bench.jobs.run_due()
+    assert (await bench.state(id), await bench.shown()) == ("undone", {})
+
+
+async def test_of_what_was_decided_about_names_the_latest_is_remembered(bench: Bench) -> None:
+    async def remembered(bytes_max: int) -> list[dict[str, Any]]:
+        async with bench.world.database.read() as tx:
+            found = await earlier_choices(tx, bench.caller.user, bytes_max)
+        return [json.loads(each)["names"] for each in found]
+
+    for name in ("One", "Two"):
+        id = await bench.took(preview=True)
+        await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC", names={name: None}))
+        await bench.jobs.run_due()
+    assert await remembered(1_000) == [{"One": None}, {"Two": None}]
+    assert await remembered(100) == [{"Two": None}]
 
 
 # -- out -----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fitai_client.importing import one_mapping
-from fitai_client.importing.resolving import Names, words
+from fitai_client.importing.resolving import CANDIDATES_FOR_MAX, Names, _sense, _weight, words
 from storage import catalog
 from tests.client_sdk.importing.support import REAL_FILES, hevy, hevy_row, imported, of
 
@@ -73,6 +73,37 @@ def test_a_name_that_nothing_is_like_has_no_candidates() -> None:
 def test_an_exercise_is_offered_once_however_many_names_it_has() -> None:
     candidates = Names(CATALOG).candidates("Seated Row Machine Wide")
     assert len({each.exercise for each in candidates}) == len(candidates) > 0
+
+
+def _by_scan(known: dict[str, str], name: str) -> list[tuple[str, str, float]]:
+    """Candidates by comparing with every name there is."""
+    best: dict[str, tuple[str, str, float]] = {}
+    sense = _sense(name)
+    for other, exercise in known.items():
+        theirs = _sense(other)
+        both = _weight(sense) + _weight(theirs)
+        likeness = round(2 * _weight(sense & theirs) / both, 2) if sense & theirs else 0.0
+        if likeness >= 0.5 and (exercise not in best or likeness > best[exercise][2]):
+            best[exercise] = (exercise, other, likeness)
+    return sorted(best.values(), key=lambda each: (-each[2], len(each[1]), each[1]))[:3]
+
+
+def test_candidates_are_those_that_comparing_with_every_name_finds() -> None:
+    found = {name for path in REAL_FILES for name in imported(path.read_bytes(), names=CATALOG).preview.matched}
+    # As they are, and with a word more, a word less, and in the words of a person.
+    asked = sorted(
+        found | {f"Slow {name}" for name in found} | {name.rpartition(" ")[0] for name in found} | {"", "DB"}
+    )
+    names = Names(CATALOG)
+    assert len(found) > 50
+    assert [[*map(tuple, names.candidates(name))] for name in asked] == [_by_scan(CATALOG, name) for name in asked]
+
+
+def test_the_first_unmatched_names_alone_have_candidates() -> None:
+    rows = [hevy_row(exercise=f"Bench Press {number}") for number in range(CANDIDATES_FOR_MAX + 5)]
+    preview = hevy(*rows, names=CATALOG).preview
+    assert len(preview.unmatched) == CANDIDATES_FOR_MAX + 5
+    assert list(preview.candidates) == list(preview.unmatched[:CANDIDATES_FOR_MAX])
 
 
 def test_every_exercise_of_the_real_logs_is_in_the_catalog() -> None:

@@ -93,6 +93,7 @@ class Preview:
     in that one ("this log was kept in lb"), `looks_like_sure` which share of them: offer it, and read again with
     `unit=` if the user agrees. `matched` maps names in the file to the exercises that `names` resolved them to;
     `unmatched` become custom ones, unless the user picks one of `candidates`, best first, and it is handed in again.
+    `candidates` are of the first 200 of the `unmatched`.
     """
 
     dialect: str

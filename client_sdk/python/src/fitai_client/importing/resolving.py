@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import TypeVar
 
 from .ids import derived_id
@@ -17,6 +18,8 @@ from .names import plain
 K = TypeVar("K")
 
 _CANDIDATES_MAX = 3
+# Nobody looks through more; a file of nothing but names that nobody knows would take minutes.
+CANDIDATES_FOR_MAX = 200
 _LIKENESS_MIN = 0.5
 _NAME_MAX = 100
 
@@ -84,7 +87,12 @@ class Names:
         known = [(name, exercise) for name, exercise in names.items() if exercise is not None]
         self._words = _unambiguous((words(name), exercise) for name, exercise in known)
         self._letters = _unambiguous((letters(name), exercise) for name, exercise in known)
-        self._senses = [(_sense(name), exercise, name) for name, exercise in known]
+        self._senses = [(_weight(_sense(name)), exercise, name) for name, exercise in known]
+        # Where in them each word stands: a name is compared with those that it has a word in common with.
+        self._places: dict[str, list[int]] = {}
+        for place, (name, _) in enumerate(known):
+            for word in _sense(name):
+                self._places.setdefault(word, []).append(place)
 
     def resolve(self, name: str) -> str | None:
         exact = plain(name)
@@ -95,10 +103,17 @@ class Names:
     def candidates(self, name: str) -> tuple[Candidate, ...]:
         """The exercises with the most words in common, best first; each by its name that is most alike."""
         sense = _sense(name)
+        own_weight = _weight(sense)
+        common: dict[int, int] = {}
+        for word in sense:
+            weight = _weight(frozenset((word,)))
+            for place in self._places.get(word, ()):
+                common[place] = common.get(place, 0) + weight
         best: dict[str, Candidate] = {}
-        for other, exercise, known in self._senses:
-            common = _weight(sense & other)
-            likeness = round(2 * common / (_weight(sense) + _weight(other)), 2) if common else 0.0
+        # In the order of the names: of two that are equally like, the first stands for the exercise.
+        for place in sorted(common):
+            weight, exercise, known = self._senses[place]
+            likeness = round(2 * common[place] / (own_weight + weight), 2)
             if likeness >= _LIKENESS_MIN and (exercise not in best or likeness > best[exercise].likeness):
                 best[exercise] = Candidate(exercise, known, likeness)
         found = sorted(best.values(), key=lambda c: (-c.likeness, len(c.name), c.name))
@@ -152,8 +167,10 @@ class Exercises:
         return found
 
     def candidates(self) -> dict[str, tuple[Candidate, ...]]:
-        """What each unmatched name could mean; names that nothing is like are left out."""
-        return {name: found for name in self.unmatched if (found := self._known.candidates(name))}
+        """What each of the first CANDIDATES_FOR_MAX unmatched names could mean; names that nothing is like are left
+        out."""
+        asked = islice(self.unmatched, CANDIDATES_FOR_MAX)
+        return {name: found for name in asked if (found := self._known.candidates(name))}
 
     def measure(self, exercise: str, what: Iterable[str]) -> None:
         """Remember what a set measured, to describe a custom exercise by it."""
