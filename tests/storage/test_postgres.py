@@ -316,7 +316,7 @@ STATEMENTS: dict[str, tuple[Prepared, dict[str, Any]]] = {
     "after": (feed._AFTER, {"space": "s", "after": 1, "limit": 10, "enough": 1}),
     "down": (feed._DOWN, {"space": "s", "ceiling": 1, "below": 1, "limit": 10, "enough": 1}),
     "ids": (feed._BY_IDS, {"space": "s", "ids": ["a"]}),
-    "tree": (records._TREE, {"collections": ["a"], "ids": ["b"], "space": "s"}),
+    "tree": (records._TREE, {"collections": ["a"], "ids": ["b"], "space": "s", "most": 10}),
 }
 
 
