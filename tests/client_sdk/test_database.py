@@ -68,6 +68,16 @@ def test_what_is_remembered_ends_with_a_write_that_is_rolled_back(world: World) 
         assert tx.recall(KINDS) == [("personal",)]
 
 
+def test_what_is_remembered_ends_with_a_part_that_is_rolled_back(world: World) -> None:
+    phone = world.phone()
+    with phone.db.write() as tx:
+        tx.execute("SAVEPOINT part")
+        tx.execute("UPDATE spaces SET kind = 'catalog'")
+        assert tx.recall(KINDS) == [("catalog",)]
+        tx.roll_back_to("part")
+        assert tx.recall(KINDS) == [("personal",)]
+
+
 def test_what_is_remembered_ends_with_a_write_of_another_process(world: World) -> None:
     phone = world.phone()
     with phone.db.write() as tx:

@@ -215,7 +215,7 @@ def _write_each(tx: Tx, writes: Sequence[Write]) -> int:
         except _NO_WRITE as error:
             # Without its text, which may be what somebody wrote.
             log.warning("a saved change of %s cannot be written: %s", one.collection, type(error).__name__)
-            tx.execute("ROLLBACK TO one")
+            tx.roll_back_to("one")
         tx.execute("RELEASE one")
     return written
 

@@ -116,6 +116,12 @@ class Tx:
         """The first row, or None."""
         return self.conn.execute(sql, parameters).fetchone()
 
+    def roll_back_to(self, savepoint: str) -> None:
+        """Undo what was written since a SAVEPOINT, and forget what was read of it."""
+        self.conn.execute(f"ROLLBACK TO {savepoint}")
+        if self._memory is not None:
+            self._memory.forget()
+
     def recall(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Any]:
         """As `all`, for what is asked over and over: remembered until anybody writes to the file."""
         if self._memory is None:
