@@ -8,6 +8,7 @@ Invariants
         replaces; signals and events, which are hints), nor OUTGOING_HARD_BYTES_MAX for anything.
     O2  A frame that many sockets get is one object, held by reference; nothing is copied into a queue.
     O3  An empty queue holds no memory but itself: ten thousand idle sockets are cheap.
+    O4  A held queue gives out pings and nothing else; the frame that releases it goes before all that waited.
 """
 
 from __future__ import annotations
@@ -44,10 +45,12 @@ class Frame(NamedTuple):
 class Outgoing:
     """The queue of one socket."""
 
-    __slots__ = ("_frames", "size")
+    __slots__ = ("_frames", "_held", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, *, held: bool = False) -> None:
+        """held: whether frames wait for `release`."""
         self._frames: list[Frame] | None = None
+        self._held = held
         # Bytes queued and bytes taken but not yet written.
         self.size = 0
 
@@ -69,12 +72,19 @@ class Outgoing:
             self._frames.append(frame)
         return True
 
+    def release(self, first: Frame) -> None:
+        """Give out what waited, `first` before all of it. It is never refused: nothing else goes without it."""
+        self._held = False
+        self.size += len(first.data)
+        self._frames = [first, *(self._frames or ())]
+
     def drop(self, space: str) -> None:
         """Take out the queued deltas and the `behind` of one space; what is being written stays."""
         self._keep([f for f in self._frames or () if f.space != space])
 
     def drop_all_but_control(self) -> None:
-        """Take out everything that a closing socket need not be told."""
+        """Take out everything that a closing socket need not be told; the rest is held no longer."""
+        self._held = False
         self._keep([f for f in self._frames or () if f.kind is Kind.CONTROL])
 
     def _keep(self, kept: list[Frame]) -> None:
@@ -83,13 +93,13 @@ class Outgoing:
         self.size -= before - sum(len(f.data) for f in kept)
 
     def take(self) -> list[Frame]:
-        """The next frames to write, at least one where any wait. Then call `written` with them."""
+        """The next frames to write, at least one where any wait and may go. Then call `written` with them."""
         frames = self._frames
-        if not frames:
+        if not frames or (self._held and frames[0].kind is not Kind.PING):
             return []
         count = 1
         size = len(frames[0].data)
-        while count < len(frames) and size + len(frames[count].data) <= TAKE_BYTES:
+        while not self._held and count < len(frames) and size + len(frames[count].data) <= TAKE_BYTES:
             size += len(frames[count].data)
             count += 1
         self._frames = frames[count:] or None

@@ -217,7 +217,8 @@ class Session:
         self.device = ""
         self.opened_ms = now.wall_ms
         self.expires_ms = 0
-        self.outgoing = Outgoing()
+        # What happens in a space while the others of the hello are looked up is told after the welcome.
+        self.outgoing = Outgoing(held=True)
         # What the hub keeps for this socket, by space.
         self.subscriptions: dict[str, Any] = {}
         # Its last push was too much for the account.
@@ -351,10 +352,11 @@ class Session:
         self.expires_ms = expires_ms
 
     def welcome(self, message: dict[str, Any]) -> None:
-        """Every space of the hello is subscribed: say so, and act on what comes from now on."""
+        """Every space of the hello is subscribed: say so before anything else, and act on what comes from now on."""
         if self.state is State.OPENING:
             self.state = State.OPEN
-            self.send({"type": "welcome", **message})
+            self.outgoing.release(Frame(encode({"type": "welcome", **message}), Kind.CONTROL))
+            self.wake()
 
     def send(self, message: dict[str, Any], kind: Kind = Kind.CONTROL) -> None:
         """Queue one message of the server. A HINT without room is dropped; any other ends the socket."""

@@ -6,11 +6,19 @@ import json
 import tracemalloc
 
 from sync.outgoing import OUTGOING_BYTES_MAX, OUTGOING_HARD_BYTES_MAX, TAKE_BYTES, Frame, Kind, Outgoing
-from sync.protocol import Moment, Session
+from sync.protocol import Moment, Session, State
 
 
 def delta(space: str, size: int) -> Frame:
     return Frame(b"d" * size, Kind.DELTA, space)
+
+
+def welcomed() -> Session:
+    session = Session("x", Moment(0, 0))
+    session.state = State.OPENING
+    session.welcome({})
+    session.written(session.take_outgoing())
+    return session
 
 
 def control(size: int) -> Frame:
@@ -87,8 +95,19 @@ def test_a_frame_of_many_sockets_is_held_once() -> None:
     assert grown < 100_000
 
 
+def test_a_held_queue_gives_out_pings_alone_until_it_is_released() -> None:
+    queue = Outgoing(held=True)
+    queue.put(delta("s", 5))
+    queue.put(Frame(b"", Kind.PING))
+    assert [f.kind for f in queue.take()] == [Kind.PING]
+    assert queue.take() == []
+    queue.release(control(3))
+    assert [f.kind for f in queue.take()] == [Kind.CONTROL, Kind.DELTA]
+    assert queue.size == 8
+
+
 def test_a_delta_without_room_puts_behind_in_place_of_the_queued_ones() -> None:
-    session = Session("x", Moment(0, 0))
+    session = welcomed()
     assert session.send_delta(delta("s", 600_000))
     assert not session.send_delta(delta("s", 600_000))
     frames = session.take_outgoing()
@@ -97,7 +116,7 @@ def test_a_delta_without_room_puts_behind_in_place_of_the_queued_ones() -> None:
 
 
 def test_a_reader_that_leaves_even_its_answers_lying_is_cut_off() -> None:
-    session = Session("x", Moment(0, 0))
+    session = welcomed()
     while session.closing is None:
         session.send({"type": "ack", "pad": "x" * 10_000})
         assert session.outgoing.size <= OUTGOING_HARD_BYTES_MAX
@@ -105,7 +124,7 @@ def test_a_reader_that_leaves_even_its_answers_lying_is_cut_off() -> None:
 
 
 def test_a_hint_without_room_is_dropped_and_the_socket_goes_on() -> None:
-    session = Session("x", Moment(0, 0))
+    session = welcomed()
     session.send_delta(delta("s", OUTGOING_BYTES_MAX))
     session.send({"type": "event"}, Kind.HINT)
     assert session.closing is None
@@ -113,7 +132,7 @@ def test_a_hint_without_room_is_dropped_and_the_socket_goes_on() -> None:
 
 
 def test_a_closing_socket_is_still_told_its_errors_and_nothing_else() -> None:
-    session = Session("x", Moment(0, 0))
+    session = welcomed()
     session.send_delta(delta("s", 10))
     session.refuse(1, "malformed", "No.")
     session.close(4400, "No.")

@@ -80,6 +80,15 @@ def code(session: Session) -> int | None:
 IN_STATE = {State.AWAITING_HELLO: lambda: Session("x", NOW), State.OPENING: opening, State.OPEN: opened}
 
 
+def test_nothing_is_told_before_the_welcome() -> None:
+    session = opening()
+    session.send({"type": "seen"}, Kind.HINT)
+    session.send({"type": "space"})
+    assert told(session) == []
+    session.welcome({})
+    assert [message["type"] for message in told(session)] == ["welcome", "seen", "space"]
+
+
 @pytest.mark.parametrize("type_", MESSAGES)
 @pytest.mark.parametrize("state", IN_STATE)
 def test_only_what_the_table_lists_is_acted_on(state: State, type_: str) -> None:
