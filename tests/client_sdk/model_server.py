@@ -95,6 +95,8 @@ class ModelServer:
         self.page = page
         # More records named in one question are too large an answer.
         self.ids_at_once = 100
+        # More changes than this are too large a batch.
+        self.batch_changes_max = 1_000
         # More ids than this are no question at all.
         self.ids_max = 500
         # A server of before says nothing of how far it still has what a device was served.
@@ -215,6 +217,8 @@ class ModelServer:
     def _push(self, body: Json) -> Json:
         state, device, changes = self.state, body["device"], body["changes"]
         acked = state.acked.get(device, 0)
+        if len(changes) > self.batch_changes_max:
+            raise Refusal(413, "too_large")
         for before, after in pairwise(changes):
             if after["n"] != before["n"] + 1:
                 raise Refusal(400, "malformed")

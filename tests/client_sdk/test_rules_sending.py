@@ -32,6 +32,15 @@ def ready(world: World) -> Phone:
     return phone
 
 
+def pushed(phone: Phone) -> list[int]:
+    """Sync until nothing is due; how many changes each push held."""
+    sizes = []
+    while (request := phone.step()) is not None:
+        if request.kind == "push" and request.asked["first"] is not None:
+            sizes.append(len(body(request)["changes"]))
+    return sizes
+
+
 def test_rule_8_sent_is_recorded_before_the_request_leaves(world: World) -> None:
     phone = ready(world)
     phone.put("workouts", title="w")
@@ -155,6 +164,29 @@ def test_rule_10_what_is_malformed_alone_is_replaced_by_a_void(world: World) -> 
     assert sorted(r["title"] for r in phone.list("workouts")) == ["a", "c", "d"]
     world.settle()
     world.assert_settled()
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["announced", "not heard of"])
+def test_a_server_that_takes_little_at_once_is_sent_little_at_once(world: World, told: bool) -> None:
+    phone = ready(world)
+    world.server.batch_changes_max = 3
+    if told:
+        phone.device.limits_told({"batch_changes_max": 3})
+    for n in range(100):
+        phone.put("workouts", title=str(n))
+    sizes = pushed(phone)
+    taken = [size for size in sizes if size <= 3]
+    assert sum(taken) == 100
+    # Where it has to find out: from the top once, and then at most one try in vain for each batch.
+    assert len(sizes) - len(taken) <= (0 if told else len(taken) + 6)
+
+
+def test_after_a_batch_that_was_too_large_batches_grow_again(world: World) -> None:
+    phone = ready(world)
+    phone.device.batch_limit[PERSONAL] = 1
+    for n in range(14):
+        phone.put("workouts", title=str(n))
+    assert pushed(phone) == [1, 2, 4, 7]
 
 
 def test_rule_10_where_the_right_to_write_is_gone_the_whole_queue_goes(world: World) -> None:

@@ -61,7 +61,8 @@ def delta(tx: Tx, running: Running, space_no: int, message: dict[str, Any]) -> b
 
 
 def _pushed(tx: Tx, running: Running, found: Space, request: Request, body: dict[str, Any]) -> None:
-    running.batch_limit.pop(found.no, None)
+    if request.asked["first"] is not None:
+        running.batch_taken(found.no)
     pushing.answered(tx, found, request, body)
     if request.asked["seen"] is not None:
         running.want_seen = False

@@ -60,8 +60,7 @@ def _for_left_ids(tx: Tx, running: Running, description: Mapping[str, str]) -> R
         return register
     found, one = question
     after, lines = leaving.lines_to_ask(tx, found, one)
-    limit = running.batch_limit.get(found.no, BATCH_CHANGES_MAX)
-    return pushing.build(tx, found, one, lines, after=after, limit=limit)
+    return pushing.build(tx, found, one, lines, after=after, limit=running.batch_changes(found.no))
 
 
 def _for_space(
@@ -130,9 +129,8 @@ def _push_due(tx: Tx, running: Running, found: Space, now_ms: int) -> Request | 
 
 def _push(tx: Tx, running: Running, found: Space, one: Stream, lines: list[pushing.Line]) -> Request:
     after = (one.after_n, one.after_hlc or "") if one.after_n else None
-    limit = running.batch_limit.get(found.no, BATCH_CHANGES_MAX)
     told = seen(tx, running, found) if one.device == current_device(tx) else None
-    return pushing.build(tx, found, one, lines, after=after, seen=told, limit=limit)
+    return pushing.build(tx, found, one, lines, after=after, seen=told, limit=running.batch_changes(found.no))
 
 
 def seen(tx: Tx, running: Running, found: Space) -> vectors.Vector | None:

@@ -13,6 +13,7 @@ from typing import Any
 from . import digest, vectors
 from .environment import Environment
 from .requests import Request
+from .writing import BATCH_CHANGES_MAX
 
 __all__ = ["ANSWERS_FREE", "BACKOFF_MAX_MS", "Running", "backoff_ms", "told_ms"]
 
@@ -48,6 +49,12 @@ def _question(request: Request) -> tuple[str, ...]:
     return (request.kind, request.path, query, str(asked.get("device")), str(first), str(last), telling)
 
 
+def _positive(limits: Any, name: str) -> int | None:
+    """A limit that a server announced, where it makes sense."""
+    most = limits.get(name) if isinstance(limits, Mapping) else None
+    return most if type(most) is int and most > 0 else None
+
+
 @dataclass
 class Running:
     """signed_in: whether there is an account to speak for; the caller's to set.
@@ -57,6 +64,8 @@ class Running:
     forms: the contexts that open forms hold, by form (rule 20).
     staged: the pages of a pull that is on its way, with its first request, by space.
     checks: the comparison of digests that is on its way, by space.
+    batch_limit: how many changes the next batch of a space holds, where one was refused as too large or malformed.
+    changes_at_once: how many a batch holds of any space, less where the server announced so.
     ids_at_once: how many records a question names, less where the server announced or answered that this is too much.
     pull_at_ms: when a space is pulled, by space.
     about_at_ms: when the server was asked for its schema, or None.
@@ -74,6 +83,7 @@ class Running:
     checks: dict[int, digest.Check] = field(default_factory=dict)
     pull_at_ms: dict[int, int] = field(default_factory=dict)
     batch_limit: dict[int, int] = field(default_factory=dict)
+    changes_at_once: int = BATCH_CHANGES_MAX
     ids_at_once: int = digest.IDS_A_REQUEST
     not_before_ms: int = 0
     failures: int = 0
@@ -95,9 +105,23 @@ class Running:
 
     def limits_told(self, limits: Any) -> None:
         """Take the limits that a server announces, as far as they bound what is asked here."""
-        most = limits.get("ids_max") if isinstance(limits, Mapping) else None
-        if type(most) is int and most > 0:
-            self.ids_at_once = min(most, digest.IDS_A_REQUEST)
+        if (ids := _positive(limits, "ids_max")) is not None:
+            self.ids_at_once = min(ids, digest.IDS_A_REQUEST)
+        if (changes := _positive(limits, "batch_changes_max")) is not None:
+            self.changes_at_once = min(changes, BATCH_CHANGES_MAX)
+
+    def batch_changes(self, space: int) -> int:
+        """How many changes the next batch of a space holds at most; a group is whole all the same."""
+        return min(self.batch_limit.get(space, BATCH_CHANGES_MAX), self.changes_at_once)
+
+    def batch_taken(self, space: int) -> None:
+        """A batch was taken. After one that was not, the next is twice as large, and not as large as can be: a server
+        that takes little would refuse every other request, and answer nine for each change."""
+        limit = self.batch_limit.get(space, BATCH_CHANGES_MAX) * 2
+        if limit < self.changes_at_once:
+            self.batch_limit[space] = limit
+        else:
+            self.batch_limit.pop(space, None)
 
     def count(self, request: Request) -> None:
         """This was answered, and it is not known yet whether anything came of it."""
