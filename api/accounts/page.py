@@ -13,8 +13,6 @@ sign-in is worth nothing to anybody but the browser that began it, and lasts two
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from string import Template
 from typing import Final
@@ -22,17 +20,14 @@ from typing import Final
 from aiohttp import web
 
 from api.errors import AddressUnconfirmed, AddressUnproven, ProviderFailed, SignInDenied, SignInExpired
+from api.pages import BASE_STYLE, policy
 
 PATH: Final = "/account"
 
-_STYLE: Final = """
-:root{color-scheme:light dark;--back:#fbfaf8;--card:#fff;--text:#1c1b1a;--dim:#6d6a65;--line:#e6e2dc;--mark:#c2410c;
---on:#fff}
-@media(prefers-color-scheme:dark){:root{--back:#141312;--card:#1d1c1a;--text:#eceae6;--dim:#9a958d;--line:#312f2b;
---mark:#fb923c;--on:#141312}}
-*{box-sizing:border-box;margin:0}
-body{min-height:100vh;display:grid;grid-template-columns:minmax(0,26rem);place-content:center;padding:1.5rem;
-background:var(--back);color:var(--text);font:1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+_STYLE: Final = (
+    BASE_STYLE
+    + """
+body{min-height:100vh;display:grid;grid-template-columns:minmax(0,26rem);place-content:center;padding:1.5rem}
 main{padding:2rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem}
 h1{font-size:1.5rem;line-height:1.25;letter-spacing:-.01em}
 p{margin-top:.75rem;color:var(--dim)}
@@ -42,9 +37,8 @@ border:1px solid var(--line);border-radius:.5rem}
 button{margin-top:1.25rem;padding:.6rem 1.25rem;font:inherit;font-weight:600;color:var(--on);
 background:var(--mark);border:0;border-radius:.5rem;cursor:pointer}
 button:disabled{opacity:.6;cursor:default}
-:focus-visible{outline:2px solid var(--mark);outline-offset:2px}
-[hidden]{display:none}
 """
+)
 
 _SCRIPT: Final = """
 "use strict";
@@ -177,14 +171,7 @@ _PAGE: Final = Template("""\
 """)
 
 
-def _hash(text: str) -> str:
-    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
-
-
-POLICY: Final = (
-    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_WHOLE_SCRIPT)}; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+POLICY: Final = policy(_STYLE, _WHOLE_SCRIPT)
 _HTML: Final = _PAGE.substitute(style=_STYLE, script=_WHOLE_SCRIPT)
 
 

@@ -7,8 +7,6 @@ Refuses to know: whether the server is well (routes.py), and who asks.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from html import escape
 from string import Template
 from typing import Any, Final
@@ -17,6 +15,7 @@ from aiohttp import web
 
 from api.http import success
 from api.middleware import SETTINGS
+from api.pages import BASE_STYLE, policy, prefers_html
 from api.version import fitai_version
 
 NAME: Final = "FitAI"
@@ -44,7 +43,7 @@ def routes() -> list[web.RouteDef]:
 
 async def front_page(request: web.Request) -> web.Response:
     """JSON, or HTML where the client would rather have that."""
-    if _prefers_html(request.headers.get("Accept", "")):
+    if prefers_html(request.headers.get("Accept", "")):
         response = web.Response(text=_html(request), content_type="text/html", charset="utf-8")
         response.headers["Content-Security-Policy"] = _POLICY
     else:
@@ -58,19 +57,6 @@ def about() -> dict[str, Any]:
     return {"name": NAME, "version": fitai_version(), "links": LINKS, "docs": DOCS}
 
 
-def _prefers_html(accept: str) -> bool:
-    """Whether HTML is named, and JSON is not named with at least its weight."""
-    weights: dict[str, float] = {}
-    for part in accept.split(","):
-        kind, _, parameters = part.partition(";")
-        weight = parameters.replace(" ", "").partition("q=")[2] or "1"
-        try:
-            weights[kind.strip().lower()] = float(weight)
-        except ValueError:
-            continue
-    return weights.get("text/html", 0) > weights.get("application/json", 0)
-
-
 def _html(request: web.Request) -> str:
     address = request.app[SETTINGS].public_url or f"{request.scheme}://{request.host}"
     return _PAGE.substitute(
@@ -82,28 +68,25 @@ def _html(request: web.Request) -> str:
     )
 
 
-_STYLE: Final = """
-:root{color-scheme:light dark;--back:#fbfaf8;--card:#fff;--text:#1c1b1a;--dim:#6d6a65;--line:#e6e2dc;--mark:#c2410c}
-@media(prefers-color-scheme:dark){:root{--back:#141312;--card:#1d1c1a;--text:#eceae6;--dim:#9a958d;--line:#312f2b;
---mark:#fb923c}}
-*{box-sizing:border-box;margin:0}
-body{min-height:100vh;display:grid;grid-template-columns:minmax(0,40rem);place-content:center;padding:1.5rem;
-background:var(--back);color:var(--text);
-font:1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+_STYLE: Final = (
+    BASE_STYLE
+    + """
+body{min-height:100vh;display:grid;grid-template-columns:minmax(0,40rem);place-content:center;padding:1.5rem}
 svg{width:3rem;height:3rem;color:var(--mark);display:block;margin-bottom:.75rem}
 h1{font-size:2rem;line-height:1.2;letter-spacing:-.02em}
 h1 small{font-size:.875rem;font-weight:400;letter-spacing:0;color:var(--dim);margin-left:.5rem}
 p{margin-top:.5rem;color:var(--dim)}
 pre{margin:1.5rem 0;padding:1rem 1.25rem;overflow-x:auto;background:var(--card);border:1px solid var(--line);
-border-radius:.75rem;font:.875rem/1.7 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
+border-radius:.75rem;font:.875rem/1.7 var(--code)}
 pre b{font-weight:400;color:var(--mark)}
 ul{list-style:none;padding:0;display:grid;gap:.75rem;grid-template-columns:repeat(auto-fit,minmax(15rem,1fr))}
 li{padding:.75rem 1rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem;font-size:.875rem;
 line-height:1.5;color:var(--dim)}
-li a,li code{display:block;font:600 .9375rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;color:var(--text);
+li a,li code{display:block;font:600 .9375rem/1.5 var(--code);color:var(--text);
 text-underline-offset:.2em;text-decoration-color:var(--mark)}
-a:focus-visible{outline:2px solid var(--mark);outline-offset:3px;border-radius:2px}
+a:focus-visible{outline-offset:3px;border-radius:2px}
 """
+)
 
 _PAGE: Final = Template("""\
 <!doctype html>
@@ -130,7 +113,4 @@ phone = await Client.open(<b>"phone.db"</b>, server=<b>"$address"</b>)</pre>
 </html>
 """)
 
-_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+_POLICY: Final = policy(_STYLE)

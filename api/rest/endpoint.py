@@ -17,6 +17,7 @@ import msgspec
 from aiohttp import web
 
 from api.http import Network, client_address
+from api.pages import Page, prefers_html
 from api.rate_limits import Decision, Rule
 from sync.caller import Caller
 from sync.environment import Environment, uuid7
@@ -78,6 +79,7 @@ class Reply:
     """An answer that is more than its data.
 
     etag: the version of what is shown, where the handler knows one that costs less than the body's hash.
+    page: what is answered instead of the data, to whoever would rather have HTML.
     """
 
     data: Any
@@ -85,6 +87,7 @@ class Reply:
     pagination: Pagination | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     etag: str | None = None
+    page: Page | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,11 @@ class Call(Generic[B, Q]):
         return self.request.headers.get("User-Agent", "")
 
     @property
+    def prefers_html(self) -> bool:
+        """Whether it comes from a browser that shows what it gets."""
+        return prefers_html(self.request.headers.get("Accept", ""))
+
+    @property
     def if_match(self) -> str | None:
         """The version that a write is meant for; None where it is meant for whatever is there."""
         given = self.request.headers.get("If-Match", "").strip()
@@ -155,6 +163,7 @@ class Endpoint:
         secrets.
     etag: whether the answer carries an ETag and honours If-None-Match.
     redirects: whether a browser may be sent on (302) instead of being answered.
+    shows_page: whether a client that would rather have HTML gets a page (Reply.page).
     """
 
     method: str
@@ -177,6 +186,7 @@ class Endpoint:
     etag: bool = False
     paged: bool = False
     redirects: bool = False
+    shows_page: bool = False
     resumable: bool = False
     example: Any = None
     description: str = ""

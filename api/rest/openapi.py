@@ -53,6 +53,7 @@ _HEADERS: Final[dict[str, dict[str, Any]]] = {
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
     "WWW-Authenticate": {"description": "What is to stand in Authorization.", "schema": {"const": "Bearer"}},
     "Accept-Encoding": {"description": "Which Content-Encodings a body may have."},
+    "Vary": {"description": "By what of the request the answer goes."},
     "Set-Cookie": {"description": "For the next step of the sign-in."},
 }
 # Beside X-Request-ID, which every answer has, by the status of a failure: the header, and whether it is always there.
@@ -311,10 +312,14 @@ def _responses(endpoint: Endpoint, schema_of: dict[Any, Any], failures: dict[str
                 }
             },
         }
+    if endpoint.shows_page:
+        page = {"schema": {"type": "string", "description": "A page, for who would rather have that."}}
+        responses[str(endpoint.status)]["content"]["text/html"] = page
     if endpoint.etag:
+        also = {"Vary": True} if endpoint.shows_page else {}
         responses["304"] = {
             "description": "What If-None-Match names is still what stands here.",
-            "headers": _headers({"ETag": True, **_LIMITED}),
+            "headers": _headers({"ETag": True, **also, **_LIMITED}),
         }
     if endpoint.resumable:
         responses |= _of_files(responses[str(endpoint.status)])
@@ -380,6 +385,8 @@ def _headers_of_success(endpoint: Endpoint) -> dict[str, Any]:
         which["Idempotent-Replayed"] = False
     if endpoint.media:
         which["Content-Disposition"] = False
+    if endpoint.shows_page:
+        which["Vary"] = True
     if endpoint.resumable:
         which |= {"ETag": True, "Last-Modified": True, "Accept-Ranges": True}
     return _headers(which)

@@ -5,21 +5,17 @@ Owns: the look. Refuses to know: where the document comes from (openapi.py).
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from html import escape
 from typing import Any, Final
 
-_STYLE: Final = """
-:root{color-scheme:light dark;--back:#fbfaf8;--card:#fff;--text:#1c1b1a;--dim:#6d6a65;--line:#e6e2dc;--mark:#c2410c;
---code:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
-@media(prefers-color-scheme:dark){:root{--back:#141312;--card:#1d1c1a;--text:#eceae6;--dim:#9a958d;--line:#312f2b;
---mark:#fb923c}}
-*{box-sizing:border-box;margin:0}
-body{max-width:58rem;margin:0 auto;padding:2rem 1.25rem 6rem;background:var(--back);color:var(--text);
-font:1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+from api.pages import BASE_STYLE, policy
+
+_STYLE: Final = (
+    BASE_STYLE
+    + """
+body{max-width:58rem;margin:0 auto;padding:2rem 1.25rem 6rem}
 h1{font-size:1.75rem;letter-spacing:-.02em}h1 small{font-size:.875rem;font-weight:400;color:var(--dim)}
 h2{margin:2.5rem 0 .75rem;font-size:1.125rem}
 p{color:var(--dim)}a{color:inherit;text-decoration-color:var(--mark);text-underline-offset:.2em}
@@ -35,12 +31,9 @@ border-top:1px solid var(--line)}td:first-child{font-family:var(--code);width:12
 td code{font:.8125rem var(--code);color:var(--mark)}
 pre{padding:.75rem 1rem;overflow-x:auto;border:1px solid var(--line);border-radius:.5rem;
 font:.8125rem/1.5 var(--code)}
-:focus-visible{outline:2px solid var(--mark);outline-offset:2px}
 """
-_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+POLICY: Final = policy(_STYLE)
 
 
 def html(document: dict[str, Any]) -> str:

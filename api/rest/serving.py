@@ -120,12 +120,18 @@ class Serving:
             return made
         reply = made if isinstance(made, Reply) else Reply(made)
         headers = {**headers_of(decision), **reply.headers}
-        data = _encode(reply.data)
-        if endpoint.etag or reply.etag is not None:
+        status = reply.status or endpoint.status
+        data = _encode(reply.data) if reply.page is None else reply.page.html.encode()
+        if endpoint.shows_page:
+            headers["Vary"] = "Accept"
+        if (endpoint.etag or reply.etag is not None) and status < 400:
             headers["ETag"] = etag = reply.etag or etag_of(data)
             headers["Cache-Control"] = "private, no-cache"
             if call.request.method in ("GET", "HEAD") and _names(call.request.headers.get("If-None-Match", ""), etag):
                 return web.Response(status=304, headers=headers)
+        if reply.page is not None:
+            headers["Content-Security-Policy"] = reply.page.policy
+            return web.Response(status=status, body=data, content_type="text/html", charset="utf-8", headers=headers)
         meta: dict[str, Any] = {
             "request_id": call.request.get(REQUEST_ID, ""),
             "timestamp": rfc3339(self.environment.now_ms()),
@@ -133,9 +139,7 @@ class Serving:
         if reply.pagination is not None:
             meta["pagination"] = reply.pagination.shown()
         body = b'{"success":true,"data":' + data + b',"meta":' + _encode(meta) + b"}"
-        return web.Response(
-            status=reply.status or endpoint.status, body=body, content_type="application/json", headers=headers
-        )
+        return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
 async def _body(endpoint: Endpoint, request: web.Request, held: Held | None) -> tuple[Any, bytes]:

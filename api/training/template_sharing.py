@@ -29,6 +29,7 @@ from api.training.template_faces import (
     read_whole,
 )
 from api.training.template_links import TOO_LARGE, Links, author_of
+from api.training.template_page import dead_link_page, template_page
 from api.training.templates import Template, whole
 from storage.database import Transaction
 from storage.search.words import compared, words
@@ -216,10 +217,22 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
         await links.revoke(call.caller, space, call.path["template"])
         return Revoked(id=call.path["template"], is_shared=False)
 
-    async def get_shared_template(call: Call[Empty, Empty]) -> dict[str, Any]:
-        async with database.read(snapshot=True) as tx:
-            found, row = await links.follow(tx, call.path["link"])
-            return face(found) | {"author": await author_of(tx, row.user)}
+    async def get_shared_template(call: Call[Empty, Empty]) -> Reply:
+        try:
+            async with database.read(snapshot=True) as tx:
+                found, row = await links.follow(tx, call.path["link"])
+                author = await author_of(tx, row.user)
+        except NotFound:
+            if not call.prefers_html:
+                raise
+            return Reply(None, status=NotFound.status, page=dead_link_page())
+        shown = face(found) | {"author": author}
+        return Reply(shown, page=template_page(shown, address=address_of(call)) if call.prefers_html else None)
+
+    def address_of(call: Call[Any, Any]) -> str:
+        """Under which somebody follows a link, whole."""
+        origin = public_url or f"{call.request.scheme}://{call.request.host}"
+        return f"{origin.rstrip('/')}/api/templates/shared/{call.path['link']}"
 
     async def copy_shared_template(call: Call[Empty, CopyInto]) -> Reply:
         into = await records.space_of(call.caller, call.query.to)
@@ -278,7 +291,8 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
             public=True,
             limit=FOLLOW,
             etag=True,
-            description="Without an account. A link that was revoked is none.",
+            shows_page=True,
+            description="Without an account. A link that was revoked is none. Who opens it in a browser gets a page.",
         ),
         Endpoint(
             "POST",

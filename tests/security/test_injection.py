@@ -50,8 +50,8 @@ async def test_no_parameter_and_no_part_of_an_address_is_more_than_a_value(serve
     assert (await server.me(ann.token)).status == 200
 
 
-def test_no_endpoint_answers_html() -> None:
-    """So what a user wrote is never markup: pages are fixed texts, and the only other answers are data and pictures."""
+def test_pages_are_fixed_texts_but_for_that_of_a_template_which_is_put_together_from_escaped_parts() -> None:
+    """So what a user wrote is never markup: the only other answers are data and pictures."""
     found = {
         str(path.relative_to(ROOT / "api"))
         for path in (ROOT / "api").rglob("*.py")
@@ -61,7 +61,22 @@ def test_no_endpoint_answers_html() -> None:
         "accounts/oidc/routes.py",  # asks whether a browser would take it
         "accounts/page.py",
         "operations/front_page.py",
+        "pages.py",  # asks likewise
+        "rest/openapi.py",  # says which endpoint has a page
         "rest/routes.py",
+        "rest/serving.py",
+    }
+    pages = {
+        str(path.relative_to(ROOT / "api"))
+        for path in (ROOT / "api").rglob("*.py")
+        if re.search(r"\bpage=\w+\(|shows_page=True", path.read_text("utf-8"))
+    }
+    assert pages == {"training/template_sharing.py"}
+    # Whatever is not made by `element` or `joined` is a text of the page's own.
+    source = (ROOT / "api/training/template_page.py").read_text("utf-8")
+    assert {each for each in re.findall(r'\bHtml\(f["\'](.*?)["\']\)', source) if "{" in each} == {
+        r"\n<style>{_STYLE}</style>\n",
+        '<input id="{id}" type="{type}" autocomplete="{autocomplete}" required>',
     }
 
 
