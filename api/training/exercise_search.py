@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from api.training.exercise_facets import Counts, Filters, narrowed
@@ -135,15 +135,24 @@ class ExerciseSearch:
     async def search(self, caller: Caller, asked: Asked) -> Found:
         """What matches, the best first: by how it matches, then by how well known it is (docs/search.md).
 
-        A text without words finds everything, by name.
+        A text without words finds everything, by name. Where a muscle is asked for, what is for it goes before what it
+        only helps in.
 
         Raises StorageError.
         """
         seen = await self._see(caller, asked.text)
-        if words(asked.text):
-            ordered = sorted(seen.candidates.values(), key=lambda each: (each.match, seen.counted.key(each)))
-        else:
-            ordered = sorted(seen.candidates.values(), key=lambda each: (each.document.folded, each.document.id))
+        muscles = asked.filters.get("muscle", frozenset())
+
+        def helps(each: _Candidate) -> bool:
+            return bool(muscles) and muscles.isdisjoint(each.document.facets["primary_muscle"])
+
+        def by_match(each: _Candidate) -> tuple[Any, ...]:
+            return each.match.grade, helps(each), each.match, seen.counted.key(each)
+
+        def by_name(each: _Candidate) -> tuple[Any, ...]:
+            return helps(each), each.document.folded, each.document.id
+
+        ordered = sorted(seen.candidates.values(), key=by_match if words(asked.text) else by_name)
         return await self._page(seen, ordered, asked)
 
     async def popular(self, caller: Caller, asked: Asked) -> Found:

@@ -73,7 +73,8 @@ class Document:
     """One exercise. The first of `phrases` is its name, the others are its aliases.
 
     folded: its name as it is compared in alphabetical order.
-    about: what it may be found by beside its names: muscles, equipment, category.
+    about: what it may be found by beside its names: the muscles that it is for, equipment, category.
+    beside: what it may be found by after all of these: the muscles that only help.
     facets: {facet: its values}, for each of FACETS.
     choices: the same as "facet:value", one string each, which is quick to count.
     """
@@ -83,6 +84,7 @@ class Document:
     folded: str
     phrases: tuple[Phrase, ...]
     about: frozenset[str]
+    beside: frozenset[str]
     facets: dict[str, tuple[str, ...]]
     choices: tuple[str, ...]
 
@@ -106,11 +108,14 @@ def document(body: bytes) -> Document | None:
         "category": (values.category,) if values.category else (),
     }
     choices = tuple(intern(f"{facet}:{value}") for facet, words_ in facets.items() for value in words_)
-    said = [*facets["muscle"], *facets["equipment"], *facets["category"]]
-    about = _either_number(word for each in said for word in each.split("_"))
+    about = _words_of((*primary, *facets["equipment"], *facets["category"]))
     names = [values.name, *sorted(values.aliases)[:ALIASES_MAX]]
     phrases = tuple(Phrase(tuple(map(intern, words(text)))) for text in names)
-    return Document(record.id, values.name, fold(values.name), phrases, about, facets, choices)
+    return Document(record.id, values.name, fold(values.name), phrases, about, _words_of(secondary), facets, choices)
+
+
+def _words_of(values: Iterable[str]) -> frozenset[str]:
+    return _either_number(word for each in values for word in each.split("_"))
 
 
 def _either_number(some: Iterable[str]) -> frozenset[str]:

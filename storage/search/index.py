@@ -31,10 +31,12 @@ _REMEMBERED_MAX: Final = 2_000
 _SHORT_MAX: Final = 2
 _SHORT_REMEMBERED_MAX: Final = 400
 
-# What a typed word costs: as a whole word, as the beginning of one, and for each slip.
+# What a typed word costs: as a whole word, as the beginning of one, and for each slip; and beside that, where it is a
+# muscle that only helps.
 _WHOLE: Final = 0
-_BEGINNING: Final = 1
-_SLIP: Final = 2
+_BEGINNING: Final = 2
+_SLIP: Final = 4
+_HELPING: Final = 1
 
 # A cost, and the numbers of the names that it is paid for.
 _Meaning = tuple[int, set[int]]
@@ -55,12 +57,13 @@ class Grade(IntEnum):
 class Match(NamedTuple):
     """How well an exercise matches; less is better.
 
-    slips: what was forgiven. extra: words of the name that nobody asked for. begun: words of which only the beginning
-    was asked for.
+    slips: what was forgiven. helping: words that are muscles which only help in it. extra: words of the name that
+    nobody asked for. begun: words of which only the beginning was asked for.
     """
 
     grade: Grade
     slips: int = 0
+    helping: int = 0
     extra: int = 0
     begun: int = 0
 
@@ -70,10 +73,11 @@ ANY: Final = Match(Grade.NAME)
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """A name in the index, or (length None) what else is said about an exercise."""
+    """A name in the index, or (length None) what else is said of an exercise. dearer: what a word costs more here."""
 
     id: str
     length: int | None
+    dearer: int
 
 
 class _Terms:
@@ -120,6 +124,8 @@ class Index:
         self.documents: dict[str, Document] = {}
         self._numbers = count()
         self._names: dict[int, _Name] = {}
+        # How many of them are none, but what else is said about an exercise.
+        self._others = 0
         self._numbers_of: dict[str, tuple[int, ...]] = {}
         self._words = _Terms()
         self._joined = _Terms()
@@ -132,7 +138,7 @@ class Index:
     @property
     def names(self) -> int:
         """How many names it holds in all: what it costs in memory."""
-        return len(self._names) - len(self.documents)
+        return len(self._names) - self._others
 
     def put(self, document: Document) -> None:
         """Add a document, in the place of the one with its id."""
@@ -140,10 +146,11 @@ class Index:
         self._short.clear()
         self.documents[document.id] = document
         numbers = []
-        for length, words_, joined in _parts(document):
+        for length, dearer, words_, joined in _parts(document):
             number = next(self._numbers)
             numbers.append(number)
-            self._names[number] = _Name(document.id, length)
+            self._names[number] = _Name(document.id, length, dearer)
+            self._others += length is None
             for word in words_:
                 if self._words.add(word, number):
                     self._letters[word] = letters(word)
@@ -160,8 +167,9 @@ class Index:
         if document is None:
             return
         self._short.clear()
-        for number, (_, words_, joined) in zip(self._numbers_of.pop(id), _parts(document), strict=True):
+        for number, (length, _, words_, joined) in zip(self._numbers_of.pop(id), _parts(document), strict=True):
             del self._names[number]
+            self._others -= length is None
             for word in words_:
                 if self._words.remove(word, number):
                     del self._letters[word]
@@ -218,7 +226,11 @@ class Index:
             return best
         had = Counter(id for each in across for id in each)
         return {
-            id: Match(Grade.PART, extra=self.documents[id].phrases[0].length)
+            id: Match(
+                Grade.PART,
+                helping=sum(each.get(id, 0) % 2 for each in across),
+                extra=self.documents[id].phrases[0].length,
+            )
             for id, number in had.items()
             if number == len(asked) - 1
         }
@@ -234,9 +246,10 @@ class Index:
     def _by_id(self, costs: Mapping[int, int]) -> dict[str, int]:
         by_id: dict[str, int] = {}
         for number, cost in costs.items():
-            id = self._names[number].id
-            if by_id.get(id, cost) >= cost:
-                by_id[id] = cost
+            name = self._names[number]
+            cost += name.dearer
+            if by_id.get(name.id, cost) >= cost:
+                by_id[name.id] = cost
         return by_id
 
     def _meanings(self, asked: tuple[str, ...]) -> list[list[_Meaning]]:
@@ -280,10 +293,12 @@ class Index:
                 yield _SLIP * max(slips, 1) + (_WHOLE if is_whole else _BEGINNING), self._words.having[term]
 
 
-def _parts(document: Document) -> Iterator[tuple[int | None, frozenset[str], frozenset[str]]]:
+def _parts(document: Document) -> Iterator[tuple[int | None, int, frozenset[str], frozenset[str]]]:
     for phrase in document.phrases:
-        yield phrase.length, phrase.terms(), phrase.joined()
-    yield None, document.about, frozenset()
+        yield phrase.length, 0, phrase.terms(), phrase.joined()
+    yield None, 0, document.about, frozenset()
+    if document.beside:
+        yield None, _HELPING, document.beside, frozenset()
 
 
 def _telling(asked: tuple[str, ...]) -> tuple[str, ...]:
@@ -296,11 +311,13 @@ def _at(pairs: list[list[_Meaning]], place: int) -> list[_Meaning]:
 
 
 def _match(costs: Sequence[int], extra: int, *, across: bool = False) -> Match:
-    slips = sum(cost for cost in costs if cost >= _SLIP)
+    helping = sum(cost % 2 for cost in costs)
+    slips = sum(cost // 2 for cost in costs if cost >= _SLIP)
     within = Grade.SLIPS if slips else Grade.WORDS
     # Each is followed by the same for words that no one name has together.
     grade = Grade(within + 1) if across else within
-    return Match(grade, slips, max(extra, 0), costs.count(_BEGINNING))
+    begun = sum(cost - cost % 2 == _BEGINNING for cost in costs)
+    return Match(grade, slips, helping, max(extra, 0), begun)
 
 
 def _first(meaning: _Meaning) -> int:

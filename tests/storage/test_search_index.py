@@ -146,6 +146,40 @@ def test_the_whole_word_goes_before_one_that_begins_like_it() -> None:
     assert ordered(index, "row") == ["Row", "Rower", "Faraway Row", "Far Rower"]
 
 
+def test_a_muscle_that_is_typed_finds_what_is_for_it_before_what_it_only_helps_in() -> None:
+    index = filled(
+        {
+            "helps": {"name": "Dip", "primary_muscles": ["triceps"], "secondary_muscles": ["chest"]},
+            "is for": {"name": "Lying Wide Machine Fly", "primary_muscles": ["chest"]},
+            "is for both": {
+                "name": "Cable Fly",
+                "primary_muscles": ["chest"],
+                "secondary_muscles": ["chest", "biceps"],
+            },
+        }
+    )
+    # Though its name is shorter, which decides where nothing else does.
+    assert ordered(index, "chest") == ordered(index, "ches") == ["Cable Fly", "Lying Wide Machine Fly", "Dip"]
+    assert ordered(index, "chset") == ["Cable Fly", "Lying Wide Machine Fly", "Dip"]
+    assert index.match("chest triceps") == {"helps": Match(Grade.ACROSS, helping=1, extra=1)}
+    # What is left out where nothing has all words changes nothing.
+    assert ordered(index, "chest fly hammock") == ["Cable Fly", "Lying Wide Machine Fly"]
+    assert ordered(index, "chest dip hammock") == ["Dip"]
+    assert (index.names, len(index.documents)) == (3, 3)
+
+
+@pytest.mark.parametrize("muscle", ["chest", "biceps", "glutes"])
+def test_the_catalog_shows_what_is_for_a_muscle_first(muscle: str) -> None:
+    found = CATALOG.match(muscle)
+    across = sorted(
+        (match, muscle not in CATALOG.documents[id].facets["primary_muscle"])
+        for id, match in found.items()
+        if match.grade is Grade.ACROSS
+    )
+    helps = [each for _, each in across]
+    assert helps == sorted(helps) and set(helps) == {False, True}
+
+
 # -- laws ------------------------------------------------------------------------------------------------------------
 
 

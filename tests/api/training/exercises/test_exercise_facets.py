@@ -50,6 +50,19 @@ async def test_a_muscle_is_found_where_it_works_first_or_second(world: World, se
     assert await names(search, device.caller, filters={"secondary_muscle": neck}) == ["Own Two"]
 
 
+async def test_what_is_for_a_chosen_muscle_goes_before_what_it_only_helps_in(
+    world: World, search: ExerciseSearch
+) -> None:
+    device = await world.device()
+    await custom(device, "Own Dip", primary_muscles={"add": ["traps"]}, secondary_muscles={"add": ["neck"]})
+    await custom(device, "Own Long Dip", primary_muscles={"add": ["neck"]})
+    neck = {"muscle": frozenset({"neck"})}
+    for text in ("", "own", "dip"):
+        assert await names(search, device.caller, text, filters=neck) == ["Own Long Dip", "Own Dip"]
+    # What is called just so stays first, whatever it is for.
+    assert await names(search, device.caller, "own dip", filters=neck) == ["Own Dip", "Own Long Dip"]
+
+
 async def test_pages_have_everything_once(world: World, search: ExerciseSearch) -> None:
     caller = Caller(world.user, "session")
     whole = await names(search, caller, "press", limit=100)

@@ -33,6 +33,7 @@ async def everything_asked(url: str) -> dict[str, Any]:
         asked = [
             Asked("bench"), Asked("b"), Asked("benhc pres"), Asked("zubu"), Asked("zurcher"), Asked("rdl"), Asked(""),
             Asked("press", page=3, limit=7), Asked("", {"muscle": frozenset({"neck"})}), Asked("chest dumbbell"),
+            Asked("biceps"), Asked("press", {"muscle": frozenset({"triceps"})}),
             Asked("curl", {"equipment": frozenset({"cable", "band"}), "level": frozenset({"beginner"})}),
         ]  # fmt: skip
         answers = {}
