@@ -64,6 +64,9 @@ class Spanned(Strict):
 class Drawn(Spanned):
     timeframe: Timeframe = "1y"
     theme: Theme = "auto"
+
+
+class DrawnInUnit(Drawn):
     unit: Unit = "kg"
 
 
@@ -196,7 +199,7 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
             },
         )
 
-    async def draw_volume(call: Call[Empty, Drawn]) -> web.Response:
+    async def draw_volume(call: Call[Empty, DrawnInUnit]) -> web.Response:
         q = call.query
         return await draw(
             call,
@@ -214,20 +217,17 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
             tz=q.tz,
         )
 
-    async def draw_calendar(call: Call[Empty, Drawn]) -> web.Response:
+    async def draw_calendar(call: Call[Empty, DrawnInUnit]) -> web.Response:
         q = call.query
-        return await draw(
-            call,
-            f"calendar {q.theme}",
-            lambda kept, day: calendar_chart(
-                # 53 weeks may begin some days before the year does.
-                analyse(kept.history, "all", day).days,
-                day,
-                first_weekday=kept.history.preferences.first_weekday or 1,
-                theme=q.theme,
-            ),
-            tz=q.tz,
-        )
+
+        def make(kept: Kept, day: date) -> str:
+            found = analyse(kept.history, q.timeframe, day)
+            weekday = kept.history.preferences.first_weekday or 1
+            return calendar_chart(
+                found.days, day, first=found.span.first, first_weekday=weekday, unit=q.unit, theme=q.theme
+            )
+
+        return await draw(call, f"calendar {q.timeframe} {q.unit} {q.theme}", make, tz=q.tz)
 
     async def draw_exercise(call: Call[Empty, DrawnExercise]) -> web.Response:
         q = call.query
@@ -243,9 +243,9 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
         return await draw(call, f"exercise {q.exercise} {q.unit} {q.theme}", make)
 
     pictures: list[tuple[str, Any, str, Any]] = [
-        ("volume", draw_volume, "Volume per week, as a picture", Drawn),
+        ("volume", draw_volume, "Volume per week, as a picture", DrawnInUnit),
         ("muscles", draw_muscles, "Sets by muscle, as a picture", Drawn),
-        ("calendar", draw_calendar, "A year of training days, as a picture", Drawn),
+        ("calendar", draw_calendar, "Training days, as a picture", DrawnInUnit),
         ("exercise", draw_exercise, "One exercise through time, as a picture", DrawnExercise),
     ]
     return [

@@ -87,7 +87,7 @@ class Canvas:
     def text(
         self, x: float, y: float, text: str, kind: str = "label", *, anchor: str = "start", hint: str | None = None
     ) -> None:
-        """Words. kind: heading, subtitle, label, value. anchor: start, middle or end."""
+        """Words. kind: heading, subtitle, label, unit, name, value. anchor: start, middle or end."""
         at = f' text-anchor="{anchor}"' if anchor != "start" else ""
         inside = f"<title>{escaped(hint)}</title>{escaped(text)}" if hint else escaped(text)
         self._parts.append(f'<text class="{kind}" x="{point(x)}" y="{point(y)}"{at}>{inside}</text>')
@@ -136,6 +136,10 @@ class Canvas:
         self.text(left, 34, shortened(self._title, self.width - 2 * left, 17 * _BOLD), "heading")
         self.text(left, 54, shortened(subtitle, self.width - 2 * left, 12.5), "subtitle")
 
+    def unit(self, x: float, y: float, text: str, *, anchor: str = "end") -> None:
+        """What the numbers of an axis count, beside its end."""
+        self.text(x, y, text, "unit", anchor=anchor)
+
     def nothing(self, words: str) -> None:
         """What stands where there is nothing to draw."""
         self.text(self.width / 2, self.height / 2 + 24, words, "subtitle", anchor="middle")
@@ -167,6 +171,7 @@ def _style(theme: Theme) -> str:
         ".heading{font-size:17px;font-weight:650;fill:var(--ink)}"
         ".subtitle{font-size:12.5px;fill:var(--quiet)}"
         ".label{font-size:11.5px;fill:var(--quiet)}"
+        ".unit{font-size:11.5px;font-style:italic;fill:var(--quiet)}"
         ".name{font-size:12.5px;fill:var(--ink)}"
         ".value{font-size:12px;font-weight:600;fill:var(--ink)}"
         ".grid{stroke:var(--grid);stroke-width:1}.axis{stroke:var(--quiet);stroke-width:1;opacity:.55}"

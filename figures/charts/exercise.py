@@ -11,7 +11,7 @@ from figures.exercise_progress import Point
 from figures.one_rep_max import EPLEY, REPS_MAX
 
 WIDTH, HEIGHT = 760.0, 340.0
-LEFT, RIGHT, TOP, BOTTOM = 68.0, 36.0, 84.0, 40.0
+LEFT, RIGHT, TOP, BOTTOM = 68.0, 84.0, 92.0, 40.0
 # Above this many dots they are a worm: the line says enough.
 DOTS_MAX = 60
 FORMULAS = {"epley": "Epley", "brzycki": "Brzycki", "rpe_table": "the RPE table"}
@@ -57,12 +57,14 @@ def exercise_chart(
         y = place(first, level)[1]
         canvas.line(LEFT, y, WIDTH - RIGHT, y, "axis" if n == 0 else "grid")
         canvas.text(LEFT - 10, y + 4, amount(level), anchor="end")
+    canvas.unit(LEFT - 10, TOP - 14, unit)
     _name_days(canvas, first, last, bottom, wide)
 
     at = [place(day, value) for day, value in series]
     if len(at) > 1:
         canvas.area(at, bottom, "under")
         canvas.curve(_best_so_far(at), "thin")
+        canvas.text(WIDTH - RIGHT + 12, place(last, high)[1] + 4, "best so far")
         canvas.curve(at, "curve")
     best_day, best = next(one for one in series if one[1] == high)
     for (day, value), (x, y) in zip(series, at, strict=True):
@@ -70,7 +72,7 @@ def exercise_chart(
             canvas.dot(x, y, 3, "strong", hint=f"{day_words(day)}: {amount(value)} {unit}")
     x, y = place(best_day, best)
     canvas.dot(x, y, 5, "ring", hint=f"Best, {day_words(best_day)}: {amount(best)} {unit}")
-    anchor, beside = ("end", -10.0) if x > WIDTH - 120 else ("start", 10.0) if x < LEFT + 40 else ("middle", 0.0)
+    anchor, beside = ("end", -10.0) if x > WIDTH - RIGHT - 40 else ("start", 10.0) if x < LEFT + 40 else ("middle", 0.0)
     canvas.text(x + beside, y - 12, f"{amount(best)} {unit}", "value", anchor=anchor)
     return canvas.svg()
 

@@ -47,6 +47,7 @@ def muscles_chart(muscles: Sequence[OfMuscle], *, theme: Theme = "auto", title: 
         x = LEFT + level / levels[-1] * wide
         canvas.line(x, TOP - 6, x, bottom, "axis" if level == 0 else "grid")
         canvas.text(x, bottom + 20, amount(level), anchor="middle")
+    canvas.unit(WIDTH - RIGHT + 22, bottom + 20, "sets", anchor="start")
     for place, name in enumerate(order):
         y = TOP + ROW * place
         canvas.text(LEFT - 12, y + 16, shortened(_name(name), LEFT - 24, 12.5), "name", anchor="end")

@@ -9,7 +9,7 @@ from figures.charts.canvas import Canvas, Theme, amount, day_words, month_marks,
 from figures.charts.units import per_kilogram
 
 WIDTH, HEIGHT = 760.0, 340.0
-LEFT, RIGHT, TOP, BOTTOM = 68.0, 24.0, 84.0, 40.0
+LEFT, RIGHT, TOP, BOTTOM = 68.0, 84.0, 92.0, 40.0
 # Columns thinner than this are no longer seen; what came before is left to the description.
 WEEKS_MAX = 260
 
@@ -42,7 +42,9 @@ def volume_chart(
         canvas.heading("")
         canvas.nothing("No sets with a load yet")
         return canvas.svg()
-    canvas.heading(f"{amount(sum(values))} {unit} in {_weeks(len(shown))}  ·  mean {amount(mean)} {unit}")
+    canvas.heading(
+        f"{amount(sum(values))} {unit} in {_weeks(len(shown))}  ·  mean {amount(mean)} {unit} in a week with training"
+    )
 
     levels = ticks(0, max(values))
     bottom, high = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
@@ -61,9 +63,16 @@ def volume_chart(
             )
             colour = "mark" if place == len(shown) - 1 else "strong"
             canvas.bar(LEFT + room * place + (room - thick) / 2, bottom - height, thick, height, colour, hint=hint)
+    canvas.unit(LEFT - 10, TOP - 14, unit)
+    if values[-1]:
+        # The colour of the last column.
+        canvas.box(LEFT, TOP - 23, 10, 10, "mark")
+        canvas.text(LEFT + 16, TOP - 14, "this week so far")
     if len(trained) > 2:
         y = bottom - mean / levels[-1] * high
         canvas.line(LEFT, y, WIDTH - RIGHT, y, "thin")
+        canvas.text(WIDTH - RIGHT + 8, y - 1, "mean")
+        canvas.text(WIDTH - RIGHT + 8, y + 13, f"{amount(mean)} {unit}")
 
     if len(shown) <= 14:
         for place, week in enumerate(shown):

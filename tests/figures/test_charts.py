@@ -12,7 +12,7 @@ import pytest
 
 from figures.analytics import Day, Totals, Week
 from figures.charts import calendar_chart, exercise_chart, muscles_chart, volume_chart
-from figures.charts.canvas import Theme, amount, escaped, month_marks, shortened, ticks
+from figures.charts.canvas import Theme, amount, day_words, escaped, month_marks, shortened, ticks
 from figures.exercise_progress import Point
 from figures.muscles import OfMuscle
 
@@ -50,6 +50,9 @@ CHARTS: dict[str, Callable[[Theme], str]] = {
     "muscles of nobody": lambda theme: muscles_chart([], theme=theme),
     "calendar": lambda theme: calendar_chart(DAYS, TODAY, theme=theme),
     "calendar of nothing": lambda theme: calendar_chart([], TODAY, first_weekday=7, theme=theme),
+    "calendar of a week": lambda theme: calendar_chart(DAYS, TODAY, first=TODAY - timedelta(days=6), theme=theme),
+    "calendar of years": lambda theme: calendar_chart(DAYS, TODAY, first=date(2023, 5, 1), theme=theme),
+    "calendar of ages": lambda theme: calendar_chart(DAYS, TODAY, first=date(1, 1, 1), theme=theme),
     "exercise": lambda theme: exercise_chart(points(100, None, 105, 103), "Bench Press", theme=theme),
     "exercise of years": lambda theme: exercise_chart(points(*range(60, 160)), "Bench Press", theme=theme),
     "exercise of one day": lambda theme: exercise_chart(points(100), "Bench Press", theme=theme),
@@ -123,6 +126,62 @@ def test_volume_is_shown_in_the_users_unit() -> None:
 
 def test_of_very_many_weeks_the_newest_are_drawn() -> None:
     assert "in 260 weeks" in texts(volume_chart(weeks(*range(1, 600))))[1]
+
+
+def test_the_line_of_the_mean_says_what_it_is_and_how_much() -> None:
+    # Of the weeks with training: the one without is none of them.
+    shown = texts(volume_chart(weeks(1000, 0, 2000, 3000)))
+    assert "mean 2,000 kg in a week with training" in shown[1]
+    assert shown[shown.index("mean") + 1] == "2,000 kg"
+    # Of so few there is no line.
+    assert "mean" not in texts(volume_chart(weeks(1000, 2000)))
+
+
+def test_the_column_of_the_week_that_still_goes_on_is_named() -> None:
+    assert "this week so far" in texts(volume_chart(weeks(1000, 2000)))
+    assert "this week so far" not in texts(volume_chart(weeks(1000, 0)))
+
+
+@pytest.mark.parametrize(
+    ("svg", "unit"),
+    [
+        (volume_chart(weeks(1000, 2000), unit="lb"), "lb"),
+        (exercise_chart(points(100, 105), "Bench Press"), "kg"),
+        (muscles_chart(MUSCLES), "sets"),
+    ],
+)
+def test_an_axis_names_the_unit_of_its_numbers(svg: str, unit: str) -> None:
+    labels = [one for one in ElementTree.fromstring(svg).iter(f"{SVG}text") if one.get("class") == "unit"]
+    assert [one.text for one in labels] == [unit]
+
+
+def test_the_dashed_line_of_an_exercise_says_that_it_is_the_best_so_far() -> None:
+    assert "best so far" in texts(exercise_chart(points(100, 105, 103), "Bench Press"))
+    assert "best so far" not in texts(exercise_chart(points(100), "Bench Press"))
+
+
+def test_the_shades_of_the_calendar_say_what_they_count() -> None:
+    days = [Day(TODAY - timedelta(days=n), totals(0, sets)) for n, sets in enumerate((5, 10, 20))]
+    assert texts(calendar_chart(days, TODAY))[-2:] == ["no workout", "20 sets or more"]
+
+
+@pytest.mark.parametrize("length", [7, 30, 90, 365, 1_000])
+def test_a_calendar_has_a_cell_for_each_day_of_its_span_and_no_other(length: int) -> None:
+    told = hints(calendar_chart(DAYS, TODAY, first=TODAY - timedelta(days=length - 1)))
+    wanted = [TODAY - timedelta(days=n) for n in reversed(range(length))]
+    assert [one.split(":")[0] for one in told] == [day_words(day) for day in wanted]
+
+
+def test_a_span_of_more_than_a_year_has_a_band_for_each() -> None:
+    def weekdays(length: int) -> int:
+        return texts(calendar_chart([], TODAY, first=TODAY - timedelta(weeks=length - 1))).count("Mon")
+
+    assert [weekdays(weeks) for weeks in (1, 53, 54, 106, 107, 5_000)] == [1, 1, 2, 2, 3, 12]
+
+
+def test_a_calendar_shows_loads_in_the_users_unit() -> None:
+    day = Day(TODAY, totals(45.359237))
+    assert hints(calendar_chart([day], TODAY, first=TODAY, unit="lb")) == ["25 Nov 2026: 1 workout, 10 sets, 100 lb"]
 
 
 def test_each_muscle_is_there_the_most_trained_first() -> None:

@@ -148,6 +148,26 @@ async def test_a_picture_is_an_svg_that_runs_nothing(ann: Person, picture: str) 
     assert ElementTree.fromstring(answer.text).tag.endswith("svg")
 
 
+async def test_the_calendar_shows_the_days_of_the_timeframe(ann: Person) -> None:
+    exercise = await squat(ann)
+    await train(ann, exercise, "2026-01-02", (100, 5))
+    cells = {}
+    for frame in ("7d", "90d", "1y"):
+        answer = await ann.ask("GET", f"/analytics/calendar.svg?timeframe={frame}")
+        cells[frame] = answer.text.count("workout</title>") + answer.text.count(" kg</title>")
+    assert cells == {"7d": 7, "90d": 90, "1y": 365}
+    whole = await ann.ask("GET", "/analytics/calendar.svg?timeframe=all&unit=lb")
+    assert "2 Jan 2026: 1 workout, 1 set, 1,102 lb" in whole.text and ">1 Jan 2026: " not in whole.text
+
+
+async def test_a_parameter_that_changes_nothing_of_a_picture_is_refused_by_name(ann: Person) -> None:
+    # Sets have no unit of mass, and one exercise is shown from its first workout on.
+    assert await ann.refused("GET", "/analytics/muscles.svg?unit=lb") == {("unit", "unknown_field")}
+    assert await ann.refused("GET", "/analytics/exercise.svg?exercise=x&timeframe=7d") == {
+        ("timeframe", "unknown_field")
+    }
+
+
 async def test_the_picture_of_an_exercise_names_it_and_escapes_what_it_is_called(ann: Person) -> None:
     exercise = (await ann.made("/exercises", {**EXERCISE, "name": "<script>&"}))["id"]
     await train(ann, exercise, "2026-11-02", (100, 5))
