@@ -16,13 +16,15 @@ from rich.text import Text
 from api.command_line.device.screen import NARROW, Flow, Hanging, Signs, clean, line
 from api.command_line.device.training import Block, Training, Workout
 from api.command_line.device.wording import (
-    KINDS,
     at_words,
     counted,
     effort_words,
+    is_done,
+    label_words,
     load_words,
     record_value,
     record_words,
+    reps_words,
     set_words,
     span,
     volume_words,
@@ -32,7 +34,7 @@ from fitai_client import Record
 
 def heading(workout: Workout, training: Training, signs: Signs) -> Text:
     """The title, and the workout in figures."""
-    done = [one for one in workout.sets if one.get("completed_at")]
+    done = [one for one in workout.sets if is_done(one.values)]
     facts = []
     seconds = duration_s(workout)
     if workout.started:
@@ -99,23 +101,22 @@ def pieces(sets: Sequence[Record], marks: Mapping[str, Sequence[str]], signs: Si
     made: list[Text] = []
     before: tuple[Any, ...] | None = None
     for one in sets:
-        load, kind = load_words(one.values, signs), str(one.get("kind") or "normal")
-        label = KINDS.get(kind, kind)
+        values, kind = one.values, one.get("kind")
+        load, effort, label = load_words(values, signs), effort_words(values, signs), label_words(values)
+        reps = reps_words(values, signs)
         key = (load, label)
-        style = "warmup" if kind == "warmup" or not one.get("completed_at") else ""
+        style = "warmup" if kind == "warmup" or not is_done(values) else ""
         text = Text()
-        if key == before and one.get("reps") is not None and not one.get("notes"):
+        if key == before and reps and not one.get("notes"):
             made[-1].append(", ", style or "quiet")
             text = made[-1]
         else:
             made.append(text)
-            if label:
-                text.append(f"{label} ", "quiet")
-            if load:
-                text.append(f"{load} ", style)
-            if load or one.get("reps") is not None:
-                text.append(f"{signs.times} ", "quiet")
-        text.append(effort_words(one.values, signs), style)
+            parts = [(label, "quiet"), (load, style), (signs.times if effort and (load or reps) else "", "quiet")]
+            given = [each for each in parts if each[0]]
+            for place, (words, its) in enumerate(given):
+                text.append(words + (" " if effort or place < len(given) - 1 else ""), its)
+        text.append(effort, style)
         if kind == "failure":
             text.append(" F", "quiet")
         if marks.get(one.id):

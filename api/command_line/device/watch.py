@@ -265,6 +265,7 @@ class _View:
             print_json({**told, "age_ms": age_ms} if self._timing else told)
             return
         kind = str(one.get("kind") or "normal")
+        # That it is planned, `set_words` says.
         label = f"{words} " if (words := KINDS.get(kind, kind)) else ""
         clocked = (f"{now.astimezone():%H:%M:%S}  ", "quiet")
         said = line(clocked, (name, "name"), "  ", (label, "quiet"), set_words(one.values, screen.signs))

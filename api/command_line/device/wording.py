@@ -44,9 +44,20 @@ def plain_number(value: Any) -> str:
     return whole or "0"
 
 
+def is_done(values: Mapping[str, Any]) -> bool:
+    """Whether a set was done; what is not is planned, whatever stands in it."""
+    return bool(values.get("completed_at"))
+
+
+def label_words(values: Mapping[str, Any]) -> str:
+    """What stands in front of a set: "planned", "w" of a warm-up."""
+    kind = str(values.get("kind") or "normal")
+    return " ".join(filter(None, ("" if is_done(values) else "planned", KINDS.get(kind, kind))))
+
+
 def load_words(values: Mapping[str, Any], signs: Signs) -> str:
-    """What was moved in a set: "100 kg", "+10 kg", "-20 kg"; empty for the body alone."""
-    weight = values.get("weight")
+    """What was, or is to be, moved in a set: "100 kg", "+10 kg", "-20 kg"; empty for the body alone."""
+    weight = _aim(values, "weight")
     if not weight or (not weight["value"] and values.get("load_mode") in ("bodyweight_plus", "none")):
         return ""
     sign = {"bodyweight_plus": "+", "assisted": "-"}.get(str(values.get("load_mode")), "")
@@ -55,26 +66,41 @@ def load_words(values: Mapping[str, Any], signs: Signs) -> str:
 
 
 def effort_words(values: Mapping[str, Any], signs: Signs) -> str:
-    """What was done with it: reps, a time, a distance, with the RPE."""
+    """What was done with it, or is to be: reps, a time, a distance, with the RPE. Empty where nothing is aimed at."""
     parts = []
-    if (reps := values.get("reps")) is not None:
-        parts.append(plain_number(reps))
-    if length := values.get("distance"):
+    if reps := reps_words(values, signs):
+        parts.append(reps)
+    if length := _aim(values, "distance"):
         parts.append(f"{plain_number(length['value'])} {length['unit']}")
-    if seconds := values.get("duration_s"):
+    if seconds := _aim(values, "duration_s"):
         parts.append(clock(float(seconds)) if seconds >= 60 else f"{plain_number(seconds)} s")
-    said = f" {signs.dot} ".join(parts) or "done"
+    said = f" {signs.dot} ".join(parts) or ("done" if is_done(values) else "")
     # Some apps give every warm-up an RPE of 6.
-    rpe = values.get("rpe") if values.get("kind") != "warmup" else None
+    rpe = _aim(values, "rpe") if values.get("kind") != "warmup" else None
     return f"{said} @{plain_number(rpe)}" if rpe is not None else said
 
 
+def reps_words(values: Mapping[str, Any], signs: Signs) -> str:
+    """How many repetitions there were, or are to be: "5", "8–12", "5+"; empty where they are not what counts."""
+    if (reps := values.get("reps")) is not None or is_done(values):
+        return "" if reps is None else plain_number(reps)
+    low, high = values.get("target_reps_min"), values.get("target_reps_max")
+    aims = list(dict.fromkeys(plain_number(each) for each in (low, high) if each is not None))
+    return signs.to.join(aims) + ("+" if aims and values.get("is_amrap") else "")
+
+
+def _aim(values: Mapping[str, Any], name: str) -> Any:
+    """What stands in a set, or, of a planned one in which nothing does, its target."""
+    value = values.get(name)
+    return values.get(f"target_{name}") if value is None and not is_done(values) else value
+
+
 def set_words(values: Mapping[str, Any], signs: Signs) -> str:
-    """One set on its own: "100 kg × 5 @8", "× 12", "5 km · 25:30"."""
+    """One set on its own: "100 kg × 5 @8", "× 12", "5 km · 25:30"; "planned 80 kg × 8–12"."""
     load, effort = load_words(values, signs), effort_words(values, signs)
-    if load:
-        return f"{load} {signs.times} {effort}"
-    return f"{signs.times} {effort}" if values.get("reps") is not None else effort
+    parts = ["" if is_done(values) else "planned", load]
+    parts += [signs.times] if effort and (load or reps_words(values, signs)) else []
+    return " ".join(filter(None, (*parts, effort)))
 
 
 def clock(seconds: float) -> str:

@@ -8,6 +8,7 @@ import re
 import subprocess
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.text import Text
@@ -15,8 +16,10 @@ from rich.text import Text
 from api.command_line.device import COMMANDS
 from api.command_line.device.days import parse_day
 from api.command_line.device.named import completions
+from api.command_line.device.pictures import pieces
 from api.command_line.device.screen import ASCII, UNICODE, Flow, Screen, clean, sparkline
 from api.command_line.device.wording import clock, plain_number, set_words, span
+from fitai_client import Record
 from tests.api.device.conftest import Terminal, told
 from tests.test_docs import named, page, tables
 
@@ -79,14 +82,47 @@ def test_lines_end_between_sets() -> None:
     assert [line.rstrip() for line in stream.getvalue().splitlines()] == ["100 kg × 5, 5", "60 kg × 8   x"]
 
 
+DONE = {"completed_at": "2026-11-25T10:00:00.000Z"}
+
+
 def test_sets_are_said_as_they_were_entered() -> None:
     kg = {"value": 102.5, "unit": "kg"}
-    assert set_words({"weight": kg, "reps": 3, "rpe": 8.5, "load_mode": "external"}, UNICODE) == "102.5 kg × 3 @8.5"
-    assert set_words({"weight": kg, "reps": 3, "load_mode": "bodyweight_plus"}, UNICODE) == "+102.5 kg × 3"
-    assert set_words({"reps": 12, "load_mode": "bodyweight_plus"}, UNICODE) == "× 12"
-    assert set_words({"duration_s": 90, "load_mode": "none"}, ASCII) == "1:30"
-    run = {"distance": {"value": 5, "unit": "km"}, "duration_s": 1530}
-    assert set_words(run, UNICODE) == "5 km · 25:30"
+
+    def said(**values: Any) -> str:
+        return set_words(DONE | values, UNICODE)
+
+    assert said(weight=kg, reps=3, rpe=8.5, load_mode="external") == "102.5 kg × 3 @8.5"
+    assert said(weight=kg, reps=3, load_mode="bodyweight_plus") == "+102.5 kg × 3"
+    assert said(reps=12, load_mode="bodyweight_plus") == "× 12"
+    assert set_words(DONE | {"duration_s": 90, "load_mode": "none"}, ASCII) == "1:30"
+    assert said(distance={"value": 5, "unit": "km"}, duration_s=1530) == "5 km · 25:30"
+    # Of what was done a target says nothing.
+    assert said(target_reps_min=5, target_weight=kg) == "done"
+
+
+def test_a_set_that_is_only_planned_is_said_to_be_planned_with_its_targets() -> None:
+    kg = {"value": 80, "unit": "kg"}
+
+    def said(**values: Any) -> str:
+        return set_words(values, UNICODE)
+
+    assert said() == "planned"
+    assert said(target_weight=kg) == "planned 80 kg"
+    assert said(target_weight=kg, target_reps_min=8, target_reps_max=12, target_rpe=8) == "planned 80 kg × 8–12 @8"
+    assert said(target_reps_min=5, target_reps_max=5, is_amrap=True) == "planned × 5+"
+    assert said(target_duration_s=90) == "planned 1:30"
+    # What was put in already goes before the target, and was not done for that.
+    assert said(reps=6, target_reps_min=5, weight=kg) == "planned 80 kg × 6"
+
+
+def test_todays_training_tells_what_was_done_from_what_is_planned() -> None:
+    kg = {"value": 80, "unit": "kg"}
+    aims = {"load_mode": "external", "target_weight": kg, "target_reps_min": 5}
+    warmup = {"kind": "warmup", "load_mode": "external", "target_reps_min": 8}
+    values = [DONE | aims | {"weight": kg, "reps": 6}, aims, aims, warmup, {}]
+    sets = [Record("sets", str(n), each) for n, each in enumerate(values)]
+    said = [each.plain for each in pieces(sets, {}, UNICODE)]
+    assert said == ["80 kg × 6", "planned 80 kg × 5, 5", "planned w × 8", "planned"]
 
 
 def test_numbers_and_times_are_short() -> None:
