@@ -19,7 +19,8 @@ from storage.mails import MailRow
 from storage.one_time_tokens import Registration
 from sync.environment import Environment
 
-_NOT_YOU: Final = "If you did not ask for this, you need not do anything: without the link nothing happens."
+_NOT_YOU: Final = "If you did not ask for this, you need not do anything: without the {way} nothing happens."
+_GOOD: Final = "The {way} is good for {span}, or until you ask for another one."
 _SHOUT: Final = (
     "If it was not you, somebody else gets into your account: set a new password at once, by “forgot password”, and "
     "look at the list of your sessions."
@@ -57,8 +58,8 @@ class Letters:
             paragraphs=(
                 f"Hello {user.name}, please confirm that this is your address, so that you get back into your account "
                 "when you forget the password.",
-                "The link is good for three days.",
-                _NOT_YOU,
+                self._said(_GOOD, span="three days"),
+                self._said(_NOT_YOU),
             ),
             link=self._link("Confirm the address", "verify-email", token),
         )
@@ -87,8 +88,8 @@ class Letters:
             subject="Finish signing up for FitAI",
             paragraphs=(
                 f"Hello {waiting.name}, please confirm your address; then your account is ready, and you can sign in.",
-                "The link is good for three days.",
-                "If you did not sign up just now, do not open it: it would give the account to whoever did.",
+                self._said(_GOOD, span="three days"),
+                "If you did not sign up just now, do not use it: it would give the account to whoever did.",
             ),
             link=self._link("Finish signing up", "verify-email", token),
         )
@@ -110,9 +111,9 @@ class Letters:
             subject="Set a new password for FitAI",
             paragraphs=(
                 f"Hello {user.name}, somebody, we hope you, asked for a new password for your account.",
-                "The link is good for one hour. With the new password every device has to sign in again; what is on it "
-                "stays.",
-                _NOT_YOU,
+                self._said(_GOOD, span="one hour"),
+                "With the new password every device has to sign in again; what is on it stays.",
+                self._said(_NOT_YOU),
             ),
             link=self._link("Set a new password", "reset-password", token),
         )
@@ -155,6 +156,10 @@ class Letters:
             expires_at=self._environment.now_ms() + LIFETIME_MS[purpose],
         )
         return token
+
+    def _said(self, sentence: str, **more: str) -> str:
+        """A sentence about what the mail holds: a link, or where the server does not know its own address, a code."""
+        return sentence.format(way="code" if self._public_url is None else "link", **more)
 
     def _link(self, text: str, what: str, token: str) -> Link:
         # Behind the #: a browser keeps that to itself, so no log on the way has it.

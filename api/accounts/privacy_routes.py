@@ -102,7 +102,7 @@ def endpoints(exports: Exports, erasure: Erasure, jobs: Jobs) -> Sequence[Endpoi
             answer=Export,
             status=202,
             limit=EXPORT,
-            description=_PROOF,
+            description=f"{_PROOF} Three requests at once, then one every twenty minutes; one is made at a time.",
             # The password is in the body; and one that is under way is answered again anyway.
             keeps_answer=False,
             errors=(WrongPassword, FreshSignInNeeded, ExportInProgress),
@@ -127,7 +127,7 @@ def endpoints(exports: Exports, erasure: Erasure, jobs: Jobs) -> Sequence[Endpoi
             media=("application/zip",),
             resumable=True,
             errors=(NotFound,),
-            description="For the session that asked for it, for 24 hours.",
+            description="For the session that asked for it, for 24 hours from when it is done.",
         ),
         Endpoint(
             "DELETE",

@@ -233,7 +233,7 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
             public=True,
             limit=None,
             body_bytes_max=BODY_BYTES_MAX,
-            description=_ALIKE,
+            description=f"{_ALIKE} The link of an earlier such mail is no good from then on.",
         ),
         Endpoint(
             "POST",
@@ -247,7 +247,7 @@ def endpoints(accounts: Accounts) -> Sequence[Endpoint]:
             public=True,
             limit=None,
             body_bytes_max=BODY_BYTES_MAX,
-            description=_ALIKE,
+            description=f"{_ALIKE} The link of an earlier such mail is no good from then on.",
         ),
         Endpoint(
             "POST",

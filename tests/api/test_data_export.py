@@ -16,9 +16,10 @@ from api.accounts.export_file import cell
 from api.app import JOBS
 from api.middleware import SETTINGS
 from storage.personal import BY_SPACE, PERSONAL
-from tests.api.harness import PASSWORD, Server, settings_for, until
+from tests.api.harness import PASSWORD, Server, running, settings_for, until
 from tests.api.whole_life import CANARY, SHARED, Life, Person, live, sign_up
 
+REST = " ".join((Path(__file__).resolve().parents[2] / "docs/rest.md").read_text("utf-8").split())
 CONFIRM = {"password": PASSWORD}
 
 
@@ -119,6 +120,21 @@ async def test_one_is_made_at_a_time(plain_server: Server, monkeypatch: pytest.M
     first = (await ann.do("POST", "users/export-data", CONFIRM))["data"]
     assert (await ann.do("POST", "users/export-data", CONFIRM))["data"]["id"] == first["id"]
     assert (await elsewhere.ask("POST", "users/export-data", CONFIRM)).code == "export_in_progress"
+
+
+async def test_three_may_be_asked_for_at_once_and_then_one_every_twenty_minutes(sqlite_url: str) -> None:
+    """Wrong passwords among them, as docs/rest.md says."""
+    async with running(settings_for(sqlite_url, rate_limits=True)) as server:
+        token = (await server.register())["access_token"]
+
+        async def status(password: str) -> int:
+            return (await server.ask("POST", "/api/users/export-data", {"password": password}, token=token)).status
+
+        assert [await status(each) for each in ("wrong password", PASSWORD, PASSWORD)] == [403, 202, 202]
+        refused = await server.ask("POST", "/api/users/export-data", CONFIRM, token=token)
+        assert (refused.status, refused.code) == (429, "rate_limited")
+        assert 0 < int(refused.headers["Retry-After"]) <= 1_200
+        assert "Three requests may come at once" in REST and "then one every twenty minutes" in REST
 
 
 async def test_it_is_gone_after_a_day_and_where_it_is_let_go(plain_server: Server) -> None:

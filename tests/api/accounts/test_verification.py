@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import bcrypt
@@ -12,7 +13,7 @@ from sqlalchemy import select, update
 from api.app import ACCOUNTS
 from fitai_client import AccountError, Client
 from storage.tables import members, registrations, users
-from tests.api.accounts.conftest import Post, posting
+from tests.api.accounts.conftest import URL, Post, posting
 from tests.api.accounts.test_recovery import apart_from_meta
 from tests.api.harness import PASSWORD, Answer, running, settings_for
 from tests.services.smtp import html_of, text_of
@@ -92,8 +93,26 @@ async def test_without_a_mail_server_a_mail_is_a_file_and_the_log_says_where(
     async with running(settings_for(sqlite_url)) as server:
         await server.register("ann@example.com")
     (mail,) = database.with_name("fitai.db.mails").glob("*.eml")
-    assert "Confirm the address with this code" in mail.read_text()
     assert str(mail) in caplog.text and "FITAI_SMTP_URL is not set" in caplog.text
+
+
+@pytest.mark.parametrize(("public_url", "way", "other"), [(URL, "link", "code"), (None, "code", "link")])
+async def test_a_mail_speaks_of_what_it_holds_and_says_how_long_that_is_good(
+    sqlite_url: str, public_url: str | None, way: str, other: str
+) -> None:
+    """A link, or, of a server that was not told its address, a code; only the newest one is good."""
+    texts = []
+    async with posting(sqlite_url, public_url=public_url) as post:
+        await post.server.register("ann@example.com")
+        await post.forgot("ann@example.com")
+        texts += [text_of(each) for each in await post.sent()]
+    async with posting(sqlite_url, public_url=public_url, registration="confirmed") as post:
+        await register(post, "bob@example.com")
+        texts += [text_of(each) for each in await post.sent()]
+    assert len(texts) == 3
+    for text, span in zip(texts, ("three days", "one hour", "three days"), strict=True):
+        assert f"The {way} is good for {span}, or until you ask for another one." in text
+        assert re.search(rf"\b{other}\b", text) is None
 
 
 # -- where registrations are confirmed -----------------------------------------------------------------------------
