@@ -209,8 +209,7 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
         space = await records.space_of(call.caller, call.query.space)
         now_ms, nonce = call.environment.now_ms(), call.environment.token_bytes(32)
         link, since = await links.share(call.caller, space, call.path["template"], now_ms=now_ms, nonce=nonce)
-        address = f"{(public_url or '').rstrip('/')}/api/templates/shared/{link}"
-        return TemplateLink(link=link, url=address, created_at=since)
+        return TemplateLink(link=link, url=address_of(call, link), created_at=since)
 
     async def unshare_template(call: Call[Empty, InSpace]) -> Revoked:
         space = await records.space_of(call.caller, call.query.space)
@@ -227,12 +226,14 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
                 raise
             return Reply(None, status=NotFound.status, page=dead_link_page())
         shown = face(found) | {"author": author}
-        return Reply(shown, page=template_page(shown, address=address_of(call)) if call.prefers_html else None)
+        return Reply(
+            shown, page=template_page(shown, address=address_of(call, call.path["link"])) if call.prefers_html else None
+        )
 
-    def address_of(call: Call[Any, Any]) -> str:
-        """Under which somebody follows a link, whole."""
+    def address_of(call: Call[Any, Any], link: str) -> str:
+        """The address of a link, whole: under the server's public address, or the one that it was asked under."""
         origin = public_url or f"{call.request.scheme}://{call.request.host}"
-        return f"{origin.rstrip('/')}/api/templates/shared/{call.path['link']}"
+        return f"{origin.rstrip('/')}/api/templates/shared/{link}"
 
     async def copy_shared_template(call: Call[Empty, CopyInto]) -> Reply:
         into = await records.space_of(call.caller, call.query.to)
