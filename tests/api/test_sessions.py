@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from api.accounts.sessions import SESSIONS_MAX
 from storage.tables import refresh_tokens, sessions
-from tests.api.harness import PASSWORD, SECRET, Server, running, settings_for
+from tests.api.harness import PASSWORD, SECRET, FrozenClock, Server, running, settings_for
 
 NEWER_SECRET = "d1" + "fedcba9876543210" * 3 + "a0b1c2d3e4f506"
 
@@ -256,14 +256,16 @@ async def test_a_logout_in_one_process_is_felt_in_another_at_once_through_redis(
     from sync.redis_bus import RedisBus
 
     settings = settings_for(sqlite_url, redis_url=redis_url)
+    # In no time at all: by itself a process would go on taking what it knows for good.
+    clock = FrozenClock()
     async with contextlib.AsyncExitStack() as stack:
-        one = await stack.enter_async_context(running(settings))
-        other = await stack.enter_async_context(running(settings, one.clock))
+        one = await stack.enter_async_context(running(settings, clock))
+        other = await stack.enter_async_context(running(settings, clock))
         made = await one.register()
         topic = f"user:{made['user']['id']}"
         bus = other.app[BUS]
         assert isinstance(bus, RedisBus)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await bus.wait_connected()
             while not bus.is_confirmed(topic):
                 assert (await other.me(made["access_token"])).status == 200
@@ -271,9 +273,7 @@ async def test_a_logout_in_one_process_is_felt_in_another_at_once_through_redis(
             # Known here, and fresh: without the bus it would count for seconds to come.
             assert (await other.me(made["access_token"])).status == 200
             await one.ask("POST", "/api/auth/logout", token=made["access_token"])
-            frozen = other.clock.now_ms()
             while (await other.me(made["access_token"])).status == 200:
-                assert other.clock.now_ms() - frozen < 3_500, "the bus was not heard"
                 await asyncio.sleep(0.01)
 
 
