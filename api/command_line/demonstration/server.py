@@ -14,7 +14,8 @@ from pathlib import Path
 
 import aiohttp
 
-READY_TIMEOUT_S = 30.0
+# A machine that has much else to do takes half a minute to import all of it.
+READY_TIMEOUT_S = 60.0
 
 
 class ServerProcess:
