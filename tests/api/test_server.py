@@ -30,7 +30,7 @@ async def raw(server: Server, data: bytes) -> tuple[list[str], bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
         writer.write(data)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             answer = await reader.read()
     finally:
         writer.close()
@@ -200,7 +200,7 @@ async def test_stopping_lets_requests_in_flight_finish_and_takes_no_new_ones(sql
 
         app[DRAIN_HOOKS].append(hook)
         stopping = asyncio.create_task(server.http.stop())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await until(lambda: bool(hooks))
             with pytest.raises(aiohttp.ClientConnectorError):
                 async with aiohttp.ClientSession() as other, other.get(server.url + "/health/live"):
@@ -259,7 +259,7 @@ async def test_a_part_that_fails_to_stop_keeps_no_other_from_stopping(
     async with serving(app) as server:
         server.http._runner._shutdown_timeout = 0.01
         asked = asyncio.create_task(server.ask("GET", "/stuck"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await until(lambda: app[TRAFFIC].in_flight > 0)
             await server.http.stop()
             with pytest.raises(aiohttp.ClientError):

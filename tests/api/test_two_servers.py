@@ -28,7 +28,7 @@ async def serving(folder: Path, url: str, redis: str, **settings: str) -> AsyncI
 
 async def sees(client: Client, workout: str, title: str) -> None:
     """Return once a change that came over the socket shows this title."""
-    async with asyncio.timeout(30), client.workouts.watch(id=workout) as changes:
+    async with asyncio.timeout(60), client.workouts.watch(id=workout) as changes:
         found = await client.workouts.find(workout)
         if found is not None and found["title"] == title:
             return
@@ -45,7 +45,7 @@ async def follow_each_other(folder: Path, first: str, second: str) -> None:
         await phone.register(EMAIL, PASSWORD, "You")
         await laptop.sign_in(EMAIL, PASSWORD)
         for client in (phone, laptop):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not (await client.status()).live:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         workout = (await phone.workouts.create(title="from the phone")).id

@@ -45,7 +45,7 @@ class SmtpServer:
 
     async def mail(self, number: int = 1) -> EmailMessage:
         """The mail that is the `number`th, once it is there."""
-        async with asyncio.timeout(20), self.arrived:
+        async with asyncio.timeout(60), self.arrived:
             await self.arrived.wait_for(lambda: len(self.mails) >= number)
         return self.mails[number - 1]
 

@@ -93,6 +93,6 @@ async def until_blocked(database: Database) -> None:
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
-    async with database.read() as tx, asyncio.timeout(30):
+    async with database.read() as tx, asyncio.timeout(60):
         while not (await tx.execute(waiting))[0][0]:  # noqa: ASYNC110 - the server sets no event
             await asyncio.sleep(0.01)

@@ -384,7 +384,7 @@ async def test_owners_who_leave_at_once_do_not_all_go(gym: Gym) -> None:
 async def somebody_waits(gym: Gym, task: asyncio.Task[Any]) -> None:
     """Until `task` waits for a lock, or is done. (With SQLite whoever writes waits for whoever writes.)"""
     waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while gym.world.database.dialect == "postgresql" and not task.done():
             async with gym.world.database.read() as tx:
                 if (await tx.execute(waiting))[0][0]:

@@ -156,7 +156,7 @@ async def redis(scale: float) -> Outcome:
                         server.redis.kill()
                     if when == "back":
                         server.redis.start()
-                        async with asyncio.timeout(30):  # The bus says so in /health alone.
+                        async with asyncio.timeout(60):  # The bus says so in /health alone.
                             while (await client.good("GET", "/health"))["data"]["checks"]["redis"] != "ok":  # noqa: ASYNC110
                                 await asyncio.sleep(0.05)
                     async with bystander.standing_by(0.01):
