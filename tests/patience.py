@@ -24,8 +24,9 @@ STEP_S: Final = 0.02
 
 AS_GOOD_AS_FOR_EVER_S: Final = 120.0
 
-# Waits for Postgres, Redis and servers in processes of their own: these may stall while the test runs.
+# Waits for Postgres, Redis, servers and readers in processes of their own: these may stall while the test runs.
 BOUNDS: Final = (
+    "api.command_line.demonstration.server.READY_TIMEOUT_S",
     "api.command_line.device.terminal.SYNC_AFTER_S",
     "api.operations.routes.CHECK_S",
     "api.optional_redis.TIMEOUT_S",
@@ -34,6 +35,7 @@ BOUNDS: Final = (
     "storage.postgres.STALL_S",
     "sync.redis_bus.COMMAND_S",
     "sync.redis_bus.CONNECT_S",
+    "sync.texts.START_TIMEOUT_S",
 )
 # When a server by itself brings personal records up: a write that no test asked for would come between any two steps.
 BY_ITSELF: Final = (

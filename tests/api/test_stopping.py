@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.test_command_line import FITAI, environ, served
+from tests.api.test_command_line import DEADLINE_S, FITAI, environ, served
 from tests.api.test_workers import wait_for
 from tests.services.test_services import gone
 
@@ -51,7 +51,7 @@ def test_ctrl_c_while_something_is_imported_ends_the_command_without_a_word(
         env=environ(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=DEADLINE_S,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
@@ -123,7 +123,7 @@ def test_ctrl_c_in_the_middle_clears_away_everything(
         servers = children(process.pid)
         # The whole foreground group gets it from a terminal.
         os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
     assert said.splitlines()[-1].startswith("fitai: Stopped; ") and "Traceback" not in said
     assert servers and all(map(gone, servers))
@@ -138,7 +138,7 @@ def test_the_servers_of_a_command_that_is_killed_end_with_it(
         reach(process, stream, line)
         servers = children(process.pid)
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=DEADLINE_S)
     assert servers
     wait_for(lambda: all(map(gone, servers)))
 
@@ -173,5 +173,5 @@ def test_a_second_ctrl_c_ends_a_command_whose_clearing_hangs(tmp_path: Path) -> 
         for line in ("working", "clearing"):
             reach(process, "stdout", line)
             process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=DEADLINE_S)
     assert (process.returncode, said) == (130, "")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from api.command_line.terminal import in_ascii
-from tests.api.test_command_line import FITAI, environ
+from tests.api.test_command_line import DEADLINE_S, FITAI, environ
 
 # With coercion and UTF-8 mode off, the C locale means ASCII, as a pipe of an old system does.
 C_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
@@ -16,7 +16,9 @@ NARROW = [{"PYTHONIOENCODING": "ascii"}, C_LOCALE, {"PYTHONIOENCODING": "latin-1
 
 
 def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*FITAI, *arguments], cwd=cwd, env=environ(**settings), capture_output=True, timeout=120)
+    return subprocess.run(
+        [*FITAI, *arguments], cwd=cwd, env=environ(**settings), capture_output=True, timeout=DEADLINE_S
+    )
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def signalled(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command that sends itself a signal at a moment."""
     program = _DYING.format(at=at, words=[str(word) for word in words], sign=int(sign))
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=120)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300)
 
 
 def limited(bytes_: int) -> Callable[[], None]:
@@ -67,7 +67,7 @@ def limited(bytes_: int) -> Callable[[], None]:
 
 async def run(*words: str | Path, **more: Any) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "api.command_line.main", *map(str, words)]
-    return await asyncio.to_thread(subprocess.run, command, capture_output=True, timeout=120, **more)
+    return await asyncio.to_thread(subprocess.run, command, capture_output=True, timeout=300, **more)
 
 
 async def filled(world: World, records: int = 400) -> None:

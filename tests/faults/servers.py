@@ -26,7 +26,7 @@ from tests.services.postgres import start as start_postgres
 from tests.services.processes import free_port, no_leftovers
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-READY_S: Final = 60.0
+READY_S: Final = 300.0
 # Backends that a killed postmaster left behind may hold its shared memory for a moment.
 ORPHANS_S: Final = 30.0
 
