@@ -21,6 +21,8 @@ import msgspec
 from bench.load import Log
 
 PAGE: Final = 1_000
+# What a server writes by itself, of what was sent and whenever it comes to it: no part of the load.
+KEPT: Final = "personal_records"
 # A stalled server ends the run instead of hanging it.
 TIMEOUT_S: Final = 120.0
 
@@ -35,8 +37,12 @@ class _Acked(msgspec.Struct):
     cursor: str = ""
 
 
+class _Collected(msgspec.Struct):
+    collection: str
+
+
 class _Page(msgspec.Struct):
-    records: list[msgspec.Raw]
+    records: list[_Collected]
     before: str | None
 
 
@@ -170,13 +176,13 @@ class Server:
         return writer
 
     async def snapshot(self, home: Home, device: str) -> AsyncIterator[int]:
-        """Pull a space as a new device does, newest first; yields how many records each page brought."""
+        """Pull a space as a new device does, newest first; yields how many records of the load each page brought."""
         before: str | None = None
         while True:
             more = "" if before is None else f"&before={before}"
             path = f"/api/sync/spaces/{home.space}/snapshot?limit={PAGE}{more}"
             page = _page(await self.request("GET", path, token=home.token, device=device))
-            yield len(page.records)
+            yield sum(record.collection != KEPT for record in page.records)
             if page.before is None:
                 return
             before = page.before

@@ -164,6 +164,16 @@ async def test_a_loss_ends_the_run(bare: Server) -> None:
         await push(Target(Forgetful(bare.name, bare.url, bare._http)), Sizes(devices=1, batches=1, batch=5))
 
 
+async def test_what_a_server_writes_by_itself_is_no_record_of_the_load(bare: Server) -> None:
+    class Keeping(Server):
+        async def request(self, method: str, path: str, **more: Any) -> bytes:
+            body = await super().request(method, path, **more)
+            return body.replace(b'"records":[', b'"records":[{"collection":"personal_records"},', 1)
+
+    figures = await push(Target(Keeping(bare.name, bare.url, bare._http)), Sizes(devices=1, batches=1, batch=5))
+    assert figures["sets"] == 5
+
+
 async def test_a_refusal_ends_the_run_with_what_the_server_said(bare: Server) -> None:
     with pytest.raises(BenchError, match="404"):
         await bare.request("GET", "/api/nothing")
