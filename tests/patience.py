@@ -23,6 +23,8 @@ LEFT_S: Final = 0.25
 STEP_S: Final = 0.02
 
 AS_GOOD_AS_FOR_EVER_S: Final = 120.0
+# A share of it that is drawn at random is long, too.
+NEVER_S: Final = 365 * 86_400.0
 
 # Waits for Postgres, Redis, servers and readers in processes of their own: these may stall while the test runs.
 BOUNDS: Final = (
@@ -37,8 +39,11 @@ BOUNDS: Final = (
     "sync.redis_bus.CONNECT_S",
     "sync.texts.START_TIMEOUT_S",
 )
-# When a server by itself brings personal records up: a write that no test asked for would come between any two steps.
+# When a server does something by itself: what no test asked for would come between any two steps, be it a write or one
+# statement more where statements are counted.
 BY_ITSELF: Final = (
+    "api.mail.outbox.LOOK_S",
+    "api.operations.jobs.POLL_S",
     "api.training.record_keeping.QUIET_S",
     "api.training.record_keeping.LONGEST_S",
     "api.training.record_keeping.LOOK_S",
@@ -49,13 +54,15 @@ POSTGRES_BOUNDS: Final = ("lock_timeout", "idle_in_transaction_session_timeout",
 
 @pytest.fixture(scope="session", autouse=True)
 def patience() -> Iterator[None]:
-    """Every bound on other processes is long, and so is the time until a server writes by itself."""
+    """Every bound on other processes is long, and no server does anything by itself."""
     from api.command_line.device import terminal
     from storage import postgres
 
     with pytest.MonkeyPatch.context() as patch:
-        for bound in (*BOUNDS, *BY_ITSELF):
+        for bound in BOUNDS:
             patch.setattr(bound, AS_GOOD_AS_FOR_EVER_S)
+        for pause in BY_ITSELF:
+            patch.setattr(pause, NEVER_S)
         for when in terminal.SYNC_BEFORE_S:
             patch.setitem(terminal.SYNC_BEFORE_S, when, AS_GOOD_AS_FOR_EVER_S)
         for setting in POSTGRES_BOUNDS:

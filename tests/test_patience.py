@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.patience import AS_GOOD_AS_FOR_EVER_S, BOUNDS
+from tests.patience import AS_GOOD_AS_FOR_EVER_S, BOUNDS, BY_ITSELF, NEVER_S
 
 
 async def test_what_came_while_the_process_stood_still_is_not_too_late() -> None:
@@ -36,3 +36,9 @@ async def test_what_never_comes_is_given_up_all_the_same() -> None:
 def test_the_bounds_of_the_product_are_long(bound: str) -> None:
     module, _, name = bound.rpartition(".")
     assert getattr(__import__(module, fromlist=[name]), name) == AS_GOOD_AS_FOR_EVER_S
+
+
+@pytest.mark.parametrize("pause", BY_ITSELF)
+def test_nothing_is_done_by_itself_while_a_test_runs(pause: str) -> None:
+    module, _, name = pause.rpartition(".")
+    assert getattr(__import__(module, fromlist=[name]), name) == NEVER_S

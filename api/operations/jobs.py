@@ -128,9 +128,9 @@ class Jobs:
     _wake: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     _working: dict[str, asyncio.Task[None]] = field(default_factory=dict, repr=False)
 
-    def start(self, *, poll_s: float = POLL_S) -> Callable[[], Awaitable[None]]:
+    def start(self) -> Callable[[], Awaitable[None]]:
         """Begin; await what is returned to stop, which gives back what is under way (K3)."""
-        task = asyncio.create_task(self._look(poll_s), name="jobs")
+        task = asyncio.create_task(self._look(), name="jobs")
 
         async def stop() -> None:
             await end_tasks([task, *self._working.values()])
@@ -159,10 +159,10 @@ class Jobs:
                 gone += len(await store.forget_jobs(tx, kind=name, before_ms=before_ms))
         return gone
 
-    async def _look(self, poll_s: float) -> None:
+    async def _look(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(poll_s):
+                async with asyncio.timeout(POLL_S):
                     await self._wake.wait()
             except TimeoutError:
                 pass

@@ -9,6 +9,7 @@ import pytest
 
 from tests.api.harness import Server
 from tests.api.training.conftest import Person, person
+from tests.api.training.test_statements import settled
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -285,6 +286,7 @@ async def test_no_step_costs_more_statements_when_the_history_is_long(ann: Perso
         await step("GET", "/workouts?nested=true")
         return counted
 
+    await settled(ann)
     await costs()
     few = await costs()
     for _ in range(30):

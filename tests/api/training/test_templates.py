@@ -12,6 +12,7 @@ from storage.templates import RECORDS_MAX
 from tests.api.harness import Server
 from tests.api.training.conftest import Person, person
 from tests.api.training.test_sessions import BENCH, NOBODY, SQUAT, kg, session
+from tests.api.training.test_statements import settled
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -367,6 +368,7 @@ async def test_no_call_costs_more_statements_when_there_is_much(ann: Person) -> 
         await step("GET", "/templates?nested=true")
         return counted
 
+    await settled(ann)
     await costs(2)
     few = await costs(2)
     assert await costs(40) == few
