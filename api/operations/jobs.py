@@ -127,6 +127,8 @@ class Jobs:
     kinds: Mapping[str, Kind]
     _wake: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     _working: dict[str, asyncio.Task[None]] = field(default_factory=dict, repr=False)
+    # Of which jobs were found while their kind was being worked on, perhaps too late for that work to see them.
+    _found_late: set[str] = field(default_factory=set, repr=False)
 
     def start(self) -> Callable[[], Awaitable[None]]:
         """Begin; await what is returned to stop, which gives back what is under way (K3)."""
@@ -174,7 +176,9 @@ class Jobs:
                 log.warning("the jobs wait for the database: %s", error)
                 continue
             for kind in due:
-                if kind not in self._working:
+                if kind in self._working:
+                    self._found_late.add(kind)
+                else:
                     self._working[kind] = asyncio.create_task(self._work_alone(kind), name=f"jobs {kind}")
 
     async def _work_alone(self, kind: str) -> None:
@@ -182,6 +186,9 @@ class Jobs:
             await self._work(kind)
         finally:
             del self._working[kind]
+            if kind in self._found_late:
+                self._found_late.discard(kind)
+                self.wake()
 
     async def _work(self, kind: str) -> int:
         """Do the jobs of one kind, one after the other, until none is due; how many that were."""

@@ -80,6 +80,44 @@ async def test_a_running_process_takes_up_what_is_added(desk: Desk) -> None:
     await stop()
 
 
+async def test_a_job_that_comes_just_after_the_last_one_was_looked_for_is_taken_up(desk: Desk) -> None:
+    found_at_work = asyncio.Event()
+
+    class Working(dict[str, Any]):
+        def __contains__(self, kind: object) -> bool:
+            if is_there := super().__contains__(kind):
+                found_at_work.set()
+            return is_there
+
+    process = desk.process()
+    process._working = Working()
+    claim = process._claim
+
+    async def claim_and_be_slow(kind: str) -> JobRow | None:
+        row = await claim(kind)
+        if row is None and not found_at_work.is_set():
+            # After the claim has looked, and before the work that it ends is over.
+            await desk.add("j2")
+            process.wake()
+            await found_at_work.wait()
+        return row
+
+    process._claim = claim_and_be_slow  # type: ignore[method-assign]
+    stop = process.start()
+    await desk.add("j1")
+    process.wake()
+
+    async def is_done() -> bool:
+        return (
+            (await desk.read("j1")).state == "done"
+            and found_at_work.is_set()
+            and (await desk.read("j2")).state == "done"
+        )
+
+    await until(is_done)
+    await stop()
+
+
 async def test_a_job_of_a_process_that_was_killed_goes_on_behind_its_last_step(desk: Desk) -> None:
     async def die(job: Job) -> None:
         await desk.step(job)
