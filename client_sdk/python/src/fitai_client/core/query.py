@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..collections import COLLECTIONS, chain
+from ..collections import COLLECTIONS, Field, chain
 from ..errors import InvalidWrite
 from .schema import value_of
 
@@ -26,6 +26,8 @@ __all__ = ["OPERATORS", "Query", "check_watchable", "column", "condition", "matc
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "in", "has")
 _PART = re.compile(r"[a-z][a-z0-9_]*")
+# Types of values that have parts.
+_OF_PARTS = ("length", "mass", "object", "struct")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Query:
 
     equals: field → value; `id`, and the fields of the records above, work too.
     where: further conditions (field, operator, value): = != < <= > >=; "in" a list of values; "has" for a set or a list
-    that contains the value. A field that was never written is None: it equals None and fulfils nothing else.
+    that contains the value. A field that was never written is None: it equals None and fulfils nothing else. A set, a
+    list and a quantity have no order: of a quantity its `value` has one.
     order: fields, `-` in front for descending.
     """
 
@@ -56,6 +59,8 @@ class Query:
                 raise InvalidWrite(f"A condition is one of {' '.join(OPERATORS)}, not {operator!r}.", field=name)
             if operator == "in" and not isinstance(value, list | tuple | set | frozenset):
                 raise InvalidWrite(f"{name}: in takes a list of values.", field=name)
+            if operator in _COMPARE and isinstance(value, dict | list):
+                raise InvalidWrite(f"{name}: {operator} takes a number or a text.", field=name)
         return found
 
 
@@ -84,8 +89,11 @@ def column(collection: str, name: str) -> str:
 def condition(collection: str, name: str, operator: str, value: Any) -> tuple[str, list[Any]]:
     """One condition as SQL, with its parameters."""
     sql = column(collection, name)
+    if operator == "has" and not _holds_many(_declared(collection, name)):
+        raise InvalidWrite(f"{name} of {collection} is neither a set nor a list: has does not go with it.", field=name)
+    if operator in _COMPARE and _has_no_order(_declared(collection, name)):
+        raise InvalidWrite(f"{name} of {collection} has no order: {operator} does not go with it.", field=name)
     if operator == "has":
-        _check_holds_many(collection, name)
         return f"EXISTS (SELECT 1 FROM json_each({sql}) WHERE value = ?)", [_parameter(value)]
     if operator == "in":
         return f"{sql} IN ({', '.join('?' * len(value))})", [_parameter(one) for one in value]
@@ -94,12 +102,21 @@ def condition(collection: str, name: str, operator: str, value: Any) -> tuple[st
     return f"{sql} {operator} ?", [_parameter(value)]
 
 
-def _check_holds_many(collection: str, name: str) -> None:
+def _declared(collection: str, name: str) -> Field | None:
+    """A field as a whole, of a record or of what is above it; None for a part of one, and for ids."""
     for here in (collection, *(above for _, above in chain(collection))):
-        found = COLLECTIONS[here].fields.get(name) if here in COLLECTIONS else None
-        if found is not None and (found.kind == "set" or (found.declared or {}).get("type") == "list"):
-            return
-    raise InvalidWrite(f"{name} of {collection} is neither a set nor a list: has does not go with it.", field=name)
+        if here in COLLECTIONS and name in COLLECTIONS[here].fields:
+            return COLLECTIONS[here].fields[name]
+    return None
+
+
+def _holds_many(declared: Field | None) -> bool:
+    return declared is not None and (declared.kind == "set" or (declared.declared or {}).get("type") == "list")
+
+
+def _has_no_order(declared: Field | None) -> bool:
+    of_parts = declared is not None and (declared.declared or {}).get("type") in _OF_PARTS
+    return of_parts or _holds_many(declared)
 
 
 def _parameter(value: Any) -> Any:
@@ -160,6 +177,8 @@ def _holds(found: Any, operator: str, value: Any) -> bool:
         return operator == "!=" and value is None and found is not None
     if operator == "!=":
         return bool(found != value)
+    # What has parts, somewhere within a value, is to SQLite the text that it is kept as.
+    found = _parameter(found)
     if isinstance(found, str) != isinstance(value, str):
         # As SQLite orders them: every number is below every text.
         return _COMPARE[operator](isinstance(found, str), isinstance(value, str))
