@@ -73,10 +73,6 @@ class Sessions:
             values = {"status": "active", "started_at": wire_time(now), **values_of(call.body, "workouts")}
             values = await dated(view, values, zone)
             edits: list[Edit] = []
-            for name in ("week", "day"):
-                if call.body.template_id is None and getattr(call.body, name) is not None:
-                    message = f"{name} is of a program: name its template_id too"
-                    raise InvalidFields(fields=[fault("template_id", "required", message)])
             planned = Planned()
             program.clear()
             if call.body.template_id is not None:
@@ -99,7 +95,9 @@ class Sessions:
                 )
                 edits = list(_planned(id, planned.blocks, call))
             warnings[:] = odd.of_workout(values, now)
-            warnings.extend(fault("template_id", "rule_left_out", problem) for problem in planned.problems)
+            warnings.extend(
+                fault(f"template.{problem.at}", "rule_left_out", problem.text) for problem in planned.problems
+            )
             return [Edit("create", "workouts", id, values), *edits]
 
         await self.records.decide(call.caller, space, [("workouts", id), PREFERENCES], decide)
@@ -139,7 +137,7 @@ class Sessions:
                     raise InvalidFields(fields=[fault("workout_exercise", "unknown_value", message)])
                 sets = await view.last_below(block, "sets")
                 below = block.id
-            elif body.exercise is not None:
+            else:
                 blocks = await view.last_below(root, "workout_exercises")
                 same = [each for each in blocks if each.values.get("exercise") == body.exercise]
                 if same:
@@ -148,9 +146,6 @@ class Sessions:
                     below = call.new_id("exercise")
                     values = {"workout": workout, "exercise": body.exercise, "position": _behind(blocks)}
                     edits.append(Edit("create", "workout_exercises", below, values))
-            else:
-                message = "say of what the set is: workout_exercise, or exercise"
-                raise InvalidFields(fields=[fault("workout_exercise", "required", message)])
             sets = [each for each in sets if each.id != id]
             whole = [each.id for each in sets if each.values.get("kind") != "drop"]
             given: dict[str, Any] = {}
@@ -219,9 +214,6 @@ class Sessions:
         space, workout, body = await self._space(call), call.path["workout"], call.body
         value: dict[str, Any] | None = None
         if body.action == "start":
-            if body.duration_s is None:
-                message = "a timer that starts has a duration_s"
-                raise InvalidFields(fields=[fault("duration_s", "required", message)])
             value = {"started_at": wire_time(now_of(call.environment)), **values_of_timer(body)}
 
         async def decide(view: View) -> Sequence[Edit]:

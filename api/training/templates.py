@@ -36,9 +36,9 @@ from api.training.template_trees import (
     TemplateExercise,
     TemplatePatch,
     WholeTemplate,
-    check,
     expect,
     named_keys,
+    odd,
     shown,
     whole_template,
 )
@@ -161,7 +161,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
 
     async def make_template(call: Call[Any, InSpace]) -> Reply:
         space, id = await records.space_of(call.caller, call.query.space), call.new_id("template")
-        warnings = check(call.body)
+        warnings = odd(call.body)
         await records.write(call.caller, space, whole_template(id, call.body, call.new_id))
         return await whole(records, call, space, id, warnings=warnings, made=True)
 
@@ -171,7 +171,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
 
     async def replace_template(call: Call[Any, InSpace]) -> Reply:
         space, id = await records.space_of(call.caller, call.query.space), call.path["template"]
-        warnings = check(call.body)
+        warnings = odd(call.body)
         keys = named_keys(call.body)
 
         async def decide(view: View) -> Sequence[Edit]:

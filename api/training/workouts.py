@@ -53,7 +53,7 @@ _EXAMPLE: Final = {
     ],
 }
 
-WorkoutPatch = patching("WorkoutPatch", "workouts")
+WorkoutPatch = patching("WorkoutPatch", "workouts", check=odd.contradictions_of_workout)
 
 
 ListWorkouts = listing.query(

@@ -20,12 +20,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from api.errors import InvalidFields
 from api.operations.jobs import Job, Jobs, Kind
+from api.rest.formats import zone_objections
 from api.training.imports.forms import Arguments, Reading
 from api.training.imports.planning import Plan, Planned, plan, roots
 from api.training.imports.reading import Unreadable, read_file
@@ -372,14 +372,8 @@ def _names(exercises: Sequence[Record]) -> dict[str, str]:
 
 
 def _check(choices: Choices) -> None:
-    wrong = []
-    try:
-        ZoneInfo(choices.timezone)
-    except (OSError, ValueError, KeyError):
-        wrong.append(
-            {"field": "timezone", "code": "unknown_value", "message": "timezone is no IANA time zone known here"}
-        )
+    wrong = zone_objections("timezone", choices.timezone)
     if choices.unit not in (None, "kg", "lb"):
-        wrong.append({"field": "unit", "code": "unknown_value", "message": "unit is kg or lb"})
+        wrong.append({"field": "unit", "code": "unknown_value", "message": "unit must be one of kg, lb"})
     if wrong:
         raise InvalidFields(fields=wrong)

@@ -246,9 +246,13 @@ async def test_a_day_of_a_program_has_its_own_exercises(ann: Person) -> None:
 
 
 async def test_a_rule_that_nobody_can_read_is_pointed_out(ann: Person) -> None:
-    sets = [{"target_weight": kg(100), "progression": [{"field": "mood", "op": "+", "step": 1}]}]
-    _, made = await session(ann, template_id=await template(ann, ({"exercise": SQUAT}, sets)))
-    assert [(each["field"], each["code"]) for each in made["warnings"]] == [("template_id", "rule_left_out")]
+    rules = [{"field": "weight", "op": "+", "step": 2.5}, {"field": "mood", "op": "+", "step": 1}]
+    sets = [{"target_weight": kg(100)}, {"target_weight": kg(100), "progression": rules}]
+    other = ({"exercise": BENCH}, [{"target_weight": kg(60)}])
+    _, made = await session(ann, template_id=await template(ann, other, ({"exercise": SQUAT}, sets)))
+    assert [(each["field"], each["code"]) for each in made["warnings"]] == [
+        ("template.exercises[1].sets[1].progression[1].field", "rule_left_out")
+    ]
 
 
 async def test_a_template_of_somebody_else_looks_like_none(ann: Person, bob: Person) -> None:
