@@ -243,6 +243,12 @@ def _unstorable(value: Any, at: str) -> Fault | None:
     return None
 
 
+def fields_inside(type_: Any) -> Mapping[str, Any]:
+    """The types of the fields of a struct, or of the structs of a list, by their names outside; none of other types."""
+    inner = _struct_in(type_) or _struct_in(_item_of(type_))
+    return {} if inner is None else {name: each.type for name, each in _fields(inner).items()}
+
+
 def _bare(type_: Any) -> Any:
     """A type without what `Annotated` says of it."""
     return get_args(type_)[0] if hasattr(type_, "__metadata__") else type_

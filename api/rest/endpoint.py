@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 from aiohttp import web
+from msgspec import structs
 
 from api.http import Network, client_address
 from api.pages import Page, prefers_html
@@ -206,6 +207,11 @@ class Endpoint:
     def name(self) -> str:
         """How the OpenAPI page calls it: the handler's own name."""
         return getattr(self.handler, "__name__", self.path)
+
+    @property
+    def body_is_optional(self) -> bool:
+        """Whether a request may have no body at all, because nothing in it is required."""
+        return self.body is not None and not any(each.required for each in structs.fields(self.body))
 
     @property
     def idempotent_by_key(self) -> bool:
