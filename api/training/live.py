@@ -18,7 +18,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from api.rest.endpoint import Call, Reply
-from api.training import odd
+from api.training import known_exercises, odd, pauses
 from api.training.answers import Deleted, etag, expected, fault, one, with_warnings
 from api.training.odd import Fault
 from api.training.programs import Day, days_of, next_day
@@ -154,11 +154,15 @@ class Sessions:
             if view.space.kind == "shared":
                 given["athlete"] = call.caller.user
             made, warnings[:] = new_set(below, body, id, _last(sets), whole[-1] if whole else None, given=given)
+            warnings.extend(await known_exercises.warnings(view, personal, edits))
             return [*edits, made]
 
+        personal = await self.records.space_of(call.caller)
         keys: list[Key] = [("workouts", workout), ("sets", id)]
         if body.workout_exercise is not None:
             keys.append(("workout_exercises", body.workout_exercise))
+        elif body.exercise is not None:
+            keys += known_exercises.looked_for([body.exercise])
         written = await self.records.decide(call.caller, space, keys, decide)
         record = written.records.get(("sets", id)) or await self.records.get(call.caller, space, "sets", id)
         return one(record, warnings=warnings)
@@ -176,10 +180,14 @@ class Sessions:
             done_at = wire_time(now_of(call.environment))
             position = _behind(blocks)
             made = list(new_exercise(workout, call.body, new_id, label="exercise", position=position, done_at=done_at))
+            edits = [edit for edit, _ in made]
             warnings[:] = [each for _, found in made for each in found]
-            return [edit for edit, _ in made]
+            warnings.extend(await known_exercises.warnings(view, personal, edits))
+            return edits
 
-        await self.records.decide(call.caller, space, [("workouts", workout)], decide)
+        personal = await self.records.space_of(call.caller)
+        keys = [("workouts", workout), *known_exercises.looked_for([call.body.exercise])]
+        await self.records.decide(call.caller, space, keys, decide)
         tree = await self.records.tree(call.caller, space, "workout_exercises", id)
         return Reply(with_warnings(_shown_exercise(tree), warnings), etag=etag(tree.version))
 
@@ -192,8 +200,11 @@ class Sessions:
         async def decide(view: View) -> Sequence[Edit]:
             standing = await self._within(view, call.path["workout"], key)
             warnings[:] = odd.of_set({**standing.values, **values}) if key[0] == "sets" and values else []
-            return [Edit("patch", *key, values, expected=expected(call))]
+            edit = Edit("patch", *key, values, expected=expected(call))
+            warnings.extend(await known_exercises.warnings(view, personal, [edit]))
+            return [edit]
 
+        personal = await self.records.space_of(call.caller)
         written = await self.records.decide(call.caller, space, [key], decide)
         record = written.records.get(key) or await self.records.get(call.caller, space, *key)
         return one(record, warnings=warnings)
@@ -249,8 +260,9 @@ class Sessions:
                     given["rest_timer"] = None
             after = {**standing.values, **given, **values}
             odd.check_workout(after)
+            paused, _ = pauses.noted(standing.values, {**given, **values}, wire_time(now))
             warnings[:] = odd.of_workout(after, now)
-            return [Edit("patch", "workouts", workout, {**given, **values})]
+            return [Edit("patch", "workouts", workout, {**given, **values, **paused})]
 
         await self.records.decide(call.caller, space, [("workouts", workout)], decide)
         return await self._whole(call, space, workout, warnings)

@@ -33,7 +33,7 @@ def endpoints(records: Records) -> list[Endpoint]:
             example={
                 "kind": "strength",
                 "title": "Squat 140 kg",
-                "exercise": "0193575e-3a40-7000-8000-000000000001",
+                "exercise": "8106380d-5122-5600-b7e4-f73c25bdffc7",
                 "target": 140,
                 "unit": "kg",
                 "due_on": "2027-06-30",

@@ -191,7 +191,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             body=LiveSet,
             status=201,
             errors=WRITE_ERRORS,
-            example={"exercise": "0193575e-3a40-7000-8000-000000000001", "reps": 8},
+            example={"exercise": "8106380d-5122-5600-b7e4-f73c25bdffc7", "reps": 8},
             description="It is done now, where `completed_at` is left out; with null it is planned.",
         ),
         endpoint("PATCH", one_set, change_set, "Change a set", Set, body=SetPatch, errors=EDIT_ERRORS),
