@@ -71,15 +71,22 @@ async def fields_of(edit: Edit, standing: Record | None, faults: list[Fault], te
     return fields
 
 
-def objection(collection: str, name: str, value: Any) -> Fault | None:
-    """What is wrong with the whole value of a declared field, as far as the value alone can tell; None where it will
-    do, and of a text, of which only an edit can be refused."""
+def objections(collection: str, values: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with the whole values of declared fields, as far as the values alone can tell.
+
+    Nothing is said of a text, of which only an edit can be refused.
+    """
     spec = COLLECTIONS[collection]
-    kind = spec.fields[name].kind
-    if kind == "text":
-        return None
-    change = {"inc": value} if kind == "counter" else {"add": value} if kind == "set" else value
-    return _wrong(spec, name, change)
+    changes = {}
+    for name, value in values.items():
+        kind = spec.fields[name].kind
+        if kind != "text":
+            changes[name] = {"inc": value} if kind == "counter" else {"add": value} if kind == "set" else value
+    # Nearly all are good: look for the fault only where there is one.
+    if not isinstance(check_fields(spec, changes), Rejection):
+        return []
+    found = (_wrong(spec, name, change) for name, change in changes.items())
+    return [each for each in found if each is not None]
 
 
 def _wrong(spec: CollectionSpec, name: str, change: Any) -> Fault | None:

@@ -174,8 +174,8 @@ def _objections(value: Any, at: str) -> Iterable[Fault]:
         for name in _looked_into(type_):
             yield from _objections(getattr(value, name), prefix + name)
         if _objects(type_):
-            given = ((name, getattr(value, each.name)) for name, each in _fields(type_).items())
-            yield from _placed(type_.objections({name: each for name, each in given if each is not UNSET}), prefix)
+            given = {name: each for name, inside in _names(type_) if (each := getattr(value, inside)) is not UNSET}
+            yield from _placed(type_.objections(given), prefix)
     elif type(value) is list:
         for place, each in enumerate(value):
             yield from _objections(each, f"{at}[{place}]")
@@ -188,6 +188,12 @@ def _placed(faults: Iterable[Fault], prefix: str) -> Iterable[Fault]:
 @cache
 def _objects(type_: type[Strict]) -> bool:
     return type_.objections.__func__ is not Strict.objections.__func__  # type: ignore[attr-defined]
+
+
+@cache
+def _names(type_: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+    """The names of the fields of a struct: outside, and inside."""
+    return tuple(zip(type_.__struct_encode_fields__, type_.__struct_fields__, strict=True))
 
 
 @cache

@@ -23,7 +23,7 @@ from api.rest.formats import TIME_ZONE, called
 from storage import field_types as types
 from storage.collections import COLLECTIONS, FieldSpec
 from storage.field_types import NUMBER_MAX
-from sync.edits import objection
+from sync.edits import objections as wrong_values
 from sync.planner import SET_ELEMENTS_MAX
 
 # A text that is longer in UTF-8 than one change carries is refused when it is written; this is what fits in any case.
@@ -151,17 +151,14 @@ def _objections(collection: str, check: Check | None) -> dict[str, Any]:
     declared = COLLECTIONS[collection].fields
 
     def objections(cls: type[Strict], given: Mapping[str, Any]) -> Iterator[Fault]:
-        right: dict[str, Any] = {}
-        for name, value in given.items():
-            # What is none of the record's own may be a list of what is below it.
-            plain = _plain(value) if name in declared else value
-            wrong = objection(collection, name, plain) if name in declared and plain is not None else None
-            if wrong is not None:
-                yield wrong
-            else:
-                right[name] = plain
+        # What is none of the record's own may be a list of what is below it.
+        own = {name: _plain(value) for name, value in given.items() if name in declared}
+        # Where null may stand, its type says.
+        wrong = wrong_values(collection, {name: value for name, value in own.items() if value is not None})
+        yield from wrong
         if check is not None:
-            yield from check(right)
+            refused = {each["field"] for each in wrong}
+            yield from check({name: own.get(name, each) for name, each in given.items() if name not in refused})
 
     return {"objections": classmethod(objections)}
 

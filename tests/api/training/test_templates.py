@@ -12,6 +12,7 @@ from storage.templates import RECORDS_MAX
 from tests.api.harness import Server
 from tests.api.training.conftest import Person, person
 from tests.api.training.test_sessions import BENCH, NOBODY, SQUAT, kg, session
+from tests.api.training.test_statements import settled
 from tests.api.training.test_workouts import DIPS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -402,9 +403,14 @@ async def test_no_call_costs_more_statements_when_there_is_much(ann: Person) -> 
         await step("GET", "/templates?nested=true")
         return counted
 
+    async def least(exercises: int, times: int) -> list[int]:
+        """Of each call the least: the server may do something of its own meanwhile."""
+        return [min(each) for each in zip(*[await costs(exercises) for _ in range(times)], strict=True)]
+
+    await settled(ann)
     await costs(2)
-    few = await costs(2)
-    assert await costs(40) == few
+    few, many = await least(2, 3), await least(40, 2)
+    assert all(a <= b for a, b in zip(many, few, strict=True)), (many, few)
 
 
 async def test_everything_works_on_postgres_too(postgres_server: Server) -> None:
