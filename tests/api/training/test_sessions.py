@@ -10,6 +10,7 @@ import pytest
 from api.training.pauses import PAUSES_MAX
 from tests.api.harness import Server
 from tests.api.training.conftest import Person, person
+from tests.api.training.test_statements import settled
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -340,11 +341,17 @@ async def test_no_step_costs_more_statements_when_the_history_is_long(ann: Perso
         await step("GET", "/workouts?nested=true")
         return counted
 
+    async def least() -> list[int]:
+        """Of each step the least: the server may do something of its own meanwhile."""
+        return [min(each) for each in zip(*[await costs() for _ in range(3)], strict=True)]
+
+    await settled(ann)
     await costs()
-    few = await costs()
+    few = await least()
     for _ in range(30):
         await ann.made("/workouts", {"exercises": [{"exercise": SQUAT, "sets": [{"reps": 5}] * 5}] * 4})
-    assert await costs() == few
+    many = await least()
+    assert all(a <= b for a, b in zip(many, few, strict=True)), (many, few)
 
 
 async def test_everything_works_on_postgres_too(postgres_server: Server) -> None:
