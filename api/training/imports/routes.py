@@ -182,7 +182,7 @@ def endpoints(imports: Imports, jobs: Jobs) -> Sequence[Endpoint]:
             answer=ImportShown,
             status=202,
             errors=(ImportInProgress, ImportState),
-            example={"timezone": "Europe/Berlin", "unit": "kg", "names": {"Bench Press (Barbell)": None}},
+            example={"timezone": "Europe/Berlin", "unit": "kg", "names": {"Squat (Barbell)": None}},
         ),
         Endpoint(
             "DELETE",
