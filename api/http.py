@@ -221,17 +221,21 @@ async def read_body(request: web.Request, limit: int = BODY_BYTES_MAX, *, held: 
     return b"".join(parts)
 
 
-async def read_json(request: web.Request, limit: int = BODY_BYTES_MAX) -> Any:
-    """Return the value of a JSON body.
+async def read_json(request: web.Request, limit: int = BODY_BYTES_MAX, *, optional: bool = False) -> Any:
+    """Return the value of a JSON body; where it is `optional`, that of none is an empty object.
 
     Raises, beside what `read_body` raises:
         UnsupportedMediaType: the body does not say that it is JSON. A page of another origin can send a form
             or plain text without being asked first, and JSON it cannot.
         Malformed: it is not JSON as sync/strict_json.py means it.
     """
+    if optional and not request.body_exists:
+        return {}
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
         raise UnsupportedMediaType
     data = await read_body(request, limit=limit)
+    if optional and not data:
+        return {}
     try:
         return strict_json(data)
     except MalformedJson as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from conflict.text import UPDATE_BYTES_MAX
-from storage.collections import COLLECTIONS
+from storage.collections import COLLECTIONS, CollectionSpec
 from storage.rows import Key
 from sync.errors import Unavailable
 from sync.shown import Record
@@ -64,12 +64,36 @@ async def fields_of(edit: Edit, standing: Record | None, faults: list[Fault], te
             continue
         if change is _NOTHING:
             continue
-        checked = check_fields(spec, {name: change})
-        if isinstance(checked, Rejection):
-            faults.append(fault(edit.at + name, checked.code, checked.message.replace(f"{name}.add", name)))
+        if (wrong := _wrong(spec, name, change)) is not None:
+            faults.append({**wrong, "field": edit.at + name})
         else:
             fields[name] = change
     return fields
+
+
+def objections(collection: str, values: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with the whole values of declared fields, as far as the values alone can tell.
+
+    Nothing is said of a text, of which only an edit can be refused.
+    """
+    spec = COLLECTIONS[collection]
+    changes = {}
+    for name, value in values.items():
+        kind = spec.fields[name].kind
+        if kind != "text":
+            changes[name] = {"inc": value} if kind == "counter" else {"add": value} if kind == "set" else value
+    # Nearly all are good: look for the fault only where there is one.
+    if not isinstance(check_fields(spec, changes), Rejection):
+        return []
+    found = (_wrong(spec, name, change) for name, change in changes.items())
+    return [each for each in found if each is not None]
+
+
+def _wrong(spec: CollectionSpec, name: str, change: Any) -> Fault | None:
+    checked = check_fields(spec, {name: change})
+    if not isinstance(checked, Rejection):
+        return None
+    return fault(name, checked.code, checked.message.replace(f"{name}.add", name))
 
 
 async def _change(kind: str, standing: Record | None, name: str, value: Any, texts: TextReader) -> Any:

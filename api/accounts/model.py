@@ -97,12 +97,15 @@ def is_email(text: str) -> bool:
     return len(text) <= EMAIL_CHARS_MAX and _EMAIL.fullmatch(text) is not None
 
 
-def wrong_fields(email: str, password: str, name: str) -> list[dict[str, str]]:
-    """What is wrong with the fields of a registration: {"field", "code", "message"} of each."""
+def wrong_fields(email: str | None, password: str | None, name: str | None) -> list[dict[str, str]]:
+    """What is wrong with the fields of a registration: {"field", "code", "message"} of each; None says nothing."""
     wrong = []
-    if not is_email(email):
+    if email is not None and not is_email(email):
         wrong.append(_BAD_EMAIL)
-    wrong += wrong_password("password", password, email=email, name=name)
+    if password is not None:
+        wrong += wrong_password("password", password, email=email or "", name=name or "")
+    if name is None:
+        return wrong
     if not name or len(name) > NAME_CHARS_MAX or plain(name) != name:
         message = f"name must have 1 to {NAME_CHARS_MAX} characters, no control characters among them"
         wrong.append({"field": "name", "code": "out_of_range", "message": message})

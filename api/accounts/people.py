@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from api.accounts.model import email_key
 from api.accounts.relations import Relation, Relations
 from api.errors import InvalidFields
-from api.rest.endpoint import Shown, Strict
+from api.rest.endpoint import Fault, Shown, Strict
 from api.rest.serving import etag_of
 from conflict.clock import rfc3339
 from storage import people as store
@@ -57,6 +58,10 @@ class Profile(Strict):
     visibility: Visibility
     findable_by_name: bool
     findable_by_email: bool
+
+    @classmethod
+    def objections(cls, given: Mapping[str, Any]) -> Iterable[Fault]:
+        return _wrong_texts(_name(given.get("name", "-")), _bio(given.get("bio", "")))
 
 
 class Person(Shown):
@@ -128,8 +133,7 @@ class People:
             InvalidFields: a name or a text that will not do.
             PreconditionFailed: `if_match` names another version than the one that is there.
         """
-        name = unicodedata.normalize("NFC", profile.name.strip())
-        bio = unicodedata.normalize("NFC", profile.bio.replace("\r\n", "\n").strip())
+        name, bio = _name(profile.name), _bio(profile.bio)
         if wrong := _wrong_texts(name, bio):
             raise InvalidFields(fields=wrong)
         async with self.database.write() as tx:
@@ -269,6 +273,16 @@ def _check_other(caller: Caller, person: str) -> None:
         raise NotFound
     if person == caller.user:
         raise InvalidFields("Nobody blocks themselves.")
+
+
+def _name(text: str) -> str:
+    """A name as it is kept."""
+    return unicodedata.normalize("NFC", text.strip())
+
+
+def _bio(text: str) -> str:
+    """What one says of oneself, as it is kept."""
+    return unicodedata.normalize("NFC", text.replace("\r\n", "\n").strip())
 
 
 def _wrong_texts(name: str, bio: str) -> list[dict[str, str]]:

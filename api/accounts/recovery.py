@@ -19,6 +19,7 @@ from api.accounts.limits import LINK_BY_ADDRESS
 from api.accounts.links import Purpose, hash_of, is_token
 from api.accounts.model import Origin, address_key, wrong_password
 from api.accounts.parts import Parts
+from api.accounts.passwords import prepared
 from api.errors import InvalidFields, InvalidLink, WrongPassword
 from api.rate_limits import Decision
 from storage import accounts, one_time_tokens
@@ -105,7 +106,12 @@ class Recovery:
             caller, current, origin, purpose="change of password", field="current_password"
         )
         found, decision = proven.user, proven.decision
-        if wrong := wrong_password("new_password", new, email=found.email, name=found.name):
+        wrong = wrong_password("new_password", new, email=found.email, name=found.name)
+        if found.password_hash and current is not None and prepared(new) == prepared(current):
+            # All other sessions would end for nothing, and somebody would believe to be rid of whoever knows it.
+            message = "new_password must not be the present one; choose another"
+            wrong.append({"field": "new_password", "code": "unchanged", "message": message})
+        if wrong:
             raise InvalidFields(fields=wrong)
         hashed = await self._parts.hasher.hash(new)
         async with self._parts.database.write() as tx:

@@ -6,16 +6,16 @@ Refuses to know: rules (service.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from api.accounts.model import Origin
+from api.accounts.model import Origin, normal, wrong_fields
 from api.accounts.service import Accounts
 from api.accounts.shapes import Session, SignedIn, Tokens, User
 from api.errors import EmailUnavailable, FreshSignInNeeded, InvalidCredentials, InvalidGrant, InvalidLink, WrongPassword
 from api.http import bearer_token
 from api.rate_limits import Decision
-from api.rest.endpoint import Call, Empty, Endpoint, Reply, Shown, Strict
+from api.rest.endpoint import Call, Empty, Endpoint, Fault, Reply, Shown, Strict
 from api.rest.formats import Email, Password
 from sync.errors import AccountErased, NotFound
 
@@ -31,6 +31,13 @@ class Register(Strict):
     email: Email
     password: Password
     name: str
+
+    @classmethod
+    def objections(cls, given: Mapping[str, Any]) -> Iterable[Fault]:
+        email, name = given.get("email"), given.get("name")
+        return wrong_fields(
+            None if email is None else normal(email), given.get("password"), None if name is None else normal(name)
+        )
 
 
 class Login(Strict):

@@ -2,10 +2,11 @@
 
 Owns: what a wrong value is called. The codes are `required`, `unknown_field`, `wrong_type`, `wrong_length`,
 `out_of_range`, `wrong_format`, `unknown_value` and `invalid`.
-Refuses to know: what a value means.
+Refuses to know: what a value means; a struct says that by itself (`Strict.objections`), of the fields that are each of
+their type, so that both kinds of faults come in one answer. In which words (wording.py).
 
-msgspec stops at the first fault, so a struct is converted field by field here, and lists and structs inside it are
-walked; a value that is right is converted by msgspec in one go, before any of that.
+msgspec stops at the first fault, so a struct is converted field by field here, and what is inside it is walked; a value
+that is right is converted by msgspec in one go, before any of that.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from typing import Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from api.errors import InvalidFields
+from api.rest.endpoint import Fault, Strict
+from api.rest.wording import refusal
 from sync.strict_json import INTEGER_MAX
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -35,17 +39,6 @@ _CODES: Final = (
     (re.compile(r"matching regex|timezone component|^Invalid (UUID|RFC3339|ISO8601|base64)|^Invalid "), "wrong_format"),
     (re.compile(r"^Expected .+, got"), "wrong_type"),
 )
-_TYPES: Final = (
-    ("`str`", "a text"),
-    ("`int`", "a whole number"),
-    ("`float`", "a number"),
-    ("`bool`", "true or false"),
-    ("`array`", "a list"),
-    ("`object`", "an object"),
-    ("`null`", "null"),
-)
-
-Fault = dict[str, str]
 
 
 def bind(value: Any, type_: type[S]) -> S:
@@ -57,13 +50,10 @@ def bind(value: Any, type_: type[S]) -> S:
             value = _whole(value)
             made = msgspec.convert(value, type_)
     except (msgspec.ValidationError, ValueError, OverflowError):
-        faults = list(_faults(value, type_, "", strict=True))[:FAULTS_MAX]
-        raise InvalidFields(
-            fields=faults or [_fault("", "invalid", "The body is not what this endpoint takes.")]
-        ) from None
+        raise _refused(_faults(value, type_, "", strict=True)) from None
     if fault := _unstorable(value, ""):
         raise InvalidFields(fields=[fault])
-    return made
+    return _unless_objected(made)
 
 
 def bind_query(given: Iterable[tuple[str, str]], type_: type[S]) -> S:
@@ -84,18 +74,26 @@ def bind_query(given: Iterable[tuple[str, str]], type_: type[S]) -> S:
             faults.append(_fault(shown, "wrong_type", f"{shown} is never null; leave it out"))
         else:
             value[name] = text
+    made: S | None = None
     try:
         if not faults and _unstorable(value, "") is None:
             for name in value:
                 if name in known and _is_time(known[name].type):
                     msgspec.convert(value[name], known[name].type)
-            return msgspec.convert(value, type_, strict=False)
+            made = msgspec.convert(value, type_, strict=False)
     except (msgspec.ValidationError, ValueError, OverflowError):
         pass
+    if made is not None:
+        return _unless_objected(made)
     faults += _faults(value, type_, "", strict=False)
     if not faults and (fault := _unstorable(value, "")) is not None:
         faults.append(fault)
-    raise InvalidFields(fields=faults[:FAULTS_MAX])
+    raise _refused(faults)
+
+
+def _refused(faults: Iterable[Fault]) -> InvalidFields:
+    found = list(islice(faults, FAULTS_MAX))
+    return InvalidFields(fields=found or [_fault("", "invalid", "The body is not what this endpoint takes.")])
 
 
 def _faults(value: Any, type_: Any, at: str, *, strict: bool) -> Iterable[Fault]:
@@ -104,15 +102,29 @@ def _faults(value: Any, type_: Any, at: str, *, strict: bool) -> Iterable[Fault]
     if inner is not None and isinstance(value, Mapping):
         yield from _faults_of_object(value, inner, at, strict=strict)
         return
-    item = _item_of(type_)
-    if item is not None and type(value) is list and _struct_in(item) is not None:
-        for place, each in enumerate(value):
-            yield from _faults(each, item, f"{at}[{place}]", strict=strict)
+    before = False
+    for place, each, of in _inside(value, type_):
+        # In an address a list is a parameter that stands several times.
+        for fault in _faults(each, of, at + place if strict else at, strict=strict):
+            before = True
+            yield fault
     try:
         msgspec.convert(value, type_, strict=strict or _is_time(type_))
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
-        if item is None or type(value) is not list or _struct_in(item) is None or " - at `$[" not in str(error):
-            yield _worded(at, str(error))
+        message = str(error)
+        if not (before and " - at `$" in message):
+            code = _code(message)
+            yield _fault(at, code, refusal(at, type_, value, code, is_text=not strict))
+
+
+def _inside(value: Any, type_: Any) -> Iterable[tuple[str, Any, Any]]:
+    """What a list or a mapping holds: where, each, and of which type it has to be."""
+    if type(value) is list and (item := _item_of(type_)) is not None:
+        for place, each in enumerate(value):
+            yield f"[{place}]", each, item
+    elif type(value) is dict and (item := _value_of(type_)) is not None:
+        for name, each in value.items():
+            yield f".{name[:_NAME_SHOWN_MAX]}", each, item
 
 
 def _faults_of_object(
@@ -120,27 +132,79 @@ def _faults_of_object(
 ) -> Iterable[Fault]:
     prefix = f"{at}." if at else ""
     known = _fields(type_)
-    before = False
     for name in value:
         if name not in known:
-            before = True
             shown = prefix + name[:_NAME_SHOWN_MAX]
             yield _fault(shown, "unknown_field", f"{shown} is not a field of this request")
+    right: dict[str, Any] = {}
+    wrong: set[str] = set()
     for name, each in known.items():
         if name not in value:
             if each.required:
-                before = True
+                wrong.add(name)
                 yield _fault(prefix + name, "required", f"{prefix}{name} is required")
-        else:
-            for fault in _faults(value[name], each.type, prefix + name, strict=strict):
-                before = True
-                yield fault
-    if not before:
-        # Each field is right alone; what is wrong is how they stand together (`__post_init__`).
-        try:
-            msgspec.convert(value, type_, strict=strict)
-        except (msgspec.ValidationError, ValueError, OverflowError) as error:
-            yield _worded(at, str(error))
+            continue
+        for fault in _faults(value[name], each.type, prefix + name, strict=strict):
+            wrong.add(name)
+            yield fault
+        if name not in wrong and (unstorable := _unstorable(value[name], prefix + name)) is not None:
+            wrong.add(name)
+            yield unstorable
+        if name not in wrong:
+            right[name] = msgspec.convert(value[name], each.type, strict=strict or _is_time(each.type))
+    if issubclass(type_, Strict):
+        # What is wrong is told once, and not missed besides.
+        objections = (each for each in type_.objections(right) if each["field"] not in wrong)
+        yield from _placed(objections, prefix)
+
+
+# -- what is right by its type ---------------------------------------------------------------------------------------
+
+
+def _unless_objected(made: S) -> S:
+    if faults := list(islice(_objections(made, ""), FAULTS_MAX)):
+        raise InvalidFields(fields=faults)
+    return made
+
+
+def _objections(value: Any, at: str) -> Iterable[Fault]:
+    """What structs say of themselves, at any depth."""
+    if isinstance(value, Strict):
+        type_, prefix = type(value), f"{at}." if at else ""
+        for name in _looked_into(type_):
+            yield from _objections(getattr(value, name), prefix + name)
+        if _objects(type_):
+            given = {name: each for name, inside in _names(type_) if (each := getattr(value, inside)) is not UNSET}
+            yield from _placed(type_.objections(given), prefix)
+    elif type(value) is list:
+        for place, each in enumerate(value):
+            yield from _objections(each, f"{at}[{place}]")
+
+
+def _placed(faults: Iterable[Fault], prefix: str) -> Iterable[Fault]:
+    return ({**fault, "field": prefix + fault["field"]} for fault in faults)
+
+
+@cache
+def _objects(type_: type[Strict]) -> bool:
+    return type_.objections.__func__ is not Strict.objections.__func__  # type: ignore[attr-defined]
+
+
+@cache
+def _names(type_: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+    """The names of the fields of a struct: outside, and inside."""
+    return tuple(zip(type_.__struct_encode_fields__, type_.__struct_fields__, strict=True))
+
+
+@cache
+def _looked_into(type_: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields of a struct in which there are structs that may object."""
+    found = []
+    for each in structs.fields(type_):
+        inner = _struct_in(each.type) or _struct_in(_item_of(each.type))
+        if inner is not None and issubclass(inner, Strict) and (_objects(inner) or _looked_into(inner)):
+            found.append(each.name)
+    return tuple(found)
 
 
 @cache
@@ -149,15 +213,12 @@ def _fields(type_: type[msgspec.Struct]) -> Mapping[str, structs.FieldInfo]:
     return {each.encode_name: each for each in structs.fields(type_)}
 
 
-def _worded(at: str, message: str) -> Fault:
+def _code(message: str) -> str:
+    """What msgspec's message of a fault says, in a word."""
     message, _, _ = message.partition(" - at `")
-    code = next((code for pattern, code in _CODES if pattern.search(message)), "invalid")
     if message.startswith("Invalid enum value"):
-        code = "unknown_value"
-    for theirs, ours in _TYPES:
-        message = message.replace(theirs, ours)
-    message = message.replace("Expected", "expected").replace(" | ", " or ").replace("`", "'")
-    return _fault(at, code, f"{at}: {message}" if at else message)
+        return "unknown_value"
+    return next((code for pattern, code in _CODES if pattern.search(message)), "invalid")
 
 
 def _fault(field: str, code: str, message: str) -> Fault:
@@ -188,6 +249,12 @@ def _unstorable(value: Any, at: str) -> Fault | None:
     return None
 
 
+def fields_inside(type_: Any) -> Mapping[str, Any]:
+    """The types of the fields of a struct, or of the structs of a list, by their names outside; none of other types."""
+    inner = _struct_in(type_) or _struct_in(_item_of(type_))
+    return {} if inner is None else {name: each.type for name, each in _fields(inner).items()}
+
+
 def _bare(type_: Any) -> Any:
     """A type without what `Annotated` says of it."""
     return get_args(type_)[0] if hasattr(type_, "__metadata__") else type_
@@ -211,6 +278,12 @@ def _item_of(type_: Any) -> Any | None:
         if get_origin(inner) in (list, tuple):
             return get_args(inner)[0]
     return None
+
+
+def _value_of(type_: Any) -> Any | None:
+    """The type of a mapping's values, where a type is a mapping."""
+    bare = _bare(type_)
+    return get_args(bare)[1] if get_origin(bare) is dict else None
 
 
 def _is_text(type_: Any) -> bool:

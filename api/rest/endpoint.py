@@ -7,7 +7,7 @@ Refuses to know: HTTP beyond a method, a path and a status.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar
@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 from aiohttp import web
+from msgspec import structs
 
 from api.http import Network, client_address
 from api.pages import Page, prefers_html
@@ -29,6 +30,9 @@ BY_USER: Final = Rule("rest", burst=240, interval_ms=50)
 BODY_BYTES_MAX: Final = 262_144
 # Ids that follow from an Idempotency-Key: the same request sent twice names the same records.
 _KEYED: Final = UUID("3f0bb8d5-5d0e-4c57-9f0a-6f1c2b0b6d11")
+
+# {"field", "code", "message"}: what is wrong, where, and what is allowed there.
+Fault = dict[str, str]
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -49,6 +53,14 @@ class Empty(msgspec.Struct, forbid_unknown_fields=True):
 
 class Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What comes in: every field is named, and one that nobody knows is refused by name."""
+
+    @classmethod
+    def objections(cls, given: Mapping[str, Any]) -> Iterable[Fault]:
+        """What is wrong with fields that are each of their type, as far as the request alone can tell.
+
+        given: by their names outside; what is left out, or of a wrong type, is not among them.
+        """
+        return ()
 
 
 class Shown(msgspec.Struct, kw_only=True):
@@ -195,6 +207,11 @@ class Endpoint:
     def name(self) -> str:
         """How the OpenAPI page calls it: the handler's own name."""
         return getattr(self.handler, "__name__", self.path)
+
+    @property
+    def body_is_optional(self) -> bool:
+        """Whether a request may have no body at all, because nothing in it is required."""
+        return self.body is not None and not any(each.required for each in structs.fields(self.body))
 
     @property
     def idempotent_by_key(self) -> bool:

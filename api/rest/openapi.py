@@ -237,7 +237,7 @@ def _operation(
         content: dict[str, Any] = {"schema": schema_of[_key(endpoint.body)]}
         if endpoint.example is not None:
             content["example"] = endpoint.example
-        operation["requestBody"] = {"required": True, "content": {_JSON: content}}
+        operation["requestBody"] = {"required": not endpoint.body_is_optional, "content": {_JSON: content}}
     elif endpoint.upload:
         binary = {"schema": {"type": "string", "format": "binary"}}
         operation["requestBody"] = {"required": True, "content": dict.fromkeys(endpoint.upload, binary)}

@@ -17,7 +17,7 @@ Invariants
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,10 +27,11 @@ from aiohttp import web
 
 from api.accounts.permissions import permissions_of
 from api.bodies import Bodies, Held
-from api.errors import REQUEST_ID, RateLimited, UnsupportedMediaType
+from api.errors import REQUEST_ID, InvalidFields, RateLimited, UnsupportedMediaType
 from api.http import CALLER, LIMIT_HEADERS, Network, client_address, read_body, read_json
 from api.rate_limits import Decision, Limiter
-from api.rest.binding import bind, bind_query
+from api.rest import read_only
+from api.rest.binding import FAULTS_MAX, bind, bind_query
 from api.rest.endpoint import Call, Empty, Endpoint, Reply, headers_of
 from api.rest.idempotency import Idempotency, key_of
 from conflict.clock import rfc3339
@@ -70,9 +71,11 @@ class Serving:
             query = bind_query(request.query.items(), endpoint.query)
             holding = self.bodies.holding(request.content_length) if endpoint.upload else nullcontext()
             with holding as held:
-                body, sent = await _body(endpoint, request, held)
+                value, sent = await _read(endpoint, request, held)
                 key = key_of(request) if endpoint.idempotent_by_key else None
-                call: Call[Any, Any] = Call(request, self.environment, body, query, self.trusted, key, user)
+                call: Call[Any, Any] = Call(request, self.environment, value, query, self.trusted, key, user)
+                if endpoint.body is not None:
+                    call = replace(call, body=await self._bound(endpoint, call, shown_by))
                 if call.if_match is not None and not endpoint.compares_versions and endpoint.method != "GET":
                     await self._expect(call, shown_by)
                 if key is None or user is None:
@@ -88,6 +91,32 @@ class Serving:
                 )
 
         return served
+
+    async def _bound(self, endpoint: Endpoint, call: Call[Any, Any], shown_by: Endpoint | None) -> Any:
+        """The body as what the endpoint takes. Raises InvalidFields, and whatever the endpoint that shows it raises.
+
+        Of a PUT, what was read may come back whole (read_only.py).
+        """
+        value, body = call.body, endpoint.body
+        wrong: list[Mapping[str, str]] = []
+        assert body is not None
+        if endpoint.method == "PUT" and shown_by is not None and read_only.has_any(value, body, shown_by.answer):
+            same = type(call.query) is shown_by.query
+            query = call.query if same else bind_query((), shown_by.query)
+            made = await shown_by.handler(replace(call, body=Empty(), query=query))
+            reply = made if isinstance(made, Reply) else Reply(made)
+            standing = msgspec.json.decode(_encode(reply.data))
+            value, differing = read_only.taken_out(value, body, shown_by.answer, standing)
+            wrong += differing
+            if wrong and call.if_match is not None and not _is_of(call.if_match, reply, standing):
+                raise PreconditionFailed
+        try:
+            bound = bind(value, body)
+        except InvalidFields as error:
+            raise InvalidFields(fields=[*wrong, *error.fields][:FAULTS_MAX]) from None
+        if wrong:
+            raise InvalidFields(fields=wrong[:FAULTS_MAX])
+        return bound
 
     async def _expect(self, call: Call[Any, Any], shown_by: Endpoint | None) -> None:
         """Raises PreconditionFailed unless what is shown has a version that If-Match names (V4).
@@ -142,11 +171,11 @@ class Serving:
         return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
-async def _body(endpoint: Endpoint, request: web.Request, held: Held | None) -> tuple[Any, bytes]:
-    """What the handler gets, and what the request sent, spelled in one way."""
+async def _read(endpoint: Endpoint, request: web.Request, held: Held | None) -> tuple[Any, bytes]:
+    """What came, JSON as its value; and the same spelled in one way."""
     if endpoint.body is not None:
-        value = await read_json(request, limit=endpoint.body_bytes_max)
-        return bind(value, endpoint.body), _in_order(value)
+        value = await read_json(request, limit=endpoint.body_bytes_max, optional=endpoint.body_is_optional)
+        return value, _in_order(value)
     if not endpoint.upload:
         if request.body_exists:
             # What nobody reads is not left in the connection.
@@ -161,6 +190,13 @@ async def _body(endpoint: Endpoint, request: web.Request, held: Held | None) -> 
 def etag_of(data: bytes) -> str:
     """The strong validator of an answer's data (RFC 9110, section 8.8.3)."""
     return f'"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
+
+
+def _is_of(if_match: str, shown: Reply, standing: Mapping[str, Any]) -> bool:
+    """Whether If-Match names what is shown, by its ETag or by its own version."""
+    # What stands behind a point tells readers of what is beside the thing itself.
+    known = [(shown.etag or "").strip('"').partition(".")[0], standing.get("version")]
+    return any(each.strip().strip('"').partition(".")[0] in known for each in if_match.split(","))
 
 
 def _names(header: str, etag: str) -> bool:

@@ -9,7 +9,7 @@ and the day. So none is stale.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
@@ -19,9 +19,8 @@ from aiohttp import web
 from msgspec import Meta
 
 from api.cache import Cache
-from api.errors import InvalidFields
-from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply, Strict
-from api.rest.formats import TIME_ZONE
+from api.rest.endpoint import Call, Empty, Endpoint, Fault, Pagination, Reply, Strict
+from api.rest.formats import TIME_ZONE, zone_objections
 from api.training.histories import Histories, Kept
 from figures import (
     Analytics,
@@ -56,9 +55,16 @@ Theme = Annotated[Literal["auto", "light", "dark"], Meta(description="`auto` fol
 Unit = Annotated[Literal["kg", "lb"], Meta(description="For showing.")]
 
 
-class Spanned(Strict):
-    timeframe: Timeframe = "30d"
+class Zoned(Strict):
     tz: Zone | None = None
+
+    @classmethod
+    def objections(cls, given: Mapping[str, Any]) -> Iterable[Fault]:
+        return zone_objections("tz", given.get("tz"))
+
+
+class Spanned(Zoned):
+    timeframe: Timeframe = "30d"
 
 
 class Drawn(Spanned):
@@ -102,10 +108,6 @@ class HistoryQuery(Strict):
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
 
 
-class Zoned(Strict):
-    tz: Zone | None = None
-
-
 def endpoints(histories: Histories, cache: Cache, environment: Environment) -> list[Endpoint]:
     """Return the endpoints, over the histories of one process."""
 
@@ -115,11 +117,7 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
         try:
             return moment.astimezone(ZoneInfo(name)).date()
         except (OSError, ValueError, KeyError):
-            if tz is None:  # A device wrote what this machine's list of zones does not have.
-                return moment.date()
-            raise InvalidFields(
-                fields=[{"field": "tz", "code": "unknown_value", "message": "tz is no IANA time zone known here"}]
-            ) from None
+            return moment.date()  # A device wrote what this machine's list of zones does not have.
 
     async def kept_bytes(call: Call[Any, Any], kept: Kept, what: str, make: Callable[[], bytes]) -> bytes:
         key = f"{what}\n{call.caller.user}\n{kept.version}"

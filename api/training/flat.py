@@ -25,6 +25,7 @@ from api.training.answers import (
 from api.training.odd import Fault
 from api.training.shapes import creating, patching, showing, values_of
 from storage.collections import COLLECTIONS
+from sync.errors import InvalidFields
 from sync.records import Edit, Records, View
 
 # What is odd about a record's values; raises InvalidFields where they contradict each other.
@@ -94,6 +95,13 @@ def endpoints(
         await records.write(call.caller, space, [Edit("delete", collection, id, expected=expected(call))])
         return Deleted(id=id)
 
+    def contradictions(values: Mapping[str, Any]) -> Sequence[Fault]:
+        try:
+            check(values)
+        except InvalidFields as error:
+            return [dict(each) for each in error.fields]
+        return []
+
     # So that the page calls each operation by a name of its own.
     listed.__name__ = f"list_{collection}"
     for handler, verb in ((read, "get"), (make, "add"), (change, "change"), (delete, "delete")):
@@ -121,7 +129,7 @@ def endpoints(
             make,
             f"Add {a_noun}",
             tag,
-            body=creating(f"New{name}", collection, required=required),
+            body=creating(f"New{name}", collection, required=required, check=contradictions),
             query=InSpace,
             answer=shown,
             status=201,
@@ -135,7 +143,7 @@ def endpoints(
             change,
             f"Change {a_noun}",
             tag,
-            body=patching(f"{name}Patch", collection),
+            body=patching(f"{name}Patch", collection, check=contradictions),
             query=InSpace,
             answer=shown,
             errors=EDIT_ERRORS,

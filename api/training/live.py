@@ -18,7 +18,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from api.rest.endpoint import Call, Reply
-from api.training import odd
+from api.training import known_exercises, odd, pauses
 from api.training.answers import Deleted, etag, expected, fault, one, with_warnings
 from api.training.odd import Fault
 from api.training.programs import Day, days_of, next_day
@@ -73,10 +73,6 @@ class Sessions:
             values = {"status": "active", "started_at": wire_time(now), **values_of(call.body, "workouts")}
             values = await dated(view, values, zone)
             edits: list[Edit] = []
-            for name in ("week", "day"):
-                if call.body.template_id is None and getattr(call.body, name) is not None:
-                    message = f"{name} is of a program: name its template_id too"
-                    raise InvalidFields(fields=[fault("template_id", "required", message)])
             planned = Planned()
             program.clear()
             if call.body.template_id is not None:
@@ -99,7 +95,9 @@ class Sessions:
                 )
                 edits = list(_planned(id, planned.blocks, call))
             warnings[:] = odd.of_workout(values, now)
-            warnings.extend(fault("template_id", "rule_left_out", problem) for problem in planned.problems)
+            warnings.extend(
+                fault(f"template.{problem.at}", "rule_left_out", problem.text) for problem in planned.problems
+            )
             return [Edit("create", "workouts", id, values), *edits]
 
         await self.records.decide(call.caller, space, [("workouts", id), PREFERENCES], decide)
@@ -139,7 +137,7 @@ class Sessions:
                     raise InvalidFields(fields=[fault("workout_exercise", "unknown_value", message)])
                 sets = await view.last_below(block, "sets")
                 below = block.id
-            elif body.exercise is not None:
+            else:
                 blocks = await view.last_below(root, "workout_exercises")
                 same = [each for each in blocks if each.values.get("exercise") == body.exercise]
                 if same:
@@ -148,9 +146,6 @@ class Sessions:
                     below = call.new_id("exercise")
                     values = {"workout": workout, "exercise": body.exercise, "position": _behind(blocks)}
                     edits.append(Edit("create", "workout_exercises", below, values))
-            else:
-                message = "say of what the set is: workout_exercise, or exercise"
-                raise InvalidFields(fields=[fault("workout_exercise", "required", message)])
             sets = [each for each in sets if each.id != id]
             whole = [each.id for each in sets if each.values.get("kind") != "drop"]
             given: dict[str, Any] = {}
@@ -159,11 +154,15 @@ class Sessions:
             if view.space.kind == "shared":
                 given["athlete"] = call.caller.user
             made, warnings[:] = new_set(below, body, id, _last(sets), whole[-1] if whole else None, given=given)
+            warnings.extend(await known_exercises.warnings(view, personal, edits))
             return [*edits, made]
 
+        personal = await self.records.space_of(call.caller)
         keys: list[Key] = [("workouts", workout), ("sets", id)]
         if body.workout_exercise is not None:
             keys.append(("workout_exercises", body.workout_exercise))
+        elif body.exercise is not None:
+            keys += known_exercises.looked_for([body.exercise])
         written = await self.records.decide(call.caller, space, keys, decide)
         record = written.records.get(("sets", id)) or await self.records.get(call.caller, space, "sets", id)
         return one(record, warnings=warnings)
@@ -181,10 +180,14 @@ class Sessions:
             done_at = wire_time(now_of(call.environment))
             position = _behind(blocks)
             made = list(new_exercise(workout, call.body, new_id, label="exercise", position=position, done_at=done_at))
+            edits = [edit for edit, _ in made]
             warnings[:] = [each for _, found in made for each in found]
-            return [edit for edit, _ in made]
+            warnings.extend(await known_exercises.warnings(view, personal, edits))
+            return edits
 
-        await self.records.decide(call.caller, space, [("workouts", workout)], decide)
+        personal = await self.records.space_of(call.caller)
+        keys = [("workouts", workout), *known_exercises.looked_for([call.body.exercise])]
+        await self.records.decide(call.caller, space, keys, decide)
         tree = await self.records.tree(call.caller, space, "workout_exercises", id)
         return Reply(with_warnings(_shown_exercise(tree), warnings), etag=etag(tree.version))
 
@@ -197,8 +200,11 @@ class Sessions:
         async def decide(view: View) -> Sequence[Edit]:
             standing = await self._within(view, call.path["workout"], key)
             warnings[:] = odd.of_set({**standing.values, **values}) if key[0] == "sets" and values else []
-            return [Edit("patch", *key, values, expected=expected(call))]
+            edit = Edit("patch", *key, values, expected=expected(call))
+            warnings.extend(await known_exercises.warnings(view, personal, [edit]))
+            return [edit]
 
+        personal = await self.records.space_of(call.caller)
         written = await self.records.decide(call.caller, space, [key], decide)
         record = written.records.get(key) or await self.records.get(call.caller, space, *key)
         return one(record, warnings=warnings)
@@ -219,9 +225,6 @@ class Sessions:
         space, workout, body = await self._space(call), call.path["workout"], call.body
         value: dict[str, Any] | None = None
         if body.action == "start":
-            if body.duration_s is None:
-                message = "a timer that starts has a duration_s"
-                raise InvalidFields(fields=[fault("duration_s", "required", message)])
             value = {"started_at": wire_time(now_of(call.environment)), **values_of_timer(body)}
 
         async def decide(view: View) -> Sequence[Edit]:
@@ -257,8 +260,9 @@ class Sessions:
                     given["rest_timer"] = None
             after = {**standing.values, **given, **values}
             odd.check_workout(after)
+            paused, _ = pauses.noted(standing.values, {**given, **values}, wire_time(now))
             warnings[:] = odd.of_workout(after, now)
-            return [Edit("patch", "workouts", workout, {**given, **values})]
+            return [Edit("patch", "workouts", workout, {**given, **values, **paused})]
 
         await self.records.decide(call.caller, space, [("workouts", workout)], decide)
         return await self._whole(call, space, workout, warnings)

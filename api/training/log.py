@@ -33,7 +33,7 @@ def endpoints(records: Records) -> list[Endpoint]:
             example={
                 "kind": "strength",
                 "title": "Squat 140 kg",
-                "exercise": "0193575e-3a40-7000-8000-000000000001",
+                "exercise": "8106380d-5122-5600-b7e4-f73c25bdffc7",
                 "target": 140,
                 "unit": "kg",
                 "due_on": "2027-06-30",
@@ -57,12 +57,14 @@ def endpoints(records: Records) -> list[Endpoint]:
 def _check_goal(values: Mapping[str, Any]) -> list[odd.Fault]:
     kind, unit = values.get("kind"), values.get("unit")
     units = GOAL_UNITS.get(str(kind))
+    wrong = []
     if units is not None and unit is not None and unit not in units:
-        message = f"a goal of the kind {kind} counts in {' or '.join(units)}"
-        raise InvalidFields(fields=[fault("unit", "unknown_value", message)])
+        wrong.append(fault("unit", "unknown_value", f"unit of a goal of the kind {kind} must be {' or '.join(units)}"))
     begins, due = values.get("starts_on"), values.get("due_on")
     if begins and due and due < begins:
-        raise InvalidFields(fields=[fault("due_on", "out_of_range", "due_on must not be before starts_on")])
+        wrong.append(fault("due_on", "out_of_range", "due_on must not be before starts_on"))
+    if wrong:
+        raise InvalidFields(fields=wrong)
     if kind == "strength" and values.get("exercise") is None:
         return [fault("exercise", "required", "nothing counts for a goal of strength until it names an exercise")]
     return []

@@ -41,11 +41,18 @@ def parsed(time: Any) -> datetime | None:
     return datetime.fromisoformat(time) if isinstance(time, str) and time else None
 
 
-def check_workout(values: Values) -> None:
-    """Raises InvalidFields where a workout ends before it begins."""
+def contradictions_of_workout(values: Values) -> list[Fault]:
+    """What is wrong where a workout ends before it begins."""
     begun, ended = parsed(values.get("started_at")), parsed(values.get("ended_at"))
     if begun is not None and ended is not None and ended < begun:
-        raise InvalidFields(fields=[fault("ended_at", "out_of_range", "ended_at must not be before started_at")])
+        return [fault("ended_at", "out_of_range", "ended_at must not be before started_at")]
+    return []
+
+
+def check_workout(values: Values) -> None:
+    """Raises InvalidFields where a workout ends before it begins."""
+    if wrong := contradictions_of_workout(values):
+        raise InvalidFields(fields=wrong)
 
 
 def of_workout(values: Values, now: datetime) -> Iterator[Fault]:

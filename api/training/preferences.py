@@ -6,15 +6,17 @@ Owns: its two addresses. Refuses to know: what a preference does.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from api.rest.endpoint import Call, Empty, Endpoint, Reply
-from api.training.answers import EDIT_ERRORS, etag, expected, one
+from api.training.answers import EDIT_ERRORS, READ_MAY_COME_BACK, etag, expected, one
 from api.training.shapes import patching, showing, values_of
 from api.training.trees import PREFERENCES
 from sync.errors import NotFound
 from sync.records import Edit, Records
 
+# What stands for a version before there is one: with it in If-Match, preferences are set only where nobody has.
+NEVER_SET: Final = "none"
 PreferencesPatch = patching("PreferencesPatch", "preferences")
 Preferences = showing("Preferences", "preferences")
 
@@ -28,18 +30,31 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             return one(await records.get(call.caller, space, *PREFERENCES))
         except NotFound:
             # Nobody has said anything yet: no failure, and as good a version as any to write on.
-            nothing = {"id": PREFERENCES[1], "version": "", "updated_at": None, "updated_by": None}
-            return Reply(nothing, etag=etag(""))
+            nothing = {"id": PREFERENCES[1], "version": NEVER_SET, "updated_at": None, "updated_by": None}
+            return Reply(nothing, etag=etag(NEVER_SET))
 
     async def set_preferences(call: Call[Any, Empty]) -> Reply:
         space = await records.space_of(call.caller)
         values = values_of(call.body, "preferences")
-        written = await records.write(call.caller, space, [Edit("put", *PREFERENCES, values, expected=expected(call))])
+        versions = expected(call)
+        if versions is not None and NEVER_SET in versions:
+            versions |= {""}  # of what is not there
+        written = await records.write(call.caller, space, [Edit("put", *PREFERENCES, values, expected=versions)])
         return one(written.records.get(PREFERENCES) or await records.get(call.caller, space, *PREFERENCES))
 
     path, tag = "/api/users/preferences", "Preferences"
     return [
-        Endpoint("GET", path, get_preferences, "One's preferences", tag, answer=Preferences, etag=True),
+        Endpoint(
+            "GET",
+            path,
+            get_preferences,
+            "One's preferences",
+            tag,
+            answer=Preferences,
+            etag=True,
+            description="Everybody has this one record, under the same id. Before anything was set its version is "
+            f"`{NEVER_SET}`, which If-Match takes as any other.",
+        ),
         Endpoint(
             "PUT",
             path,
@@ -50,6 +65,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             answer=Preferences,
             errors=EDIT_ERRORS,
             example={"units": "metric", "first_weekday": 1, "timezone": "Europe/Berlin"},
-            description="What is left out stays as it is: a preference has a value, or was never set.",
+            description="What is left out stays as it is: a preference has a value, or was never set. "
+            f'`If-Match: "{NEVER_SET}"` sets them only where nobody has yet. {READ_MAY_COME_BACK}',
         ),
     ]

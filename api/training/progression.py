@@ -28,11 +28,11 @@ Source of the idea: the slot rules of wger, and the progressions of StrongLifts 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
 from storage.field_types import KG_PER_MASS_UNIT, M_PER_LENGTH_UNIT
@@ -90,12 +90,19 @@ class Past:
     id: str = ""
 
 
+class Problem(NamedTuple):
+    """What nobody can read of a rule. at: the path of what is wrong, from the set or the template on."""
+
+    at: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What stands on the program today. `problems`: rules that were left out, in words."""
+    """What stands on the program today. `problems`: with rules that were left out."""
 
     blocks: list[Block] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 def planned_id(workout: str, exercise: str) -> str:
@@ -118,17 +125,20 @@ def start_from_template(
     # How many sets of each exercise stand before: the same one may stand twice on a day.
     before: dict[Any, int] = {}
     telling = [_planned_in(session, template) for session in past]
-    for block in template:
+    for place, block in enumerate(template):
         if not (_is_on(block.values.get("week"), week) and _is_on(block.values.get("day"), day)):
             continue
         exercise = block.values.get("exercise")
         sessions = _sessions_of(exercise, _of_the_same(block, past, telling))
         sets = []
-        for each in block.sets:
+        for within, each in enumerate(block.sets):
             number = before.get(exercise, 0)
             # The same set of each session before: the one at the same place.
             same = [(on, done[number]) for on, done in sessions if number < len(done)]
-            sets.append(_set(each, same, today, planned.problems))
+            problems: list[Problem] = []
+            sets.append(_set(each, same, today, problems))
+            here = f"exercises[{place}].sets[{within}]."
+            planned.problems.extend(each._replace(at=here + each.at) for each in problems)
             before[exercise] = number + _is_aimed(each)
         planned.blocks.append(Block(_taken(block.values, _OF_EXERCISE), sets, block.id))
     return planned
@@ -185,44 +195,58 @@ def _taken(values: Values, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _set(
-    template: Values, past: Sequence[tuple[date | None, Values]], today: date, problems: list[str]
+    template: Values, past: Sequence[tuple[date | None, Values]], today: date, problems: list[Problem]
 ) -> dict[str, Any]:
     """One planned set: the template's, with the targets of last time, moved by its rules."""
     planned = _taken(template, _OF_SET)
-    rules: list[tuple[Values, tuple[str, ...]]] = []
-    for rule in template.get("progression") or ():
-        names = _FIELDS.get(str(rule.get("field")).removeprefix("target_"))
-        if names is None:
-            problems.append(f"{rule.get('field')} is nothing that can progress")
-        else:
-            rules.append((rule, names))
+    rules = list(_rules(template, problems))
     # Only what has a rule goes on from last time; the rest is the template's, which may have been changed since.
-    for name in {name for _, names in rules for name in names}:
+    for name in {name for _, _, names in rules for name in names}:
         if past and past[0][1].get(name) is not None and name in planned:
             planned[name] = past[0][1][name]
-    for rule, names in rules:
-        if _applies(rule, names, template, past, today, problems):
+    for at, rule, names in rules:
+        found: list[Problem] = []
+        if _applies(rule, names, template, past, today, found):
             for name in names:
                 if name in planned:
-                    planned[name] = _moved(rule, name, planned[name], problems)
+                    planned[name] = _moved(rule, name, planned[name], found)
+        problems += _placed(at, found)
     return planned
 
 
-def unreadable(template: Values) -> list[str]:
-    """What nobody can read in the rules of a template's set, in words; none where they are all good."""
-    problems: list[str] = []
-    for rule in template.get("progression") or ():
-        names = _FIELDS.get(str(rule.get("field")).removeprefix("target_"))
-        if names is None:
-            problems.append(f"{rule.get('field')} is nothing that can progress")
-            continue
-        _required(rule.get("requires"), template, problems)
+def unreadable(template: Values) -> list[Problem]:
+    """What nobody can read in the rules of a template's set; none where they are all good."""
+    problems: list[Problem] = []
+    for at, rule, names in _rules(template, problems):
+        found: list[Problem] = []
+        _required(rule.get("requires"), template, found)
         if not _is_often(rule.get("repeat")):
-            problems.append(f"nobody knows how often {rule.get('repeat')!r} is")
+            found.append(_how_often(rule.get("repeat")))
         for name in names:
             if template.get(name) is not None:
-                _moved(rule, name, template[name], problems)
+                _moved(rule, name, template[name], found)
+        problems += _placed(at, found)
     return problems
+
+
+def _rules(template: Values, problems: list[Problem]) -> Iterator[tuple[str, Values, tuple[str, ...]]]:
+    """The rules of a set that move something: where each stands, itself, and the targets that it moves."""
+    for number, rule in enumerate(template.get("progression") or ()):
+        names = _FIELDS.get(str(rule.get("field")).removeprefix("target_"))
+        if names is None:
+            text = f"{rule.get('field')} is nothing that can progress; it can be one of {', '.join(_FIELDS)}"
+            problems.append(Problem(f"progression[{number}].field", text))
+        else:
+            yield f"progression[{number}].", rule, names
+
+
+def _placed(at: str, problems: Iterable[Problem]) -> list[Problem]:
+    """The problems of one rule, each once: one rule may move both ends of a range."""
+    return [each._replace(at=at + each.at) for each in dict.fromkeys(problems)]
+
+
+def _how_often(repeat: Any) -> Problem:
+    return Problem("repeat", f'nobody knows how often {repeat!r} is; it can be true, "week", "once" or a number')
 
 
 def _is_often(repeat: Any) -> bool:
@@ -241,7 +265,7 @@ def _applies(
     template: Values,
     past: Sequence[tuple[date | None, Values]],
     today: date,
-    problems: list[str],
+    problems: list[Problem],
 ) -> bool:
     required = _required(rule.get("requires"), template, problems)
     if not past or required is None or not _met(past[0][1], required):
@@ -258,11 +282,11 @@ def _applies(
         run = past[:repeat]
         same = all(each.get(name) == run[0][1].get(name) for _, each in run for name in names)
         return len(run) == repeat and same and all(_met(each, required) for _, each in run)
-    problems.append(f"nobody knows how often {repeat!r} is")
+    problems.append(_how_often(repeat))
     return False
 
 
-def _required(requires: Any, template: Values, problems: list[str]) -> list[str] | None:
+def _required(requires: Any, template: Values, problems: list[Problem]) -> list[str] | None:
     """What has to be reached; None where that cannot be read."""
     if isinstance(requires, Mapping):
         requires = requires.get("rules")
@@ -273,7 +297,8 @@ def _required(requires: Any, template: Values, problems: list[str]) -> list[str]
         requires = [requires]
     if isinstance(requires, list) and all(each == "reps" or each in _REACHED for each in requires):
         return list(requires)
-    problems.append(f"nobody knows how {requires!r} is reached")
+    reached = ", ".join(("reps", *_REACHED))
+    problems.append(Problem("requires", f"nobody knows how {requires!r} is reached; it can be a list of {reached}"))
     return None
 
 
@@ -306,11 +331,14 @@ def _amount(value: Any) -> Decimal:
 # -- what a rule does ------------------------------------------------------------------------------------------------
 
 
-def _moved(rule: Values, name: str, value: Any, problems: list[str]) -> Any:
+def _moved(rule: Values, name: str, value: Any, problems: list[Problem]) -> Any:
     """A target after a rule; as it is where the rule cannot be read."""
     op, step = _OPS.get(str(rule.get("op"))), rule.get("step")
-    if op is None or step is None:
-        problems.append(f"nobody knows what {rule.get('op')!r} by {step!r} does to {name}")
+    if op is None:
+        problems.append(Problem("op", f"nobody knows what {rule.get('op')!r} does; it can be +, -, * or ="))
+        return value
+    if step is None:
+        problems.append(Problem("step", f"nobody knows by how much; {rule.get('op')} needs a step"))
         return value
     unit = value["unit"] if isinstance(value, Mapping) else None
     standing = Decimal(str(value["value"] if isinstance(value, Mapping) else value))
@@ -320,7 +348,7 @@ def _moved(rule: Values, name: str, value: Any, problems: list[str]) -> Any:
         by = standing * by / 100
     elif op != "*" and unit is not None and given is not None and given != unit:
         if not _convertible(given, unit):
-            problems.append(f"{given} is no unit of {name}")
+            problems.append(Problem("unit", f"{given} is no unit of {name.removeprefix('target_')}"))
             return value
         by = by * _FACTORS[given] / _FACTORS[unit]
     made = {"+": standing + by, "-": standing - by, "*": standing * by, "=": by}[op]

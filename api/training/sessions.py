@@ -5,21 +5,34 @@ Owns: addresses, bodies, answers. Refuses to know: what a session is (live.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from api.rest.endpoint import Call, Empty, Endpoint, Reply, Shown, Strict
-from api.training.answers import EDIT_ERRORS, WRITE_ERRORS, Deleted, InSpace, Warning
+from api.rest.endpoint import Call, Empty, Endpoint, Fault, Reply, Shown, Strict
+from api.training.answers import EDIT_ERRORS, WRITE_ERRORS, Deleted, InSpace, Warning, fault
 from api.training.live import SessionActive, SessionOver, Sessions
-from api.training.shapes import UUID_PATTERN, creating, patching, showing
+from api.training.shapes import A_UUID, UUID_PATTERN, creating, patching, showing
 from api.training.trees import NewWorkoutExercise, Set, Workout, WorkoutExercise
 from sync.errors import TooLargeToShow
 from sync.records import Records
 
 TAG: Final = "Live sessions"
 _UUID = Annotated[str, Meta(max_length=36)]
+
+
+def _objections_to_start(given: Mapping[str, Any]) -> Iterator[Fault]:
+    for name in ("week", "day"):
+        if given.get("template_id") is None and given.get(name) is not None:
+            yield fault("template_id", "required", f"{name} is of a program: name its template_id too")
+            return
+
+
+def _objections_to_set(given: Mapping[str, Any]) -> Iterator[Fault]:
+    if given.get("workout_exercise") is None and given.get("exercise") is None:
+        yield fault("workout_exercise", "required", "say of what the set is: workout_exercise, or exercise")
+
 
 StartSession = creating(
     "StartSession",
@@ -30,6 +43,7 @@ StartSession = creating(
         ("week", Annotated[int, Meta(ge=1, le=520, description="Of the template's program.")] | None, None),
         ("day", Annotated[int, Meta(ge=1, le=366)] | None, None),
     ],
+    check=_objections_to_start,
 )
 LiveSet = creating(
     "LiveSet",
@@ -51,6 +65,7 @@ LiveSet = creating(
             None,
         ),
     ],
+    check=_objections_to_set,
 )
 SetPatch = patching("SetPatch", "sets")
 WorkoutExercisePatch = patching("WorkoutExercisePatch", "workout_exercises")
@@ -61,7 +76,12 @@ class Timer(Strict):
 
     action: Literal["start", "stop"]
     duration_s: Annotated[float, Meta(gt=0, le=604_800)] | None = None
-    set: Annotated[str, Meta(pattern=UUID_PATTERN, description="The set that it follows.")] | None = None
+    set: Annotated[str, Meta(pattern=UUID_PATTERN, description="The set that it follows.", extra=A_UUID)] | None = None
+
+    @classmethod
+    def objections(cls, given: Mapping[str, Any]) -> Iterator[Fault]:
+        if given.get("action") == "start" and given.get("duration_s") is None:
+            yield fault("duration_s", "required", "a timer that starts has a duration_s")
 
 
 class OfProgram(Shown):
@@ -171,7 +191,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             body=LiveSet,
             status=201,
             errors=WRITE_ERRORS,
-            example={"exercise": "0193575e-3a40-7000-8000-000000000001", "reps": 8},
+            example={"exercise": "8106380d-5122-5600-b7e4-f73c25bdffc7", "reps": 8},
             description="It is done now, where `completed_at` is left out; with null it is planned.",
         ),
         endpoint("PATCH", one_set, change_set, "Change a set", Set, body=SetPatch, errors=EDIT_ERRORS),

@@ -4,34 +4,40 @@ Owns: the type of a field's value in JSON, with its bounds; the structs for what
 what shows one; and the way from such a struct to the plain JSON that sync/records.py takes.
 Refuses to know: what a field means, and which endpoint takes what.
 
-A struct checks what can be said in a type, and the OpenAPI page says the same. What needs more than that (at most four
-decimals, pounds within the same bound as kilograms) is refused by sync/records.py, in the same form.
+A type says what it can, and the OpenAPI page says the same. What needs more than that (at most four decimals, pounds
+within the same bound as kilograms) a struct objects to by itself, with what sync/records.py would refuse when it is
+written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from api.rest.endpoint import Shown, Strict
-from api.rest.formats import TIME_ZONE
+from api.rest.endpoint import Fault, Shown, Strict
+from api.rest.formats import TIME_ZONE, called
 from storage import field_types as types
 from storage.collections import COLLECTIONS, FieldSpec
 from storage.field_types import NUMBER_MAX
+from sync.edits import objections as wrong_values
 from sync.planner import SET_ELEMENTS_MAX
 
 # A text that is longer in UTF-8 than one change carries is refused when it is written; this is what fits in any case.
 TEXT_CHARS_MAX: Final = 12_000
 UUID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
-UuidText = Annotated[str, Meta(pattern=UUID_PATTERN, description="A UUID in lower case.")]
+A_UUID: Final = called("a UUID in lower case")
+
+UuidText = Annotated[str, Meta(pattern=UUID_PATTERN, description="A UUID in lower case.", extra=A_UUID)]
 _VERSION: Final = Annotated[str, Meta(description="Names this state of the record; If-Match takes it.")]
 
 Field = tuple[str, Any] | tuple[str, Any, Any]
+# What is wrong with how fields stand together, each of which is right: as plain JSON, by name.
+Check = Callable[[Mapping[str, Any]], Iterable[Fault]]
 
 
 class Loser(Shown):
@@ -49,10 +55,12 @@ def creating(
     required: Collection[str] = (),
     without: Collection[str] = (),
     more: Collection[Field] = (),
+    check: Check | None = None,
 ) -> type[Strict]:
     """The struct of what makes a record: every field but those `without`, of which these are `required`.
 
     more: fields of the request that are none of the record's, as msgspec.defstruct takes them.
+    check: what is wrong with how its fields stand together.
     """
     declared = COLLECTIONS[collection].fields
     fields: list[Any] = [(each, _incoming(each, spec)) for each, spec in declared.items() if each in required]
@@ -61,11 +69,17 @@ def creating(
         for each, spec in declared.items()
         if each not in required and each not in without
     ]
-    return _struct(name, [*fields, *more], Strict, f"What makes one of the {collection.replace('_', ' ')}.")
+    doc = f"What makes one of the {collection.replace('_', ' ')}."
+    return _struct(name, [*fields, *more], Strict, doc, _objections(collection, check))
 
 
 def patching(
-    name: str, collection: str, *, without: Collection[str] = (), more: Collection[Field] = ()
+    name: str,
+    collection: str,
+    *,
+    without: Collection[str] = (),
+    more: Collection[Field] = (),
+    check: Check | None = None,
 ) -> type[Strict]:
     """The struct of what changes a record: a field that is left out stays as it is. A parent never changes."""
     declared = COLLECTIONS[collection].fields
@@ -74,12 +88,8 @@ def patching(
         for each, spec in declared.items()
         if each not in without and spec.parent is None
     ]
-    return _struct(
-        name,
-        [*fields, *more],
-        Strict,
-        f"What changes one of the {collection.replace('_', ' ')}; what is left out stays.",
-    )
+    doc = f"What changes one of the {collection.replace('_', ' ')}; what is left out stays."
+    return _struct(name, [*fields, *more], Strict, doc, _objections(collection, check))
 
 
 def showing(name: str, collection: str, *, more: Collection[Field] = ()) -> type[Shown]:
@@ -120,12 +130,37 @@ def wire_time(moment: datetime) -> str:
         return moment.isoformat()
 
 
-def _struct(name: str, fields: list[Any], base: type[Any], doc: str) -> type[Any]:
+def _struct(
+    name: str, fields: list[Any], base: type[Any], doc: str, namespace: dict[str, Any] | None = None
+) -> type[Any]:
     made = msgspec.defstruct(
-        name, fields, bases=(base,), kw_only=True, forbid_unknown_fields=base is Strict, module=__name__
+        name,
+        fields,
+        bases=(base,),
+        kw_only=True,
+        forbid_unknown_fields=base is Strict,
+        module=__name__,
+        namespace=namespace,
     )
     made.__doc__ = doc
     return made
+
+
+def _objections(collection: str, check: Check | None) -> dict[str, Any]:
+    """How a struct of a collection's fields objects."""
+    declared = COLLECTIONS[collection].fields
+
+    def objections(cls: type[Strict], given: Mapping[str, Any]) -> Iterator[Fault]:
+        # What is none of the record's own may be a list of what is below it.
+        own = {name: _plain(value) for name, value in given.items() if name in declared}
+        # Where null may stand, its type says.
+        wrong = wrong_values(collection, {name: value for name, value in own.items() if value is not None})
+        yield from wrong
+        if check is not None:
+            refused = {each["field"] for each in wrong}
+            yield from check({name: own.get(name, each) for name, each in given.items() if name not in refused})
+
+    return {"objections": classmethod(objections)}
 
 
 def _plain(value: Any) -> Any:
@@ -195,7 +230,8 @@ def _made(declared: types.Type, name: str) -> Any:
             return Literal[values]
         case types.Enum(values, prefix, longest):
             pattern = f"^({'|'.join(values)}|{prefix}.{{1,{longest}}})$"
-            return Annotated[str, Meta(pattern=pattern, max_length=longest + len(prefix or ""))]
+            words = called(f"one of {', '.join(values)} or {prefix}<name> of at most {longest} characters")
+            return Annotated[str, Meta(pattern=pattern, max_length=longest + len(prefix or ""), extra=words)]
         case types.Time():
             return Annotated[datetime, Meta(tz=True)]
         case types.Date():
@@ -205,9 +241,9 @@ def _made(declared: types.Type, name: str) -> Any:
                 str, Meta(max_length=100, description="An IANA name, like Europe/Berlin.", extra_json_schema=TIME_ZONE)
             ]
         case types.Order(longest):
-            return Annotated[
-                str, Meta(pattern="^[!-~]+$", max_length=longest, description="A fractional index: compared as text.")
-            ]
+            words = called(f"a fractional index: 1 to {longest} printable ASCII characters, no blanks among them")
+            description = "A fractional index: compared as text."
+            return Annotated[str, Meta(pattern="^[!-~]+$", max_length=longest, description=description, extra=words)]
         case types.Uuid():
             return UuidText
         case types.Mass():

@@ -52,7 +52,31 @@ def _exercises(of: Any) -> Any:
 
 _OF_SET: Final = ("template_exercise", "position")
 _OF_EXERCISE: Final = ("template", "position")
-NewTemplateSet = creating("NewTemplateSet", "template_sets", without=_OF_SET)
+
+
+def _objections_to_set(given: Mapping[str, Any]) -> Iterator[Fault]:
+    least, most = given.get("target_reps_min"), given.get("target_reps_max")
+    if least is not None and most is not None and least > most:
+        yield fault("target_reps_max", "out_of_range", "target_reps_max must not be below target_reps_min")
+
+
+def _objections_to_template(given: Mapping[str, Any]) -> Iterator[Fault]:
+    exercises, weeks = given.get("exercises", ()), given.get("weeks")
+    if len(exercises) + sum(len(each.sets) for each in exercises) > RECORDS_MAX:
+        message = f"exercises may have at most {RECORDS_MAX} exercises and sets together"
+        yield fault("exercises", "wrong_length", message)
+    for number, exercise in enumerate(exercises):
+        week = _given(exercise.week)
+        if weeks is not None and week is not None and week > weeks:
+            message = f"exercises[{number}].week must be at most {weeks}, as many weeks as the program has"
+            yield fault(f"exercises[{number}].week", "out_of_range", message)
+
+
+def _given(value: Any) -> Any:
+    return None if value is UNSET else value
+
+
+NewTemplateSet = creating("NewTemplateSet", "template_sets", without=_OF_SET, check=_objections_to_set)
 NewTemplateExercise = creating(
     "NewTemplateExercise",
     "template_exercises",
@@ -60,8 +84,14 @@ NewTemplateExercise = creating(
     without=_OF_EXERCISE,
     more=[_sets(NewTemplateSet)],
 )
-NewTemplate = creating("NewTemplate", "templates", required=("title",), more=[_exercises(NewTemplateExercise)])
-WholeTemplateSet = creating("WholeTemplateSet", "template_sets", without=_OF_SET, more=[_ID])
+NewTemplate = creating(
+    "NewTemplate",
+    "templates",
+    required=("title",),
+    more=[_exercises(NewTemplateExercise)],
+    check=_objections_to_template,
+)
+WholeTemplateSet = creating("WholeTemplateSet", "template_sets", without=_OF_SET, more=[_ID], check=_objections_to_set)
 WholeTemplateExercise = creating(
     "WholeTemplateExercise",
     "template_exercises",
@@ -69,7 +99,13 @@ WholeTemplateExercise = creating(
     without=_OF_EXERCISE,
     more=[_ID, _sets(WholeTemplateSet)],
 )
-WholeTemplate = creating("WholeTemplate", "templates", required=("title",), more=[_exercises(WholeTemplateExercise)])
+WholeTemplate = creating(
+    "WholeTemplate",
+    "templates",
+    required=("title",),
+    more=[_exercises(WholeTemplateExercise)],
+    check=_objections_to_template,
+)
 TemplatePatch = patching("TemplatePatch", "templates")
 
 TemplateSet = showing("TemplateSet", "template_sets")
@@ -110,34 +146,14 @@ async def expect(view: View, id: str, versions: frozenset[str] | None) -> Record
     return root
 
 
-def check(body: Any) -> list[Fault]:
-    """What is odd about a whole template. Raises InvalidFields where it contradicts itself, or is too large."""
-    wrong: list[Fault] = []
-    odd: list[Fault] = []
-    if len(body.exercises) + sum(len(each.sets) for each in body.exercises) > RECORDS_MAX:
-        message = f"exercises may have at most {RECORDS_MAX} exercises and sets together"
-        wrong.append(fault("exercises", "wrong_length", message))
-    weeks = _given(body.weeks)
-    for number, exercise in enumerate(body.exercises):
-        at = f"exercises[{number}]."
-        week = _given(exercise.week)
-        if weeks is not None and week is not None and week > weeks:
-            wrong.append(fault(f"{at}week", "out_of_range", f"the program has {weeks} weeks"))
-        for place, each in enumerate(exercise.sets):
-            here = f"{at}sets[{place}]."
-            least, most = _given(each.target_reps_min), _given(each.target_reps_max)
-            if least is not None and most is not None and least > most:
-                message = "target_reps_max must not be below target_reps_min"
-                wrong.append(fault(f"{here}target_reps_max", "out_of_range", message))
-            problems = unreadable(values_of(each, "template_sets"))
-            odd += [fault(f"{here}progression", "rule_left_out", problem) for problem in problems]
-    if wrong:
-        raise InvalidFields(fields=wrong)
-    return odd
-
-
-def _given(value: Any) -> Any:
-    return None if value is UNSET else value
+def odd(body: Any) -> list[Fault]:
+    """What is odd about a whole template."""
+    return [
+        fault(f"exercises[{number}].sets[{place}].{problem.at}", "rule_left_out", problem.text)
+        for number, exercise in enumerate(body.exercises)
+        for place, each in enumerate(exercise.sets)
+        for problem in unreadable(values_of(each, "template_sets"))
+    ]
 
 
 # -- making ----------------------------------------------------------------------------------------------------------

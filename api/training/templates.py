@@ -14,8 +14,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply
+from api.training import known_exercises
 from api.training.answers import (
     EDIT_ERRORS,
+    READ_MAY_COME_BACK,
     WRITE_ERRORS,
     Deleted,
     InSpace,
@@ -36,12 +38,13 @@ from api.training.template_trees import (
     TemplateExercise,
     TemplatePatch,
     WholeTemplate,
-    check,
     expect,
     named_keys,
+    odd,
     shown,
     whole_template,
 )
+from storage.rows import Key
 from sync.errors import TooLargeToShow
 from sync.records import Edit, Records, Tree, View
 
@@ -60,7 +63,7 @@ Template: Any = showing(
         WARNINGS,
     ],
 )
-_SQUAT: Final = "0193575e-3a40-7000-8000-000000000001"
+_SQUAT: Final = "8106380d-5122-5600-b7e4-f73c25bdffc7"
 _EXAMPLE: Final = {
     "title": "Push",
     "notes": "Rest well between the heavy sets.",
@@ -136,6 +139,10 @@ async def whole(
     return Reply(with_warnings({**shown(tree), **more}, warnings), etag=etag(f"{tree.version}.{told}"), headers=headers)
 
 
+def _exercises_of(body: Any) -> list[Key]:
+    return known_exercises.looked_for(each.exercise for each in body.exercises)
+
+
 def endpoints(records: Records) -> Sequence[Endpoint]:
     """Return the endpoints of one's own templates."""
 
@@ -161,8 +168,17 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
 
     async def make_template(call: Call[Any, InSpace]) -> Reply:
         space, id = await records.space_of(call.caller, call.query.space), call.new_id("template")
-        warnings = check(call.body)
-        await records.write(call.caller, space, whole_template(id, call.body, call.new_id))
+        warnings = odd(call.body)
+
+        async def decide(view: View) -> Sequence[Edit]:
+            edits = whole_template(id, call.body, call.new_id)
+            unknown[:] = await known_exercises.warnings(view, personal, edits)
+            return edits
+
+        unknown: list[Fault] = []
+        personal = await records.space_of(call.caller)
+        await records.decide(call.caller, space, [("templates", id), *_exercises_of(call.body)], decide)
+        warnings += unknown
         return await whole(records, call, space, id, warnings=warnings, made=True)
 
     async def get_template(call: Call[Empty, InSpace]) -> Reply:
@@ -171,16 +187,21 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
 
     async def replace_template(call: Call[Any, InSpace]) -> Reply:
         space, id = await records.space_of(call.caller, call.query.space), call.path["template"]
-        warnings = check(call.body)
+        warnings = odd(call.body)
+        unknown: list[Fault] = []
         keys = named_keys(call.body)
+        personal = await records.space_of(call.caller)
 
         async def decide(view: View) -> Sequence[Edit]:
             await expect(view, id, versions(call))
             tree = await view.tree("templates", id)
             await view.look_up(keys)
-            return await Replacing(tree, view, call.new_id).edits(call.body)
+            edits = await Replacing(tree, view, call.new_id).edits(call.body)
+            unknown[:] = await known_exercises.warnings(view, personal, edits)
+            return edits
 
-        await records.decide(call.caller, space, [("templates", id), *keys], decide)
+        await records.decide(call.caller, space, [("templates", id), *keys, *_exercises_of(call.body)], decide)
+        warnings += unknown
         return await whole(records, call, space, id, warnings=warnings)
 
     async def change_template(call: Call[Any, InSpace]) -> Reply:
@@ -257,7 +278,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             example=_WHOLE_EXAMPLE,
             description="What has an `id` that stands in it is kept and changed, what has none is new, what is left "
             "out is deleted; a field that is left out is empty, but for `position` and `source`. Only what differs is "
-            "written. If-Match takes the ETag of the whole template, or its own `version`.",
+            "written. If-Match takes the ETag of the whole template, or its own `version`. " + READ_MAY_COME_BACK,
         ),
         Endpoint(
             "PATCH",

@@ -54,6 +54,7 @@ NewWorkout = creating(
             msgspec.field(default_factory=list),
         )
     ],
+    check=odd.contradictions_of_workout,
 )
 
 _WARNINGS: Final = ("warnings", list[Warning] | UnsetType, UNSET)

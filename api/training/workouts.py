@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply
-from api.training import listing, odd
+from api.training import known_exercises, listing, odd, pauses
 from api.training.answers import (
     EDIT_ERRORS,
     WRITE_ERRORS,
@@ -22,7 +22,7 @@ from api.training.answers import (
     expected,
     with_warnings,
 )
-from api.training.shapes import patching, values_of
+from api.training.shapes import patching, values_of, wire_time
 from api.training.trees import (
     PREFERENCES,
     NewWorkout,
@@ -47,13 +47,13 @@ _EXAMPLE: Final = {
     "timezone": "Europe/Berlin",
     "exercises": [
         {
-            "exercise": "0193575e-3a40-7000-8000-000000000001",
+            "exercise": "ae2c29e2-88dc-5389-9792-492a5dc0cf78",
             "sets": [{"reps": 8, "weight": {"value": 80, "unit": "kg"}, "rpe": 8.5}],
         }
     ],
 }
 
-WorkoutPatch = patching("WorkoutPatch", "workouts")
+WorkoutPatch = patching("WorkoutPatch", "workouts", check=odd.contradictions_of_workout)
 
 
 ListWorkouts = listing.query(
@@ -94,9 +94,16 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             given = {"status": "completed", "started_at": rfc3339(call.environment.now_ms())}
             values = await dated(view, {**given, **values_of(call.body, "workouts")}, zone)
             edits, warnings[:] = whole_workout(id, values, call.body, call.new_id, now)
+            warnings.extend(await known_exercises.warnings(view, personal, edits))
             return edits
 
-        await records.decide(call.caller, space, [("workouts", id), PREFERENCES], decide)
+        personal = await records.space_of(call.caller)
+        keys = [
+            ("workouts", id),
+            PREFERENCES,
+            *known_exercises.looked_for(each.exercise for each in call.body.exercises),
+        ]
+        await records.decide(call.caller, space, keys, decide)
         tree = await written(records, call.caller, space, id)
         location = {"Location": f"/api/workouts/{id}"}
         return Reply(with_warnings(shown(tree), warnings), etag=etag(tree.version), headers=location)
@@ -115,8 +122,10 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             if values.keys() & {"started_at", "timezone"} and "local_date" not in values:
                 day = (await dated(view, {**after, "local_date": None})).get("local_date")
                 values["local_date"] = day
-            warnings[:] = odd.of_workout(after, now_of(call.environment)) if values else []
-            return [Edit("patch", "workouts", id, values)]
+            now = now_of(call.environment)
+            paused, left_out = pauses.noted(standing.values, values, wire_time(now))
+            warnings[:] = [*odd.of_workout(after, now), *left_out] if values else []
+            return [Edit("patch", "workouts", id, {**values, **paused})]
 
         await records.decide(call.caller, space, [("workouts", id), PREFERENCES], decide)
         tree = await written(records, call.caller, space, id)

@@ -81,6 +81,17 @@ def load() -> tuple[Exercise, ...]:
     return tuple(exercise for file in _files() for exercise in decoder.decode(file.read_bytes()))
 
 
+class _Named(msgspec.Struct):
+    id: str
+
+
+@cache
+def ids() -> frozenset[str]:
+    """The id of every exercise of the catalog, for who need not hold the exercises."""
+    decoder = msgspec.json.Decoder(list[_Named])
+    return frozenset(exercise.id for file in _files() for exercise in decoder.decode(file.read_bytes()))
+
+
 def fingerprint() -> str:
     """Another one for each catalog that is shipped. Costs the reading of the files and not their decoding."""
     digest = blake2b(digest_size=16)

@@ -66,6 +66,7 @@ class Person:
             "email": self.email,
             "password": PASSWORD,
             "current_password": PASSWORD,
+            "new_password": f"{PASSWORD}, and heavier",
             "refresh_token": made["refresh_token"],
         }
 

@@ -5,7 +5,7 @@ Owns: addresses, bodies, answers. Refuses to know: rules (service.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -14,8 +14,8 @@ from msgspec import Meta
 from api.operations.jobs import Jobs
 from api.rate_limits import Rule
 from api.rest import cursors
-from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply, Shown, Strict
-from api.rest.formats import TIME_ZONE
+from api.rest.endpoint import Call, Empty, Endpoint, Fault, Pagination, Reply, Shown, Strict
+from api.rest.formats import TIME_ZONE, zone_objections
 from api.training.imports.service import (
     FILE_BYTES_MAX,
     NAME_CHARS_MAX,
@@ -56,6 +56,10 @@ class TakeQuery(Strict):
     preview: Annotated[bool, Meta(description="Only look at it: nothing is written until `confirm`.")] = False
     name: Annotated[str, Meta(max_length=NAME_CHARS_MAX, description="What the file is called.")] = ""
 
+    @classmethod
+    def objections(cls, given: Mapping[str, Any]) -> Iterable[Fault]:
+        return zone_objections("timezone", given.get("timezone"))
+
 
 class ImportChoices(Strict):
     """How the file is to be read, now that somebody has looked at it."""
@@ -70,6 +74,10 @@ class ImportChoices(Strict):
             description="Name in the file → id of the exercise that it means, or null for one of its own. Remembered.",
         ),
     ] = msgspec.field(default_factory=dict)
+
+    @classmethod
+    def objections(cls, given: Mapping[str, Any]) -> Iterable[Fault]:
+        return zone_objections("timezone", given.get("timezone"))
 
 
 class ListQuery(Strict):
@@ -174,7 +182,7 @@ def endpoints(imports: Imports, jobs: Jobs) -> Sequence[Endpoint]:
             answer=ImportShown,
             status=202,
             errors=(ImportInProgress, ImportState),
-            example={"timezone": "Europe/Berlin", "unit": "kg", "names": {"Bench Press (Barbell)": None}},
+            example={"timezone": "Europe/Berlin", "unit": "kg", "names": {"Squat (Barbell)": None}},
         ),
         Endpoint(
             "DELETE",

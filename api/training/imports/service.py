@@ -20,17 +20,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from api.errors import InvalidFields
 from api.operations.jobs import Job, Jobs, Kind
+from api.rest.binding import FAULTS_MAX
+from api.rest.formats import zone_objections
 from api.training.imports.forms import Arguments, Reading
 from api.training.imports.planning import Plan, Planned, plan, roots
 from api.training.imports.reading import Unreadable, read_file
 from api.training.imports.summaries import bounded
 from api.training.imports.taking_back import Brought, Kept, read_brought, untouched, unused
+from api.training.known_exercises import looked_for, shown_in
 from conflict.clock import rfc3339
 from storage import imports as store
 from storage.accounts import lock_user
@@ -59,6 +61,7 @@ UNDO: Final = "import-undo"
 # Workouts that one transaction takes back: some thousand records.
 _TREES: Final = 200
 _LOOK_UP: Final = 5_000
+_NAME_SHOWN_MAX: Final = 64
 _ABOVE: Final = {name: spec.rules.parent[0] for name, spec in COLLECTIONS.items() if spec.rules.parent is not None}
 
 _encode = msgspec.json.encode
@@ -137,9 +140,37 @@ class Imports:
         return row
 
     async def confirm(self, caller: Caller, jobs: Jobs, id: str, choices: Choices) -> ImportRow:
-        """Import a file that was looked at. Raises NotFound, ImportState, ImportInProgress, InvalidFields."""
+        """Import a file that was looked at.
+
+        Raises: NotFound, ImportState, ImportInProgress; InvalidFields for a name that is none of the file's, or an
+        exercise that nobody knows.
+        """
         _check(choices)
+        row, _ = await self.get(caller, id)
+        if row.state in ("ready", "failed") and choices.names:
+            await self._check_names(row, choices.names)
         return await self._next(caller, jobs, id, ("ready", "failed"), "importing", READ, choices)
+
+    async def _check_names(self, row: ImportRow, names: Mapping[str, str | None]) -> None:
+        """Raises InvalidFields, naming each name that the file has not, and each exercise that nobody knows."""
+        wrong = []
+        summary = msgspec.json.decode(row.summary) if row.summary else {}
+        # A file that could not be read tells of no names, and of a very long list not all are kept.
+        if "app" in summary and not {"matched", "unmatched"} & summary.get("left_out", {}).keys():
+            listed = {*summary.get("matched", ()), *summary.get("unmatched", ())}
+            for name in names.keys() - listed:
+                message = "this is none of the names that the preview lists under matched and unmatched"
+                wrong.append(_wrong_name(name, message))
+        asked = looked_for(id for id in names.values() if id is not None)
+        async with self.database.read() as tx:
+            here = await shown_in(tx, row.space, asked)
+        unknown = {id for _, id in asked} - here
+        for name, exercise in names.items():
+            if exercise in unknown:
+                message = "it has to be the id of an exercise of the catalog or of yours, or null for one of its own"
+                wrong.append(_wrong_name(name, message))
+        if wrong:
+            raise InvalidFields(fields=sorted(wrong, key=lambda each: each["field"])[:FAULTS_MAX])
 
     async def undo(self, caller: Caller, jobs: Jobs, id: str) -> ImportRow:
         """Take back what an import brought, or a file that was only looked at.
@@ -371,15 +402,14 @@ def _names(exercises: Sequence[Record]) -> dict[str, str]:
     return names
 
 
+def _wrong_name(name: str, message: str) -> dict[str, str]:
+    field = f"names.{name[:_NAME_SHOWN_MAX]}"
+    return {"field": field, "code": "unknown_value", "message": f"{field}: {message}"}
+
+
 def _check(choices: Choices) -> None:
-    wrong = []
-    try:
-        ZoneInfo(choices.timezone)
-    except (OSError, ValueError, KeyError):
-        wrong.append(
-            {"field": "timezone", "code": "unknown_value", "message": "timezone is no IANA time zone known here"}
-        )
+    wrong = zone_objections("timezone", choices.timezone)
     if choices.unit not in (None, "kg", "lb"):
-        wrong.append({"field": "unit", "code": "unknown_value", "message": "unit is kg or lb"})
+        wrong.append({"field": "unit", "code": "unknown_value", "message": "unit must be one of kg, lb"})
     if wrong:
         raise InvalidFields(fields=wrong)

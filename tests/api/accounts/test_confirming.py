@@ -42,6 +42,8 @@ async def test_an_account_without_a_password_is_proven_by_a_fresh_sign_in(databa
 
 async def test_an_account_with_a_password_needs_it_however_fresh_the_session_is(plain_server: Server) -> None:
     made = await plain_server.register()
+    bare = await plain_server.ask("DELETE", "/api/users/account", token=made["access_token"])
+    assert [(each["field"], each["code"]) for each in bare.json["details"]] == [("password", "required")]
     for what, field in (("export", "password"), ("delete", "password"), ("change", "current_password")):
         missing = await ask(plain_server, made, what)
         assert missing.status == 422

@@ -108,6 +108,14 @@ async def test_what_is_no_token_is_no_good_link(plain_post: Post, token: str) ->
     assert (await plain_post.verify(token)).code == "invalid_link"
 
 
+async def test_a_password_is_changed_to_another_one(plain_post: Post) -> None:
+    made = await plain_post.server.register("ann@example.com")
+    other = (await plain_post.server.login("ann@example.com")).data
+    same = await change(plain_post, made, new=PASSWORD)
+    assert [(wrong["field"], wrong["code"]) for wrong in same.json["details"]] == [("new_password", "unchanged")]
+    assert (await plain_post.server.me(other["access_token"])).status == 200
+
+
 async def test_a_password_that_will_not_do_leaves_the_link_good(plain_post: Post) -> None:
     await plain_post.server.register("ann@example.com")
     await plain_post.forgot("ann@example.com")

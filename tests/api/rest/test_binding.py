@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ import pytest
 
 from api.errors import InvalidFields
 from api.rest.binding import FAULTS_MAX, bind, bind_query
-from api.rest.endpoint import Strict
+from api.rest.endpoint import Fault, Strict
 
 
 class Load(Strict):
@@ -62,6 +63,74 @@ def test_every_fault_is_named_in_one_answer() -> None:
         ("sets[1].note", "wrong_length"),
         ("day", "wrong_format"),
     }
+
+
+class Span(Strict):
+    since: int
+    until: int
+    note: str = ""
+
+    @classmethod
+    def objections(cls, given: Mapping[str, Any]) -> Iterable[Fault]:
+        if given.get("until", 0) < given.get("since", 0):
+            yield {"field": "until", "code": "out_of_range", "message": "until must not be before since"}
+
+
+class Plan(Strict):
+    title: str
+    spans: list[Span]
+
+
+def test_what_contradicts_itself_is_named_with_what_is_of_a_wrong_type() -> None:
+    early, odd = {"since": 5, "until": 2}, {"since": 5, "until": "late"}
+    assert faults({"title": 7, "spans": [early, odd, {**early, "note": 3}]}, Plan) == {
+        ("title", "wrong_type"),
+        ("spans[0].until", "out_of_range"),
+        ("spans[1].until", "wrong_type"),
+        ("spans[2].until", "out_of_range"),
+        ("spans[2].note", "wrong_type"),
+    }
+    assert faults({"title": "x", "spans": [early, early]}, Plan) == {
+        ("spans[0].until", "out_of_range"),
+        ("spans[1].until", "out_of_range"),
+    }
+
+
+class Named(Strict):
+    ids: dict[str, int]
+    tags: list[Annotated[str, msgspec.Meta(max_length=3)]] = msgspec.field(default_factory=list)
+
+
+def test_a_fault_inside_a_list_or_a_mapping_says_where() -> None:
+    assert faults({"ids": {"a": 1, "b": "x"}, "tags": ["abc", "abcd", 7]}, Named) == {
+        ("ids.b", "wrong_type"),
+        ("tags[1]", "wrong_length"),
+        ("tags[2]", "wrong_type"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "told"),
+    [
+        (Lift, {"reps": 0}, "reps must be a whole number from 1 to 100, not 0"),
+        (Lift, {"reps": "many"}, "reps must be a whole number from 1 to 100, not a text"),
+        (Lift, {"reps": 5, "note": "x" * 11}, "note must be a text of at most 10 characters, and has 11"),
+        (Lift, {"reps": 5, "weight": 80}, "weight must be an object with value and unit, or null, not 80"),
+        (Load, {"value": 80, "unit": "st"}, 'unit must be one of kg, lb, not "st"'),
+        (Load, {"value": True, "unit": "kg"}, "value must be a number from 0 to 2,000, not true"),
+        (Load, [], "The body must be an object with value and unit, not a list"),
+    ],
+)
+def test_a_refusal_says_what_is_allowed_and_what_is_there(type_: Any, value: Any, told: str) -> None:
+    with pytest.raises(InvalidFields) as caught:
+        bind(value, type_)
+    assert [fault["message"] for fault in caught.value.fields] == [told]
+
+
+def test_a_word_that_is_repeated_in_a_refusal_is_bounded() -> None:
+    with pytest.raises(InvalidFields) as caught:
+        bind({"value": 1, "unit": "x" * 10_000}, Load)
+    assert len(caught.value.fields[0]["message"]) < 100
 
 
 @pytest.mark.parametrize("value", [None, 7, "x", [], True])
@@ -118,7 +187,7 @@ def test_a_whole_number_may_be_spelled_with_a_point() -> None:
         bind({"reps": 8.5}, Reps)
 
 
-class Span(Strict):
+class Asked(Strict):
     since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     nested: bool | None = None
     name: str | None = None
@@ -127,11 +196,20 @@ class Span(Strict):
 @pytest.mark.parametrize(("name", "text"), [("since", "0"), ("since", "1.5"), ("since", "null"), ("nested", "null")])
 def test_neither_a_number_nor_null_stands_for_what_an_address_cannot_say(name: str, text: str) -> None:
     with pytest.raises(InvalidFields) as caught:
-        bind_query([(name, text)], Span)
+        bind_query([(name, text)], Asked)
     assert [fault["field"] for fault in caught.value.fields] == [name]
-    assert bind_query([("since", "2026-11-23T10:00:00Z"), ("nested", "true"), ("name", "null")], Span).name == "null"
+    assert bind_query([("since", "2026-11-23T10:00:00Z"), ("nested", "true"), ("name", "null")], Asked).name == "null"
 
 
 def test_a_parameter_with_a_nul_is_refused() -> None:
     with pytest.raises(InvalidFields):
         bind_query([("q", "a\0")], Search)
+
+
+def test_an_address_is_told_what_it_may_say_and_never_null() -> None:
+    with pytest.raises(InvalidFields) as caught:
+        bind_query([("q", "bench"), ("page", "0")], Search)
+    assert caught.value.fields[0]["message"] == 'page must be a whole number from 1 on, not "0"'
+    with pytest.raises(InvalidFields) as caught:
+        bind_query([("nested", "perhaps")], Asked)
+    assert caught.value.fields[0]["message"] == 'nested must be true or false, not "perhaps"'

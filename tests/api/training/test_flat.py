@@ -11,7 +11,7 @@ from tests.api.training.conftest import Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-EXERCISE = "0193575e-3a40-7000-8000-000000000001"
+EXERCISE = "8106380d-5122-5600-b7e4-f73c25bdffc7"
 GOAL = {
     "kind": "strength",
     "title": "Squat 140 kg",
@@ -124,9 +124,12 @@ async def test_goals_are_listed_page_by_page(ann: Person) -> None:
 
 async def test_preferences_are_set_one_by_one_and_hold_on_devices_too(ann: Person) -> None:
     unset = await ann.ask("GET", "/users/preferences")
-    assert (unset.status, unset.data["updated_at"]) == (200, None)
-    first = await ann.ask("PUT", "/users/preferences", {"units": "imperial"}, If_Match=unset.headers["ETag"])
-    assert (first.status, first.data["units"]) == (200, "imperial")
+    assert (unset.status, unset.data["updated_at"], unset.data["version"]) == (200, None, "none")
+    whole = {**unset.data, "units": "imperial"}
+    first = await ann.ask("PUT", "/users/preferences", whole, If_Match=unset.headers["ETag"])
+    assert (first.status, first.data["units"], first.data["id"]) == (200, "imperial", unset.data["id"])
+    late = await ann.ask("PUT", "/users/preferences", {"units": "metric"}, If_Match=unset.data["version"])
+    assert late.code == "precondition_failed"
     await ann.ask("PUT", "/users/preferences", {"first_weekday": 7})
     read = await ann.ask("GET", "/users/preferences")
     assert (read.data["units"], read.data["first_weekday"]) == ("imperial", 7)

@@ -126,6 +126,24 @@ async def test_a_name_that_was_chosen_once_is_remembered(plain: Athlete) -> None
     assert later["summary"]["matched"]["Another Press"] == press
 
 
+async def test_a_choice_that_means_nothing_is_refused_by_name_and_can_be_made_again(plain: Athlete) -> None:
+    squat = (await plain.ask("POST", "/api/exercises", {"name": "My Squat", "measure": "weight_reps"})).data["id"]
+    seen = await plain.imported(LOG, "&preview=true")
+    nobody = "0193575e-3a40-7000-8000-00000000ffff"
+    names = {"My Own Pres": None, "My Own Press": nobody, "Squat (Barbell)": "squat"}
+    answer = await plain.ask("POST", f"/api/imports/{seen['id']}/confirm", {"names": names, "timezone": "UTC"})
+    assert (answer.status, [(each["field"], each["code"]) for each in answer.json["details"]]) == (
+        422,
+        [(f"names.{name}", "unknown_value") for name in sorted(names)],
+    )
+    shapes = {"names": {"My Own Press": 7}, "timezone": "Mars/Olympus", "unit": "stone", "keep": True}
+    answer = await plain.ask("POST", f"/api/imports/{seen['id']}/confirm", shapes)
+    assert {each["field"] for each in answer.json["details"]} == {"names.My Own Press", "timezone", "unit", "keep"}
+    names = {"My Own Press": squat, "Squat (Barbell)": None}
+    answer = await plain.ask("POST", f"/api/imports/{seen['id']}/confirm", {"names": names})
+    assert (await plain.ended(answer))["summary"]["matched"]["My Own Press"] == squat
+
+
 async def test_an_import_is_taken_back_as_a_whole_and_nothing_else_is(ann: Athlete) -> None:
     await ann.imported((HEADER + PUSH.replace("2025", "2024")).encode())
     before = await ann.log()

@@ -10,8 +10,8 @@ from tests.api.training.conftest import Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SQUAT = "0193575e-3a40-7000-8000-000000000001"
-BENCH = "0193575e-3a40-7000-8000-000000000002"
+SQUAT = "8106380d-5122-5600-b7e4-f73c25bdffc7"
+BENCH = "ae2c29e2-88dc-5389-9792-492a5dc0cf78"
 SHOWN_MAX = 6
 
 

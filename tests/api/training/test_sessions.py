@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
+from api.training.pauses import PAUSES_MAX
 from tests.api.harness import Server
 from tests.api.training.conftest import Person, person
 from tests.api.training.test_statements import settled
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SQUAT = "0193575e-3a40-7000-8000-000000000001"
-BENCH = "0193575e-3a40-7000-8000-000000000002"
+SQUAT = "8106380d-5122-5600-b7e4-f73c25bdffc7"
+BENCH = "ae2c29e2-88dc-5389-9792-492a5dc0cf78"
 NOBODY = "0193575e-3a40-7000-8000-00000000ffff"
 
 
@@ -154,6 +155,56 @@ async def test_a_session_is_completed_once(ann: Person) -> None:
     assert (await ann.ask("GET", "/workouts/sessions/active")).data == []
 
 
+async def test_a_session_is_completed_and_discarded_without_a_body(ann: Person) -> None:
+    for step in ("complete", "discard"):
+        path, _ = await session(ann)
+        assert (await ann.ask("POST", f"{path}/{step}")).status == 200
+    empty = {"data": b"", "headers": {"Content-Type": "application/json"}}
+    started = await ann.server.ask("POST", "/api/workouts/sessions/start", token=ann.token, **empty)
+    assert (started.status, started.data["status"]) == (201, "active")
+    for path in ("/goals", f"/workouts/sessions/{started.data['id']}/timer"):
+        needed = await ann.server.ask("POST", f"/api{path}", token=ann.token, headers=empty["headers"])
+        assert (needed.status, needed.code) == (400, "malformed")
+    untyped = await ann.server.ask("POST", "/api/workouts", data=b"{}", token=ann.token)
+    assert (untyped.status, untyped.code) == (415, "unsupported_media_type")
+
+
+async def test_when_a_session_was_paused_is_noted_in_it(ann: Person) -> None:
+    path, made = await session(ann)
+    workout = f"/workouts/{made['id']}"
+
+    async def turn(status: str, **more: Any) -> Any:
+        return (await ann.ask("PATCH", workout, {"status": status, **more})).data["pauses"]
+
+    ((begun, ended),) = await turn("paused")
+    assert begun == ended > made["started_at"]
+    # Said twice, it is one pause.
+    assert await turn("paused") == [[begun, ended]]
+    ((since, until),) = await turn("active")
+    assert since == begun < until
+    _, (begun, _) = await turn("paused")
+    done = (await ann.ask("POST", f"{path}/complete")).data
+    assert done["pauses"] == [[since, until], [begun, done["ended_at"]]]
+    # Whoever says what was paused says all of it.
+    assert await turn("completed", pauses=[[since, until]]) == [[since, until]]
+
+
+async def test_a_pause_ends_no_later_than_its_session(ann: Person) -> None:
+    path, made = await session(ann)
+    ((begun, _),) = (await ann.ask("PATCH", f"/workouts/{made['id']}", {"status": "paused"})).data["pauses"]
+    ended = (await ann.ask("POST", f"{path}/complete", {"ended_at": made["started_at"]})).data
+    assert ended["pauses"] == [[begun, begun]]
+
+
+async def test_a_pause_too_many_is_left_out_and_named(ann: Person) -> None:
+    _, made = await session(ann)
+    workout, at = f"/workouts/{made['id']}", made["started_at"]
+    await ann.ask("PATCH", workout, {"pauses": [[at, at]] * PAUSES_MAX})
+    paused = (await ann.ask("PATCH", workout, {"status": "paused"})).data
+    assert (paused["status"], len(paused["pauses"])) == ("paused", PAUSES_MAX)
+    assert [(each["field"], each["code"]) for each in paused["warnings"]] == [("pauses", "left_out")]
+
+
 async def test_a_session_that_was_left_running_is_pointed_out(ann: Person) -> None:
     path, made = await session(ann)
     late = {"ended_at": made["started_at"].replace(made["started_at"][:4], "2099")}
@@ -247,9 +298,13 @@ async def test_a_day_of_a_program_has_its_own_exercises(ann: Person) -> None:
 
 
 async def test_a_rule_that_nobody_can_read_is_pointed_out(ann: Person) -> None:
-    sets = [{"target_weight": kg(100), "progression": [{"field": "mood", "op": "+", "step": 1}]}]
-    _, made = await session(ann, template_id=await template(ann, ({"exercise": SQUAT}, sets)))
-    assert [(each["field"], each["code"]) for each in made["warnings"]] == [("template_id", "rule_left_out")]
+    rules = [{"field": "weight", "op": "+", "step": 2.5}, {"field": "mood", "op": "+", "step": 1}]
+    sets = [{"target_weight": kg(100)}, {"target_weight": kg(100), "progression": rules}]
+    other = ({"exercise": BENCH}, [{"target_weight": kg(60)}])
+    _, made = await session(ann, template_id=await template(ann, other, ({"exercise": SQUAT}, sets)))
+    assert [(each["field"], each["code"]) for each in made["warnings"]] == [
+        ("template.exercises[1].sets[1].progression[1].field", "rule_left_out")
+    ]
 
 
 async def test_a_template_of_somebody_else_looks_like_none(ann: Person, bob: Person) -> None:

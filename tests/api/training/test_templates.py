@@ -13,6 +13,7 @@ from tests.api.harness import Server
 from tests.api.training.conftest import Person, person
 from tests.api.training.test_sessions import BENCH, NOBODY, SQUAT, kg, session
 from tests.api.training.test_statements import settled
+from tests.api.training.test_workouts import DIPS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -132,15 +133,46 @@ async def test_a_replacement_by_what_is_there_writes_nothing(ann: Person) -> Non
     assert await put(ann, made, body_of(made)) == made
 
 
+async def test_what_was_read_may_come_back_whole_and_changed(ann: Person) -> None:
+    made = await ann.made("/templates", push_day())
+    read = await ann.ask("GET", f"/templates/{made['id']}")
+    assert await put(ann, made, read.data, If_Match=read.headers["ETag"]) == read.data
+    changed = {**read.data, "title": "Pull", "exercises": read.data["exercises"][::-1]}
+    after = await put(ann, made, changed)
+    assert [each["id"] for each in after["exercises"]] == [each["id"] for each in changed["exercises"]]
+    assert (after["title"], after["version"] != made["version"]) == ("Pull", True)
+
+
+async def test_a_read_only_field_that_stands_otherwise_is_refused_by_name_with_what_else_is_wrong(ann: Person) -> None:
+    made = await ann.made("/templates", push_day())
+    path, body = f"/templates/{made['id']}", json.loads(json.dumps(made))
+    body |= {"is_favorite": True, "weeks": 0, "mood": 1}
+    body["exercises"][0]["sets"][1]["version"] = "x"
+    body["exercises"].append({"exercise": SQUAT, "updated_at": made["updated_at"]})
+    assert await ann.refused("PUT", path, body) == {
+        ("is_favorite", "immutable"),
+        ("exercises[0].sets[1].version", "immutable"),
+        ("exercises[2].updated_at", "immutable"),
+        ("weeks", "out_of_range"),
+        ("mood", "unknown_field"),
+    }
+    await ann.ask("PATCH", path, {"title": "Pull"})
+    assert ("version", "immutable") in await ann.refused("PUT", path, made)
+    stale = await ann.ask("PUT", path, made, If_Match=made["version"])
+    assert (stale.status, stale.code) == (412, "precondition_failed")
+    assert (await ann.ask("GET", path)).data["title"] == "Pull"
+    assert (await ann.ask("PUT", f"/templates/{NOBODY}", made)).status == 404
+
+
 async def test_what_is_left_out_is_deleted_and_ids_that_are_given_stay(ann: Person) -> None:
     made = await ann.made("/templates", push_day())
     squat, bench = made["exercises"]
     body = body_of(made)
-    body["exercises"] = [{"exercise": NOBODY, "sets": [{"target_reps_min": 1}]}, body["exercises"][0]]
+    body["exercises"] = [{"exercise": DIPS, "sets": [{"target_reps_min": 1}]}, body["exercises"][0]]
     del body["exercises"][1]["sets"][0]
     after = await put(ann, made, body)
     new, kept = after["exercises"]
-    assert (new["exercise"], kept["id"]) == (NOBODY, squat["id"])
+    assert (new["exercise"], kept["id"]) == (DIPS, squat["id"])
     assert [each["id"] for each in kept["sets"]] == [squat["sets"][1]["id"]]
     assert {new["id"], new["sets"][0]["id"]}.isdisjoint({squat["id"], bench["id"]})
     assert (await ann.ask("GET", f"/templates/{made['id']}")).data == after
@@ -267,7 +299,9 @@ async def test_every_wrong_field_is_named_in_one_answer(ann: Person) -> None:
     }
     assert await ann.refused("POST", "/templates", body) == wrong
     made = await ann.made("/templates", push_day())
-    assert await ann.refused("PUT", f"/templates/{made['id']}", body) == wrong
+    # What is read-only where something stands is so by name.
+    replaced = wrong - {("exercises[1].position", "unknown_field")} | {("exercises[1].position", "immutable")}
+    assert await ann.refused("PUT", f"/templates/{made['id']}", body) == replaced
     assert await ann.refused("POST", "/templates", push_day(title="x" * 201)) == {("title", "wrong_length")}
 
 
@@ -295,9 +329,10 @@ async def test_a_rule_that_nobody_can_read_is_taken_and_pointed_out(ann: Person)
     wrong = [{"field": "mood", "op": "+", "step": 1}, {**RULE, "unit": "m"}, {**RULE, "repeat": "often"}]
     body["exercises"][0]["sets"][1]["progression"] = [*wrong, {**RULE, "requires": ["joy"]}, {**RULE, "op": "?"}]
     made = await ann.made("/templates", body)
+    wrong_parts = ("[0].field", "[1].unit", "[2].repeat", "[3].requires", "[4].op")
     assert [(each["field"], each["code"]) for each in made["warnings"]] == [
-        ("exercises[0].sets[1].progression", "rule_left_out")
-    ] * 5
+        (f"exercises[0].sets[1].progression{part}", "rule_left_out") for part in wrong_parts
+    ]
 
 
 async def test_a_strangers_template_looks_like_none(ann: Person, bob: Person) -> None:
@@ -378,9 +413,9 @@ async def test_everything_works_on_postgres_too(postgres_server: Server) -> None
     ann = await person(postgres_server)
     made = await ann.made("/templates", push_day())
     body = body_of(made)
-    body["exercises"] = [{"exercise": NOBODY, "sets": [{}]}, body["exercises"][1]]
+    body["exercises"] = [{"exercise": DIPS, "sets": [{}]}, body["exercises"][1]]
     after = await put(ann, made, body)
-    assert [each["exercise"] for each in after["exercises"]] == [NOBODY, BENCH]
+    assert [each["exercise"] for each in after["exercises"]] == [DIPS, BENCH]
     (listed,) = (await ann.ask("GET", "/templates?nested=true")).data
     assert listed == after
     assert (await ann.ask("DELETE", f"/templates/{made['id']}")).status == 200

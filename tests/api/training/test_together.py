@@ -18,7 +18,7 @@ from tests.api.training.conftest import Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SQUAT = "0193575e-3a40-7000-8000-000000000001"
+SQUAT = "8106380d-5122-5600-b7e4-f73c25bdffc7"
 # Nothing here waits for a clock; this only ends a test that would hang.
 WAIT_S = 60
 

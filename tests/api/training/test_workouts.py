@@ -12,7 +12,8 @@ from tests.api.training.conftest import Person
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-BENCH = "0193575e-3a40-7000-8000-000000000001"
+BENCH = "ae2c29e2-88dc-5389-9792-492a5dc0cf78"
+DIPS = "8879e77b-a0f0-5d0b-ae0d-5d44fceba9ba"
 AT = "2026-11-23T22:45:00.000Z"
 NOBODY = "0193575e-3a40-7000-8000-00000000ffff"
 
@@ -23,7 +24,7 @@ def workout(**more: Any) -> dict[str, Any]:
         {"reps": 5.5, "weight": {"value": 225, "unit": "lb"}, "rpe": 8.5, "rir": 1},
         {"reps": 10, "weight": {"value": 40, "unit": "kg"}, "kind": "drop"},
     ]
-    dips = {"exercise": NOBODY, "sets": [{"reps": 8, "load_mode": "assisted", "weight": {"value": 20, "unit": "kg"}}]}
+    dips = {"exercise": DIPS, "sets": [{"reps": 8, "load_mode": "assisted", "weight": {"value": 20, "unit": "kg"}}]}
     return {
         "title": "Push",
         "notes": "felt strong",
@@ -249,3 +250,23 @@ async def test_a_strangers_workout_looks_like_none(ann: Person, bob: Person) -> 
 async def test_what_is_no_id_is_of_nothing(ann: Person, id: str) -> None:
     assert (await ann.ask("GET", f"/workouts/{id}")).status == 404
     assert (await ann.ask("GET", f"/workouts?space={id[:36]}")).status in (404, 422)
+
+
+async def test_an_exercise_that_nobody_knows_is_taken_and_pointed_out(ann: Person) -> None:
+    own = await ann.made("/exercises", {"name": "My Press", "measure": "weight_reps"})
+    lifts = [{"exercise": each, "sets": [{"reps": 5}]} for each in (BENCH, NOBODY, own["id"])]
+    made = await ann.made("/workouts", workout(exercises=lifts))
+    unknown = ("exercises[1].exercise", "unknown_exercise")
+    assert [(each["field"], each["code"]) for each in made["warnings"]] == [unknown]
+    session = await ann.made("/workouts/sessions/start")
+    path = f"/workouts/sessions/{session['id']}"
+    by_set = await ann.made(f"{path}/sets", {"exercise": NOBODY, "reps": 5})
+    by_itself = await ann.made(f"{path}/exercises", {"exercise": NOBODY})
+    known = await ann.made(f"{path}/exercises", {"exercise": BENCH})
+    changed = (await ann.ask("PATCH", f"{path}/exercises/{known['id']}", {"exercise": NOBODY})).data
+    for each in (by_set, by_itself, changed):
+        assert [(one["field"], one["code"]) for one in each["warnings"]] == [("exercise", "unknown_exercise")]
+    assert "warnings" not in await ann.made(f"{path}/sets", {"exercise": own["id"], "reps": 5})
+    template = {"title": "Push", "exercises": [{"exercise": each} for each in (own["id"], NOBODY)]}
+    made = await ann.made("/templates", template)
+    assert [(each["field"], each["code"]) for each in made["warnings"]] == [unknown]
