@@ -185,7 +185,11 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         imports = Imports(database, environment, records)
         data_exports = Exports(database, environment, accounts.confirmation, settings.blob_folder / "exports")
         erasure = Erasure(database, bus, environment, accounts.confirmation, data_exports.sweep)
-        kinds = {**imports.kinds(), **data_exports.kinds(), ERASE_ACCOUNT: Kind(erasure.erase, tries_max=None)}
+        kinds = {
+            **imports.kinds(),
+            **data_exports.kinds(),
+            ERASE_ACCOUNT: Kind(erasure.erase, tries_max=None, at_once=2),
+        }
         jobs = Jobs(database, environment, kinds)
         opened.push_async_callback(jobs.start())
         histories = Histories(database)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from api.optional_redis import OptionalRedis
@@ -46,6 +46,12 @@ class Decision:
     remaining: int
     reset_s: int
     retry_after_s: int
+
+    def given_back(self) -> Decision:
+        """What is left once this attempt is taken back."""
+        remaining = min(self.rule.burst, self.remaining + 1)
+        reset_s = max(0, self.reset_s - math.ceil(self.rule.interval_ms / 1_000))
+        return replace(self, remaining=remaining, reset_s=reset_s)
 
     def headers(self) -> dict[str, str]:
         """The RateLimit headers of draft-ietf-httpapi-ratelimit-headers-10."""

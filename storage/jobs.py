@@ -77,6 +77,11 @@ UPDATE jobs SET state = 'running', attempt = attempt + 1, due_at = :until WHERE 
 _CLAIM_NEXT = Prepared(postgresql=_CLAIM.format(lock=" FOR UPDATE SKIP LOCKED"), sqlite=_CLAIM.format(lock=""))
 _MINE = "WHERE id = :job AND attempt = :attempt AND finished_at IS NULL RETURNING id"
 _KEEP = Prepared(f"UPDATE jobs SET memory = :memory, done = :done, total = :total, due_at = :until {_MINE}")
+# Not of one that was given back meanwhile.
+_HOLD = Prepared(
+    "UPDATE jobs SET due_at = :until "
+    "WHERE id = :job AND attempt = :attempt AND finished_at IS NULL AND state = 'running' RETURNING id"
+)
 _FINISH = Prepared(
     "UPDATE jobs SET state = 'done', memory = NULL, total = done, result = :result, finished_at = :now_ms " + _MINE
 )
@@ -147,6 +152,11 @@ async def keep_job(
     """Note how far a job is and that it is worked on until `until`; False where it is no longer the caller's."""
     values = {"job": job, "attempt": attempt, "memory": memory, "done": done, "total": total, "until": until}
     return bool(await tx.execute(_KEEP, values))
+
+
+async def hold_job(tx: Transaction, *, job: str, attempt: int, until: int) -> bool:
+    """Note that a job is worked on until `until`; False where it is no longer the caller's."""
+    return bool(await tx.execute(_HOLD, {"job": job, "attempt": attempt, "until": until}))
 
 
 async def finish_job(tx: Transaction, *, job: str, attempt: int, result: bytes, now_ms: int) -> bool:

@@ -7,6 +7,8 @@ Invariants
     T1  The list is a function of the records: a template of a personal space stands in it where it is shown, its
         visibility is public, and it is not larger than anybody trains; it was written by a device or over REST alike.
         What no write changes since is not in it twice, and what a write makes private is gone with that write.
+        Of more than LISTED_PER_SPACE_MAX those stand in it that come first by their ids, among the first LOOKED_AT_MAX
+        templates: where one goes, the next one comes with the same write.
     T2  A write costs the list as many statements for many templates as for one, and writes of it what is another.
 """
 
@@ -25,6 +27,8 @@ from storage.rows import StoredRecord
 # How the write path spells it. A text that says the same has its quotes escaped, and what is found where none is
 # public is looked at once more.
 _PUBLIC: Final = b'"visibility":"public"'
+# Where one that waits for room is too large, the next one is looked at, and so on so many times.
+_ROUNDS: Final = 3
 
 
 class _Values(msgspec.Struct):
@@ -56,20 +60,24 @@ def touched(before: Iterable[StoredRecord], after: Iterable[StoredRecord]) -> se
 
 async def renew(tx: Transaction, space: str, templates: Collection[str], *, now_ms: int) -> None:
     """Bring the list to what the records say of these templates, behind the write of the records."""
-    rows = await read_rows(tx, space, [("templates", each) for each in templates])
-    public = {}
-    for row in rows:
-        values = _decode(row.body).values if row.status == 0 else None
-        if values is not None and values.visibility == "public":
-            public[row.id] = values
+    public = await _public(tx, space, templates)
     bodies = await store.read_bodies_of_exercises(tx, space, sorted(public))
-    listed = await store.read_listed(tx, space)
-    gone = listed.keys() & (set(templates) - bodies.keys())
-    await store.unlist_templates(tx, space, gone)
     # The space is locked: nobody else lists one of its templates meanwhile.
-    room = store.LISTED_PER_SPACE_MAX - len(listed.keys() - gone)
-    shown = [each for each in bodies if each in listed]
-    shown += sorted(bodies.keys() - listed.keys())[: max(room, 0)]
+    listed = await store.read_listed(tx, space)
+    fit = (listed.keys() - set(templates)) | bodies.keys()
+    if len(listed) >= store.LISTED_PER_SPACE_MAX and fit != listed.keys():
+        # There may be others, which wait for room.
+        unfit = set(templates) - bodies.keys()
+        ids = set(await store.read_public_ids(tx, space, _PUBLIC))
+        for _ in range(_ROUNDS):
+            new = sorted(_first(fit | (ids - unfit)) - fit)
+            public |= (read := await _public(tx, space, new))
+            bodies |= (fitting := await store.read_bodies_of_exercises(tx, space, sorted(read)))
+            unfit |= set(new) - fitting.keys()
+            fit |= fitting.keys()
+    fit = _first(fit)
+    await store.unlist_templates(tx, space, listed.keys() - fit)
+    shown = sorted(fit & bodies.keys())
     moved = {each: len(bodies[each]) for each in shown if listed.get(each) != len(bodies[each])}
     await store.list_templates(tx, space, moved, now_ms=now_ms)
     stored = await store.read_terms(tx, space, shown)
@@ -79,3 +87,15 @@ async def renew(tx: Transaction, space: str, templates: Collection[str], *, now_
         terms, before = store.terms_of(public[each].title, public[each].tags, named), stored.get(each, set())
         add[each], remove[each] = terms - before, before - terms
     await store.change_terms(tx, space, add=add, remove=remove)
+
+
+def _first(templates: Collection[str]) -> set[str]:
+    """As many as are listed at most, by their ids."""
+    return set(sorted(templates)[: store.LISTED_PER_SPACE_MAX])
+
+
+async def _public(tx: Transaction, space: str, templates: Collection[str]) -> dict[str, _Values]:
+    """Those of these templates that are shown and public."""
+    rows = await read_rows(tx, space, [("templates", each) for each in templates]) if templates else ()
+    found = {row.id: _decode(row.body).values for row in rows if row.status == 0}
+    return {id: values for id, values in found.items() if values.visibility == "public"}

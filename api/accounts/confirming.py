@@ -7,17 +7,22 @@ Invariants
     C1  An account with a password needs it. One without (it was made by signing in elsewhere) needs a session that was
         opened less than FRESH_MS ago: whoever has that has just proven to the provider who they are.
     C2  A refresh does not make a session fresh, so a token that was stolen later never is.
+    C3  What counts against the limit is a proof that failed. Each is counted before it is looked at, and given back
+        where it held, so parallel guesses cannot pass together; those of one account are looked at one after the
+        other, so right ones do not stand in each other's way.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Final
+from weakref import WeakValueDictionary
 
 from api.accounts.limits import PASSWORD_BY_ACCOUNT
 from api.accounts.model import Origin
 from api.accounts.parts import Parts
-from api.errors import FreshSignInNeeded, InvalidFields, WrongPassword
+from api.errors import Busy, FreshSignInNeeded, InvalidFields, WrongPassword
 from api.rate_limits import Decision
 from storage.accounts import UserRow, find_user
 from storage.audit_log import Event
@@ -43,6 +48,8 @@ class Confirmation:
     """Proofs for the accounts of one database."""
 
     parts: Parts
+    # Of accounts that are being proven right now (C3).
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary, repr=False)
 
     async def check(
         self, caller: Caller, password: str | None, origin: Origin, *, purpose: str, field: str = "password"
@@ -57,20 +64,24 @@ class Confirmation:
             FreshSignInNeeded: the account has none, and the session is not fresh.
             RateLimited, Busy: later, please.
         """
+        async with self._turns.setdefault(caller.user, asyncio.Lock()):
+            return await self._check(caller, password, origin, purpose, field)
+
+    async def _check(self, caller: Caller, password: str | None, origin: Origin, purpose: str, field: str) -> Confirmed:
         parts = self.parts
-        decision = await parts.limits.take(PASSWORD_BY_ACCOUNT, caller.user)
         async with parts.database.read() as tx:
             user = await find_user(tx, caller.user)
             opened = await opened_at(tx, session=caller.session, user=caller.user)
         if user is None or opened is None:
             raise Unauthenticated
+        if user.password_hash and password is None:
+            raise InvalidFields(fields=[{"field": field, "code": "required", "message": f"{field} is required"}])
+        decision = await parts.limits.take(PASSWORD_BY_ACCOUNT, caller.user)
         refusal: FreshSignInNeeded | WrongPassword | None = None
         if not user.password_hash:
             if not 0 <= parts.environment.now_ms() - opened < FRESH_MS:
                 refusal = FreshSignInNeeded(headers=decision.headers())
-        elif password is None:
-            raise InvalidFields(fields=[{"field": field, "code": "required", "message": f"{field} is required"}])
-        elif not await parts.hasher.verify(password, user.password_hash):
+        elif not await self._verify(password or "", user.password_hash, decision, caller.user):
             refusal = WrongPassword(headers=decision.headers())
         if refusal is not None:
             async with parts.database.write() as tx:
@@ -84,5 +95,11 @@ class Confirmation:
                     by=purpose,
                 )
             raise refusal
-        await parts.limits.give_back(PASSWORD_BY_ACCOUNT, caller.user)
-        return Confirmed(user, decision)
+        return Confirmed(user, await parts.limits.give_back(decision, caller.user))
+
+    async def _verify(self, password: str, hashed: str, decision: Decision, user: str) -> bool:
+        try:
+            return await self.parts.hasher.verify(password, hashed)
+        except Busy:
+            await self.parts.limits.give_back(decision, user)
+            raise

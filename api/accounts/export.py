@@ -45,6 +45,7 @@ KIND: Final = "export_data"
 KEPT_MS: Final = 86_400_000
 # Of the usual size these are a fraction of a second; of the largest there is they are still read one by one.
 PAGE: Final = 500
+AT_ONCE: Final = 2
 _HISTORY: Final = ("at", "device", "n", "op", "collection", "id", "fields", "refused", "yours")
 _BEFORE_FIELDS: Final = ("id", "deleted", "updated_at", "updated_by")
 
@@ -69,7 +70,7 @@ class Exports:
 
     def kinds(self) -> dict[str, Kind]:
         """What the jobs of this process have to know to do the work."""
-        return {KIND: Kind(self.make, kept_ms=KEPT_MS)}
+        return {KIND: Kind(self.make, kept_ms=KEPT_MS, at_once=AT_ONCE)}
 
     async def begin(self, caller: Caller, jobs: Jobs, password: str | None, origin: Origin) -> JobRow:
         """Begin an export, or return the one that this session began and that is not done.

@@ -53,9 +53,10 @@ class Limits:
             raise RateLimited(retry_after_s=decision.retry_after_s, headers=decision.headers())
         return decision
 
-    async def give_back(self, rule: Rule, key: str) -> None:
-        """Take back an attempt that turned out harmless."""
-        await self._limiter.give_back(rule, key)
+    async def give_back(self, decision: Decision, key: str) -> Decision:
+        """Take back an attempt that turned out harmless; what is left then."""
+        await self._limiter.give_back(decision.rule, key)
+        return decision.given_back()
 
     async def by_account(self, key: str, address: str) -> tuple[Rule, str]:
         """The rule and the bucket of a sign-in to an account from an address (S6)."""

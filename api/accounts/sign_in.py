@@ -41,7 +41,8 @@ class SignIn:
         key, address = email_key(email), origin.address
         by_address = await self._parts.limits.take(LOGIN_BY_ADDRESS, address)
         rule, bucket = await self._parts.limits.by_account(key, address)
-        decision = tighter(by_address, await self._parts.limits.take(rule, bucket))
+        by_account = await self._parts.limits.take(rule, bucket)
+        decision = tighter(by_address, by_account)
         async with self._parts.database.read() as tx:
             found = await accounts.find_login(tx, key)
         # The limits were counted before the slow part, so that parallel guesses cannot pass together.
@@ -66,8 +67,10 @@ class SignIn:
             log.info("sign-in refused for %s", found.id if found is not None else "an unknown address")
             raise InvalidCredentials(headers=decision.headers())
         await self._parts.sessions.announce(found.id, opened.ended)
-        await self._parts.limits.give_back(LOGIN_BY_ADDRESS, address)
-        await self._parts.limits.give_back(rule, bucket)
+        decision = tighter(
+            await self._parts.limits.give_back(by_address, address),
+            await self._parts.limits.give_back(by_account, bucket),
+        )
         await self._parts.limits.remember(key, address)
         log.info("user %s signed in, session %s", found.id, opened.session)
         return self._parts.sessions.tokens(user_of(found), opened, decision)

@@ -11,14 +11,17 @@ Invariants
     K1  Of a job's effects, those count that were written while the job was the writer's: whoever lost it (the lease
         ran out, the user cancelled it) gets JobLost out of the transaction, which is rolled back.
     K2  A job that fails is tried again, ever later; after `tries_max` it has failed, and its owner is told so.
-    K3  A server that stops gives its jobs back at once; of one that was killed they are due after LEASE_MS.
-    K4  A process works on one job of each kind at a time, so a kind that takes long holds up no other.
+    K3  A server that stops gives its jobs back at once; of one that was killed they are due after LEASE_MS. One that
+        lives says so for its jobs, so a step may take longer than that.
+    K4  A process works on `at_once` jobs of each kind, those that have been due for longest first, and each of another
+        person (J3): a job that takes long holds up neither another kind nor everybody else's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -36,6 +39,8 @@ log = logging.getLogger(__name__)
 
 # How long a job may be silent. Steps take a second or so; and what a killed process had is not waited for long.
 LEASE_MS: Final = 60_000
+# How often a process says of its jobs that it still works on them.
+BEAT_S: Final = 15.0
 # Jobs of this process begin at once; for those that others left behind this is soon enough.
 POLL_S: Final = 5.0
 RETRY_MS_FIRST: Final = 2_000
@@ -111,11 +116,13 @@ Handler = Callable[[Job], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Kind:
-    """tries_max: None for what must not be given up. kept_ms: how long an ended one can be looked at."""
+    """tries_max: None for what must not be given up. kept_ms: how long an ended one can be looked at. at_once: how many
+    a process works on (K4)."""
 
     handler: Handler
     tries_max: int | None = TRIES_MAX
     kept_ms: int = 86_400_000
+    at_once: int = 1
 
 
 @dataclass
@@ -125,9 +132,10 @@ class Jobs:
     database: Database
     environment: Environment
     kinds: Mapping[str, Kind]
+    beat_s: float = BEAT_S
     _wake: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
-    _working: dict[str, asyncio.Task[None]] = field(default_factory=dict, repr=False)
-    # Of which jobs were found while their kind was being worked on, perhaps too late for that work to see them.
+    _working: dict[str, set[asyncio.Task[None]]] = field(default_factory=lambda: defaultdict(set), repr=False)
+    # Of which jobs were found while their kind had all its workers, perhaps too late for any of these to see them.
     _found_late: set[str] = field(default_factory=set, repr=False)
 
     def start(self) -> Callable[[], Awaitable[None]]:
@@ -135,7 +143,9 @@ class Jobs:
         task = asyncio.create_task(self._look(), name="jobs")
 
         async def stop() -> None:
-            await end_tasks([task, *self._working.values()])
+            # Nobody begins another one while those that work are ended.
+            await end_tasks([task])
+            await end_tasks([each for working in self._working.values() for each in working])
 
         return stop
 
@@ -176,16 +186,17 @@ class Jobs:
                 log.warning("the jobs wait for the database: %s", error)
                 continue
             for kind in due:
-                if kind in self._working:
-                    self._found_late.add(kind)
+                # One more for each look; each job that is taken up is a reason to look whether there is another.
+                if len(self._working[kind]) < self.kinds[kind].at_once:
+                    self._working[kind].add(asyncio.create_task(self._work_off(kind), name=f"jobs {kind}"))
                 else:
-                    self._working[kind] = asyncio.create_task(self._work_alone(kind), name=f"jobs {kind}")
+                    self._found_late.add(kind)
 
-    async def _work_alone(self, kind: str) -> None:
+    async def _work_off(self, kind: str) -> None:
         try:
             await self._work(kind)
         finally:
-            del self._working[kind]
+            self._working[kind].discard(_this_task())
             if kind in self._found_late:
                 self._found_late.discard(kind)
                 self.wake()
@@ -195,6 +206,7 @@ class Jobs:
         done = 0
         try:
             while (row := await self._claim(kind)) is not None:
+                self._wake.set()
                 await self._do(row)
                 done += 1
         except StorageError as error:
@@ -207,6 +219,25 @@ class Jobs:
             return await store.claim_job(tx, kind=kind, now_ms=now_ms, until=now_ms + LEASE_MS)
 
     async def _do(self, row: JobRow) -> None:
+        beating = asyncio.create_task(self._beat(row), name=f"job {row.id} is worked on")
+        try:
+            await self._see_through(row)
+        finally:
+            await end_tasks([beating])
+
+    async def _beat(self, row: JobRow) -> None:
+        """Say that the job is worked on, for as long as it is this process's (K3)."""
+        is_ours = True
+        while is_ours:
+            await asyncio.sleep(self.beat_s)
+            try:
+                async with self.database.write() as tx:
+                    until = self.environment.now_ms() + LEASE_MS
+                    is_ours = await store.hold_job(tx, job=row.id, attempt=row.attempt, until=until)
+            except StorageError as error:
+                log.warning("job %s (%s) waits for the database: %s", row.id, row.kind, error)
+
+    async def _see_through(self, row: JobRow) -> None:
         memory = None if row.memory is None else msgspec.json.decode(row.memory)
         job = Job(row, self.database, self.environment, memory, row.done, row.total)
         try:
@@ -239,3 +270,9 @@ class Jobs:
                 await store.retry_job(
                     tx, job=row.id, attempt=row.attempt, due_at=now_ms + wait_ms, error=type(error).__name__
                 )
+
+
+def _this_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task

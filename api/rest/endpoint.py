@@ -28,6 +28,8 @@ from sync.errors import PreconditionFailed, SyncError, Unauthenticated
 BY_USER: Final = Rule("rest", burst=240, interval_ms=50)
 # A form is some fields; what is larger (a file) says so.
 BODY_BYTES_MAX: Final = 262_144
+# What the parameter of an address is called that names a space: where something is, and where something goes.
+SPACES: Final = ("space", "to")
 # Ids that follow from an Idempotency-Key: the same request sent twice names the same records.
 _KEYED: Final = UUID("3f0bb8d5-5d0e-4c57-9f0a-6f1c2b0b6d11")
 
@@ -217,6 +219,11 @@ class Endpoint:
     def idempotent_by_key(self) -> bool:
         """Whether a repetition under the same Idempotency-Key is answered from memory."""
         return self.method == "POST" and not self.public and self.keeps_answer and not self.media
+
+    def spaces_of(self, query: msgspec.Struct) -> tuple[str, ...]:
+        """The spaces that a query names: whoever may not see one of them sees no answer that came out of it."""
+        named = (getattr(query, name) for name in SPACES if hasattr(query, name))
+        return tuple(each for each in named if each is not None)
 
     @property
     def looks_up(self) -> bool:

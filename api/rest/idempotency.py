@@ -13,12 +13,14 @@ Invariants
         runs again; handlers name what they make by the key (`Call.new_id`), so it is made once all the same.
     I4  What is kept of one user is bounded: each answer, all of them, and their number. The oldest go first; a key
         whose request is under way stays. An answer that is too large is not kept, but that it was given is.
+    I5  What was answered out of a space is given again only to who is a member of it still; a request names its spaces
+        in its address, for which the key stands too.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -27,11 +29,12 @@ import msgspec
 from aiohttp import web
 
 from api.errors import InvalidFields
-from storage.database import Database
+from storage.database import Database, Transaction
 from storage.errors import StorageError
 from storage.idempotency import claim_key, finish_key, forget_keys, release_key, take_over_key, trim_keys
+from storage.spaces import membership
 from sync.environment import Environment
-from sync.errors import Conflict, Malformed, SyncError
+from sync.errors import Conflict, Malformed, NotFound, SyncError
 
 DAY_MS: Final = 86_400_000
 KEPT_MS: Final = DAY_MS
@@ -78,10 +81,14 @@ class Idempotency:
         fingerprint: str,
         run: Callable[[], Awaitable[web.StreamResponse]],
         headers: Mapping[str, str],
+        spaces: Collection[str] = (),
     ) -> web.StreamResponse:
         """Run a request unless it ran already; `headers` go onto an answer from memory.
 
+        spaces: those that the request names.
+
         Raises:
+            NotFound: it ran already, and its user may not see one of the spaces any more (I5).
             InvalidFields: the key stood for another request.
             RequestInProgress: ask again.
             AnswerNotKept: it was done; read what it is about.
@@ -100,6 +107,8 @@ class Idempotency:
                         }
                     ],
                 )
+            if known is not None and known.status is not None and not await _sees(tx, user, spaces):
+                raise NotFound
             # A clock that was set back makes nothing abandoned.
             if (
                 known is not None
@@ -150,6 +159,12 @@ class Idempotency:
     async def _release(self, user: str, key: str) -> None:
         async with self.database.write() as tx:
             await release_key(tx, user=user, key=key)
+
+
+async def _sees(tx: Transaction, user: str, spaces: Collection[str]) -> bool:
+    """Whether a user is a member of all these spaces."""
+    places = [await membership(tx, space, user) for space in spaces]
+    return all(place is not None and place[2] == "member" for place in places)
 
 
 def _not_kept(status: int, headers: Mapping[str, str]) -> AnswerNotKept:

@@ -9,7 +9,8 @@ Invariants
         exist look alike.
     V2  A request that is refused has changed nothing: everything here happens before the handler.
     V3  A POST that is sent again under its Idempotency-Key has its effect once, and gets the first answer again; the
-        key stands for the body too, that of an upload included.
+        key stands for the body too, that of an upload included. Who may no longer see a space that the request names
+        gets what a stranger to it gets.
     V4  A write that is meant for a version happens on that version or not at all, whether its endpoint has versions
         or not.
 """
@@ -87,6 +88,7 @@ class Serving:
                     key,
                     fingerprint=fingerprint.hexdigest(),
                     run=lambda: self._answer(endpoint, call, decision),
+                    spaces=endpoint.spaces_of(query),
                     headers=headers_of(decision),
                 )
 

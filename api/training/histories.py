@@ -8,7 +8,8 @@ Invariants
     H2  Default deny: a space that the person left, or was only invited to, is none of theirs at the next answer.
     H3  A history is read and worked out by one at a time; reading a long one holds up nobody else.
     H4  What is kept is bounded by the number of records; who looked longest ago is read anew.
-    H5  `unwritten` has every record that is another one than when it was last written, or is None.
+    H5  `unwritten` has every record that is another one than when it was last written, or is None: also once anybody
+        else wrote one.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class _Named(msgspec.Struct):
     id: str
 
 
+# As it stands in the body of a stored record; inside a text the quotes are escaped.
+_IS_RECORD: Final = b'"collection":"personal_records"'
 _decode_name: Final = msgspec.json.Decoder(_Named).decode
 
 
@@ -153,6 +156,10 @@ class Histories:
         """Whether a user's history is kept now."""
         return user in self._kept
 
+    def forget(self, user: str) -> None:
+        """Keep a user's history no longer."""
+        self._drop(user)
+
     @asynccontextmanager
     async def of(self, caller: Caller) -> AsyncIterator[Kept]:
         """The caller's history as of now, theirs alone for the time of the block.
@@ -212,6 +219,8 @@ class Histories:
                 if page is None or page.space.life != space.life:
                     raise NotFound  # It went away, or began anew, while it was read: the next look sees that.
                 stored = await _stored(tx, page, shared=shared)
+            if kept.unwritten is not None and any(_IS_RECORD in each.body for each in stored):
+                kept.unwritten = None
             if len(stored) <= FEW and (kept.size <= FEW or _are_sets(stored)):
                 kept.history.catch_up(stored)
             else:

@@ -17,6 +17,11 @@ Invariants
     P4  Pushes never wait for records. A person's are brought up once their pushes pause, one person after the other and
         with a rest after each: the busier the server is, the rarer, and the more is done at once.
     P5  Nothing is written for an account that was closed, or is being erased.
+    P6  Nobody's records wait for all of somebody else's: a person has a turn, in which so many are written, and goes
+        behind the others until theirs are done. What a long turn took the person rests for, and the others no longer
+        than REST_MAX_S.
+    P7  Processes that work records out by older rules write none while there is one with newer rules. Whoever has the
+        newest finds everybody whose records the others left behind, and once nobody has, the others go on.
 """
 
 from __future__ import annotations
@@ -24,8 +29,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +45,7 @@ from storage import record_marks as store
 from storage.database import Database, Transaction
 from storage.errors import StorageError
 from storage.record_marks import Mark
+from storage.record_rules import HEARD_MS, note_rules, read_rules
 from storage.records import list_shown, read_rows
 from storage.spaces import SpaceRow, read_space
 from sync.bodies import SHOWN
@@ -59,8 +68,11 @@ LOOK_S: Final = 30.0
 SCAN_LOOKS: Final = 20
 # For each moment that a person's records take, so many are left to everybody else: under load a moment is long.
 REST: Final = 4.0
-# A person has hundreds of records. So many more are written in parts, each as long as a large push.
+REST_MAX_S: Final = 10.0
+# A person has hundreds of records. So many more are written in several turns, each as long as a large push.
 WRITES_MAX: Final = 1_000
+# Histories of people of whom something is left, and who do not look: some long ones.
+PASSING_RECORDS_MAX: Final = 100_000
 _PAGE: Final = 1_000
 _SPACES_AT_ONCE: Final = 1_000
 # A space that moves again and again while it is read is one that is pushed to: the next pause comes.
@@ -83,8 +95,8 @@ class RecordKeeping:
     """The records of everybody, kept by one process. `heard` belongs to the listeners of its `writer`.
 
     histories: those that are kept for people's own looks. fraction: draws from [0, 1). rest: how much longer than the
-    records of one person took nobody's are looked at. rules: names how records are worked out. writes_max: how many of
-    one person are written at once.
+    records of one person took nobody's are looked at. rules: names how records are worked out; the larger number is the
+    newer. writes_max: how many of one person are written in a turn.
     """
 
     database: Database
@@ -100,10 +112,14 @@ class RecordKeeping:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _basis: tuple[Mapping[str, Exercise] | None, str] = (None, "")
     _passing: Histories = field(init=False)
+    # Of whom something is left, and who were only passed by.
+    _passed: set[str] = field(default_factory=set)
+    # Whether others keep the records meanwhile (P7); None until that is known.
+    _stands_back: bool | None = None
 
     def __post_init__(self) -> None:
         # Who is only caught up with takes nobody's place among those who look.
-        self._passing = Histories(self.database, kept_records_max=0, catalog=self.histories.catalog)
+        self._passing = Histories(self.database, kept_records_max=PASSING_RECORDS_MAX, catalog=self.histories.catalog)
 
     # -- when ------------------------------------------------------------------------------------------------
 
@@ -131,14 +147,35 @@ class RecordKeeping:
     async def settle(self) -> None:
         """Do at once whatever there is to do, for everybody. For tests and for tools: a server has `start`."""
         self._asked, self._spaces = Coalescing(QUIET_S, LONGEST_S), set()
+        await self._agree()
         await self._flush()
         await self._scan()
+        while (user := self._asked.take(math.inf)) is not None:
+            await self._try(user, passing=True)
+        await self._flush()
+
+    async def _agree(self) -> None:
+        """Say by which rules this process keeps records, and see whether another one has newer ones (P7)."""
+        now_ms = self.writer.environment.now_ms()
+        try:
+            async with self.database.read() as tx:
+                said = await read_rules(tx, now_ms)
+            if now_ms - said.get(self.rules, 0) >= HEARD_MS // 2:
+                async with self.database.write() as tx:
+                    await note_rules(tx, self.rules, now_ms)
+                    said = await read_rules(tx, now_ms)
+        except StorageError as error:
+            log.warning("the rules of personal records wait for the database: %s", error)
+            return
+        stood_back, self._stands_back = self._stands_back, max(said, default=self.rules) > self.rules
+        if self._stands_back and not stood_back:
+            log.info("a newer version keeps the personal records; this one leaves them alone")
 
     async def _work(self) -> None:
         while True:
             user = self._asked.take(_now())
             if user is not None:
-                await self._try(user)
+                await self._try(user, passing=user in self._passed)
                 continue
             self._wake.clear()
             try:
@@ -152,6 +189,7 @@ class RecordKeeping:
         await asyncio.sleep(LOOK_S * self.fraction())
         looks = 0
         while True:
+            await self._agree()
             await self._flush()
             moved, self._spaces = self._spaces, set()
             await self._bring_up_behind(moved)
@@ -162,6 +200,8 @@ class RecordKeeping:
 
     async def _bring_up_behind(self, spaces: set[str]) -> None:
         """Bring up those members of spaces that moved who did not write there themselves."""
+        if self._stands_back is not False:
+            return
         try:
             basis = await self._read_basis()
             behind: set[str] = set()
@@ -178,6 +218,8 @@ class RecordKeeping:
 
     async def _scan(self) -> None:
         """Bring up everybody who is behind, page by page (P3)."""
+        if self._stands_back is not False:
+            return
         after = ""
         while True:
             try:
@@ -195,9 +237,19 @@ class RecordKeeping:
             after = behind[-1]
 
     async def _try(self, user: str, *, passing: bool = False) -> None:
+        """Give a person a turn; where something is left, they go behind everybody who waits (P6)."""
+        self._passed.discard(user)
+        if self._stands_back is None:
+            await self._agree()
+        if self._stands_back is not False:
+            return
         began = _now()
         try:
-            await self.bring_up(user, passing=passing)
+            _, is_done = await self._take_turn(user, passing=passing)
+            if not is_done:
+                self._asked.put_back(user, _now())
+                if passing:
+                    self._passed.add(user)
         except StorageError as error:
             # Their mark is behind, and tells so at the next scan.
             log.warning("the personal records of user %s wait for the database: %s", user, error)
@@ -206,7 +258,10 @@ class RecordKeeping:
         except Exception:
             # Whatever it was, nobody else's records suffer.
             log.exception("the personal records of user %s cannot be brought up", user)
-        await asyncio.sleep(self.rest * (_now() - began))
+        rest_s = self.rest * (_now() - began)
+        if rest_s > REST_MAX_S:
+            self._asked.rest(user, _now(), rest_s)
+        await asyncio.sleep(min(rest_s, REST_MAX_S))
 
     async def _flush(self) -> None:
         """Store the marks, of many people at once."""
@@ -222,41 +277,66 @@ class RecordKeeping:
 
     # -- what ------------------------------------------------------------------------------------------------
 
-    async def bring_up(self, user: str, *, passing: bool = False) -> int:
-        """Write what of a person's records differs from what stands; how many were written.
-
-        passing: nobody looks for them now, so their history is not kept.
+    async def bring_up(self, user: str) -> int:
+        """Write all of a person's records that differ from what stands; how many were written.
 
         Raises StorageError, and NotFound where there is no such account or it is closed. Nothing is lost by that.
         """
+        written, is_done = await self._take_turn(user)
+        while not is_done:
+            more, is_done = await self._take_turn(user)
+            written += more
+        return written
+
+    async def _take_turn(self, user: str, *, passing: bool = False) -> tuple[int, bool]:
+        """Write at most `writes_max` of what differs; how many, and whether that was all, for now.
+
+        passing: nobody looks for them now, so their history is kept until all is written, and no longer.
+
+        Raises as bring_up.
+        """
         histories = self._passing if passing and not self.histories.has(user) else self.histories
-        written = 0
         for _ in range(TRIES_MAX):
             async with histories.of(Caller(user, "")) as kept:
                 try:
-                    written += await self._write(kept)
+                    written = await self._write(kept)
                 except _Moved:
                     continue
+                if kept.unwritten:
+                    return written, False
                 self._spaces.discard(kept.person.space)
                 places = {space: (place.life, place.head) for space, place in kept.places.items()}
                 self._marks[user] = Mark(user, self._basis_of(kept.history.catalog), places)
-                return written
+            self._passing.forget(user)
+            return written, True
         self._asked.ask(user, _now())
         self._wake.set()
-        return written
+        return 0, True
 
     async def _write(self, kept: Kept) -> int:
-        """Write what differs. Raises _Moved (P1)."""
+        """Write the first of what differs. Raises _Moved (P1)."""
         if kept.unwritten is not None and not kept.unwritten:
             return 0
         space = kept.person.space
         async with self.database.read(snapshot=True) as tx:
             _check(kept, await read_space(tx, space))
-            writes = await _differing(tx, kept)
-        for first in range(0, len(writes), self.writes_max):
-            await self._write_some(kept, writes[first : first + self.writes_max])
-        kept.unwritten = {}
+            if kept.unwritten is None:
+                stored = await _read_all(tx, space)
+            else:
+                stored = await _read_some(tx, space, self._part_of(kept.unwritten))
+        if kept.unwritten is None:
+            kept.unwritten = await kept.made(partial(_differing, kept, stored))
+        part = self._part_of(kept.unwritten)
+        writes = [write for id in part if (write := _write_of(id, kept.unwritten[id], stored.get(id))) is not None]
+        if writes:
+            await self._write_some(kept, writes)
+        for id in part:
+            del kept.unwritten[id]
         return len(writes)
+
+    def _part_of(self, unwritten: Mapping[str, PersonalRecord | None]) -> list[str]:
+        """The ids of what is written in one turn."""
+        return sorted(islice(unwritten, self.writes_max))
 
     async def _write_some(self, kept: Kept, writes: Sequence[ServerWrite]) -> None:
         async def guard(tx: Transaction, space: SpaceRow) -> Sequence[ServerWrite]:
@@ -293,30 +373,27 @@ def _check(kept: Kept, space: SpaceRow | None) -> None:
         raise _Moved
 
 
-async def _differing(tx: Transaction, kept: Kept) -> list[ServerWrite]:
-    """What makes the stored records those of the history (P2)."""
-    user, space = kept.person.user, kept.person.space
-    wanted: dict[str, PersonalRecord | None]
-    if kept.unwritten is None:
-        stored = await _read_all(tx, space)
-        wanted = {**dict.fromkeys(stored), **{one.key.id(user): one for one in kept.records}}
-    else:
-        wanted = kept.unwritten
-        rows = await read_rows(tx, space, [(COLLECTION, id) for id in wanted])
-        stored = {row.id: _values_of(row.body).values for row in rows if row.status == SHOWN}
-    writes = []
-    for id, record in sorted(wanted.items()):
-        there = stored.get(id)
-        if record is None:
-            if there is not None:
-                writes.append(ServerWrite(COLLECTION, id, "delete"))
-            continue
-        values = record.values()
-        # What comes, also what comes back, comes with every field.
-        fields = values if there is None else {name: each for name, each in values.items() if there.get(name) != each}
-        if fields:
-            writes.append(ServerWrite(COLLECTION, id, "put", fields))
-    return writes
+def _differing(kept: Kept, stored: Mapping[str, Mapping[str, Any]]) -> dict[str, PersonalRecord | None]:
+    """What makes the stored records those of the history, by id (P2)."""
+    user = kept.person.user
+    wanted = {**dict.fromkeys(stored), **{one.key.id(user): one for one in kept.records}}
+    return {id: one for id, one in wanted.items() if _write_of(id, one, stored.get(id)) is not None}
+
+
+def _write_of(id: str, record: PersonalRecord | None, there: Mapping[str, Any] | None) -> ServerWrite | None:
+    """What makes a stored record, or none, what it should be; None where it is."""
+    if record is None:
+        return None if there is None else ServerWrite(COLLECTION, id, "delete")
+    values = record.values()
+    # What comes, also what comes back, comes with every field.
+    fields = values if there is None else {name: each for name, each in values.items() if there.get(name) != each}
+    return ServerWrite(COLLECTION, id, "put", fields) if fields else None
+
+
+async def _read_some(tx: Transaction, space: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The values of those of these records that are shown, by id."""
+    rows = await read_rows(tx, space, [(COLLECTION, id) for id in ids])
+    return {row.id: _values_of(row.body).values for row in rows if row.status == SHOWN}
 
 
 async def _read_all(tx: Transaction, space: str) -> dict[str, dict[str, Any]]:

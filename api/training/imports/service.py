@@ -11,14 +11,18 @@ Invariants
         what still has that seq: nobody has written it since, and nothing else goes.
     M5  A file is kept for as long as somebody may still say a word about it, at most FILE_KEPT_MS, and as one of the
         latest FILES_MAX of its user.
+    M6  Several people's imports are worked on at once, and their steps take turns: together they load the server as one
+        does, and one that has much to write holds up another by a step, not by all of its own. Large files are waited
+        for by large files alone.
     M7  Of a user IMPORTS_MAX are kept. When another one comes, the oldest of those goes that brought nothing which
         could be taken back and wait for no word, and where there is none the oldest; never one under way.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -57,7 +61,12 @@ IMPORTS_MAX: Final = 200
 CHOICES_BYTES_MAX: Final = 2 * 1_048_576
 NAME_CHARS_MAX: Final = 200
 READ: Final = "import"
+READ_LARGE: Final = "import-large"
 UNDO: Final = "import-undo"
+# A year or two of training. What is larger takes seconds to be read, and a hundred MB while it is written.
+LARGE_BYTES: Final = 524_288
+AT_ONCE: Final = 4
+LARGE_AT_ONCE: Final = 2
 # Workouts that one transaction takes back: some thousand records.
 _TREES: Final = 200
 _LOOK_UP: Final = 5_000
@@ -98,11 +107,17 @@ class Imports:
     database: Database
     environment: Environment
     records: Records
+    # Whoever has it writes one step (M6).
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     def kinds(self) -> dict[str, Kind]:
         """What the jobs of this process have to know to do the work."""
         # A file that cannot be read today cannot be read tomorrow; what fails is the database, which comes back.
-        return {READ: Kind(self._run), UNDO: Kind(self._run_undo)}
+        return {
+            READ: Kind(self._run, at_once=AT_ONCE),
+            READ_LARGE: Kind(self._run, at_once=LARGE_AT_ONCE),
+            UNDO: Kind(self._run_undo, at_once=AT_ONCE),
+        }
 
     # -- what a person asks for ------------------------------------------------------------------------------
 
@@ -135,7 +150,8 @@ class Imports:
             await store.trim_files(tx, user=caller.user, keep=FILES_MAX - 1)
             await store.trim_imports(tx, user=caller.user, keep=IMPORTS_MAX - 1)
             await store.add_import(tx, row, file)
-            await add_job(tx, job=job, kind=READ, user=caller.user, arguments=_encode({"import": id}), now_ms=now)
+            kind = _kind_of(file)
+            await add_job(tx, job=job, kind=kind, user=caller.user, arguments=_encode({"import": id}), now_ms=now)
         jobs.wake()
         return row
 
@@ -208,7 +224,7 @@ class Imports:
         return None
 
     async def _check_idle(self, tx: Transaction, caller: Caller) -> None:
-        for kind in (READ, UNDO):
+        for kind in self.kinds():
             if await open_job(tx, user=caller.user, kind=kind) is not None:
                 raise ImportInProgress
 
@@ -233,8 +249,11 @@ class Imports:
             await self._check_idle(tx, caller)
             if row.state not in from_:
                 raise ImportState(f"The import is {row.state}; that can be asked of one that is {' or '.join(from_)}.")
-            if kind == READ and await store.read_file(tx, id=id, user=caller.user) is None:
-                raise ImportState("The file of this import is no longer kept; hand it in again.")
+            if kind == READ:
+                file = await store.read_file(tx, id=id, user=caller.user)
+                if file is None:
+                    raise ImportState("The file of this import is no longer kept; hand it in again.")
+                kind = _kind_of(file)
             row = row._replace(state=state, job=job, choices=row.choices if choices is None else _encode(choices))
             await store.begin_import(tx, id=id, user=caller.user, state=state, choices=row.choices, job=job)
             await add_job(tx, job=job, kind=kind, user=caller.user, arguments=_encode({"import": id}), now_ms=now)
@@ -260,15 +279,22 @@ class Imports:
             return await self._end(job, row, "ready", seen, keep_file=True)
         job.total = planned.new + job.done
         try:
+            brought = await asyncio.to_thread(read_brought, row.brought)
             for step in planned.steps:
-                await self._write(job, caller, row, step)
+                brought = await self._write(job, caller, row, step, brought)
         except InvalidFields as error:
             seen |= {"refused": "The server refuses some of its records; what came before them is there."}
             return await self._end(job, row, "failed", seen | {"faults": error.fields[:100]}, keep_file=True)
         return await self._end(job, row, "done", seen | {"written": job.done})
 
-    async def _write(self, job: Job, caller: Caller, row: ImportRow, step: Sequence[Planned]) -> None:
-        """Make the records of one step that do not show, and note with them that they were brought (M2, M3)."""
+    async def _write(
+        self, job: Job, caller: Caller, row: ImportRow, step: Sequence[Planned], brought: Brought
+    ) -> Brought:
+        """Make the records of one step that do not show, and note with them that they were brought (M2, M3).
+
+        brought: what is noted so far; nobody but who has the job notes more. Returns what is noted then.
+        """
+        noted = brought
 
         async def decide(view: View) -> Sequence[Edit]:
             missing[:] = [each for each in step if await view.find(each[0], each[1]) is None]
@@ -277,19 +303,20 @@ class Imports:
             return [Edit("put", *each) for each in missing]
 
         async def note(tx: Transaction, left: Sequence[StoredRecord]) -> None:
-            noted = await store.find_import(tx, id=row.id, user=row.user)
-            assert noted is not None, "an import stays for as long as its user"
-            brought = read_brought(noted.brought)
+            nonlocal noted
+            noted = Brought([*brought.roots], [*brought.seqs])
             # What came back with a record that the import made again is not of the import.
             made = {(collection, id) for collection, id, _ in missing}
             seqs = [each.seq for each in left if (each.collection, each.id) in made]
-            brought.add(roots(missing, _ABOVE), seqs)
-            await store.note_brought(tx, id=row.id, user=row.user, brought=_encode(brought))
+            noted.add(roots(missing, _ABOVE), seqs)
+            await store.note_brought(tx, id=row.id, user=row.user, brought=_encode(noted))
 
         missing: list[Planned] = []
         before = job.done
         keys = [(each[0], each[1]) for each in step]
-        await self.records.decide(caller, row.space, keys, decide, writes_more=True, after=note)
+        async with self._turn:
+            await self.records.decide(caller, row.space, keys, decide, writes_more=True, after=note)
+        return noted
 
     async def _run_undo(self, job: Job) -> None:
         caller = Caller(user=job.user, session="")
@@ -326,7 +353,8 @@ class Imports:
         kept: list[Kept] = []
         inside: set[Key] = set()
         before = job.done
-        await self.records.decide(caller, space, keys, decide, writes_more=True)
+        async with self._turn:
+            await self.records.decide(caller, space, keys, decide, writes_more=True)
         stays |= inside
         return kept
 
@@ -375,7 +403,8 @@ class Imports:
                 await view.look_up(keys[at : at + _LOOK_UP])
             here |= {key for key, record in view.known.items() if record is not None}
         workouts = await self._all(caller, row.space, "workouts")
-        return plan(
+        return await asyncio.to_thread(
+            plan,
             reading.exercises,
             reading.groups,
             here=here,
@@ -387,6 +416,11 @@ class Imports:
     async def _all(self, caller: Caller, space: str, collection: str) -> list[Record]:
         async with self.database.read(snapshot=True) as tx:
             return await self.records.all_shown(await self.records.view(tx, caller, space), collection)
+
+
+def _kind_of(file: bytes) -> str:
+    """Which job reads a file (M6)."""
+    return READ if len(file) <= LARGE_BYTES else READ_LARGE
 
 
 def _names(exercises: Sequence[Record]) -> dict[str, str]:

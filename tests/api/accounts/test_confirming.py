@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from api.accounts.confirming import FRESH_MS
+from api.accounts.limits import PASSWORD_BY_ACCOUNT
+from api.app import ACCOUNTS
 from storage.audit_log import newest_lines
 from tests.api.accounts.browser import browsing
-from tests.api.harness import PASSWORD, Answer, Server
+from tests.api.harness import PASSWORD, Answer, FrozenClock, Server, running, settings_for
 
 NEW = "a new way to lift"
 
@@ -75,3 +78,43 @@ async def test_a_proof_that_fails_is_on_record(plain_server: Server) -> None:
         ("sign_in_refused", "change of password"),
     ]
     assert {(line.user, line.actor, line.address) for line in lines} == {(made["user"]["id"], None, "127.0.0.1")}
+
+
+GUESSES = PASSWORD_BY_ACCOUNT.burst
+
+
+async def prove(server: Server, made: Any, password: str | None = PASSWORD) -> str:
+    """What became of a proof that has no effect but to have been looked at: the new password will not do."""
+    body = {"new_password": "short"} | ({} if password is None else {"current_password": password})
+    answer = await server.ask("POST", "/api/users/change-password", body, token=made["access_token"])
+    return {("current_password", 422): "missing", ("new_password", 422): "right"}.get(
+        (answer.json.get("details", [{}])[0].get("field"), answer.status), answer.code
+    )
+
+
+async def test_only_proofs_that_fail_count_against_the_limit_also_of_many_at_once(sqlite_url: str) -> None:
+    async with running(settings_for(sqlite_url, rate_limits=True), FrozenClock()) as server:
+        made = await server.register()
+        assert await asyncio.gather(*(prove(server, made) for _ in range(GUESSES + 3))) == ["right"] * (GUESSES + 3)
+        assert [await prove(server, made, None) for _ in range(GUESSES + 3)] == ["missing"] * (GUESSES + 3)
+        wrong = await asyncio.gather(*(prove(server, made, f"guess number {n}") for n in range(GUESSES + 3)))
+        assert sorted(wrong) == ["rate_limited"] * 3 + ["wrong_password"] * GUESSES
+        # Whoever has no guess left does not learn which would have been right.
+        assert await prove(server, made) == "rate_limited"
+
+
+async def test_a_proof_that_nobody_had_time_to_look_at_is_no_guess(sqlite_url: str) -> None:
+    async with running(settings_for(sqlite_url, rate_limits=True), FrozenClock()) as server:
+        made = await server.register()
+        hasher = server.app[ACCOUNTS].confirmation.parts.hasher
+        room, hasher._waiting_max = hasher._waiting_max, 0
+        assert [await prove(server, made, "a guess of mine") for _ in range(GUESSES + 1)] == ["busy"] * (GUESSES + 1)
+        hasher._waiting_max = room
+        assert await prove(server, made) == "right"
+
+
+async def test_a_proof_that_held_tells_that_nothing_was_spent(sqlite_url: str) -> None:
+    async with running(settings_for(sqlite_url, rate_limits=True), FrozenClock()) as server:
+        made = await server.register()
+        answer = await ask(server, made, "change", current_password=PASSWORD)
+        assert answer.headers["RateLimit"] == f'"password-account";r={GUESSES};t=0'

@@ -18,6 +18,8 @@ from storage.jobs import JobRow
 from tests.api.harness import Clock, environment, until
 
 USER = "ann"
+# Of the real clock, which the leases of these tests do not go by.
+NEVER_S = 3_600.0
 
 
 @dataclass
@@ -28,8 +30,9 @@ class Desk:
     clock: Clock = field(default_factory=Clock)
     steps: list[int] = field(default_factory=list)
 
-    def process(self, handler: Handler | None = None, **kind: Any) -> Jobs:
-        return Jobs(self.database, environment(self.clock), {"count": Kind(handler or self.count, **kind)})
+    def process(self, handler: Handler | None = None, *, beat_s: float = NEVER_S, **kind: Any) -> Jobs:
+        kinds = {"count": Kind(handler or self.count, **kind)}
+        return Jobs(self.database, environment(self.clock), kinds, beat_s=beat_s)
 
     async def add(self, job: str = "j1", to: int = 3) -> None:
         async with self.database.write() as tx:
@@ -222,6 +225,64 @@ async def test_a_job_that_fails_holds_up_no_other(desk: Desk) -> None:
     await desk.add("j2")
     assert await desk.process(fail_one).run_due() == 2
     assert ((await desk.read("j1")).state, (await desk.read("j2")).state) == ("queued", "done")
+
+
+async def test_a_process_works_on_as_many_jobs_of_a_kind_at_once_as_the_kind_says_the_oldest_first(desk: Desk) -> None:
+    begun: list[str] = []
+    go = {f"j{number}": asyncio.Event() for number in range(5)}
+
+    async def wait(job: Job) -> None:
+        begun.append(job.id)
+        await go[job.id].wait()
+
+    for job in go:
+        await desk.add(job)
+    process = desk.process(wait, at_once=2)
+    stop = process.start()
+    process.wake()
+    await until(lambda: len(begun) == 2)
+    for done, following in (("j1", 3), ("j2", 4), ("j3", 5)):
+        # One takes its time, and the others go on beside it.
+        go[done].set()
+        await until(lambda following=following: len(begun) == following)  # type: ignore[misc]
+        assert len(process._working["count"]) == 2
+    await stop()
+    assert begun == list(go)
+    assert [(await desk.read(job)).state for job in go] == ["queued", "done", "done", "done", "queued"]
+
+
+async def test_a_job_whose_step_takes_longer_than_a_lease_stays_with_the_process_that_lives(desk: Desk) -> None:
+    async def read_slowly(job: Job) -> None:
+        for _ in range(4):
+            due_at = (await desk.read()).due_at
+            desk.clock.advance(seconds=LEASE_MS / 2_000)
+
+            async def is_held(due_at: int = due_at) -> bool:
+                return (await desk.read()).due_at >= due_at + LEASE_MS // 2
+
+            await until(is_held)
+        assert await desk.process().run_due() == 0
+
+    await desk.add()
+    assert await desk.process(read_slowly, beat_s=0.001).run_due() == 1
+    assert (await desk.read()).state == "done"
+
+
+async def test_a_process_holds_no_job_that_it_has_given_back_or_lost(desk: Desk) -> None:
+    async def hold(attempt: int) -> bool:
+        async with desk.database.write() as tx:
+            return await store.hold_job(tx, job="j1", attempt=attempt, until=2**50)
+
+    await desk.add()
+    async with desk.database.write() as tx:
+        now_ms = desk.clock.now_ms()
+        assert await store.claim_job(tx, kind="count", now_ms=now_ms, until=now_ms + LEASE_MS) is not None
+    assert await hold(1) and not await hold(2)
+    async with desk.database.write() as tx:
+        assert await store.release_job(tx, job="j1", attempt=1, now_ms=desk.clock.now_ms())
+    assert not await hold(1)
+    assert await desk.process().run_due() == 1
+    assert not await hold(2)
 
 
 async def test_two_processes_never_have_one_job(desk: Desk) -> None:

@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
+from api.training import record_keeping
 from api.training.record_keeping import COLLECTION, RecordKeeping
 from conflict.clock import rfc3339
 from storage import tables
 from storage.record_marks import read_behind
+from storage.record_rules import HEARD_MS
 from storage.spaces import CATALOG_SPACE, create_space
 from sync.errors import ReadOnly
 from sync.lives import new_life
 from sync.messages import Rejected
-from sync.push import ServerWrite
+from sync.push import ServerWrite, Writer
 from tests.api.training.logbook import AT, Copy, Lifter, Meanwhile, keeping_of
 from tests.sync.harness import World
 from tests.sync.test_audit import audit
@@ -167,7 +169,10 @@ async def test_whatever_happens_to_a_log_a_device_has_the_records_of_a_full_reco
         if chance.random() < 0.1:
             # A process that has read nothing yet goes on.
             world.engine.writer.listeners.clear()
-            keeping = keeping_of(world)
+            keeping = keeping_of(world, writes_max=chance.choice([2, 1_000]))
+        if chance.random() < 0.3:
+            # It writes some of what is left, and more happens before the rest is.
+            await keeping._take_turn(ann.user)
         if chance.random() < 0.6:
             await keeping.bring_up(ann.user)
             await tablet.pull()
@@ -326,12 +331,13 @@ async def test_a_catalog_that_loads_an_exercise_otherwise_and_other_rules_put_ev
     assert await behind(keeping_of(world)) == [ann.user]
 
 
-async def test_a_record_that_went_wrong_is_written_right_where_it_is_not_known_what_stands(
-    world: World, keeping: RecordKeeping
+@pytest.mark.parametrize("by", ["who wrote it", "somebody else"])
+async def test_a_record_that_went_wrong_is_written_right_whoever_looks_next(
+    world: World, keeping: RecordKeeping, by: str
 ) -> None:
     ann = await Lifter.make(world)
     await ann.log((100, 5))
-    await keeping.settle()
+    await keeping.bring_up(ann.user)
     tablet = await ann.copy()
     await tablet.pull()
     wrong, gone = sorted(tablet.shown)[:2]
@@ -343,9 +349,133 @@ async def test_a_record_that_went_wrong_is_written_right_where_it_is_not_known_w
             ServerWrite(COLLECTION, world.uuid(), "put", {"kind": "pace", "value": 1}),
         ],
     )
-    await keeping_of(world).settle()
+    await (keeping if by == "who wrote it" else keeping_of(world)).bring_up(ann.user)
     await tablet.pull()
     assert tablet.shown == tablet.worked_out()
+
+
+# -- whose turn it is ------------------------------------------------------------------------------------------
+
+
+async def test_who_has_more_records_than_a_turn_writes_goes_behind_those_who_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeping = keeping_of(world, writes_max=3)
+    both = [await Lifter.make(world), await Lifter.make(world, await world.add_user())]
+    for each in both:
+        await each.log((100, 5), (90, 8))
+    turns: list[str] = []
+    write = Writer.write_as_server
+
+    async def noting(self: Writer, space: str, *args: Any, **more: Any) -> Any:
+        turns.append(space)
+        return await write(self, space, *args, **more)
+
+    monkeypatch.setattr(Writer, "write_as_server", noting)
+    await keeping.settle()
+    first, other = [each.space for each in sorted(both, key=lambda each: each.user)]
+    # Seven records each: three, three and one.
+    assert turns == [first, other] * 3
+    for each in both:
+        tablet = await each.copy()
+        await tablet.pull()
+        assert tablet.shown == tablet.worked_out()
+    assert await behind(keeping) == []
+
+
+async def test_what_a_turn_costs_does_not_depend_on_how_much_is_left(world: World) -> None:
+    ann, keeping = await Lifter.make(world), keeping_of(world, writes_max=1)
+    await ann.log(*[(50.0 + lighter, 20.0 - lighter) for lighter in range(10)])
+    assert await keeping._take_turn(ann.user, passing=True) == (1, False)
+    costs, is_done = [], False
+    while not is_done:
+        before = world.database.statements
+        _, is_done = await keeping._take_turn(ann.user, passing=True)
+        costs.append(world.database.statements - before)
+    assert len(costs) > 10 and max(costs) <= 12
+    # Nobody looks for them, so nothing of them is kept.
+    assert (keeping.histories.kept, keeping._passing.kept) == (0, 0)
+
+
+async def test_nobody_is_marked_as_done_of_whom_something_is_left(world: World) -> None:
+    ann, keeping = await Lifter.make(world), keeping_of(world, writes_max=3)
+    await ann.log((100, 5), (90, 8))
+    assert await keeping._take_turn(ann.user) == (3, False)
+    await keeping._flush()
+    assert await behind(keeping) == [ann.user]
+    # So whoever goes on where this process died writes the rest.
+    assert await keeping_of(world).bring_up(ann.user) == 4
+
+
+async def test_a_long_turn_is_rested_for_by_whose_it_was_and_by_nobody_else_for_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_keeping, "REST_MAX_S", 0.0)
+    keeping = keeping_of(world, rest=1e12)
+    ann, bob = await Lifter.make(world), await Lifter.make(world, await world.add_user())
+    await keeping._agree()
+    await ann.log((100, 5))
+    await keeping._try(ann.user)
+    for each in (ann, bob):
+        await each.log((120, 5), day=21)
+    later = asyncio.get_running_loop().time() + keeping._asked.longest_s
+    assert [keeping._asked.take(later) for _ in range(2)] == [bob.user, None]
+    assert keeping._asked.take(later + 1e18) == ann.user
+
+
+# -- by which rules --------------------------------------------------------------------------------------------
+
+
+async def test_processes_with_older_rules_leave_records_alone_while_there_is_one_with_newer(world: World) -> None:
+    ann, old, new = await Lifter.make(world), keeping_of(world, rules=1), keeping_of(world, rules=2)
+    await ann.log((100, 5))
+    await new.settle()
+    at = await head(world, ann.space)
+    for _ in range(3):
+        await old.settle()
+    assert (await head(world, ann.space), await behind(new), await behind(old)) == (at, [], [ann.user])
+    # What is pushed to the old one is brought up by the new one.
+    await ann.log((120, 5), day=21)
+    await old.settle()
+    assert await head(world, ann.space) == at + 3
+    await new.settle()
+    assert (await head(world, ann.space) > at + 3, await behind(new)) == (True, [])
+    # Two that are as new as each other both write.
+    again = keeping_of(world, rules=2)
+    assert await behind(again) == []
+    await ann.log((140, 5), day=22)
+    await again.settle()
+    assert await behind(new) == []
+
+
+async def test_once_the_newer_version_was_taken_back_the_older_one_goes_on(world: World) -> None:
+    ann, old, new = await Lifter.make(world), keeping_of(world, rules=1), keeping_of(world, rules=2)
+    await new.settle()
+    await ann.log((100, 5))
+    world.clock.ms += HEARD_MS // 2
+    await new.settle()
+    world.clock.ms += HEARD_MS // 2
+    await old.settle()
+    assert await behind(old) == [ann.user], "the newer one has said so since"
+    world.clock.ms += HEARD_MS
+    await old.settle()
+    assert await behind(old) == []
+
+
+async def test_a_process_says_by_which_rules_before_its_first_record_and_looks_before_it_for_newer_ones(
+    world: World,
+) -> None:
+    ann, old, new = await Lifter.make(world), keeping_of(world, rules=1), keeping_of(world, rules=2)
+    await ann.log((100, 5))
+    await new._try(ann.user)
+    at = await head(world, ann.space)
+    assert at > 3
+    await ann.log((120, 5), day=21)
+    for _ in range(2):
+        await old._try(ann.user)
+    assert await head(world, ann.space) == at + 3
+    await new._try(ann.user)
+    assert await head(world, ann.space) > at + 3
 
 
 # -- whose they are --------------------------------------------------------------------------------------------
