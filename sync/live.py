@@ -165,7 +165,8 @@ class Live:
             bus,
             id=environment.token_bytes(8).hex(),
             now_ms=environment.now_ms,
-            sessions=lambda space: [s.session for s in self.hub.subscribers(space)],
+            # Who has only joined yet, and whose right to is being looked for, hears nothing.
+            sessions=lambda space: [s.session for s in self.hub.subscribers(space) if s.role],
             later=self._later,
         )
 
