@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, select, tuple_
 from storage.database import Transaction
 from storage.prepared import Prepared
 from storage.rows import StoredChange, StoredRecord
-from storage.spaces import SPACE_COLUMNS, SpaceRow, space_row
+from storage.spaces import CATALOG_SPACE, SPACE_COLUMNS, SpaceRow, member_of, space_row
 from storage.tables import changes
 
 
@@ -23,6 +23,17 @@ class Page:
 
     space: SpaceRow
     rows: list[tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A page for a member of a space, read with it as one state. `records`: as they go over the wire
+    (sync/bodies.py:wire), with commas between. `last`: the seq of the last one, behind which there may be `more`."""
+
+    space: SpaceRow
+    records: bytes
+    last: int | None
+    more: bool
 
 
 _SPACE = ", ".join(f"s.{column.name}" for column in SPACE_COLUMNS)
@@ -57,26 +68,53 @@ SELECT {space}, r.seqs, r.bodies FROM spaces AS s CROSS JOIN (
     FROM ({rows})
 ) AS r WHERE s.id = :space"""
 _BETWEEN = b"\x1f"
+# A page as it is served, put together by the database: of a thousand records no process but its own touches each.
+# Whoever has no place in the space gets the space's row, and none of its records is read.
+_MAY_SEE = f"""(:space = '{CATALOG_SPACE}' OR EXISTS (
+    SELECT 1 FROM members AS o WHERE o.space_id = :space AND o.user_id = :user AND o.state = 'member'))"""
+_SERVED = """
+SELECT {space}, m.role, m.state, r.seqs, r.size, r.served FROM spaces AS s
+LEFT JOIN members AS m ON m.space_id = s.id AND m.user_id = :user
+CROSS JOIN (SELECT {seqs} AS seqs, sum(length(body)) AS size, {served} AS served FROM ({rows}) AS page WHERE {may}) AS r
+WHERE s.id = :space"""
+_SERVED_POSTGRES = {
+    "seqs": "array_agg(seq)",
+    "served": "string_agg(CAST('{\"seq\":' || seq || ',' AS bytea) || substr(body, 2), CAST('\\x1f' AS bytea))",
+}
+_SERVED_SQLITE = {
+    "seqs": "group_concat(seq, ',')",
+    "served": "CAST(group_concat('{\"seq\":' || seq || ',' || substr(CAST(body AS TEXT), 2), char(31)) AS BLOB)",
+}
 
 
 # More bytes than a space may hold, and a seq above all there are.
 _ALL: Final = 2**62
 
 
-def _page_statement(where: str, *, newest_first: bool = False) -> Prepared:
+def _rows(where: str, *, newest_first: bool = False) -> str:
     order, last, within, nowhere = ("DESC", "min", ">=", 0) if newest_first else ("ASC", "max", "<=", _ALL)
     sizes = _SIZES.format(where=where, order=order)
     end = _END.format(sizes=sizes, order=order, last=last)
-    parts = {
-        "space": _SPACE,
-        "nulls": ", ".join(["NULL"] * _N_SPACE),
-        "rows": _ROWS.format(where=where, order=order, within=within, sizes=sizes, nowhere=nowhere, end=end),
-    }
+    return _ROWS.format(where=where, order=order, within=within, sizes=sizes, nowhere=nowhere, end=end)
+
+
+def _page_statement(rows: str) -> Prepared:
+    parts = {"space": _SPACE, "nulls": ", ".join(["NULL"] * _N_SPACE), "rows": rows}
     return Prepared(postgresql=_PAGE_POSTGRES.format(**parts), sqlite=_PAGE_SQLITE.format(**parts))
 
 
-_AFTER = _page_statement("seq > :after AND status < 2")
-_DOWN = _page_statement("seq <= :ceiling AND seq < :below AND status < 2 AND status = 0", newest_first=True)
+def _served_statement(rows: str) -> Prepared:
+    parts = {"space": _SPACE, "rows": rows, "may": _MAY_SEE}
+    return Prepared(
+        postgresql=_SERVED.format(**parts, **_SERVED_POSTGRES), sqlite=_SERVED.format(**parts, **_SERVED_SQLITE)
+    )
+
+
+_UP = _rows("seq > :after AND status < 2")
+_DOWN = _rows("seq <= :ceiling AND seq < :below AND status < 2 AND status = 0", newest_first=True)
+_AFTER = _page_statement(_UP)
+_SERVE_AFTER = _served_statement(_UP)
+_SERVE_DOWN = _served_statement(_DOWN)
 
 # An id is looked up in each collection that the space has, by the primary key: first the collections, each by one step
 # to the next in the index, then one look-up for each pair.
@@ -152,15 +190,44 @@ async def read_after(tx: Transaction, space: str, seq: int, limit: int, *, enoug
     return page
 
 
-async def read_down(
-    tx: Transaction, space: str, ceiling: int, below: int, limit: int, *, enough: int = _ALL
-) -> Page | None:
-    """Shown records not above `ceiling` and below `below`, newest first; the rest as `read_after`."""
-    asked = {"space": space, "ceiling": ceiling, "below": below, "limit": limit, "enough": enough}
-    page = _page(tx, await tx.execute(_DOWN, asked))
-    if page is not None:
-        page.rows.sort(key=_seq, reverse=True)
-    return page
+async def serve_after(tx: Transaction, space: str, user: str, seq: int, limit: int, *, enough: int) -> Served | None:
+    """A page for `user` of what moved above `seq`, tombstones included, in seq order: at most `limit` records, and no
+    more than `enough` bytes of bodies, but one record at least. None where the user has no place in such a space."""
+    asked = {"space": space, "user": user, "after": seq, "limit": limit + 1, "enough": enough}
+    return _served(tx, await tx.execute(_SERVE_AFTER, asked), limit, enough)
+
+
+async def serve_down(
+    tx: Transaction, space: str, user: str, ceiling: int, below: int, limit: int, *, enough: int
+) -> Served | None:
+    """As `serve_after`, of what is shown not above `ceiling` and below `below`, newest first."""
+    asked = {"space": space, "user": user, "ceiling": ceiling, "below": below, "limit": limit + 1, "enough": enough}
+    return _served(tx, await tx.execute(_SERVE_DOWN, asked), limit, enough, newest_first=True)
+
+
+def _served(
+    tx: Transaction, rows: Sequence[Any], limit: int, enough: int, *, newest_first: bool = False
+) -> Served | None:
+    if not rows:
+        return None
+    row = rows[0]
+    if member_of(row[0], row[_N_SPACE], row[_N_SPACE + 1])[1] != "member":
+        return None
+    space, (seqs, size, records) = space_row(row), row[_N_SPACE + 2 :]
+    if seqs is None:
+        return Served(space, b"", None, False)
+    if tx.dialect == "sqlite":
+        seqs = list(map(int, seqs.split(",")))
+    if seqs != (ordered := sorted(seqs, reverse=newest_first)):
+        # They come in this order already, though SQL does not promise it here.
+        by_seq = dict(zip(seqs, records.split(_BETWEEN), strict=True))
+        seqs, records = ordered, _BETWEEN.join(by_seq[seq] for seq in ordered)
+    # One more was asked for than a page has: the last one, or that which passed the bytes.
+    more = len(seqs) > limit or (size > enough and len(seqs) > 1)
+    if more:
+        del seqs[-1]
+        records = records[: records.rindex(_BETWEEN)]
+    return Served(space, records.replace(_BETWEEN, b","), seqs[-1], more)
 
 
 _seq = itemgetter(0)

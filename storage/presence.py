@@ -1,19 +1,20 @@
-"""What still holds of many sockets at once: their sessions, devices, places in spaces, and the heads of those.
+"""What holds of a socket that says hello, and what still holds of many at once: their sessions, devices, places in
+spaces, and the heads of those.
 
-Each query takes the ids of some hundred sockets as one parameter, and is a handful of index look-ups for each. Every
-process asks all of them each half minute, so they are prepared.
+Each query of many takes the ids of some hundred sockets as one parameter, and is a handful of index look-ups for each.
+Every process asks all of them each half minute, so they are prepared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import json
 
 from storage.database import Transaction
 from storage.prepared import Prepared
-from storage.spaces import CATALOG_SPACE
+from storage.spaces import CATALOG_SPACE, SPACE_COLUMNS, SpaceRow, member_of, space_row
 
 
 def _query(template: str) -> Prepared:
@@ -36,6 +37,36 @@ _ROLES = _query(
     "SELECT space_id, user_id, role FROM members WHERE user_id IN {ids} AND space_id IN {spaces} AND state = 'member'"
 )
 _HEADS = _query("SELECT id, life, head FROM spaces WHERE id IN {ids}")
+
+
+# A row for each of the spaces that are there, or one without a space; none where the user has no such device.
+_GREETED = _query(
+    f"SELECT {', '.join(f's.{column.name}' for column in SPACE_COLUMNS)}, m.role, m.state, d.revoked_at "
+    "FROM devices AS d LEFT JOIN spaces AS s ON s.id IN {spaces} "
+    "LEFT JOIN members AS m ON m.space_id = s.id AND m.user_id = d.user_id "
+    "WHERE d.id = :device AND d.user_id = :user"
+)
+_N_SPACE = len(SPACE_COLUMNS)
+
+
+class Greeted(NamedTuple):
+    """A user's device, and (space, role, state) of those of the spaces in which the user has a place."""
+
+    revoked: bool
+    spaces: list[tuple[SpaceRow, str, str]]
+
+
+async def greeted(tx: Transaction, *, user: str, device: str, spaces: Collection[str]) -> Greeted | None:
+    """What a hello asks, in one statement; None where the user has no such device."""
+    rows = await tx.execute(_GREETED, {"user": user, "device": device, "spaces": _list(tx, spaces)})
+    if not rows:
+        return None
+    found = []
+    for row in rows:
+        role, state = member_of(row[0], row[_N_SPACE], row[_N_SPACE + 1])
+        if role is not None and state is not None and row[0] is not None:
+            found.append((space_row(row), role, state))
+    return Greeted(rows[0][_N_SPACE + 2] is not None, found)
 
 
 async def live_sessions(tx: Transaction, ids: Collection[str], now_ms: int) -> set[str]:

@@ -6,15 +6,14 @@ Refuses to know: tokens (an argument verifies them), and sockets.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from storage.database import Database
-from storage.devices import find_device
 from storage.pool import begin_work
-from storage.presence import heads_of, live_devices, live_sessions, roles_of
-from storage.spaces import CATALOG_SPACE, membership
+from storage.presence import greeted, heads_of, live_devices, live_sessions, roles_of
+from storage.spaces import CATALOG_SPACE, SpaceRow, membership
 from sync.caller import Caller
 from sync.environment import Environment
 from sync.errors import DeviceRevoked, NotFound, UnknownDevice
@@ -44,21 +43,21 @@ class DatabaseAccess:
         opened = await self.open_token(token)
         return Admitted(opened.caller, opened.expires_ms)
 
-    async def check_device(self, user: str, device: str) -> None:
+    async def greet(self, user: str, device: str, spaces: Collection[str]) -> Mapping[str, Sight]:
         async with self.database.read() as tx:
-            found = await find_device(tx, device)
-        if found is None or found.user != user:
+            found = await greeted(tx, user=user, device=device, spaces=spaces)
+        if found is None:
             raise UnknownDevice
-        if found.revoked_at is not None:
+        if found.revoked:
             raise DeviceRevoked
+        return {each[0].id: sight for each in found.spaces if (sight := _sight(each)) is not None}
 
     async def see(self, user: str, space: str) -> Sight:
         async with self.database.read() as tx:
             found = await membership(tx, space, user)
-        if found is None or found[2] != "member":
+        if found is None or (sight := _sight(found)) is None:
             raise NotFound
-        # Everybody reads the catalog; what its sockets told each other would reach every user of the server.
-        return Sight(found[0], found[1], signals=space != CATALOG_SPACE)
+        return sight
 
     async def present(self, callers: Collection[tuple[str, str, str]], pairs: Collection[tuple[str, str]]) -> Present:
         now_ms = self.environment.now_ms()
@@ -69,3 +68,11 @@ class DatabaseAccess:
                 roles=await roles_of(tx, pairs),
                 heads=await heads_of(tx, {space for space, _ in pairs}),
             )
+
+
+def _sight(found: tuple[SpaceRow, str, str]) -> Sight | None:
+    space, role, state = found
+    if state != "member":
+        return None
+    # Everybody reads the catalog; what its sockets told each other would reach every user of the server.
+    return Sight(space, role, signals=space.id != CATALOG_SPACE)

@@ -56,6 +56,8 @@ _encoder = msgspec.json.Encoder()
 _cursor_decoder = msgspec.json.Decoder(_Cursor)
 _before_decoder = msgspec.json.Decoder(_Before)
 
+# Above every seq.
+NOWHERE = 2**62
 # A real cursor is about 60 characters; a longer one is not worth decoding.
 _TEXT_MAX = 400
 
@@ -83,6 +85,41 @@ def encode_mark(space: str, life: str, seq: int) -> str:
     return _pack(_Cursor(space, life, seq, seq))
 
 
+def _cursor(text: str) -> _Cursor:
+    try:
+        return _cursor_decoder.decode(_unpack(text))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BadCursor() from None
+
+
+def _before(text: str) -> _Before:
+    try:
+        return _before_decoder.decode(_unpack(text))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BadCursor() from None
+
+
+def named_by_cursor(text: str) -> int:
+    """The seq that a cursor names, from 0 up; NOWHERE where it names none.
+
+    It is not judged: for whoever reads a page and its space at once, and then asks `decode_cursor`.
+    """
+    try:
+        seq = _cursor(text).seq
+    except BadCursor:
+        return NOWHERE
+    return seq if 0 <= seq < NOWHERE else NOWHERE
+
+
+def named_by_before(text: str) -> tuple[int, int]:
+    """The (ceiling, below) that a snapshot's token names, or (0, 0); not judged, as with `named_by_cursor`."""
+    try:
+        before = _before(text)
+    except BadCursor:
+        return 0, 0
+    return (before.ceiling, before.below) if 0 <= before.below <= before.ceiling + 1 < NOWHERE else (0, 0)
+
+
 def decode_cursor(text: str, space: CursorSpace) -> int:
     """The seq after which to read on.
 
@@ -90,10 +127,7 @@ def decode_cursor(text: str, space: CursorSpace) -> int:
         BadCursor: malformed, of another space, or beyond anything this space gave out (C1).
         Resync: of a life that ended before it, or below the floor (C2, C3).
     """
-    try:
-        cursor = _cursor_decoder.decode(_unpack(text))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise BadCursor() from None
+    cursor = _cursor(text)
     if cursor.space != space.id or not 0 <= cursor.seq <= cursor.head:
         raise BadCursor()
     _check_life(cursor.life, cursor.head, space)
@@ -121,8 +155,8 @@ def kept_of(text: str, space: CursorSpace) -> int | None:
     None where that cannot be said: no cursor of this space, or one of a life that this history does not know.
     """
     try:
-        cursor = _cursor_decoder.decode(_unpack(text))
-    except (BadCursor, msgspec.DecodeError, UnicodeDecodeError):
+        cursor = _cursor(text)
+    except BadCursor:
         return None
     names = [name for name, _ in space.lives]
     if cursor.space != space.id or cursor.life not in names or not 0 <= cursor.seq <= cursor.head:
@@ -143,10 +177,7 @@ def decode_before(text: str, space: CursorSpace) -> tuple[int, int]:
         BadCursor: malformed, or of another space.
         Resync: the life in which the snapshot began is over; begin a new one.
     """
-    try:
-        before = _before_decoder.decode(_unpack(text))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise BadCursor() from None
+    before = _before(text)
     if before.mark != "before" or before.space != space.id or not 0 <= before.below <= before.ceiling + 1:
         raise BadCursor()
     if before.life != space.life:

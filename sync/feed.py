@@ -20,7 +20,17 @@ from storage.database import Database, Transaction
 from storage.spaces import SpaceRow, membership
 from sync.bodies import DELETED, SHOWN, wire
 from sync.caller import Caller
-from sync.cursors import decode_before, decode_cursor, encode_before, encode_cursor, encode_mark, kept_of
+from sync.cursors import (
+    NOWHERE,
+    decode_before,
+    decode_cursor,
+    encode_before,
+    encode_cursor,
+    encode_mark,
+    kept_of,
+    named_by_before,
+    named_by_cursor,
+)
 from sync.errors import Malformed, NotFound, TooLarge
 from sync.limits import Limits
 
@@ -55,24 +65,22 @@ class Feed:
             BadCursor, Resync: the device takes a snapshot.
         """
         limit = max(1, min(limit, self.limits.page_records_max))
+        after = named_by_cursor(cursor) if cursor else 0
         async with self.database.read() as tx:
-            row = await self._visible(tx, caller, space)
-            after = decode_cursor(cursor, row) if cursor else 0
-            page = await store.read_after(tx, space, after, limit + 1, enough=self.limits.page_bytes_max)
-        assert page is not None
+            page = await store.serve_after(tx, space, caller.user, after, limit, enough=self.limits.page_bytes_max)
+        if page is None:
+            raise NotFound()
         if cursor:
-            # The floor may have risen, or a life begun, between the two statements.
+            # Judged by the space as it was when the page was read: a cursor that is no good has read in vain.
             decode_cursor(cursor, page.space)
-        rows = self._cut(page.rows, limit)
-        more = len(rows) < len(page.rows)
         head: dict[str, object] = {
             "life": page.space.life,
-            "cursor": encode_cursor(page.space, rows[-1][0]) if more else encode_cursor(page.space),
-            "more": more,
+            "cursor": encode_cursor(page.space, page.last if page.more else None),
+            "more": page.more,
         }
-        if not more:
+        if not page.more:
             head["version"] = page.space.version
-        return _answer(rows, head)
+        return _answer(page.records, head)
 
     async def pull_ids(self, caller: Caller, space: str, ids: list[str]) -> bytes:
         """Just these records, whatever their collection: a tombstone with its seq, what is not held without one.
@@ -95,7 +103,7 @@ class Feed:
         found = {r.id for r in visible}
         parts = [wire(r.seq, r.body) for r in visible]
         parts += [_encode({"id": id_, "deleted": True}) for id_ in dict.fromkeys(ids) if id_ not in found]
-        return _join(parts, {"life": row.life, "cursor": encode_cursor(row), "more": False})
+        return _answer(b",".join(parts), {"life": row.life, "cursor": encode_cursor(row), "more": False})
 
     async def snapshot(
         self, caller: Caller, space: str, before: str | None, limit: int, *, cursor: str | None = None
@@ -107,18 +115,20 @@ class Feed:
         Raises as `pull`; Resync where the life in which the snapshot began is over.
         """
         limit = max(1, min(limit, self.limits.page_records_max))
-        # The first page's ceiling and its version must be of one state.
-        async with self.database.read(snapshot=before is None) as tx:
-            row = await self._visible(tx, caller, space)
-            ceiling, below = decode_before(before, row) if before else (row.head, row.head + 1)
-            page = await store.read_down(tx, space, ceiling, below, limit + 1, enough=self.limits.page_bytes_max)
-        assert page is not None
+        ceiling, below = named_by_before(before) if before else (NOWHERE, NOWHERE)
+        async with self.database.read() as tx:
+            page = await store.serve_down(
+                tx, space, caller.user, ceiling, below, limit, enough=self.limits.page_bytes_max
+            )
+        if page is None:
+            raise NotFound()
         if before:
             decode_before(before, page.space)
-        rows = self._cut(page.rows, limit)
-        more = len(rows) < len(page.rows)
+        else:
+            # The first page is of one state with its space, and nothing of that stands above its head.
+            ceiling = page.space.head
         head: dict[str, object] = {
-            "before": encode_before(page.space, ceiling, rows[-1][0]) if more else None,
+            "before": encode_before(page.space, ceiling, page.last) if page.more and page.last is not None else None,
             "life": page.space.life,
             "cursor": encode_mark(space, page.space.life, ceiling),
         }
@@ -126,7 +136,7 @@ class Feed:
             head["version"] = page.space.version
             if cursor and (kept := kept_of(cursor, page.space)) is not None:
                 head["kept"] = kept
-        return _answer(rows, head)
+        return _answer(page.records, head)
 
     async def read_delta(self, space: str, after: int) -> Delta | None:
         """What moved after seq `after`; None where it is too much for a socket, or the space is gone.
@@ -158,19 +168,6 @@ class Feed:
             raise NotFound()
         return found[0]
 
-    def _cut(self, rows: list[tuple[int, bytes]], limit: int) -> list[tuple[int, bytes]]:
-        """The rows that fit a page: at most `limit`, and at most the page's bytes, but at least one."""
-        size = 0
-        for index, (_, body) in enumerate(rows[:limit]):
-            size += len(body)
-            if size > self.limits.page_bytes_max and index > 0:
-                return rows[:index]
-        return rows[:limit]
 
-
-def _answer(rows: list[tuple[int, bytes]], head: dict[str, object]) -> bytes:
-    return _join([wire(seq, body) for seq, body in rows], head)
-
-
-def _join(records: list[bytes], head: dict[str, object]) -> bytes:
-    return b'{"records":[%b],%b' % (b",".join(records), _encode(head)[1:])
+def _answer(records: bytes, head: dict[str, object]) -> bytes:
+    return b'{"records":[%b],%b' % (records, _encode(head)[1:])

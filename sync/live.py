@@ -104,8 +104,11 @@ class Access(Protocol):
         """Raises Unauthenticated."""
         ...
 
-    async def check_device(self, user: str, device: str) -> None:
-        """Raises UnknownDevice for an unknown device or another user's, DeviceRevoked."""
+    async def greet(self, user: str, device: str, spaces: Collection[str]) -> Mapping[str, Sight]:
+        """Those of `spaces` that the user may see, where the device is theirs.
+
+        Raises UnknownDevice for an unknown device or another user's, DeviceRevoked.
+        """
         ...
 
     async def see(self, user: str, space: str) -> Sight:
@@ -162,7 +165,8 @@ class Live:
             bus,
             id=environment.token_bytes(8).hex(),
             now_ms=environment.now_ms,
-            sessions=lambda space: [s.session for s in self.hub.subscribers(space)],
+            # Who has only joined yet, and whose right to is being looked for, hears nothing.
+            sessions=lambda space: [s.session for s in self.hub.subscribers(space) if s.role],
             later=self._later,
         )
 
@@ -257,7 +261,9 @@ class Live:
                 if not self.roster.join(session):
                     session.close(CLOSE_TRY_LATER, "too_many_sockets")
                     return
-                await self._access.check_device(admitted.caller.user, hello.device)
+                # Before the right to any of them is asked for (L1).
+                joined = self._join(session, hello)
+                sights = await self._access.greet(admitted.caller.user, hello.device, joined)
                 self._pusher.note_later(replace(admitted.caller, device=hello.device))
             except Unauthenticated as error:
                 session.close(CLOSE_UNAUTHENTICATED, error.code)
@@ -268,26 +274,32 @@ class Live:
                 session.close(CLOSE_TRY_LATER, "unavailable")
             if session.closing is None:
                 await self.roster.announce(session)
-                await self._open(session, hello)
+                await self._open(session, hello, joined, sights)
 
-    async def _open(self, session: Session, hello: Hello) -> None:
-        """Subscribe every space of the hello, say welcome, then bring each up to date."""
-        sights: list[tuple[Subscription, SpaceState, str]] = []
+    def _join(self, session: Session, hello: Hello) -> dict[str, Subscription]:
+        """Join the spaces of a hello, as many as a socket may listen to."""
+        return {space: self.hub.join(session, space) for space in list(hello.spaces)[:SPACES_MAX]}
+
+    async def _open(
+        self, session: Session, hello: Hello, joined: Mapping[str, Subscription], sights: Mapping[str, Sight]
+    ) -> None:
+        """Go on with every space of the hello that may be seen, say welcome, then bring each up to date."""
+        behind: list[tuple[Subscription, SpaceState, str]] = []
         refused: list[tuple[str, SyncError]] = []
         for space, cursor in hello.spaces.items():
-            try:
-                subscription, sight = await self._look(session, space)
-            except SyncError as error:
-                refused.append((space, error))
-                continue
-            except Exception as error:  # Half a welcome would leave the device without a space unawares
-                log.log(_level(error), "a hello could not be judged: %s", error, exc_info=_is_defect(error))
-                session.close(CLOSE_TRY_LATER, "unavailable")
-                return
-            if cursor is None:
+            subscription, sight = joined.get(space), sights.get(space)
+            if subscription is None:
+                refused.append((space, TooManySpaces()))
+            elif sight is None or not subscription.attached:
+                if subscription.attached:
+                    self._leave(session, space)
+                refused.append((space, NotFound()))
+            elif cursor is None:
+                self._let_in(subscription, sight)
                 self.hub.go_live(subscription, sight.state)
             else:
-                sights.append((subscription, sight.state, cursor))
+                self._let_in(subscription, sight)
+                behind.append((subscription, sight.state, cursor))
         session.welcome(
             {
                 "server_time": rfc3339(self._environment.now_ms()),
@@ -297,7 +309,7 @@ class Live:
         )
         for space, refusal in refused:
             session.refuse(None, refusal.code, refusal.message, {**(refusal.details or {}), "space": space})
-        for subscription, state, cursor in sights:
+        for subscription, state, cursor in behind:
             await self.hub.resume(subscription, state, cursor)
         for space in list(session.subscriptions):
             self.signals.join(session, space)
@@ -316,8 +328,11 @@ class Live:
             if subscription.attached:
                 self._leave(session, space)
             raise
-        subscription.role = sight.role if sight.signals else ""
+        self._let_in(subscription, sight)
         return subscription, sight
+
+    def _let_in(self, subscription: Subscription, sight: Sight) -> None:
+        subscription.role = sight.role if sight.signals else ""
 
     async def _subscribe(self, session: Session, space: str, cursor: str | None) -> None:
         subscription, sight = await self._look(session, space)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -314,22 +314,30 @@ STATEMENTS: dict[str, tuple[Prepared, dict[str, Any]]] = {
     "below": (push_reads._READ_BELOW, {"collections": ["a"], "ids": ["b"], "space": "s"}),
     "changes": (push_reads._CHANGES, {"space": "s", "device": "d", "first": 1, "last": 2}),
     "after": (feed._AFTER, {"space": "s", "after": 1, "limit": 10, "enough": 1}),
-    "down": (feed._DOWN, {"space": "s", "ceiling": 1, "below": 1, "limit": 10, "enough": 1}),
+    "serve after": (feed._SERVE_AFTER, {"space": "s", "user": "u", "after": 1, "limit": 10, "enough": 1}),
+    "serve down": (
+        feed._SERVE_DOWN,
+        {"space": "s", "user": "u", "ceiling": 1, "below": 1, "limit": 10, "enough": 1},
+    ),
     "ids": (feed._BY_IDS, {"space": "s", "ids": ["a"]}),
     "tree": (records._TREE, {"collections": ["a"], "ids": ["b"], "space": "s", "most": 10}),
 }
+
+
+async def explained(tx: Transaction, statement: Prepared, parameters: dict[str, Any]) -> Sequence[Any]:
+    """The lines of the plan by which a statement is run."""
+    query, arguments = statement.compiled("postgresql")
+    explain = Prepared("SELECT 1")
+    explain._compiled["postgresql"] = ("EXPLAIN " + query, arguments)
+    return await tx.execute(explain, parameters)
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
 async def test_no_statement_of_push_and_pull_walks_a_history_even_before_there_are_statistics(
     postgres_url: str, name: str
 ) -> None:
-    statement, parameters = STATEMENTS[name]
-    query, arguments = statement.compiled("postgresql")
     async with opened(postgres_url) as database, database.read() as tx:
-        explain = Prepared("SELECT 1")
-        explain._compiled["postgresql"] = ("EXPLAIN " + query, arguments)
-        plan = [row[0] for row in await tx.execute(explain, parameters)]
+        plan = [row[0] for row in await explained(tx, *STATEMENTS[name])]
     text_ = "\n".join(plan)
     assert "Seq Scan" not in text_, text_
     # What the key could have found is not sorted out row by row: only a page looks at the status of what it found.
@@ -338,6 +346,7 @@ async def test_no_statement_of_push_and_pull_walks_a_history_even_before_there_a
         "Filter: (status = 0)",
         # Of one row, which its key has found already.
         "Filter: (r.status = 0)",
+        "Filter: (state = 'member'::text)",
         "Filter: (name IS NOT NULL)",
         "Filter: (p.parent_id IS NOT NULL)",
         # Of the rows that a push names, which have been found already.
@@ -346,6 +355,24 @@ async def test_no_statement_of_push_and_pull_walks_a_history_even_before_there_a
         "Filter: ((totals.before <= '1'::bigint) OR (totals.place <= 2))",
     }
     assert text_.count("Index Cond") == len([line for line in plan if " using " in line]), text_
+
+
+async def test_a_page_of_a_history_is_taken_from_its_index_and_never_sorted_out_of_the_whole(postgres_url: str) -> None:
+    async with opened(postgres_url) as database:
+        await add_home(database)
+        async with database.write() as tx:
+            # As many that the table is no longer planned for as an empty one; nobody has made statistics of them.
+            await tx.execute(
+                text(
+                    "INSERT INTO records (space_id, collection, id, seq, status, body, state) "
+                    "SELECT 'home', 'sets', CAST(n AS text), n, 0, x, x "
+                    "FROM generate_series(1, 3000) AS n, CAST(repeat('x', 300) AS bytea) AS x"
+                )
+            )
+            for name in ("after", "serve after", "serve down"):
+                statement, parameters = STATEMENTS[name]
+                plan = "\n".join(row[0] for row in await explained(tx, statement, parameters))
+                assert "Sort" not in plan and "Bitmap" not in plan, plan
 
 
 def test_what_is_no_error_of_a_driver_is_a_defect() -> None:

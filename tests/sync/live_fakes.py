@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
@@ -142,6 +143,14 @@ class Store:
             raise UnknownDevice
         if device in self.revoked:
             raise DeviceRevoked
+
+    async def greet(self, user: str, device: str, spaces: Collection[str]) -> dict[str, Sight]:
+        await self.check_device(user, device)
+        sights: dict[str, Sight] = {}
+        for space in spaces:
+            with contextlib.suppress(NotFound):
+                sights[space] = await self.see(user, space)
+        return sights
 
     async def see(self, user: str, space: str) -> Sight:
         await asyncio.sleep(0)

@@ -47,13 +47,32 @@ async def test_a_good_token_tells_whose_it_is_and_until_when(world: World, acces
 
 async def test_a_device_is_its_users_as_long_as_it_is_not_revoked(world: World, access: DatabaseAccess) -> None:
     phone, stranger = await world.device(), await world.device(await world.add_user())
-    await access.check_device(world.user, phone.id)
+    await access.greet(world.user, phone.id, [])
     for id in (stranger.id, "nobody's"):
         with pytest.raises(UnknownDevice):
-            await access.check_device(world.user, id)
+            await access.greet(world.user, id, [world.space])
     await world.revoke(phone)
     with pytest.raises(DeviceRevoked):
-        await access.check_device(world.user, phone.id)
+        await access.greet(world.user, phone.id, [world.space])
+
+
+async def test_a_hello_is_told_of_the_spaces_that_may_be_seen_by_one_statement(
+    world: World, access: DatabaseAccess
+) -> None:
+    await seed_catalog(world.engine, [])
+    guest = await world.add_user()
+    tablet = await world.device(guest)
+    shared, invited, strange = [await world.add_space(world.user, "shared") for _ in range(3)]
+    await world.add_member(shared, guest, "editor", "member")
+    await world.add_member(invited, guest, "editor", "invited")
+    before = world.database.statements
+    sights = await access.greet(guest, tablet.id, [shared, invited, strange, world.space, CATALOG_SPACE, world.uuid()])
+    assert world.database.statements - before == 1
+    assert {space: (sight.state.id, sight.role, sight.signals) for space, sight in sights.items()} == {
+        shared: (shared, "editor", True),
+        CATALOG_SPACE: (CATALOG_SPACE, "viewer", False),
+    }
+    assert await access.greet(guest, tablet.id, []) == {}
 
 
 async def test_a_space_is_seen_by_its_members_and_by_nobody_else(world: World, access: DatabaseAccess) -> None:

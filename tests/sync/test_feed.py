@@ -255,6 +255,36 @@ async def test_a_stranger_reads_nothing(world: World) -> None:
             await reading
 
 
+def packed(*parts: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).rstrip(b"=").decode()
+
+
+async def test_of_a_cursor_that_is_no_good_members_are_told_and_strangers_learn_nothing(world: World) -> None:
+    phone, stranger, feed = await world.device(), await world.device(await world.add_user()), world.engine.feed
+    huge, below = packed(world.space, "a1", 2**62, 2**62), packed(world.space, "a1", -2, -2)
+    beyond, above = packed(world.space, "a1", 2**70, 2**70), packed(world.space, "a1", 2**63, 2**63, "before")
+    for text in ("x", "\U0001f4aa", huge, below, beyond, above):
+        for device, refusal in ((phone, BadCursor), (stranger, NotFound)):
+            for reading in (
+                feed.pull(device.caller, world.space, text, 10),
+                feed.snapshot(device.caller, world.space, text, 10),
+            ):
+                with pytest.raises(refusal):
+                    await reading
+
+
+async def test_a_page_and_the_right_to_it_are_one_statement(world: World) -> None:
+    phone = await world.device()
+    await fill(world, phone, 3)
+    feed = world.engine.feed
+    first = json.loads(await feed.snapshot(phone.caller, world.space, None, 2))
+    before = world.database.statements
+    await feed.pull(phone.caller, world.space, first["cursor"], 10)
+    await feed.snapshot(phone.caller, world.space, None, 2)
+    await feed.snapshot(phone.caller, world.space, first["before"], 2)
+    assert world.database.statements - before == 3
+
+
 async def test_a_delta_holds_everything_after_a_seq_or_is_too_much(database: Any) -> None:
     world = await World.make(database, Limits(delta_records_max=3))
     phone = await world.device()

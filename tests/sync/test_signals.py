@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from sync.bus import signal_topic
+from sync.live import Sight
 from sync.outgoing import OUTGOING_BYTES_MAX, Frame, Kind
 from sync.signals import HELD_PER_SPACE_MAX, TOPICS_PER_DEVICE
 from tests.sync.live_fakes import Peer, Process, Store, TestClock, until
@@ -29,6 +31,11 @@ async def process(store: Store) -> AsyncIterator[Process]:
     process = Process(store)
     yield process
     await process.close()
+
+
+async def said(peer: Peer, type: str, **message: Any) -> Peer:
+    await peer.say(type, **message)
+    return peer
 
 
 def signals(peer: Peer) -> list[tuple[str, Any]]:
@@ -55,6 +62,32 @@ async def test_a_signal_reaches_the_spaces_other_sockets_and_not_its_sender(proc
     assert signals(tablet) == [("hr", {"bpm": 93})]
     assert signals(ann) == []
     assert signals(elsewhere) == []
+
+
+@pytest.mark.parametrize("in_hello", [False, True])
+async def test_who_may_not_see_a_space_hears_no_signal_while_that_is_found_out(
+    process: Process, store: Store, in_hello: bool
+) -> None:
+    store.add("anns", "ann")
+    ann = await process.connect("ann", "phone", {"anns": None})
+    see, asked, answered = store.see, asyncio.Event(), asyncio.Event()
+
+    async def slowly(user: str, space: str) -> Sight:
+        asked.set()
+        await answered.wait()
+        return await see(user, space)
+
+    store.see = slowly  # type: ignore[method-assign]
+    if in_hello:
+        asking = asyncio.create_task(process.connect("bob", "watch", {"anns": None}))
+    else:
+        bob = await process.connect("bob", "watch")
+        asking = asyncio.create_task(said(bob, "subscribe", space="anns", cursor=None))
+    await asked.wait()
+    await ann.say("signal", space="anns", topic="hr", body=1)
+    answered.set()
+    bob = await asking
+    assert [(m["type"], m.get("code")) for m in bob.read()] == [("welcome", None), ("error", "not_found")]
 
 
 async def test_a_signal_to_a_space_that_is_not_subscribed_is_refused(process: Process) -> None:

@@ -27,17 +27,17 @@ def cursor_of_the_head(patch: Patch) -> None:
 @mutant("I8", needs=lambda plan: plan.store.latency_s > 0.003)
 def version_of_a_later_state(patch: Patch) -> None:
     """The version of a page is read after its records, by a process that has others to serve meanwhile."""
-    read_after = feed_store.read_after
+    serve_after = feed_store.serve_after
 
     async def reading(tx: Any, space: str, *rest: Any, **more: Any) -> Any:
-        page = await read_after(tx, space, *rest, **more)
+        page = await serve_after(tx, space, *rest, **more)
         await asyncio.sleep(SLOW_S)
         later = await spaces.read_space(tx, space)
         if page is None or later is None:
             return page
         return replace(page, space=replace(page.space, version=later.version))
 
-    patch(feed_store, "read_after", reading)
+    patch(feed_store, "serve_after", reading)
 
 
 @mutant("I11")
@@ -48,7 +48,7 @@ def life_ignored(patch: Patch) -> None:
 
 @mutant("I18", needs=lambda plan: plan.malice > 20)
 def membership_unasked(patch: Patch) -> None:
-    """One query of the read path does not ask who may see the space."""
+    """The queries of the read path do not ask who may see the space."""
 
     async def visible(self: Feed, tx: Any, caller: Any, space: str) -> Any:
         found = await spaces.read_space(tx, space)
@@ -57,6 +57,10 @@ def membership_unasked(patch: Patch) -> None:
         return found
 
     patch(Feed, "_visible", visible)
+    patch(feed_store, "_MAY_SEE", "(:user = :user)")
+    for name, rows in (("_SERVE_AFTER", feed_store._UP), ("_SERVE_DOWN", feed_store._DOWN)):
+        patch(feed_store, name, feed_store._served_statement(rows))
+    patch(feed_store, "member_of", lambda space, role, state: ("viewer", "member"))
 
 
 @mutant("I10", needs=lambda plan: plan.config.delta <= 10)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from storage.counts import count_entered, count_shown
 from storage.database import Database
 from storage.devices import revoke_device
-from storage.feed import read_accepted, read_after, read_down, read_history, read_ids, read_shown_keys
+from storage.feed import (
+    Served,
+    read_accepted,
+    read_after,
+    read_history,
+    read_ids,
+    read_shown_keys,
+    serve_after,
+    serve_down,
+)
 from storage.history import read_touched
-from tests.storage.world import NOW, add_device, add_home, add_space, change, push, record
+from storage.spaces import add_member
+from sync.bodies import wire
+from tests.storage.world import NOW, add_device, add_home, add_space, add_user, change, push, record
 
 SHOWN, DELETED, HIDDEN, STUB = range(4)
 
@@ -43,15 +56,32 @@ async def after(database: Database, seq: int, limit: int = 100, space: str = "ho
 
 async def down(database: Database, ceiling: int, below: int, limit: int = 100) -> list[int]:
     async with database.read() as tx:
-        page = await read_down(tx, "home", ceiling, below, limit)
+        return seqs(await serve_down(tx, "home", "ann", ceiling, below, limit, enough=10_000))
+
+
+def seqs(page: Served | None) -> list[int]:
     assert page is not None
-    return [row[0] for row in page.rows]
+    found = [record["seq"] for record in json.loads(b"[%b]" % page.records)]
+    assert page.last == (found[-1] if found else None)
+    return found
 
 
 async def test_a_space_that_is_not_there_has_no_page(home: Database) -> None:
     async with home.read() as tx:
         assert await read_after(tx, "elsewhere", 0, 10) is None
-        assert await read_down(tx, "elsewhere", 9, 9, 10) is None
+        assert await serve_after(tx, "elsewhere", "ann", 0, 10, enough=100) is None
+        assert await serve_down(tx, "elsewhere", "ann", 9, 9, 10, enough=100) is None
+
+
+async def test_a_page_is_served_to_members_alone(home: Database) -> None:
+    await add_user(home, "bob")
+    async with home.write() as tx:
+        await add_member(tx, space="club", user="bob", role="editor", state="invited", invited_by="ann", now_ms=NOW)
+    async with home.read() as tx:
+        assert seqs(await serve_after(tx, "club", "ann", 0, 10, enough=100)) == [1]
+        for user in ("bob", "nobody"):
+            assert await serve_after(tx, "club", user, 0, 10, enough=100) is None
+            assert await serve_down(tx, "club", user, 9, 9, 10, enough=100) is None
 
 
 async def test_a_page_holds_what_is_shown_and_the_tombstones_in_seq_order(home: Database) -> None:
@@ -96,7 +126,7 @@ async def test_a_page_reads_no_further_than_enough_bytes_and_always_shows_that_t
 ) -> None:
     await add_home(database)
     sizes = [10, 300, 20, 20, 400, 10, 10]
-    rows = [record(f"{n}", n, body=b'"' + b"x" * (size - 2) + b'"') for n, size in enumerate(sizes, 1)]
+    rows = [record(f"{n}", n, body=b'{"x":"' + b"x" * (size - 8) + b'"}') for n, size in enumerate(sizes, 1)]
     await push(database, rows)
 
     def expected(order: list[int], limit: int, enough: int) -> list[int]:
@@ -107,16 +137,34 @@ async def test_a_page_reads_no_further_than_enough_bytes_and_always_shows_that_t
             taken.append(seq)
         return taken
 
+    def fitting(order: list[int], limit: int, enough: int) -> list[int]:
+        return [
+            seq
+            for place, seq in enumerate(order[:limit])
+            if place == 0 or sum(sizes[each - 1] for each in order[: place + 1]) <= enough
+        ]
+
     ascending = list(range(1, len(sizes) + 1))
     for enough in (0, 9, 10, 309, 310, 349, 350, 750, 10_000):
         for limit in (1, 2, 3, 7, 8):
             async with database.read() as tx:
                 up = await read_after(tx, "home", 0, limit, enough=enough)
-                below = await read_down(tx, "home", 9, 9, limit, enough=enough)
-            assert up is not None and below is not None
+                above = await serve_after(tx, "home", "ann", 0, limit, enough=enough)
+                below = await serve_down(tx, "home", "ann", 9, 9, limit, enough=enough)
+            assert up is not None and above is not None and below is not None
             assert [seq for seq, _ in up.rows] == expected(ascending, limit, enough)
-            assert [seq for seq, _ in below.rows] == expected(ascending[::-1], limit, enough)
-            assert all(len(body) == sizes[seq - 1] for seq, body in up.rows + below.rows)
+            assert all(len(body) == sizes[seq - 1] for seq, body in up.rows)
+            for page, order in ((above, ascending), (below, ascending[::-1])):
+                assert seqs(page) == fitting(order, limit, enough)
+                assert page.more == (len(seqs(page)) < len(order))
+
+
+async def test_a_page_is_served_as_the_wire_has_it(home: Database) -> None:
+    async with home.read() as tx:
+        page = await serve_after(tx, "home", "ann", 1, 2, enough=100)
+    assert page is not None
+    assert page.records == wire(2, b'{"id":"b"}') + b"," + wire(5, b'{"id":"e"}')
+    assert (page.space.id, page.space.head, page.more) == ("home", 6, True)
 
 
 async def test_a_page_is_one_statement(home: Database) -> None:
