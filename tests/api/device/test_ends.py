@@ -162,7 +162,7 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(terminal: Terminal) -> Non
 @pytest.mark.parametrize(
     ("module", "foreign"),
     [
-        ("command_line.device.log", ("sqlalchemy", "api.app", "sync")),
+        ("command_line.device.log", ("aiohttp", "sqlalchemy", "api.app", "sync")),
         ("command_line.serve", ("fitai_client", "api.command_line.device.terminal")),
         # Started for each file that somebody hands in.
         ("training.imports.worker", ("aiohttp", "asyncio", "sqlalchemy", "fitai_client.client", "sync")),
