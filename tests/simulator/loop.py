@@ -40,6 +40,20 @@ class Process:
         self.context = Context()
         self.context.run(PROCESS.set, self)
         self._held: list[_Handle] = []
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._sift_at = 64
+
+    def own(self, task: asyncio.Task[Any]) -> None:
+        """Keep a task of this process until it is done."""
+        self._tasks.append(task)
+        if len(self._tasks) > self._sift_at:
+            self._tasks = [each for each in self._tasks if not each.done()]
+            self._sift_at = 2 * len(self._tasks) + 64
+
+    def leave(self) -> list[asyncio.Task[Any]]:
+        """What it was about when it died."""
+        left, self._tasks = self._tasks, []
+        return [each for each in left if not each.done()]
 
     def hold(self, handle: _Handle) -> None:
         """Keep what a stopped process was to run; what a dead one was to run is never run."""
@@ -191,7 +205,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Nothing of the process runs from here on."""
         process.alive = False
         # Collected as garbage its coroutines would run their last blocks: they are kept.
-        self._dead += [task for task in asyncio.all_tasks(self) if getattr(task, "process", None) is process]
+        self._dead += process.leave()
         self._graves.append(process)
 
     def stop_process(self, process: Process) -> None:
@@ -227,5 +241,7 @@ async def _a_while() -> None:
 def _owned_task(loop: Any, work: Any, *, context: Context | None = None) -> asyncio.Task[Any]:
     context = context or contextvars.copy_context()
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context)
-    task.process = context.get(PROCESS)  # type: ignore[attr-defined]
+    process = context.get(PROCESS)
+    if process is not None:
+        process.own(task)
     return task
