@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from fitai_client.core.inbox import Refused
-from fitai_client.core.reads import read_one
+from fitai_client.core.query import Query
+from fitai_client.core.reads import read_list
 from fitai_client.core.spaces import Space, all_spaces
 from tests.client_sdk.witness import Key
 from tests.client_sdk.world import same
@@ -15,6 +18,7 @@ from tests.simulator.phone import Phone
 from tests.simulator.store import SimStore
 
 SHOWN = 0
+decode: Final = msgspec.json.decode
 
 
 def served(store: SimStore, space: str) -> dict[Key, tuple[int, Any]]:
@@ -25,7 +29,7 @@ def served(store: SimStore, space: str) -> dict[Key, tuple[int, Any]]:
 
 def version_of(store: SimStore, space: str) -> dict[str, int]:
     """The version of a space."""
-    version: dict[str, int] = json.loads(store.query("SELECT version FROM spaces WHERE id = ?", space)[0][0])
+    version: dict[str, int] = decode(store.query("SELECT version FROM spaces WHERE id = ?", space)[0][0])
     return version
 
 
@@ -89,12 +93,17 @@ def _records(phone: Phone, store: SimStore, one: Space) -> Iterator[str]:
     if len(rows) != len(there):
         missing = sorted(there.keys() - {(row[0], row[1]) for row in rows})
         yield f"{len(missing)} records are missing, such as {missing[:1]}"
+    shown_here = {
+        (collection, record.id): record
+        for collection in sorted({collection for collection, _ in there})
+        for record in read_list(phone.db.conn, one.no, collection, Query())
+    }
     for key, (_, body) in there.items():
-        shown = read_one(phone.db.conn, one.no, *key)
+        shown = shown_here.get(key)
         if shown is None:
             yield f"{'/'.join(key)} is not shown"
             continue
-        record = json.loads(body)
+        record = decode(body)
         losers = {name: [c.value for c in cs] for name, cs in shown.conflicts.items()}
         if not same(shown.values, record["values"]):
             yield f"{'/'.join(key)} shows {shown.values} and not {record['values']}"

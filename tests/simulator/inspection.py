@@ -9,16 +9,19 @@ I12  an own change is shown until what was pulled has it
 from __future__ import annotations
 
 import base64
-import json
 import sqlite3
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
 
 from tests.simulator.phone import Phone
 from tests.simulator.store import SimStore
 from tests.simulator.violation import Violation
 
 SHOWN = 1
+decode: Final = msgspec.json.decode
 
 
 class Inspection:
@@ -46,13 +49,17 @@ class Inspection:
         self._cursors.clear()
         self._looked_into = None
 
+    def is_as_seen(self, phone: Phone) -> bool:
+        """Whether nothing was written to the phone's file since `versions` looked into it."""
+        conn = phone.db.conn
+        return conn is self._looked_into and conn.total_changes == self._written
+
     def versions(self, phone: Phone) -> None:
         """I8, after every step: of a file to which nothing was written since, everything holds that held."""
-        conn = phone.db.conn
-        written = conn.total_changes
-        if conn is self._looked_into and written == self._written:
+        if self.is_as_seen(phone):
             return
-        self._looked_into, self._written = conn, written
+        conn = self._looked_into = phone.db.conn
+        self._written = conn.total_changes
         for id, life, version, cursor in conn.execute(
             "SELECT id, life, version, cursor FROM spaces WHERE phase = 'live'"
         ):
@@ -62,7 +69,7 @@ class Inspection:
             before = self._known.get(id)
             if before is not None and before[1] == version and before[0] == life:
                 continue
-            now: dict[str, int] = json.loads(version)
+            now: dict[str, int] = decode(version)
             if before is not None and before[0] == life:
                 back = {device: n for device, n in before[2].items() if now.get(device, 0) < n}
                 if back:
@@ -92,7 +99,7 @@ class Inspection:
         for no, id, version in phone.db.conn.execute(
             "SELECT no, id, version FROM spaces WHERE phase = 'live' AND resync = ''"
         ).fetchall():
-            known = json.loads(version)
+            known = decode(version)
             for device, n in phone.db.conn.execute(
                 "SELECT device, MAX(n) FROM log WHERE space = ? AND laid = 0 AND state = 2 AND verdict IS NULL"
                 " AND op <> 'void' GROUP BY device",
@@ -161,11 +168,12 @@ class Inspection:
         return True
 
 
+@lru_cache(maxsize=1_024)
 def _opened(cursor: str) -> list[Any]:
-    found: list[Any] = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    found: list[Any] = decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     return found
 
 
 def _same(body: str, served: bytes) -> bool:
-    here, there = json.loads(body), json.loads(served)
+    here, there = decode(body), decode(served)
     return bool(here["values"] == there["values"] and here.get("conflicts", {}) == there.get("conflicts", {}))

@@ -6,11 +6,11 @@ hang on what went all the same, so it gets the whole ledger.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+import msgspec
 from sqlalchemy import Executable
 
 from conflict.values import json_equal
@@ -27,6 +27,7 @@ from tests.simulator.violation import Violation
 from tests.sync.inline_texts import InlineTexts
 
 T = TypeVar("T")
+decode: Final = msgspec.json.decode
 model = load_model()
 SCHEMA = {
     name: model.Collection(
@@ -49,9 +50,7 @@ def judge_space(store: SimStore, space: str) -> None:
     collected = set()
     for device, n, hlc, context, collection, record, op, fields, gone in store.query(_LINES, space):
         changes.append(
-            model.Change(
-                device, n, hlc, json.loads(context or b"{}"), collection, record, op, json.loads(fields or b"{}")
-            )
+            model.Change(device, n, hlc, decode(context or b"{}"), collection, record, op, decode(fields or b"{}"))
         )
         if gone:
             collected.add((collection, record))
@@ -68,7 +67,7 @@ def judge_space(store: SimStore, space: str) -> None:
         if status != meant and not (meant == 1 and status == 2):
             raise Violation("I6", f"{key} has status {status}, and should have {meant}: {record}")
         if status == 0:
-            _compare(key, json.loads(body), record)
+            _compare(key, decode(body), record)
 
 
 def _compare(key: tuple[str, str], body: dict[str, Any], record: dict[str, Any]) -> None:

@@ -40,6 +40,20 @@ class Process:
         self.context = Context()
         self.context.run(PROCESS.set, self)
         self._held: list[_Handle] = []
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._sift_at = 64
+
+    def own(self, task: asyncio.Task[Any]) -> None:
+        """Keep a task of this process until it is done."""
+        self._tasks.append(task)
+        if len(self._tasks) > self._sift_at:
+            self._tasks = [each for each in self._tasks if not each.done()]
+            self._sift_at = 2 * len(self._tasks) + 64
+
+    def leave(self) -> list[asyncio.Task[Any]]:
+        """What it was about when it died."""
+        left, self._tasks = self._tasks, []
+        return [each for each in left if not each.done()]
 
     def hold(self, handle: _Handle) -> None:
         """Keep what a stopped process was to run; what a dead one was to run is never run."""
@@ -57,6 +71,9 @@ class _Handle(asyncio.TimerHandle):
     """A callback of a process, run only while the process runs. Bare: there are a thousand in a second of a world."""
 
     __slots__ = ()
+    # Nobody ever sets these: read here, they need not be written a thousand times.
+    _repr = None
+    _source_traceback = None
 
     def __init__(self, callback: Callable[..., object], args: Any, loop: VirtualLoop, context: Context | None) -> None:
         self._callback = callback  # type: ignore[assignment]
@@ -64,26 +81,11 @@ class _Handle(asyncio.TimerHandle):
         self._loop = loop
         self._context = contextvars.copy_context() if context is None else context
         self._cancelled = False
-        self._repr = None
-        self._source_traceback = None
 
     def cancel(self) -> None:
         self._cancelled = True
         self._callback = None
         self._args = None  # type: ignore[assignment]
-
-    def _run(self) -> None:
-        context: Context = self._context
-        process = context.get(PROCESS)
-        if process is not None and (process.stopped or not process.alive):
-            process.hold(self)
-            return
-        try:
-            context.run(self._callback, *self._args)  # type: ignore[arg-type, misc]
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the simulation (V3)
-            self._loop.broke(error)
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -91,7 +93,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self._now = 0.0
+        # As `time` says it, for those who ask a thousand times.
+        self.now = 0.0
         # (when, how many were asked for before, handle): of two at one time the one that was asked for first is less.
         self._timers: list[tuple[float, int, _Handle]] = []
         self._asked = count()
@@ -106,7 +109,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     # -- time ------------------------------------------------------------------------------------------------------
 
     def time(self) -> float:
-        return self._now
+        return self.now
 
     # Asked for with each future: this way it takes no frame of Python to say no.
     get_debug = staticmethod(bool)  # type: ignore[assignment]
@@ -114,18 +117,31 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         """Every turn until somebody stops the loop; `run_forever` expects one, and looks for that after it."""
         timers, queue = self._timers, self._queue
+        append, popleft = queue.append, queue.popleft
         while not self._stopping:  # type: ignore[attr-defined]
             if not queue:
                 self._jump()
-            while timers and timers[0][0] <= self._now:
+            now = self.now
+            while timers and timers[0][0] <= now:
                 handle = heappop(timers)[2]
                 if not handle._cancelled:
-                    queue.append(handle)
+                    append(handle)
             # What these ask for comes in the next turn, behind the timers that are due by then.
             for _ in range(len(queue)):
-                handle = queue.popleft()
-                if not handle._cancelled:
-                    handle._run()
+                handle = popleft()
+                if handle._cancelled:
+                    continue
+                context: Context = handle._context
+                process = context.get(PROCESS)
+                if process is not None and (process.stopped or not process.alive):
+                    process.hold(handle)
+                    continue
+                try:
+                    context.run(handle._callback, *handle._args)  # type: ignore[arg-type, misc]
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - whatever it is, it ends the simulation (V3)
+                    self.broke(error)
 
     def _jump(self) -> None:
         """Let time pass to the next timer (V1)."""
@@ -134,7 +150,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             heappop(timers)
         if not timers:
             raise Deadlock("nothing is left to happen")
-        self._now = max(self._now, timers[0][0])
+        self.now = max(self.now, timers[0][0])
 
     def _write_to_self(self) -> None:
         return None
@@ -152,7 +168,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        handle = _Handle(callback, args, self, context)
+        handle._when = when = self.now + delay  # type: ignore[attr-defined]
+        heappush(self._timers, (when, next(self._asked), handle))
+        return handle
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -164,7 +183,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def later(self, delay: float, callback: Callable[..., None], *args: Any) -> asyncio.TimerHandle:
         """Have the world do something after a while, whoever asks."""
-        return self.call_at(self._now + delay, callback, *args, context=WORLD)
+        handle = _Handle(callback, args, self, WORLD)
+        handle._when = when = self.now + delay  # type: ignore[attr-defined]
+        heappush(self._timers, (when, next(self._asked), handle))
+        return handle
 
     def broke(self, error: BaseException) -> None:
         """A callback raised: the simulation ends with it (V3)."""
@@ -183,7 +205,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Nothing of the process runs from here on."""
         process.alive = False
         # Collected as garbage its coroutines would run their last blocks: they are kept.
-        self._dead += [task for task in asyncio.all_tasks(self) if getattr(task, "process", None) is process]
+        self._dead += process.leave()
         self._graves.append(process)
 
     def stop_process(self, process: Process) -> None:
@@ -219,5 +241,7 @@ async def _a_while() -> None:
 def _owned_task(loop: Any, work: Any, *, context: Context | None = None) -> asyncio.Task[Any]:
     context = context or contextvars.copy_context()
     task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, context=context)
-    task.process = context.get(PROCESS)  # type: ignore[attr-defined]
+    process = context.get(PROCESS)
+    if process is not None:
+        process.own(task)
     return task

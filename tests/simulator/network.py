@@ -74,12 +74,12 @@ class Network:
             seconds *= draws.paretovariate(1.2)
         if weather.clog and draws.random() < weather.clog:
             self.struck["clog"] += 1
-            self._clogged[path] = self.loop.time() + draws.uniform(0, weather.clog_s)
+            self._clogged[path] = self.loop.now + draws.uniform(0, weather.clog_s)
         clogged_until = self._clogged.get(path)
         if clogged_until is not None:
-            if clogged_until > self.loop.time() + seconds:
-                return clogged_until - self.loop.time()
-            if clogged_until < self.loop.time():
+            if clogged_until > self.loop.now + seconds:
+                return clogged_until - self.loop.now
+            if clogged_until < self.loop.now:
                 del self._clogged[path]
         return min(seconds, 600.0)
 
@@ -157,7 +157,7 @@ class Wire:
                 network.loop.later(seconds, self._broken)
                 return
             seconds += AGAIN_S
-        self._last_at = max(self._last_at, network.loop.time() + seconds)
+        self._last_at = max(self._last_at, network.loop.now + seconds)
         self._frames.append((self._last_at, frame, size))
         self._size += size
         if self._timer is None and not self._is_held_up:
@@ -181,7 +181,7 @@ class Wire:
             self._timer = None
 
     def _arm(self) -> None:
-        delay = max(self._frames[0][0] - self.network.loop.time(), 0)
+        delay = max(self._frames[0][0] - self.network.loop.now, 0)
         self._timer = self.network.loop.later(delay, self._next)
 
     def _next(self) -> None:
@@ -189,12 +189,12 @@ class Wire:
         loop = self.network.loop
         if self.network.is_cut(self.path):
             # Nobody is there to see the packets that are sent again meanwhile.
-            self._send_again_from(loop.time())
+            self._send_again_from(loop.now)
             self._is_held_up = True
             self.network.hold_up(self)
             return
         self._again_s = AGAIN_S
-        while self._frames and self._frames[0][0] <= loop.time() and not self.closed:
+        while self._frames and self._frames[0][0] <= loop.now and not self.closed:
             _, frame, size = self._frames.popleft()
             self._size -= size
             self._deliver(frame)
@@ -207,9 +207,9 @@ class Wire:
         self._is_held_up = False
         if self.closed or not self._frames:
             return
-        while self._again_at < self.network.loop.time():
+        while self._again_at < self.network.loop.now:
             self._send_again_from(self._again_at)
-        self._timer = self.network.loop.later(self._again_at - self.network.loop.time(), self._next)
+        self._timer = self.network.loop.later(self._again_at - self.network.loop.now, self._next)
 
     def _send_again_from(self, at: float) -> None:
         self._again_at = at + self._again_s

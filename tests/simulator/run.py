@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -114,6 +116,27 @@ def simulate(
     options = options or Options(hours=hours)
     outcome = Outcome(seed, options)
     began = time.process_time()
+    with _rarely_collecting():
+        _play(outcome, options, show)
+    outcome.cpu_s = time.process_time() - began
+    return outcome
+
+
+@contextmanager
+def _rarely_collecting() -> Iterator[None]:
+    """A world makes garbage by the million, next to none of it in cycles: looking for those took a twentieth."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
+def _play(outcome: Outcome, options: Options, show: Callable[[str], None] | None) -> None:
+    seed = outcome.seed
     world = World(seed, options.applied(draw_plan(seed)), show)
     world.edits_left = options.edits
     oracles = Oracles(world)
@@ -137,8 +160,6 @@ def simulate(
         _count(outcome, world, oracles)
         world.close()
         asyncio.set_event_loop(None)
-        outcome.cpu_s = time.process_time() - began
-    return outcome
 
 
 def draw_plan(seed: int) -> Plan:

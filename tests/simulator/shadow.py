@@ -12,10 +12,11 @@ I24  nothing is stored of a device that was revoked before
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from conflict.values import json_equal
 from tests.simulator.people import People
@@ -24,6 +25,7 @@ from tests.simulator.violation import Violation
 
 # Every so many commits everything that is served is compared with what is remembered of it.
 WHOLE_EVERY: Final = 100
+decode: Final = msgspec.json.decode
 
 _LINES = (
     "SELECT rowid, space_id, device_id, n, arrival, collection, record_id, op, hlc, clamped_hlc, grp, context, fields,"
@@ -106,7 +108,7 @@ class Shadow:
         self._last = self.store.query("SELECT COALESCE(MAX(rowid), 0) FROM changes")[0][0]
         self._spaces = {}
         for id, head, life, version in self.store.query("SELECT id, head, life, version FROM spaces"):
-            space = self._spaces[id] = _Space(head, life, version, json.loads(version))
+            space = self._spaces[id] = _Space(head, life, version, decode(version))
             space.served = self._served(id, 0)
             space.versions[head] = space.version
             space.stamps = dict(
@@ -158,7 +160,7 @@ class Shadow:
         return {(collection, record): (seq, status, hash(body)) for collection, record, seq, status, body in rows}
 
     def _space(self, id: str, space: _Space, head: int, life: str, version_text: bytes, lines: list[Line]) -> None:
-        version: dict[str, int] = json.loads(version_text)
+        version: dict[str, int] = decode(version_text)
         if head < space.head:
             raise Violation("I9", f"the head of {id} went back from {space.head} to {head}")
         moved = self._served(id, space.head)
@@ -205,11 +207,11 @@ class Shadow:
         if sent is None:
             raise Violation("I4", f"{what} was issued by nobody")
         named = (sent.get("collection"), sent.get("id"))
-        same = json_equal(json.loads(line.fields), sent.get("fields")) if line.fields else not sent.get("fields")
+        same = json_equal(decode(line.fields), sent.get("fields")) if line.fields else not sent.get("fields")
         if named != (line.collection, line.record) or not same:
             raise Violation("I4", f"{what} is stored as {line}, and was sent as {sent}")
         claimed = sent.get("context") or {}
-        for other, seen in json.loads(line.context).items() if line.context else ():
+        for other, seen in decode(line.context).items() if line.context else ():
             if other != line.device and (seen > claimed.get(other, 0) or seen > wanted.get(other, 0)):
                 raise Violation("I8", f"{what} counts as having seen {other}/{seen}, which it said or could not")
 

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from sync.live import Live
 from sync.outgoing import OUTGOING_BYTES_MAX, Kind
 from sync.protocol import Moment
@@ -21,6 +23,7 @@ from tests.simulator.network import Network, Wire
 PING: Final = b"ping"
 PONG: Final = b"pong"
 RESET_CODE: Final = 1006
+decode: Final = msgspec.json.decode
 
 
 class Closed:
@@ -48,7 +51,7 @@ class PhoneEnd:
         self.close_code: int | None = None
         self._frames: deque[bytes] = deque()
         self._waiting: asyncio.Future[None] | None = None
-        self._heard_at = network.loop.time()
+        self._heard_at = network.loop.now
         self._asked = False
         self._watch: asyncio.TimerHandle | None = None
         self.peer: WorkerEnd | None = None
@@ -71,7 +74,7 @@ class PhoneEnd:
                 return None
             self._waiting = asyncio.get_running_loop().create_future()
             await self._waiting
-        frame: dict[str, Any] = json.loads(self._frames.popleft())
+        frame: dict[str, Any] = decode(self._frames.popleft())
         return frame
 
     async def close(self) -> None:
@@ -88,7 +91,7 @@ class PhoneEnd:
     def _take(self, frame: Any) -> None:
         if self.close_code is not None:
             return
-        self._heard_at, self._asked = self.network.loop.time(), False
+        self._heard_at, self._asked = self.network.loop.now, False
         if isinstance(frame, Closed):
             self._end(frame.code)
         elif frame is PING:
@@ -104,11 +107,11 @@ class PhoneEnd:
 
     def _arm(self, delay_s: float) -> None:
         loop = self.network.loop
-        self._watch = loop.call_at(loop.time() + delay_s, self._look, context=self._process.context)
+        self._watch = loop.call_at(loop.now + delay_s, self._look, context=self._process.context)
 
     def _look(self) -> None:
         """The heartbeat: ask a silent server, and give it up where it does not answer."""
-        silent_s = self.network.loop.time() - self._heard_at
+        silent_s = self.network.loop.now - self._heard_at
         if silent_s >= self._heartbeat_s * 1.5:
             self.up.send(Closed(RESET_CODE))
             self._end(RESET_CODE)
@@ -256,7 +259,7 @@ class WorkerEnd:
         due_ms = self.session.tick(now)
         if due_ms is not None and not self.ended:
             delay_s = max(due_ms - now.steady_ms, 250) / 1_000
-            self._deadline = self._loop.call_at(self._loop.time() + delay_s, self._tick, context=self._process.context)
+            self._deadline = self._loop.call_at(self._loop.now + delay_s, self._tick, context=self._process.context)
 
 
 def _finish(waiter: asyncio.Future[None] | None) -> None:

@@ -20,9 +20,9 @@ class Trace:
     def note(self, kind: str, *what: Any) -> None:
         """Something happened. `what` is shown as text; bytes are hashed whole and shown by their length."""
         self.counts[kind] += 1
-        self._hash.update(b"%.6f %b" % (self._time(), kind.encode()))
-        for one in what:
-            self._hash.update(one if isinstance(one, bytes) else str(one).encode())
+        parts = [b"%.6f %b" % (self._time(), kind.encode())]
+        parts += [one if isinstance(one, bytes) else str(one).encode() for one in what]
+        self._hash.update(b"".join(parts))
         if self._show is not None:
             shown = " ".join(_short(one) for one in what)
             self._show(f"{self._time():12.6f} {kind:<12} {shown}")

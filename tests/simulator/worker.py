@@ -164,7 +164,7 @@ class Worker:
         welcome()
 
     def now(self) -> Moment:
-        return Moment(self.clock.now_ms(), int(self.loop.time() * 1_000))
+        return Moment(self.clock.now_ms(), int(self.loop.now * 1_000))
 
     async def _open_token(self, token: str) -> Admitted:
         user, _, session = token.partition(":")

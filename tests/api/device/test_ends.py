@@ -162,11 +162,13 @@ def test_a_reader_that_has_had_enough_ends_it_quietly(terminal: Terminal) -> Non
 @pytest.mark.parametrize(
     ("module", "foreign"),
     [
-        ("device.log", ("sqlalchemy", "api.app", "sync")),
-        ("serve", ("fitai_client", "api.command_line.device.terminal")),
+        ("command_line.device.log", ("aiohttp", "sqlalchemy", "api.app", "sync")),
+        ("command_line.serve", ("fitai_client", "api.command_line.device.terminal")),
+        # Started for each file that somebody hands in.
+        ("training.imports.worker", ("aiohttp", "asyncio", "sqlalchemy", "fitai_client.client", "sync")),
     ],
 )
 def test_a_device_loads_no_server_and_a_server_no_device(module: str, foreign: tuple[str, ...]) -> None:
-    told = "import sys, api.command_line.{}; print(*sys.modules)"
+    told = "import sys, api.{}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", told.format(module)], capture_output=True, text=True, check=True)
     assert set(loaded.stdout.split()) & set(foreign) == set()

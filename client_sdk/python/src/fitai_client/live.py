@@ -27,10 +27,11 @@ from .core.vectors import is_vector
 from .errors import FitaiError
 from .loop import Loop
 from .presence import Presence
-from .transport import PROTOCOL, LiveConnection
+from .transport import PROTOCOL
 
 if TYPE_CHECKING:
     from .client import Client
+    from .http import LiveConnection
 
 __all__ = ["Live"]
 
