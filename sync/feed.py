@@ -1,7 +1,7 @@
 """The one read path: what every record is now, in the order of its last change.
 
-Pages are put together from stored bytes; no record is parsed. A page, its space's head and its version come from
-one statement, so they are one state of the server.
+Pages are put together from stored bytes, by the database; no record is parsed. A page, its space's head and version,
+and the right to see it come from one statement, so they are one state of the server.
 
 Invariants
     F1  A page's cursor never passes a record that the page, or one before it, did not bring.
