@@ -58,44 +58,6 @@ def test_what_is_remembered_of_the_file_ends_with_each_write(world: World) -> No
         assert tx.recall(KINDS) is tx.recall(KINDS)
 
 
-def test_what_is_remembered_outlasts_writes_to_other_tables(world: World) -> None:
-    phone = world.phone()
-    with phone.db.write() as tx:
-        remembered = tx.recall(KINDS)
-        tx.set_meta("written", "1")
-        tx.executemany("DELETE FROM inbox WHERE no = ?", [(1,)])
-        assert tx.recall(KINDS) is remembered
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE OR REPLACE spaces SET kind = 'catalog'",
-        "update Spaces set kind = 'catalog'",
-        "UPDATE \"spaces\" SET kind = 'catalog'",
-        "WITH other AS (SELECT 'catalog' AS kind) UPDATE spaces SET kind = (SELECT kind FROM other)",
-    ],
-)
-def test_however_a_write_is_put_what_is_remembered_ends_with_it(world: World, statement: str) -> None:
-    phone = world.phone()
-    with phone.db.write() as tx:
-        assert tx.recall(KINDS) == [("personal",)]
-        tx.set_meta("written", "1")
-        tx.execute(statement)
-        assert tx.recall(KINDS) == [("catalog",)]
-        tx.all("UPDATE spaces SET kind = 'shared' RETURNING kind")
-        assert tx.recall(KINDS) == [("shared",)]
-
-
-def test_no_table_of_a_device_changes_with_another_or_goes_by_a_second_name(world: World) -> None:
-    conn = world.phone().db.conn
-    made = conn.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
-    assert {kind for kind, _, _ in made} <= {"table", "index"}
-    tables = [name for kind, name, _ in made if kind == "table"]
-    assert [name for name in tables if conn.execute(f"PRAGMA foreign_key_list({name})").fetchall()] == []
-    assert [sql for _, _, sql in made if sql and "virtual" in sql.lower()] == []
-
-
 def test_what_is_remembered_ends_with_a_write_that_is_rolled_back(world: World) -> None:
     phone = world.phone()
     with pytest.raises(InvalidWrite), phone.db.write() as tx:

@@ -14,11 +14,9 @@ Invariants
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +37,6 @@ _STATEMENTS_KEPT = 512
 
 # Of a long answer the next one is mostly another.
 _REMEMBERED_ROWS_MAX = 64
-# A device asks some ten things of each of its spaces over and over; what it asked once is not kept for ever.
-_REMEMBERED_MAX = 256
 
 # What tells a server's database: its migrations, and tables that no device has.
 _SERVERS_TABLES = frozenset({"alembic_version", "users"})
@@ -50,18 +46,11 @@ Changed = tuple[int, str, str, Record | None, Record | None]
 
 
 class Memory:
-    """Answers of one connection's readings, good for as long as nobody writes to the tables that were read.
-
-    What a transaction writes is told by its statements; whatever else was written, by SQLite's own count of changed
-    rows, and then nothing is remembered any more. No table of a device changes by itself when another one does, and
-    none is read by another name (triggers, foreign keys, views): a test sees to that.
-    """
+    """Answers of one connection's readings, good for as long as nobody writes to the file."""
 
     def __init__(self, conn: sqlite3.Connection) -> None:
         self._conn = conn
-        self._answers: dict[tuple[str, tuple[Any, ...]], tuple[int, list[Any]]] = {}
-        # When each table was last written to: how many rows the connection had changed by then.
-        self._written_at: dict[str, int] = {}
+        self._answers: dict[tuple[str, tuple[Any, ...]], list[Any]] = {}
         # What this connection had written when they were given, and what others had.
         self._written = -1
         self._of_others = -1
@@ -79,56 +68,17 @@ class Memory:
 
     def recall(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
         """The rows of a reading; not to be changed."""
-        self._see()
-        asked = (sql, parameters)
-        known = self._answers.get(asked)
-        if known is not None and self._stands(sql, known[0]):
-            return known[1]
-        rows = self._conn.execute(sql, parameters).fetchall()
-        if len(rows) <= _REMEMBERED_ROWS_MAX:
-            if len(self._answers) >= _REMEMBERED_MAX:
-                self._answers.clear()
-            self._answers[asked] = (self._written, rows)
-        return rows
-
-    def write(self, sql: str, write: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
-        """Run a statement that may write."""
-        self._see()
-        done = write()
-        written = self._conn.total_changes
-        if written != self._written:
-            table = _written_by(sql)
-            if table is None:
-                self._answers.clear()
-            else:
-                self._written_at[table] = written
-            self._written = written
-        return done
-
-    def _stands(self, sql: str, since: int) -> bool:
-        """Whether no table that a reading names was written to since."""
-        words = _words(sql)
-        return all(at <= since or table not in words for table, at in self._written_at.items())
-
-    def _see(self) -> None:
-        """Whether somebody wrote past `write`."""
         written = self._conn.total_changes
         if written != self._written:
             self._written = written
             self._answers.clear()
-
-
-@lru_cache(maxsize=_STATEMENTS_KEPT)
-def _words(sql: str) -> frozenset[str]:
-    """The words of a reading, among which are the tables that it reads."""
-    return frozenset(re.findall(r"\w+", sql.lower()))
-
-
-@lru_cache(maxsize=_STATEMENTS_KEPT)
-def _written_by(sql: str) -> str | None:
-    """The table that a statement writes to; None where that is not plain."""
-    found = re.match(r"(?:INSERT(?: OR \w+)? INTO|UPDATE(?: OR \w+)?|DELETE FROM)\s+(\w+)", sql, re.IGNORECASE)
-    return found[1].lower() if found is not None else None
+        asked = (sql, parameters)
+        rows = self._answers.get(asked)
+        if rows is None:
+            rows = self._conn.execute(sql, parameters).fetchall()
+            if len(rows) <= _REMEMBERED_ROWS_MAX:
+                self._answers[asked] = rows
+        return rows
 
 
 class Tx:
@@ -153,15 +103,11 @@ class Tx:
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement; the number of rows it changed."""
-        if self._memory is None:
-            return self.conn.execute(sql, parameters).rowcount
-        return self._memory.write(sql, lambda: self.conn.execute(sql, parameters)).rowcount
+        return self.conn.execute(sql, parameters).rowcount
 
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        if rows and self._memory is None:
+        if rows:
             self.conn.executemany(sql, rows)
-        elif rows and self._memory is not None:
-            self._memory.write(sql, lambda: self.conn.executemany(sql, rows))
 
     def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         return self.conn.execute(sql, parameters).fetchall()
