@@ -19,6 +19,8 @@ class Tally:
     """The sums of some outcomes."""
 
     seeds: int = 0
+    first: int | None = None
+    last: int | None = None
     violations: int = 0
     device_hours: float = 0.0
     events: int = 0
@@ -32,6 +34,8 @@ class Tally:
 
     def add(self, outcome: Outcome) -> None:
         self.seeds += 1
+        self.first = outcome.seed if self.first is None else min(self.first, outcome.seed)
+        self.last = outcome.seed if self.last is None else max(self.last, outcome.seed)
         if outcome.violation is not None:
             self.violations += 1
             self.failing.append(outcome.seed)
@@ -42,6 +46,8 @@ class Tally:
     def as_json(self, minutes: float) -> dict[str, Any]:
         return {
             "seeds": self.seeds,
+            "first": self.first,
+            "last": self.last,
             "violations": self.violations,
             "failing": self.failing,
             "minutes": round(minutes, 2),
