@@ -277,8 +277,8 @@ class Live:
                 await self._open(session, hello, joined, sights)
 
     def _join(self, session: Session, hello: Hello) -> dict[str, Subscription]:
-        """Join the spaces of a hello, as many as a socket may listen to."""
-        return {space: self.hub.join(session, space) for space in list(hello.spaces)[:SPACES_MAX]}
+        """Join the spaces of a hello, also of those that may not be seen: only a look tells."""
+        return {space: self.hub.join(session, space) for space in hello.spaces}
 
     async def _open(
         self, session: Session, hello: Hello, joined: Mapping[str, Subscription], sights: Mapping[str, Sight]
@@ -286,19 +286,20 @@ class Live:
         """Go on with every space of the hello that may be seen, say welcome, then bring each up to date."""
         behind: list[tuple[Subscription, SpaceState, str]] = []
         refused: list[tuple[str, SyncError]] = []
+        let_in = 0
         for space, cursor in hello.spaces.items():
-            subscription, sight = joined.get(space), sights.get(space)
-            if subscription is None:
-                refused.append((space, TooManySpaces()))
-            elif sight is None or not subscription.attached:
+            subscription = joined[space]
+            sight = sights.get(space) if subscription.attached else None
+            if sight is None or let_in == SPACES_MAX:
+                refused.append((space, NotFound() if sight is None else TooManySpaces()))
                 if subscription.attached:
                     self._leave(session, space)
-                refused.append((space, NotFound()))
-            elif cursor is None:
-                self._let_in(subscription, sight)
+                continue
+            let_in += 1
+            self._let_in(subscription, sight)
+            if cursor is None:
                 self.hub.go_live(subscription, sight.state)
             else:
-                self._let_in(subscription, sight)
                 behind.append((subscription, sight.state, cursor))
         session.welcome(
             {

@@ -578,7 +578,7 @@ async def test_of_what_was_decided_about_names_the_latest_is_remembered(bench: B
         return [json.loads(each)["names"] for each in found]
 
     for name in ("One", "Two"):
-        id = await bench.took(preview=True)
+        id = await bench.took(LOG.replace(b"My Own Press", name.encode()), preview=True)
         await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC", names={name: None}))
         await bench.jobs.run_due()
     assert await remembered(1_000) == [{"One": None}, {"Two": None}]
