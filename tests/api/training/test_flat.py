@@ -141,6 +141,21 @@ async def test_preferences_are_set_one_by_one_and_hold_on_devices_too(ann: Perso
     }
 
 
+async def test_preferences_of_which_nobody_said_anything_may_come_back_as_they_were_read(ann: Person) -> None:
+    unset = await ann.ask("GET", "/users/preferences")
+    for body in ({}, unset.data):
+        again = await ann.ask("PUT", "/users/preferences", body)
+        assert (again.status, again.data, again.headers["ETag"]) == (200, unset.data, unset.headers["ETag"])
+
+
+async def test_of_preferences_only_what_differs_is_written(ann: Person) -> None:
+    first = await ann.ask("PUT", "/users/preferences", {"units": "imperial", "weekly_target": 3})
+    assert (await ann.ask("PUT", "/users/preferences", first.data)).data == first.data
+    changed = await ann.ask("PUT", "/users/preferences", {**first.data, "units": "metric"})
+    assert changed.data["version"] != first.data["version"]
+    assert (changed.data["units"], changed.data["weekly_target"]) == ("metric", 3)
+
+
 async def test_a_shared_space_is_named_and_its_viewers_do_not_write(ann: Person, bob: Person) -> None:
     space = (await ann.ask("POST", "/sync/spaces", {"name": "Us"})).json["id"]
     made = await ann.made(f"/goals?space={space}", GOAL)
