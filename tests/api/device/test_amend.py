@@ -51,6 +51,22 @@ def test_what_is_not_typed_stays(logged: Terminal) -> None:
     assert [(one["kind"], one["notes"]) for _, one in logged.sets()[:4:3]] == [("warmup", None), ("normal", None)]
 
 
+def test_a_set_that_is_a_time_or_a_way_is_put_right_as_it_is_typed(terminal: Terminal) -> None:
+    terminal.does("log", "plank", "60s", "70s")
+    terminal.does("edit", "plank", "2", "90s")
+    terminal.does("edit", "plank", "1", "1:15")
+    assert [one["duration_s"] for _, one in terminal.sets()] == [75, 90]
+    terminal.does("log", "treadmill", "running", "5km")
+    terminal.does("edit", "treadmill", "running", "6km")
+    assert terminal.sets()[-1][1]["distance"] == {"value": 6, "unit": "km"}
+
+
+def test_a_name_that_looks_like_a_time_stays_a_name(terminal: Terminal) -> None:
+    terminal.does("log", "barbell 21s", "20kgx21")
+    terminal.does("edit", "barbell", "21s", "1", "25kgx21")
+    assert [one["weight"]["value"] for _, one in terminal.sets()] == [25]
+
+
 def test_which_set_is_never_guessed_and_the_numbers_are_told(logged: Terminal) -> None:
     told = logged.json("edit", "bench", "press", "100kgx6", code=1)
     assert told["code"] == "unclear_set" and "2: 100 kg × 5" in told["error"]
