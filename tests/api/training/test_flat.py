@@ -111,6 +111,19 @@ async def test_a_goal_of_strength_without_an_exercise_is_pointed_out(ann: Person
     assert "warnings" not in await ann.made("/goals", GOAL)
 
 
+async def test_a_goal_with_an_exercise_that_nobody_knows_is_pointed_out(ann: Person) -> None:
+    unknown = "0193575e-3a40-7000-8000-000000000009"
+    told = [("exercise", "unknown_exercise")]
+    made = await ann.made("/goals", {**GOAL, "exercise": unknown})
+    assert [(each["field"], each["code"]) for each in made["warnings"]] == told
+    known = await ann.ask("PATCH", f"/goals/{made['id']}", {"exercise": GOAL["exercise"]})
+    assert "warnings" not in known.data
+    again = await ann.ask("PATCH", f"/goals/{made['id']}", {"exercise": unknown})
+    assert [(each["field"], each["code"]) for each in again.data["warnings"]] == told
+    own = (await ann.made("/exercises", {"name": "Zercher Squat", "measure": "weight_reps"}))["id"]
+    assert "warnings" not in await ann.made("/goals", {**GOAL, "exercise": own})
+
+
 async def test_goals_are_listed_page_by_page(ann: Person) -> None:
     made = [(await ann.made("/goals", {**GOAL, "target": target}))["id"] for target in (1, 2, 3)]
     found: list[str] = []
