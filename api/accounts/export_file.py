@@ -38,7 +38,8 @@ spaces/    one folder for each of your spaces: your own, and those that you shar
            was refused of yours ("refused").
 
 Each file is there as JSON, which is exact, and as CSV, for a spreadsheet. Texts that begin with = + - @ have an
-apostrophe in front there, so that no spreadsheet runs them. Times are in UTC.
+apostrophe in front there, so that no spreadsheet runs them. Times are in UTC; those that are numbers are milliseconds
+since the beginning of 1970.
 """
 
 _encode: Final = msgspec.json.encode

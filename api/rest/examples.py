@@ -60,12 +60,14 @@ _BY_NAME: Final[dict[str, Any]] = {
     "op": "+",
     "password": "lift heavy things",
     "perceived_effort": 7,
+    "plan": "free",
     "position": "a0",
     "primary_muscles": "quadriceps",
     "refresh_token": "b1nVhk2yXv0…",
     "reps": 5,
     "rest_s": 180,
     "rir": 2,
+    "role": "user",
     "rpe": 8,
     "secondary_muscles": "glutes",
     "status": "completed",
@@ -91,6 +93,13 @@ _BY_NAME: Final[dict[str, Any]] = {
     "visibility": "private",
     "week": 1,
     "weeks": 4,
+}
+# What is called as something else is elsewhere, by its type.
+_BY_TYPE: Final = {
+    **dict.fromkeys(
+        [(each, "name") for each in ("Author", "BlockedPerson", "FoundPerson", "Person", "Profile", "User")], "Ann"
+    ),
+    ("ImportShown", "name"): "hevy.csv",
 }
 # Of what may be anything.
 _ANYTHING: Final = {"repeat": "week", "requires": ["reps"], "value": "Leg day"}
@@ -121,7 +130,8 @@ def example_of(schema: Schema, schemas: Mapping[str, Any], name: str = "") -> An
     match schema.get("type"):
         case "object":
             if "properties" in schema:
-                return {key: example_of(each, schemas, key) for key, each in schema["properties"].items()}
+                own = {key: _BY_TYPE.get((schema.get("title", ""), key)) for key in schema["properties"]}
+                return {key: own[key] or example_of(each, schemas, key) for key, each in schema["properties"].items()}
             of = schema.get("additionalProperties")
             return {str(known or "a0"): example_of(of, schemas)} if isinstance(of, Mapping) and of else {}
         case "array":

@@ -98,7 +98,7 @@ def _parts(operation: Schema, components: Schema) -> Iterator[Html]:
         yield element("h3", "Parameters")
         yield _table(
             (
-                each["name"],
+                _named_as(each["name"], each.get("required", False)),
                 _marked(
                     f"{each['in']}, {_kind(each['schema'])}. {each.get('description', _description(each['schema']))}"
                 ),
@@ -118,6 +118,11 @@ def _parts(operation: Schema, components: Schema) -> Iterator[Html]:
             yield _example(example_of(data, schemas))
     yield element("h3", "Else")
     yield _table((status, _marked(response["description"])) for status, response in responses.items() if status >= "3")
+
+
+def _named_as(name: str, required: bool) -> str:
+    """A field or a parameter as it is listed: with a mark where it may be left out."""
+    return name if required else f"{name}?"
 
 
 _JSON: Final = "application/json"
@@ -145,7 +150,7 @@ class _Fields:
     def _table(self, schema: Schema) -> Html:
         required = set(schema.get("required", ()))
         return _table(
-            (name if name in required else f"{name}?", self._field(each))
+            (_named_as(name, name in required), self._field(each))
             for name, each in schema.get("properties", {}).items()
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply
-from api.training import listing
+from api.training import known_exercises, listing
 from api.training.answers import (
     EDIT_ERRORS,
     WRITE_ERRORS,
@@ -70,8 +70,16 @@ def endpoints(
     async def make(call: Call[Any, InSpace]) -> Reply:
         space, id = await records.space_of(call.caller, call.query.space), call.new_id(noun)
         values = {**given, **values_of(call.body, collection)}
-        warnings = check(values)
-        written = await records.write(call.caller, space, [Edit("create", collection, id, values)])
+        personal = await records.space_of(call.caller)
+        edits = [Edit("create", collection, id, values)]
+        warnings: list[Fault] = []
+
+        async def decide(view: View) -> Sequence[Edit]:
+            warnings[:] = [*check(values), *await known_exercises.warnings(view, personal, edits)]
+            return edits
+
+        keys = [(collection, id), *known_exercises.named_by(edits)]
+        written = await records.decide(call.caller, space, keys, decide)
         record = written.records.get((collection, id)) or await records.get(call.caller, space, collection, id)
         reply = one(record, warnings=warnings)
         return Reply(reply.data, etag=reply.etag, headers={"Location": f"/api/{collection}/{id}"})
@@ -79,14 +87,18 @@ def endpoints(
     async def change(call: Call[Any, InSpace]) -> Reply:
         space, id = await records.space_of(call.caller, call.query.space), call.path[noun]
         values = values_of(call.body, collection)
+        personal = await records.space_of(call.caller)
+        edits = [Edit("patch", collection, id, values, expected=expected(call))]
         warnings: list[Fault] = []
 
         async def decide(view: View) -> Sequence[Edit]:
             standing = await view.get(collection, id)
-            warnings[:] = check({**standing.values, **values}) if values else []
-            return [Edit("patch", collection, id, values, expected=expected(call))]
+            odd = check({**standing.values, **values}) if values else []
+            warnings[:] = [*odd, *await known_exercises.warnings(view, personal, edits)]
+            return edits
 
-        written = await records.decide(call.caller, space, [(collection, id)], decide)
+        keys = [(collection, id), *known_exercises.named_by(edits)]
+        written = await records.decide(call.caller, space, keys, decide)
         record = written.records.get((collection, id)) or await records.get(call.caller, space, collection, id)
         return one(record, warnings=warnings)
 

@@ -20,7 +20,7 @@ from sync.bodies import SHOWN
 from sync.records import Edit, View
 
 _ID_CHARS: Final = 36
-_NAMING: Final = frozenset({"workout_exercises", "template_exercises"})
+_NAMING: Final = frozenset({"workout_exercises", "template_exercises", "goals"})
 
 
 def looked_for(ids: Iterable[str]) -> list[Key]:
@@ -34,16 +34,26 @@ async def shown_in(tx: Transaction, space: str, keys: Collection[Key]) -> set[st
     return {row.id for row in await read_rows(tx, space, possible) if row.status == SHOWN}
 
 
+def named_by(edits: Iterable[Edit]) -> list[Key]:
+    """`looked_for` of the exercises that edits name."""
+    return looked_for(id for _, id in _named(edits))
+
+
+def _named(edits: Iterable[Edit]) -> list[tuple[str, str]]:
+    """Where in the request each exercise is named, and its id."""
+    return [
+        (f"{edit.at}exercise", str(edit.values["exercise"]))
+        for edit in edits
+        if edit.collection in _NAMING and edit.values.get("exercise") is not None
+    ]
+
+
 async def warnings(view: View, personal: str, edits: Sequence[Edit]) -> list[Fault]:
     """A warning for each exercise that these edits name and nobody knows.
 
     view: it has looked up `looked_for` of the exercises. personal: the writer's own space.
     """
-    named = [
-        (f"{edit.at}exercise", str(edit.values["exercise"]))
-        for edit in edits
-        if edit.collection in _NAMING and edit.values.get("exercise") is not None
-    ]
+    named = _named(edits)
     keys = looked_for(id for _, id in named)
     await view.look_up(keys)
     left = {key for key in keys if view.known[key] is None}

@@ -42,17 +42,26 @@ def parsed(time: Any) -> datetime | None:
 
 
 def contradictions_of_workout(values: Values) -> list[Fault]:
-    """What is wrong where a workout ends before it begins."""
-    begun, ended = parsed(values.get("started_at")), parsed(values.get("ended_at"))
-    if begun is not None and ended is not None and ended < begun:
-        return [fault("ended_at", "out_of_range", "ended_at must not be before started_at")]
-    return []
+    """What a request says of a workout and cannot be: that it, or a pause, ends before it begins."""
+    pauses = [[parsed(each) for each in pause] for pause in values.get("pauses") or ()]
+    return _ends_first(values) + [
+        fault(f"pauses[{place}]", "out_of_range", f"pauses[{place}] must not end before it begins")
+        for place, (begun, ended) in enumerate(pauses)
+        if begun is not None and ended is not None and ended < begun
+    ]
 
 
 def check_workout(values: Values) -> None:
     """Raises InvalidFields where a workout ends before it begins."""
-    if wrong := contradictions_of_workout(values):
+    if wrong := _ends_first(values):
         raise InvalidFields(fields=wrong)
+
+
+def _ends_first(values: Values) -> list[Fault]:
+    begun, ended = parsed(values.get("started_at")), parsed(values.get("ended_at"))
+    if begun is not None and ended is not None and ended < begun:
+        return [fault("ended_at", "out_of_range", "ended_at must not be before started_at")]
+    return []
 
 
 def of_workout(values: Values, now: datetime) -> Iterator[Fault]:

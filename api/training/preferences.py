@@ -5,7 +5,7 @@ Owns: its two addresses. Refuses to know: what a preference does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from api.rest.endpoint import Call, Empty, Endpoint, Reply
@@ -13,7 +13,7 @@ from api.training.answers import EDIT_ERRORS, READ_MAY_COME_BACK, etag, expected
 from api.training.shapes import patching, showing, values_of
 from api.training.trees import PREFERENCES
 from sync.errors import NotFound
-from sync.records import Edit, Records
+from sync.records import Edit, Record, Records, View
 
 # What stands for a version before there is one: with it in If-Match, preferences are set only where nobody has.
 NEVER_SET: Final = "none"
@@ -21,10 +21,19 @@ PreferencesPatch = patching("PreferencesPatch", "preferences")
 Preferences = showing("Preferences", "preferences")
 
 
+def _differing(values: Mapping[str, Any], standing: Record | None) -> dict[str, Any]:
+    """What a request says otherwise than it stands: so what was read and comes back takes nothing from what a device
+    changed meanwhile. What is in conflict is written all the same, for that settles it."""
+    if standing is None:
+        return dict(values)
+    settled = {name: value for name, value in standing.values.items() if name not in standing.conflicts}
+    return {name: value for name, value in values.items() if name not in settled or settled[name] != value}
+
+
 def endpoints(records: Records) -> Sequence[Endpoint]:
     """Return the endpoints of preferences."""
 
-    async def get_preferences(call: Call[Empty, Empty]) -> Reply:
+    async def get_preferences(call: Call[Any, Empty]) -> Reply:
         space = await records.space_of(call.caller)
         try:
             return one(await records.get(call.caller, space, *PREFERENCES))
@@ -39,8 +48,14 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
         versions = expected(call)
         if versions is not None and NEVER_SET in versions:
             versions |= {""}  # of what is not there
-        written = await records.write(call.caller, space, [Edit("put", *PREFERENCES, values, expected=versions)])
-        return one(written.records.get(PREFERENCES) or await records.get(call.caller, space, *PREFERENCES))
+
+        async def decide(view: View) -> Sequence[Edit]:
+            standing = await view.find(*PREFERENCES)
+            return [Edit("put", *PREFERENCES, _differing(values, standing), expected=versions)]
+
+        written = await records.decide(call.caller, space, [PREFERENCES], decide)
+        set_now = written.records.get(PREFERENCES)
+        return await get_preferences(call) if set_now is None else one(set_now)
 
     path, tag = "/api/users/preferences", "Preferences"
     return [

@@ -4,6 +4,7 @@ Owns: what is written. Which set or workout is meant is pointing.py's.
 
 Invariants
     M1  What is not named stays: an RPE, a kind of set or a note is as it was until another one is typed.
+        A set that was only planned is done once it is typed what was done.
     M2  An exercise, or a workout, of which nothing is left goes too, as a delete: whoever logged into it meanwhile on
         another device brings it back.
 """
@@ -11,7 +12,7 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import click
@@ -27,7 +28,7 @@ from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Block, Training, Workout, read_training
 from api.command_line.device.typed import mass_typed, refuse_metres, refuse_unknown_flags
-from api.command_line.device.wording import counted, day_words, set_words
+from api.command_line.device.wording import counted, day_words, is_done, set_words
 from api.command_line.device.writes import NOTE_MAX, TITLE_MAX, Writes, within
 
 # What a typed set says as a whole; its RPE and its kind only where they are typed.
@@ -54,6 +55,7 @@ Examples:
   fitai edit bench press last 100kgx6@9         the last one, with its RPE
   fitai edit squat 1 w:60kgx5 --date yesterday  it was a warm-up
   fitai edit squat --date -3                    lists the sets, numbered
+  fitai edit squat 2 100kgx5                    the planned one, which is done now
   fitai edit bench press --exercise "dip"       it was another exercise
   fitai edit --workout --title "Leg day" --bodyweight 80kg --date yesterday
 
@@ -134,9 +136,17 @@ def _fields(training: Training, place: Placed, typed: Sequence[TypedSet], note: 
         fields |= {name: value for name, value in kept.items() if value is not None}
         if typed[0].kind_said and (said["kind"] == "failure" or place.record.get("to_failure")):
             fields["to_failure"] = said["kind"] == "failure"
+        if not is_done(place.record.values):
+            fields["completed_at"] = _done_at(place.workout)
     if note is not None:
         fields["notes"] = note or None
     return {name: value for name, value in fields.items() if value != place.record.get(name)}
+
+
+def _done_at(workout: Workout) -> datetime:
+    """When a planned set was done, of which it is typed now what was done."""
+    over = None if workout.status in ("active", "paused") else workout.ended or workout.started
+    return over or clockwork.now()
 
 
 @click.command(

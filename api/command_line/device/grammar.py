@@ -181,6 +181,14 @@ def looks_typed(word: str) -> bool:
     return _MEANT.match(word.strip().lower().replace("×", "x").replace("−", "-")) is not None
 
 
+def is_set(word: str) -> bool:
+    """Whether a word is a set as it is written."""
+    try:
+        return bool(parse(word))
+    except BadSet:
+        return False
+
+
 def parse_seconds(text: str) -> Decimal | None:
     """`90`, `90s`, `2min`, `1:30` or `1h5min` in seconds; None for what is none of these."""
     text = text.strip().lower()

@@ -14,7 +14,7 @@ from datetime import date
 
 from api.command_line.device import clockwork
 from api.command_line.device.exercises import Exercise
-from api.command_line.device.grammar import BadSet, TypedSet, looks_typed, parse
+from api.command_line.device.grammar import BadSet, TypedSet, is_set, looks_typed, parse
 from api.command_line.device.outcome import Refused, Usage
 from api.command_line.device.screen import Signs
 from api.command_line.device.training import Block, Training, Workout
@@ -45,7 +45,8 @@ def split_address(words: Sequence[str]) -> tuple[str, list[int], list[TypedSet]]
     for place, word in enumerate(words):
         if (word.isdigit() or word.lower() in LAST) and (name or place == 0):
             numbers.append(int(word) if word.isdigit() else -1)
-        elif looks_typed(word):
+        elif looks_typed(word) or (place == len(words) - 1 and is_set(word)):
+            # `90s` could be of a name, too, where others follow.
             break
         else:
             # A number in the middle belongs to the name.

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from api.command_line.device.exercises import Exercise
-from api.command_line.device.grammar import BadSet, TypedSet, looks_typed, parse, together
+from api.command_line.device.grammar import BadSet, TypedSet, is_set, looks_typed, parse, together
 from api.command_line.device.outcome import Usage
 
 
@@ -26,7 +26,7 @@ def split_words(words: Sequence[str]) -> tuple[str | None, list[TypedSet]]:
     """
     name: list[str] = []
     for place, word in enumerate(words):
-        if _has_digit(word) and (name or looks_typed(word) or _is_set(word)):
+        if _has_digit(word) and (name or looks_typed(word) or is_set(word)):
             break
         if not name and word.isdigit() and all(map(_has_digit, words[place:])):
             # A number alone names nothing.
@@ -46,11 +46,11 @@ def split_words(words: Sequence[str]) -> tuple[str | None, list[TypedSet]]:
 def _refuse_spaces(words: Sequence[str]) -> None:
     """Refuse `200 kg x 10`, saying how it is written."""
     for first in range(len(words)):
-        if _is_set(words[first]):
+        if is_set(words[first]):
             continue
         for last in range(first + 2, min(first + 5, len(words)) + 1):
             others = words[first + 1 : last]
-            if any(_is_set(each) and not each.startswith("x") for each in others):
+            if any(is_set(each) and not each.startswith("x") for each in others):
                 break
             if (whole := together(words[first:last])) is not None:
                 apart = " ".join(words[first:last])
@@ -83,13 +83,6 @@ def refuse_metres(exercise: Exercise, typed: Sequence[TypedSet]) -> None:
 
 def _has_digit(word: str) -> bool:
     return any(char.isdigit() for char in word)
-
-
-def _is_set(word: str) -> bool:
-    try:
-        return bool(parse(word))
-    except BadSet:
-        return False
 
 
 def mass_typed(text: str) -> dict[str, Any]:

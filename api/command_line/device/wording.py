@@ -5,7 +5,7 @@ Owns: short texts without colour. Numbers are shown as they were entered; figure
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -77,7 +77,19 @@ def effort_words(values: Mapping[str, Any], signs: Signs) -> str:
     said = f" {signs.dot} ".join(parts) or ("done" if is_done(values) else "")
     # Some apps give every warm-up an RPE of 6.
     rpe = _aim(values, "rpe") if values.get("kind") != "warmup" else None
-    return f"{said} @{plain_number(rpe)}" if rpe is not None else said
+    words = [said, f"@{plain_number(rpe)}" if rpe is not None else "", *_aims_words(values, rpe)]
+    return " ".join(filter(None, words))
+
+
+def _aims_words(values: Mapping[str, Any], rpe: Any) -> Iterator[str]:
+    """What else a planned set aims at: a share of the maximum, where no weight is said, and repetitions in reserve."""
+    if is_done(values):
+        return
+    share, spare = values.get("target_percent_1rm"), values.get("target_rir")
+    if share is not None and _aim(values, "weight") is None:
+        yield f"{plain_number(share)}% 1RM"
+    if spare is not None and rpe is None:
+        yield f"RIR {plain_number(spare)}"
 
 
 def reps_words(values: Mapping[str, Any], signs: Signs) -> str:

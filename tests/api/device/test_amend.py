@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from fitai_client import Client
 from tests.api.device.conftest import Terminal, Terminals
 from tests.api.device.test_synced import pair
 
@@ -49,6 +51,47 @@ def test_what_is_not_typed_stays(logged: Terminal) -> None:
     for _ in range(3):
         logged.does("undo")
     assert [(one["kind"], one["notes"]) for _, one in logged.sets()[:4:3]] == [("warmup", None), ("normal", None)]
+
+
+def test_a_set_that_is_a_time_or_a_way_is_put_right_as_it_is_typed(terminal: Terminal) -> None:
+    terminal.does("log", "plank", "60s", "70s")
+    terminal.does("edit", "plank", "2", "90s")
+    terminal.does("edit", "plank", "1", "1:15")
+    assert [one["duration_s"] for _, one in terminal.sets()] == [75, 90]
+    terminal.does("log", "treadmill", "running", "5km")
+    terminal.does("edit", "treadmill", "running", "6km")
+    assert terminal.sets()[-1][1]["distance"] == {"value": 6, "unit": "km"}
+
+
+def test_a_name_that_looks_like_a_time_stays_a_name(terminal: Terminal) -> None:
+    terminal.does("log", "barbell 21s", "20kgx21")
+    terminal.does("edit", "barbell", "21s", "1", "25kgx21")
+    assert [one["weight"]["value"] for _, one in terminal.sets()] == [25]
+
+
+async def _plan_two(terminal: Terminal) -> None:
+    """Two sets more of the newest exercise, as a session from a template has them."""
+    async with await Client.open(terminal.file, server="http://127.0.0.1:9", background=False) as client:
+        (block,) = await client.workout_exercises.list()
+        for position in ("b0", "b1"):
+            await client.sets.create(workout_exercise=block.id, position=position, target_reps_min=5, target_rpe=8)
+
+
+def test_a_planned_set_is_done_once_it_says_what_was_done_and_undo_plans_it_again(terminal: Terminal) -> None:
+    terminal.does("log", "bench press", "100kgx5")
+    asyncio.run(_plan_two(terminal))
+    assert "planned" in terminal.does("today")
+    terminal.does("edit", "bench", "press", "2", "--note", "slow")
+
+    def done() -> list[bool]:
+        return [one["completed_at"] is not None for _, one in terminal.sets()]
+
+    assert done() == [True, False, False]
+    terminal.does("edit", "bench", "press", "2", "100kgx6")
+    assert done() == [True, True, False]
+    assert terminal.json("today")["workouts"][0]["volume_kg"] == 1_100
+    terminal.does("undo")
+    assert done() == [True, False, False]
 
 
 def test_which_set_is_never_guessed_and_the_numbers_are_told(logged: Terminal) -> None:

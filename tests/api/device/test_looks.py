@@ -111,6 +111,10 @@ def test_a_set_that_is_only_planned_is_said_to_be_planned_with_its_targets() -> 
     assert said(target_weight=kg, target_reps_min=8, target_reps_max=12, target_rpe=8) == "planned 80 kg × 8–12 @8"
     assert said(target_reps_min=5, target_reps_max=5, is_amrap=True) == "planned × 5+"
     assert said(target_duration_s=90) == "planned 1:30"
+    assert said(target_percent_1rm=80, target_reps_min=3) == "planned × 3 80% 1RM"
+    assert said(target_weight=kg, target_percent_1rm=80) == "planned 80 kg"
+    assert said(target_reps_min=3, target_rir=2) == "planned × 3 RIR 2"
+    assert said(target_rir=2, target_rpe=8) == "planned @8"
     # What was put in already goes before the target, and was not done for that.
     assert said(reps=6, target_reps_min=5, weight=kg) == "planned 80 kg × 6"
 

@@ -132,6 +132,18 @@ def test_an_example_shows_every_field_of_every_type_within() -> None:
     }
 
 
+async def test_people_are_called_like_people_in_examples(described: dict[str, Any]) -> None:
+    schemas = described["components"]["schemas"]
+    names = {each: example_of(schemas[each], schemas)["name"] for each in ("User", "Person", "Author", "Exercise")}
+    assert names == {"User": "Ann", "Person": "Ann", "Author": "Ann", "Exercise": "Barbell Back Squat"}
+
+
+async def test_the_page_marks_parameters_that_may_be_left_out(plain_server: Server) -> None:
+    page = (await plain_server.ask("GET", "/api/docs")).text
+    (call,) = re.findall(r'<code>/api/analytics/exercise.svg</code>.*?(?=<details class="call">)', page, re.S)
+    assert "<td>exercise</td>" in call and "<td>unit?</td>" in call
+
+
 async def test_the_page_shows_what_stands_within_what(plain_server: Server) -> None:
     """A set within an exercise within a workout, each behind the name of its type, and an example of it all."""
     page = (await plain_server.ask("GET", "/api/docs")).text

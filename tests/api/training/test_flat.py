@@ -111,6 +111,19 @@ async def test_a_goal_of_strength_without_an_exercise_is_pointed_out(ann: Person
     assert "warnings" not in await ann.made("/goals", GOAL)
 
 
+async def test_a_goal_with_an_exercise_that_nobody_knows_is_pointed_out(ann: Person) -> None:
+    unknown = "0193575e-3a40-7000-8000-000000000009"
+    told = [("exercise", "unknown_exercise")]
+    made = await ann.made("/goals", {**GOAL, "exercise": unknown})
+    assert [(each["field"], each["code"]) for each in made["warnings"]] == told
+    known = await ann.ask("PATCH", f"/goals/{made['id']}", {"exercise": GOAL["exercise"]})
+    assert "warnings" not in known.data
+    again = await ann.ask("PATCH", f"/goals/{made['id']}", {"exercise": unknown})
+    assert [(each["field"], each["code"]) for each in again.data["warnings"]] == told
+    own = (await ann.made("/exercises", {"name": "Zercher Squat", "measure": "weight_reps"}))["id"]
+    assert "warnings" not in await ann.made("/goals", {**GOAL, "exercise": own})
+
+
 async def test_goals_are_listed_page_by_page(ann: Person) -> None:
     made = [(await ann.made("/goals", {**GOAL, "target": target}))["id"] for target in (1, 2, 3)]
     found: list[str] = []
@@ -139,6 +152,21 @@ async def test_preferences_are_set_one_by_one_and_hold_on_devices_too(ann: Perso
         ("units", "unknown_value"),
         ("weekly_target", "out_of_range"),
     }
+
+
+async def test_preferences_of_which_nobody_said_anything_may_come_back_as_they_were_read(ann: Person) -> None:
+    unset = await ann.ask("GET", "/users/preferences")
+    for body in ({}, unset.data):
+        again = await ann.ask("PUT", "/users/preferences", body)
+        assert (again.status, again.data, again.headers["ETag"]) == (200, unset.data, unset.headers["ETag"])
+
+
+async def test_of_preferences_only_what_differs_is_written(ann: Person) -> None:
+    first = await ann.ask("PUT", "/users/preferences", {"units": "imperial", "weekly_target": 3})
+    assert (await ann.ask("PUT", "/users/preferences", first.data)).data == first.data
+    changed = await ann.ask("PUT", "/users/preferences", {**first.data, "units": "metric"})
+    assert changed.data["version"] != first.data["version"]
+    assert (changed.data["units"], changed.data["weekly_target"]) == ("metric", 3)
 
 
 async def test_a_shared_space_is_named_and_its_viewers_do_not_write(ann: Person, bob: Person) -> None:

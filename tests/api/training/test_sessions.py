@@ -205,6 +205,18 @@ async def test_a_pause_too_many_is_left_out_and_named(ann: Person) -> None:
     assert [(each["field"], each["code"]) for each in paused["warnings"]] == [("pauses", "left_out")]
 
 
+async def test_a_pause_that_ends_before_it_begins_is_refused_by_its_place(ann: Person) -> None:
+    made = await ann.made("/workouts", {"title": "x"})
+    early, late = "2026-11-23T10:00:00Z", "2026-11-23T10:05:00Z"
+    wrong = {("pauses[1]", "out_of_range")}
+    assert await ann.refused("PATCH", f"/workouts/{made['id']}", {"pauses": [[early, late], [late, early]]}) == wrong
+    assert await ann.refused("PATCH", f"/workouts/{made['id']}", {"pauses": [[late, "early"]]}) == {
+        ("pauses[0][1]", "wrong_format")
+    }
+    kept = await ann.ask("PATCH", f"/workouts/{made['id']}", {"pauses": [[early, early]]})
+    assert kept.status == 200
+
+
 async def test_a_session_that_was_left_running_is_pointed_out(ann: Person) -> None:
     path, made = await session(ann)
     late = {"ended_at": made["started_at"].replace(made["started_at"][:4], "2099")}
