@@ -49,10 +49,12 @@ SELECT {last}(seq) FROM (
     SELECT seq, sum(size) OVER w - size AS before, row_number() OVER w AS place
     FROM ({sizes}) AS sizes WINDOW w AS (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING)
 ) AS totals WHERE before <= :enough OR place <= 2"""
-# Most pages end by their number of records, which a plain sum tells for a third of the time.
+# Most pages end by their number of records, which a plain sum tells for a third of the time. Whoever may not see them
+# has no end, and so no record, of which not even a size is read.
 _ROWS = """
 SELECT seq, body FROM records WHERE space_id = :space AND {where} AND seq {within} (
-    CASE WHEN (SELECT sum(size) FROM ({sizes}) AS sizes) <= :enough THEN {nowhere} ELSE ({end}) END
+    CASE WHEN NOT {may} THEN NULL
+    WHEN (SELECT sum(size) FROM ({sizes}) AS sizes) <= :enough THEN {nowhere} ELSE ({end}) END
 ) ORDER BY seq {order} LIMIT :limit"""
 
 # Postgres: the space in one row and each record in another. One statement, so one state, and the space's version is
@@ -69,13 +71,11 @@ SELECT {space}, r.seqs, r.bodies FROM spaces AS s CROSS JOIN (
 ) AS r WHERE s.id = :space"""
 _BETWEEN = b"\x1f"
 # A page as it is served, put together by the database: of a thousand records no process but its own touches each.
-# Whoever has no place in the space gets the space's row, and none of its records is read.
-_MAY_SEE = f"""(:space = '{CATALOG_SPACE}' OR EXISTS (
-    SELECT 1 FROM members AS o WHERE o.space_id = :space AND o.user_id = :user AND o.state = 'member'))"""
+# Whoever has no place in the space gets the space's row alone.
 _SERVED = """
 SELECT {space}, m.role, m.state, r.seqs, r.size, r.served FROM spaces AS s
 LEFT JOIN members AS m ON m.space_id = s.id AND m.user_id = :user
-CROSS JOIN (SELECT {seqs} AS seqs, sum(length(body)) AS size, {served} AS served FROM ({rows}) AS page WHERE {may}) AS r
+CROSS JOIN (SELECT {seqs} AS seqs, sum(length(body)) AS size, {served} AS served FROM ({rows}) AS page) AS r
 WHERE s.id = :space"""
 _SERVED_POSTGRES = {
     "seqs": "array_agg(seq)",
@@ -87,15 +87,18 @@ _SERVED_SQLITE = {
 }
 
 
+_EVERYBODY = "1 = 1"
+_MEMBERS = f"""(:space = '{CATALOG_SPACE}' OR EXISTS (
+    SELECT 1 FROM members AS o WHERE o.space_id = :space AND o.user_id = :user AND o.state = 'member'))"""
 # More bytes than a space may hold, and a seq above all there are.
 _ALL: Final = 2**62
 
 
-def _rows(where: str, *, newest_first: bool = False) -> str:
+def _rows(where: str, may: str, *, newest_first: bool = False) -> str:
     order, last, within, nowhere = ("DESC", "min", ">=", 0) if newest_first else ("ASC", "max", "<=", _ALL)
     sizes = _SIZES.format(where=where, order=order)
     end = _END.format(sizes=sizes, order=order, last=last)
-    return _ROWS.format(where=where, order=order, within=within, sizes=sizes, nowhere=nowhere, end=end)
+    return _ROWS.format(where=where, may=may, order=order, within=within, sizes=sizes, nowhere=nowhere, end=end)
 
 
 def _page_statement(rows: str) -> Prepared:
@@ -104,17 +107,17 @@ def _page_statement(rows: str) -> Prepared:
 
 
 def _served_statement(rows: str) -> Prepared:
-    parts = {"space": _SPACE, "rows": rows, "may": _MAY_SEE}
+    parts = {"space": _SPACE, "rows": rows}
     return Prepared(
         postgresql=_SERVED.format(**parts, **_SERVED_POSTGRES), sqlite=_SERVED.format(**parts, **_SERVED_SQLITE)
     )
 
 
-_UP = _rows("seq > :after AND status < 2")
-_DOWN = _rows("seq <= :ceiling AND seq < :below AND status < 2 AND status = 0", newest_first=True)
-_AFTER = _page_statement(_UP)
-_SERVE_AFTER = _served_statement(_UP)
-_SERVE_DOWN = _served_statement(_DOWN)
+_UP = "seq > :after AND status < 2"
+_DOWN = "seq <= :ceiling AND seq < :below AND status < 2 AND status = 0"
+_AFTER = _page_statement(_rows(_UP, _EVERYBODY))
+_SERVE_AFTER = _served_statement(_rows(_UP, _MEMBERS))
+_SERVE_DOWN = _served_statement(_rows(_DOWN, _MEMBERS, newest_first=True))
 
 # An id is looked up in each collection that the space has, by the primary key: first the collections, each by one step
 # to the next in the index, then one look-up for each pair.

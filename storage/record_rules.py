@@ -6,6 +6,7 @@ Owns: the rows of `meta` that say so. Refuses to know: what a rule is (figures/)
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from storage.database import Transaction
@@ -22,8 +23,11 @@ _NOTE: Final = Prepared(
 
 async def read_rules(tx: Transaction, now_ms: int) -> dict[int, int]:
     """The rules by which records are kept by any process now → when one last said so (Unix milliseconds)."""
-    rows = await tx.execute(_READ)
-    said = {int(str(key).partition(".")[2]): int(value) for key, value in rows}
+    said = {}
+    for key, value in await tx.execute(_READ):
+        # What another version says in other words is none of these rules, and stops nobody.
+        with suppress(ValueError):
+            said[int(key.partition(".")[2])] = int(value)
     # Also where the clocks of two machines differ.
     return {rules: at for rules, at in said.items() if abs(now_ms - at) < HEARD_MS}
 

@@ -30,8 +30,10 @@ EXERCISES_MAX: Final = 500
 RECORDS_MAX: Final = 2_500
 # More than this is no collection of programs but a flood; what comes after is not listed.
 LISTED_PER_SPACE_MAX: Final = 100
-# Of a flood of templates the first ones are looked at for those that wait to be listed.
+# Of a flood of templates the first ones are looked at for those that wait to be listed: so many, and so many bytes. On
+# SQLite nobody else writes meanwhile.
 LOOKED_AT_MAX: Final = 5_000
+LOOKED_AT_BYTES_MAX: Final = 32 * 1_048_576
 # Titles and tags are short: only what somebody made to fill the index has more.
 TERMS_MAX: Final = 200
 
@@ -117,13 +119,17 @@ _UNLIST = delete(public_templates).where(public_templates.c.id.in_(_ids))
 _COUNTS = select(public_templates.c.template_id, public_templates.c.exercises).where(
     public_templates.c.space_id == bindparam("space")
 )
-_OF_SPACE: Final = """
-SELECT t.id FROM (
-    SELECT r.id, r.body FROM records AS r WHERE r.space_id = :space AND r.collection = 'templates' AND r.status = 0
-    ORDER BY r.id LIMIT :looked_at
-) AS t WHERE """
+_SHOWN_IN_SPACE: Final = "r.space_id = :space AND r.collection = 'templates' AND r.status = 0"
+_OF_SPACE: Final = f"""
+SELECT r.id FROM records AS r WHERE {_SHOWN_IN_SPACE} AND r.id <= (
+    SELECT max(id) FROM (
+        SELECT id, sum(size) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS total FROM (
+            SELECT r.id, length(r.body) AS size FROM records AS r WHERE {_SHOWN_IN_SPACE} ORDER BY r.id LIMIT :looked_at
+        ) AS sizes
+    ) AS totals WHERE total <= :bytes
+) AND """
 _PUBLIC_IDS = Prepared(
-    postgresql=_OF_SPACE + "position(CAST(:says AS bytea) IN t.body) > 0", sqlite=_OF_SPACE + "instr(t.body, :says) > 0"
+    postgresql=_OF_SPACE + "position(CAST(:says AS bytea) IN r.body) > 0", sqlite=_OF_SPACE + "instr(r.body, :says) > 0"
 )
 _TERMS = select(public_template_terms.c.id, public_template_terms.c.term).where(
     public_template_terms.c.space_id == bindparam("space"), public_template_terms.c.id.in_(_ids)
@@ -168,8 +174,10 @@ async def read_listed(tx: Transaction, space: str) -> dict[str, int]:
 
 
 async def read_public_ids(tx: Transaction, space: str, says: bytes) -> list[str]:
-    """Those of the first LOOKED_AT_MAX templates that a space shows whose body has `says` in it. One statement."""
-    return [row[0] for row in await tx.execute(_PUBLIC_IDS, {"space": space, "says": says, "looked_at": LOOKED_AT_MAX})]
+    """Those of the first LOOKED_AT_MAX templates that a space shows, and of their first LOOKED_AT_BYTES_MAX bytes,
+    whose body has `says` in it. One statement."""
+    asked = {"space": space, "says": says, "looked_at": LOOKED_AT_MAX, "bytes": LOOKED_AT_BYTES_MAX}
+    return [row[0] for row in await tx.execute(_PUBLIC_IDS, asked)]
 
 
 async def read_terms(tx: Transaction, space: str, templates: Collection[str]) -> dict[str, set[bytes]]:

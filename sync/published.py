@@ -8,7 +8,7 @@ Invariants
         visibility is public, and it is not larger than anybody trains; it was written by a device or over REST alike.
         What no write changes since is not in it twice, and what a write makes private is gone with that write.
         Of more than LISTED_PER_SPACE_MAX those stand in it that come first by their ids, among the first LOOKED_AT_MAX
-        templates: where one goes, the next one comes with the same write.
+        templates and LOOKED_AT_BYTES_MAX bytes of them: where one goes, the next one comes with the same write.
     T2  A write costs the list as many statements for many templates as for one, and writes of it what is another.
 """
 

@@ -48,7 +48,8 @@ def _found(value: Any, body: Any, answer: Any, standing: Any, at: str) -> Iterat
         elif name in shows and isinstance(given, list):
             by_id = {each["id"]: each for each in stands.get(name) or () if isinstance(each, Mapping) and "id" in each}
             for place, each in enumerate(given):
-                there = by_id.get(each.get("id")) if isinstance(each, Mapping) else None
+                id = each.get("id") if isinstance(each, Mapping) else None
+                there = by_id.get(id) if isinstance(id, str) else None
                 yield from _found(each, takes[name], shows[name], there, f"{at}{name}[{place}].")
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from api.rest.formats import CALLED
+from api.rest.formats import CALLED, PASSWORD
 
 _SHOWN_CHARS_MAX: Final = 40
 _OR_NULL: Final = ", or null"
@@ -31,13 +31,28 @@ def refusal(at: str, type_: Any, value: Any, code: str, *, is_text: bool = False
     words = allowed(type_)
     # An address has no way to say null.
     words = words.removesuffix(_OR_NULL) if is_text else words
-    return f"{where} must be {words}{_instead(value, code, is_text=is_text)}"
+    return f"{where} must be {words}{_instead(value, code, is_text=is_text, is_secret=_is_secret(type_))}"
 
 
 @lru_cache(maxsize=4_096)
 def allowed(type_: Any) -> str:
     """What a value of a type is, in words: "a number from 0 to 10 in steps of 0.5, or null"."""
     return _words(inspect.type_info(type_))
+
+
+@lru_cache(maxsize=4_096)
+def _is_secret(type_: Any) -> bool:
+    return _has_secret(inspect.type_info(type_))
+
+
+def _has_secret(type_: inspect.Type) -> bool:
+    match type_:
+        case inspect.Metadata():
+            return type_.extra_json_schema == PASSWORD or _has_secret(type_.type)
+        case inspect.UnionType():
+            return any(_has_secret(each) for each in type_.types)
+        case _:
+            return False
 
 
 def _words(type_: inspect.Type) -> str:
@@ -116,10 +131,13 @@ def _plain(number: float) -> str:
     return f"{int(number):,}" if number == int(number) else f"{number:,}"
 
 
-def _instead(value: Any, code: str, *, is_text: bool) -> str:
-    """What is there, as far as it helps: a text is repeated only where it is a word that nobody knows."""
+def _instead(value: Any, code: str, *, is_text: bool, is_secret: bool) -> str:
+    """What is there, as far as it helps: a text is repeated only where it is a word that nobody knows, a secret never
+    (a password of digits that lost its quotes)."""
     if code == "wrong_length":
         return f", and has {len(value):,}" if isinstance(value, str | list | dict) else ""
+    if is_secret and type(value) in (int, float):
+        return ", not a number"
     if value is None or isinstance(value, bool | int | float):
         return f", not {_short(_json(value))}"
     if isinstance(value, list | dict):

@@ -64,6 +64,7 @@ _SHARES: Final = ("%", "percent")
 _FACTORS: Final = {unit: Decimal(str(factor)) for unit, factor in (KG_PER_MASS_UNIT | M_PER_LENGTH_UNIT).items()}
 # What can be reached, and whether less is better.
 _REACHED: Final = {"weight": False, "rpe": True, "rir": False, "duration_s": False, "distance": False}
+_REQUIRED: Final = ("reps", *_REACHED)
 _PLANNED: Final = UUID("5d0f2c0b-9a44-5c2e-8f0d-3a8d3f6a2b77")
 # The finest that any bar, clock or tape shows; a pound is not a round number of kilograms.
 _STEP: Final = Decimal("0.0001")
@@ -222,6 +223,8 @@ def unreadable(template: Values) -> list[Problem]:
         _required(rule.get("requires"), template, found)
         if not _is_often(rule.get("repeat")):
             found.append(_how_often(rule.get("repeat")))
+        if (problem := _unmoving(rule)) is not None:
+            found.append(problem)
         for name in names:
             if template.get(name) is not None:
                 _moved(rule, name, template[name], found)
@@ -295,9 +298,9 @@ def _required(requires: Any, template: Values, problems: list[Problem]) -> list[
         return ["reps"] if has_reps else []
     if isinstance(requires, str):
         requires = [requires]
-    if isinstance(requires, list) and all(each == "reps" or each in _REACHED for each in requires):
+    if isinstance(requires, list) and all(isinstance(each, str) and each in _REQUIRED for each in requires):
         return list(requires)
-    reached = ", ".join(("reps", *_REACHED))
+    reached = ", ".join(_REQUIRED)
     problems.append(Problem("requires", f"nobody knows how {requires!r} is reached; it can be a list of {reached}"))
     return None
 
@@ -333,35 +336,43 @@ def _amount(value: Any) -> Decimal:
 
 def _moved(rule: Values, name: str, value: Any, problems: list[Problem]) -> Any:
     """A target after a rule; as it is where the rule cannot be read."""
-    op, step = _OPS.get(str(rule.get("op"))), rule.get("step")
-    if op is None:
-        problems.append(Problem("op", f"nobody knows what {rule.get('op')!r} does; it can be +, -, * or ="))
+    if (problem := _unmoving(rule)) is not None:
+        problems.append(problem)
         return value
-    if step is None:
-        problems.append(Problem("step", f"nobody knows by how much; {rule.get('op')} needs a step"))
-        return value
+    op, ceiling = _OPS[str(rule["op"])], rule.get("ceiling")
     unit = value["unit"] if isinstance(value, Mapping) else None
     standing = Decimal(str(value["value"] if isinstance(value, Mapping) else value))
-    by = Decimal(str(step))
+    by = Decimal(str(rule["step"]))
     given = rule.get("unit")
-    if given in _SHARES:
-        by = standing * by / 100
-    elif op != "*" and unit is not None and given is not None and given != unit:
+    # A factor has no unit, and what bounds it has.
+    factor = Decimal(1)
+    if unit is not None and given not in (None, unit, *_SHARES) and (op != "*" or ceiling is not None):
         if not _convertible(given, unit):
             problems.append(Problem("unit", f"{given} is no unit of {name.removeprefix('target_')}"))
             return value
-        by = by * _FACTORS[given] / _FACTORS[unit]
+        factor = _FACTORS[given] / _FACTORS[unit]
+    if given in _SHARES:
+        by = standing * by / 100
+    elif op != "*":
+        by = by * factor
     made = {"+": standing + by, "-": standing - by, "*": standing * by, "=": by}[op]
-    if (ceiling := rule.get("ceiling")) is not None:
-        bound = Decimal(str(ceiling))
-        if given not in _SHARES and unit is not None and given is not None and given != unit:
-            bound = bound * _FACTORS[given] / _FACTORS[unit]
+    if ceiling is not None:
+        bound = Decimal(str(ceiling)) * factor
         # What stands beyond the bound already was put there by a person, and stays.
         made = max(made, min(bound, standing)) if made < standing else min(made, max(bound, standing))
     number = _number(
         max(made, Decimal(0)), halves=name in ("target_rpe", "target_rir") or name.startswith("target_reps")
     )
     return {"value": number, "unit": unit} if unit is not None else number
+
+
+def _unmoving(rule: Values) -> Problem | None:
+    """Why a rule moves nothing, whatever stands there."""
+    if str(rule.get("op")) not in _OPS:
+        return Problem("op", f"nobody knows what {rule.get('op')!r} does; it can be +, -, * or =")
+    if rule.get("step") is None:
+        return Problem("step", f"nobody knows by how much; {rule.get('op')} needs a step")
+    return None
 
 
 def _convertible(here: Any, there: str) -> bool:

@@ -24,7 +24,7 @@ from storage.spaces import lock_space
 from storage.tables import meta
 from tests.services.postgres import Postgres, postgres, run_statement, start
 from tests.services.processes import end
-from tests.storage.world import NOW, add_home, change, record, until_blocked, voter
+from tests.storage.world import NOW, add_home, add_user, change, push, record, until_blocked, voter
 from tests.storage.world import opened as look
 
 PID = text("SELECT pg_backend_pid()")
@@ -324,11 +324,13 @@ STATEMENTS: dict[str, tuple[Prepared, dict[str, Any]]] = {
 }
 
 
-async def explained(tx: Transaction, statement: Prepared, parameters: dict[str, Any]) -> Sequence[Any]:
+async def explained(
+    tx: Transaction, statement: Prepared, parameters: dict[str, Any], how: str = "EXPLAIN"
+) -> Sequence[Any]:
     """The lines of the plan by which a statement is run."""
     query, arguments = statement.compiled("postgresql")
     explain = Prepared("SELECT 1")
-    explain._compiled["postgresql"] = ("EXPLAIN " + query, arguments)
+    explain._compiled["postgresql"] = (f"{how} {query}", arguments)
     return await tx.execute(explain, parameters)
 
 
@@ -373,6 +375,23 @@ async def test_a_page_of_a_history_is_taken_from_its_index_and_never_sorted_out_
                 statement, parameters = STATEMENTS[name]
                 plan = "\n".join(row[0] for row in await explained(tx, statement, parameters))
                 assert "Sort" not in plan and "Bitmap" not in plan, plan
+
+
+@pytest.mark.parametrize("name", ["serve after", "serve down"])
+async def test_of_a_space_that_somebody_may_not_see_no_record_is_looked_at(postgres_url: str, name: str) -> None:
+    async with opened(postgres_url) as database:
+        await add_home(database)
+        await add_user(database, "eve")
+        await push(database, [record("a", 1), record("b", 2)])
+        looks = {}
+        for user in ("ann", "eve"):
+            asked = {"space": "home", "user": user, "after": 0, "ceiling": 9, "below": 9, "limit": 10, "enough": 1_000}
+            asked = {key: each for key, each in asked.items() if key in STATEMENTS[name][1]}
+            async with database.read() as tx:
+                plan = await explained(tx, STATEMENTS[name][0], asked, "EXPLAIN (ANALYZE, TIMING OFF)")
+            looks[user] = [each for (each,) in plan if "ix_records_feed" in each and "actual rows=2 " in each]
+    # How many there are would be told by how long it takes.
+    assert looks["ann"] and not looks["eve"], looks["eve"]
 
 
 def test_what_is_no_error_of_a_driver_is_a_defect() -> None:

@@ -13,10 +13,12 @@ import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.engine import make_url
 
+from storage import feed
 from storage.database import Database, backend_of, masked, open_database
 from storage.errors import Busy, DatabaseReadOnly, DatabaseUnavailable, StorageError
 from storage.migrations import upgrade
 from storage.tables import meta
+from tests.storage.world import add_home, add_user, push, record
 
 KEY = select(meta.c.value).where(meta.c.key == "k")
 
@@ -184,3 +186,24 @@ async def test_nothing_is_written_after_a_statement_that_failed(sqlite_url: str)
                 await tx.execute(insert(meta), {"key": "k", "value": "v"})
         async with database.read() as tx:
             assert await tx.execute(KEY) == []
+
+
+async def test_of_a_space_that_somebody_may_not_see_no_record_is_looked_at(sqlite_url: str) -> None:
+    def steps(user: str) -> int:
+        """What the database does for a page of theirs, in steps of its own machine."""
+        query, arguments = feed._SERVE_AFTER.compiled("sqlite")
+        asked = arguments({"space": "home", "user": user, "after": 0, "limit": 500, "enough": 1_000_000})
+        done: list[None] = []
+        with closing(sqlite3.connect(file_of(sqlite_url))) as connection:
+            connection.set_progress_handler(lambda: done.append(None), 1)
+            assert len(connection.execute(query, asked).fetchall()) == 1
+        return len(done)
+
+    async with opened(sqlite_url) as database:
+        await add_home(database)
+        await add_user(database, "eve")
+        await push(database, [record("1", 1)])
+        before, own = steps("eve"), steps("ann")
+        await push(database, [record(str(n), n) for n in range(2, 200)])
+        # How many there are would be told by how long it takes.
+        assert (steps("eve"), steps("ann") > own + 1_000) == (before, True)

@@ -124,3 +124,17 @@ def test_a_flood_of_words_leaves_the_title_findable() -> None:
     found = terms_of("Zercher", ["zone two"], exercises)
     assert len(found) == TERMS_MAX
     assert {b"wzercher", b"wzone", b"wtwo", b"tzone two"} < found
+
+
+async def test_of_a_flood_of_large_templates_so_many_bytes_are_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf(world, await world.device())
+    ids = sorted(await shelf.publish(6))
+    found = []
+    for bytes_max in (0, 1_000, 1_000_000):
+        monkeypatch.setattr(store, "LOOKED_AT_BYTES_MAX", bytes_max)
+        async with world.database.read() as tx:
+            found.append(sorted(await store.read_public_ids(tx, world.space, b'"visibility":"public"')))
+    assert found[0] == [] and found[2] == ids
+    assert found[1] == ids[: len(found[1])] and 0 < len(found[1]) < len(ids)

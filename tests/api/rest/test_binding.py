@@ -12,6 +12,7 @@ import pytest
 from api.errors import InvalidFields
 from api.rest.binding import FAULTS_MAX, bind, bind_query
 from api.rest.endpoint import Fault, Strict
+from api.rest.formats import Password
 
 
 class Load(Strict):
@@ -125,6 +126,19 @@ def test_a_refusal_says_what_is_allowed_and_what_is_there(type_: Any, value: Any
     with pytest.raises(InvalidFields) as caught:
         bind(value, type_)
     assert [fault["message"] for fault in caught.value.fields] == [told]
+
+
+class Proof(Strict):
+    password: Password
+    other: Password | None = None
+
+
+@pytest.mark.parametrize("name", ["password", "other"])
+def test_a_secret_is_repeated_in_no_refusal(name: str) -> None:
+    with pytest.raises(InvalidFields) as caught:
+        bind({"password": "x", name: 83117204}, Proof)
+    (fault,) = caught.value.fields
+    assert fault["message"].endswith(", not a number") and "8" not in fault["message"]
 
 
 def test_a_word_that_is_repeated_in_a_refusal_is_bounded() -> None:

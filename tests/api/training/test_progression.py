@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.training.progression import Block, Past, Planned, start_from_template
+from api.training.progression import Block, Past, Planned, start_from_template, unreadable
 
 SQUAT, CURL = "squat", "curl"
 TODAY = date(2026, 11, 23)  # a Monday
@@ -185,6 +185,10 @@ def test_after_so_many_sessions_in_a_row() -> None:
         {**RULE, "unit": "m"},
         {**RULE, "requires": ["mood"]},
         {**RULE, "requires": 7},
+        {**RULE, "requires": [{"rules": ["reps"]}]},
+        {**RULE, "requires": {"rules": [["reps"]]}},
+        {**RULE, "op": "*", "unit": "m", "ceiling": 120},
+        {**RULE, "op": "*", "unit": "stone", "ceiling": 120},
         {**RULE, "repeat": {"every": 2}},
         {**RULE, "repeat": 0},
     ],
@@ -193,3 +197,10 @@ def test_a_rule_that_nobody_can_read_changes_nothing_and_is_named(rule: dict[str
     made = planned(target(kg(100), rule), past(done(kg(100))))
     assert made.blocks[0].sets[0]["target_weight"] == kg(100)
     assert len(made.problems) == 1
+
+
+@pytest.mark.parametrize(("rule", "at"), [({"op": "^", "step": 1}, "op"), ({"op": "+"}, "step"), ({"op": "^"}, "op")])
+def test_a_rule_that_nobody_can_read_is_named_also_where_the_set_has_no_such_target(
+    rule: dict[str, Any], at: str
+) -> None:
+    assert [each.at for each in unreadable({"progression": [{"field": "weight", **rule}]})] == [f"progression[0].{at}"]

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
 from api.training import record_keeping
 from api.training.record_keeping import COLLECTION, RecordKeeping
@@ -460,6 +460,16 @@ async def test_once_the_newer_version_was_taken_back_the_older_one_goes_on(world
     world.clock.ms += HEARD_MS
     await old.settle()
     assert await behind(old) == []
+
+
+async def test_what_nobody_can_read_of_the_rules_that_others_keep_stops_nobody(world: World) -> None:
+    ann, keeping = await Lifter.make(world), keeping_of(world)
+    async with world.database.write() as tx:
+        for key, value in (("record_rules.next", str(world.clock.ms)), ("record_rules.9", "soon")):
+            await tx.execute(insert(tables.meta).values(key=key, value=value))
+    await ann.log((100, 5))
+    await keeping.settle()
+    assert await behind(keeping) == []
 
 
 async def test_a_process_says_by_which_rules_before_its_first_record_and_looks_before_it_for_newer_ones(

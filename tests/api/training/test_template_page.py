@@ -187,6 +187,10 @@ async def test_a_target_is_said_in_words(values: dict[str, Any], said: str) -> N
         ({"field": "target_reps", "step": 1}, "reps +1 each time the reps are reached"),
         ({"field": "mood", "step": 1}, None),
         ({"op": "?", "step": 1}, None),
+        ({"field": "distance", "op": "?", "step": 1}, None),
+        ({"field": "distance"}, None),
+        ({"step": 1, "requires": [{"rules": []}]}, None),
+        ({"op": "*", "step": 1.1, "unit": "stone", "ceiling": 140}, None),
     ],
 )  # fmt: skip
 async def test_a_rule_of_progression_is_said_in_words_and_one_that_moves_nothing_is_not(

@@ -156,6 +156,15 @@ async def test_a_read_only_field_that_stands_otherwise_is_refused_by_name_with_w
         ("weeks", "out_of_range"),
         ("mood", "unknown_field"),
     }
+    # What can be the id of nothing stands nowhere.
+    body["exercises"][1] |= {"id": {}}
+    body["exercises"][0]["sets"][0] |= {"id": []}
+    assert await ann.refused("PUT", path, body) >= {
+        ("exercises[0].sets[0].id", "wrong_type"),
+        ("exercises[0].sets[0].version", "immutable"),
+        ("exercises[1].id", "wrong_type"),
+        ("exercises[1].version", "immutable"),
+    }
     await ann.ask("PATCH", path, {"title": "Pull"})
     assert ("version", "immutable") in await ann.refused("PUT", path, made)
     stale = await ann.ask("PUT", path, made, If_Match=made["version"])
