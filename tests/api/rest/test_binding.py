@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from api.errors import InvalidFields
+from api.rest import binding
 from api.rest.binding import FAULTS_MAX, bind, bind_query
 from api.rest.endpoint import Fault, Strict
 from api.rest.formats import Password
@@ -168,6 +169,22 @@ def test_a_text_that_no_database_takes_is_refused_by_name() -> None:
 
 def test_an_answer_names_a_bounded_number_of_faults() -> None:
     assert len(faults({"title": "x", "sets": [{"reps": 0}] * (FAULTS_MAX * 2)})) == FAULTS_MAX
+
+
+def test_of_what_is_long_only_what_is_wrong_is_walked_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    walked: list[str] = []
+    walk = binding._faults_of_object
+
+    def noted(value: Any, type_: Any, at: str, *, strict: bool) -> Iterable[Fault]:
+        walked.append(at)
+        return walk(value, type_, at, strict=strict)
+
+    monkeypatch.setattr(binding, "_faults_of_object", noted)
+    sets = [{"reps": 1, "weight": {"value": 80, "unit": "kg"}}] * 1_000
+    assert faults({"title": "Pull", "sets": [*sets, {"reps": 0}, *sets]}) == {("sets[1000].reps", "out_of_range")}
+    assert walked == ["", "sets[1000]"]
 
 
 def test_a_name_that_comes_back_in_the_answer_is_bounded() -> None:

@@ -57,9 +57,13 @@ def membership_unasked(patch: Patch) -> None:
         return found
 
     patch(Feed, "_visible", visible)
-    patch(feed_store, "_MAY_SEE", "(:user = :user)")
-    for name, rows in (("_SERVE_AFTER", feed_store._UP), ("_SERVE_DOWN", feed_store._DOWN)):
-        patch(feed_store, name, feed_store._served_statement(rows))
+    everybody = "(:user = :user)"
+    after, down = (
+        feed_store._rows(feed_store._UP, everybody),
+        feed_store._rows(feed_store._DOWN, everybody, newest_first=True),
+    )
+    patch(feed_store, "_SERVE_AFTER", feed_store._served_statement(after))
+    patch(feed_store, "_SERVE_DOWN", feed_store._served_statement(down))
     patch(feed_store, "member_of", lambda space, role, state: ("viewer", "member"))
 
 
