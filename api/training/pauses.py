@@ -2,7 +2,8 @@
 
 Owns: when a pause begins and ends. Refuses to know: who writes it, and what follows from it (figures/).
 
-A pause that is under way ends when it began; what goes on, or ends, ends it.
+A pause that is under way ends when it began; what goes on, or ends, ends it. A session that goes on after it had ended
+was paused since then.
 """
 
 from __future__ import annotations
@@ -16,26 +17,30 @@ from storage.collections import COLLECTIONS
 from storage.field_types import ListOf
 
 Values = Mapping[str, Any]
+# What a change writes beside, and what could not be noted.
+Noted = tuple[dict[str, Any], list[Fault]]
+
+_UNDER_WAY: Final = ("active", "paused")
+_OVER: Final = ("completed", "discarded")
 
 
-def noted(standing: Values, values: Values, now: str) -> tuple[dict[str, Any], list[Fault]]:
-    """What a change of a workout writes beside: its pauses, where it pauses or goes on; and what could not be noted.
+def noted(standing: Values, values: Values, now: str) -> Noted:
+    """What a change of a workout writes beside: its pauses, where it pauses, goes on or is taken up again (then its
+    end goes, too); and what could not be noted.
 
-    standing: the workout as it is. values: the change; one that says itself what was paused says all of it.
+    standing: the workout as it is. values: the change; one that says itself what was paused says all of it, and one
+    that says itself when the session ended keeps that.
     now: when it happens.
     """
     before = standing.get("status")
     after = values.get("status", before)
+    if before in _OVER and after in _UNDER_WAY:
+        return _taken_up(standing, values, now)
     if "pauses" in values or before == after or "paused" not in (before, after):
         return {}, []
-    pauses = [list(each) for each in standing.get("pauses") or ()]
     if after == "paused":
-        if before != "active":
-            return {}, []
-        if len(pauses) >= PAUSES_MAX:
-            message = f"pauses has {PAUSES_MAX} entries, and no more; this pause counts as time that was trained"
-            return {}, [fault("pauses", "left_out", message)]
-        return {"pauses": [*pauses, [now, now]]}, []
+        return _with(standing, now, now) if before == "active" else ({}, [])
+    pauses = [list(each) for each in standing.get("pauses") or ()]
     if not pauses or pauses[-1][0] != pauses[-1][1]:
         # A device paused it, and did not say when.
         return {}, []
@@ -43,6 +48,28 @@ def noted(standing: Values, values: Values, now: str) -> tuple[dict[str, Any], l
     # Who completes it afterwards says when it was over.
     pauses[-1] = [begun, max(begun, min(now, values.get("ended_at") or now))]
     return {"pauses": pauses}, []
+
+
+def _taken_up(standing: Values, values: Values, now: str) -> Noted:
+    """What goes on with a session that had ended: it has no end, and was paused from its old one on."""
+    ended = standing.get("ended_at")
+    if ended is None or values.get("ended_at") is not None:
+        return {}, []
+    begun = min(ended, now)
+    until = now if values["status"] == "active" else begun
+    if "pauses" in values or (values["status"] == "active" and begun == now):
+        return {"ended_at": None}, []
+    paused, left_out = _with(standing, begun, until)
+    return {"ended_at": None, **paused}, left_out
+
+
+def _with(standing: Values, begun: str, until: str) -> Noted:
+    """A workout's pauses with one more."""
+    pauses = standing.get("pauses") or ()
+    if len(pauses) >= PAUSES_MAX:
+        message = f"pauses has {PAUSES_MAX} entries, and no more; this pause counts as time that was trained"
+        return {}, [fault("pauses", "left_out", message)]
+    return {"pauses": [*pauses, [begun, until]]}, []
 
 
 def _most() -> int:

@@ -124,7 +124,7 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
                 values["local_date"] = day
             now = now_of(call.environment)
             paused, left_out = pauses.noted(standing.values, values, wire_time(now))
-            warnings[:] = [*odd.of_workout(after, now), *left_out] if values else []
+            warnings[:] = [*odd.of_workout({**after, **paused}, now), *left_out] if values else []
             return [Edit("patch", "workouts", id, {**values, **paused})]
 
         await records.decide(call.caller, space, [("workouts", id), PREFERENCES], decide)

@@ -196,6 +196,28 @@ async def test_a_pause_ends_no_later_than_its_session(ann: Person) -> None:
     assert ended["pauses"] == [[begun, begun]]
 
 
+async def test_a_session_that_is_taken_up_again_was_paused_since_it_ended(ann: Person) -> None:
+    path, made = await session(ann)
+    ended = (await ann.ask("POST", f"{path}/complete")).data["ended_at"]
+    active = (await ann.ask("PATCH", f"/workouts/{made['id']}", {"status": "active"})).data
+    ((begun, until),) = active["pauses"]
+    assert (active["ended_at"], begun) == (None, ended) and until > ended
+    again = (await ann.ask("POST", f"{path}/complete")).data
+    assert again["ended_at"] > until and again["pauses"] == active["pauses"]
+
+    paused = (await ann.ask("PATCH", f"/workouts/{made['id']}", {"status": "paused"})).data
+    assert paused["ended_at"] is None
+    assert paused["pauses"] == [[begun, until], [again["ended_at"]] * 2]
+    on = (await ann.ask("PATCH", f"/workouts/{made['id']}", {"status": "active"})).data
+    assert on["pauses"][1][0] == again["ended_at"] < on["pauses"][1][1]
+
+
+async def test_a_workout_that_never_said_when_it_ended_is_taken_up_without_a_pause(ann: Person) -> None:
+    made = await ann.made("/workouts", {"title": "x"})
+    taken_up = (await ann.ask("PATCH", f"/workouts/{made['id']}", {"status": "active"})).data
+    assert taken_up["status"] == "active" and "pauses" not in taken_up
+
+
 async def test_a_pause_too_many_is_left_out_and_named(ann: Person) -> None:
     _, made = await session(ann)
     workout, at = f"/workouts/{made['id']}", made["started_at"]
