@@ -13,6 +13,8 @@ Invariants
         gets what a stranger to it gets.
     V4  A write that is meant for a version happens on that version or not at all, whether its endpoint has versions
         or not.
+    V5  A request that is refused for its shape costs nothing of a limit that its endpoint has of its own; the general
+        one counts it.
 """
 
 from __future__ import annotations
@@ -30,15 +32,15 @@ from api.accounts.permissions import permissions_of
 from api.bodies import Bodies, Held
 from api.errors import REQUEST_ID, InvalidFields, RateLimited, UnsupportedMediaType
 from api.http import CALLER, LIMIT_HEADERS, Network, client_address, read_body, read_json
-from api.rate_limits import Decision, Limiter
+from api.rate_limits import Decision, Limiter, Rule
 from api.rest import read_only
 from api.rest.binding import FAULTS_MAX, bind, bind_query
-from api.rest.endpoint import Call, Empty, Endpoint, Reply, headers_of
+from api.rest.endpoint import BY_USER, Call, Empty, Endpoint, Reply, headers_of
 from api.rest.idempotency import Idempotency, key_of
 from conflict.clock import rfc3339
 from sync.caller import Caller
 from sync.environment import Environment
-from sync.errors import NotFound, PreconditionFailed
+from sync.errors import Malformed, NotFound, PreconditionFailed
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _in_order = msgspec.json.Encoder(order="deterministic").encode
@@ -68,15 +70,21 @@ class Serving:
                 raise NotFound  # V1
             if any("\0" in part for part in request.match_info.values()):
                 raise NotFound  # Nothing has such a name, and a database may refuse to look for it.
-            decision = await self._limit(endpoint, request, user)
-            query = bind_query(request.query.items(), endpoint.query)
+            decision = await self._limit(endpoint.limit, request, user)
             holding = self.bodies.holding(request.content_length) if endpoint.upload else nullcontext()
             with holding as held:
-                value, sent = await _read(endpoint, request, held)
-                key = key_of(request) if endpoint.idempotent_by_key else None
-                call: Call[Any, Any] = Call(request, self.environment, value, query, self.trusted, key, user)
-                if endpoint.body is not None:
-                    call = replace(call, body=await self._bound(endpoint, call, shown_by))
+                try:
+                    query = bind_query(request.query.items(), endpoint.query)
+                    value, sent = await _read(endpoint, request, held)
+                    key = key_of(request) if endpoint.idempotent_by_key else None
+                    call: Call[Any, Any] = Call(request, self.environment, value, query, self.trusted, key, user)
+                    if endpoint.body is not None:
+                        call = replace(call, body=await self._bound(endpoint, call, shown_by))
+                except (InvalidFields, Malformed, UnsupportedMediaType) as refused:
+                    # Of a file that breaks off much was read.
+                    if not (endpoint.upload and isinstance(refused, Malformed)):
+                        await self._count_as_any_other(decision, request, user)
+                    raise
                 if call.if_match is not None and not endpoint.compares_versions and endpoint.method != "GET":
                     await self._expect(call, shown_by)
                 if key is None or user is None:
@@ -134,15 +142,28 @@ class Serving:
         if etag not in [each.strip() for each in (call.if_match or "").split(",")]:
             raise PreconditionFailed
 
-    async def _limit(self, endpoint: Endpoint, request: web.Request, user: Caller | None) -> Decision | None:
-        if endpoint.limit is None:
+    async def _limit(self, rule: Rule | None, request: web.Request, user: Caller | None) -> Decision | None:
+        if rule is None:
             return None
-        key = user.user if user is not None else client_address(request, self.trusted)
-        decision = await self.limiter.take(endpoint.limit, key)
+        decision = await self.limiter.take(rule, self._counted_under(request, user))
         request[LIMIT_HEADERS] = decision.headers()
         if not decision.allowed:
             raise RateLimited(retry_after_s=decision.retry_after_s, headers=decision.headers())
         return decision
+
+    async def _count_as_any_other(self, decision: Decision | None, request: web.Request, user: Caller | None) -> None:
+        """Move a request that is refused for its shape from its endpoint's own limit to the general one (V5).
+
+        Raises RateLimited where that one is used up.
+        """
+        if decision is None or decision.rule == BY_USER:
+            return
+        await self.limiter.give_back(decision.rule, self._counted_under(request, user))
+        await self._limit(BY_USER, request, user)
+        request[LIMIT_HEADERS] = decision.given_back().headers()
+
+    def _counted_under(self, request: web.Request, user: Caller | None) -> str:
+        return user.user if user is not None else client_address(request, self.trusted)
 
     async def _answer(self, endpoint: Endpoint, call: Call[Any, Any], decision: Decision | None) -> web.StreamResponse:
         made = await endpoint.handler(call)

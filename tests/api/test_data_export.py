@@ -123,13 +123,15 @@ async def test_one_is_made_at_a_time(plain_server: Server, monkeypatch: pytest.M
 
 
 async def test_three_may_be_asked_for_at_once_and_then_one_every_twenty_minutes(sqlite_url: str) -> None:
-    """Wrong passwords among them, as docs/rest.md says."""
+    """Wrong passwords among them, and no mistyped fields, as docs/rest.md says."""
     async with running(settings_for(sqlite_url, rate_limits=True)) as server:
         token = (await server.register())["access_token"]
 
         async def status(password: str) -> int:
             return (await server.ask("POST", "/api/users/export-data", {"password": password}, token=token)).status
 
+        mistyped = await server.ask("POST", "/api/users/export-data", {"pasword": PASSWORD}, token=token)
+        assert mistyped.status == 422
         assert [await status(each) for each in ("wrong password", PASSWORD, PASSWORD)] == [403, 202, 202]
         refused = await server.ask("POST", "/api/users/export-data", CONFIRM, token=token)
         assert (refused.status, refused.code) == (429, "rate_limited")

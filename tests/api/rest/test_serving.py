@@ -17,7 +17,7 @@ from api.http import CALLER
 from api.middleware import DRAIN_HOOKS, SETTINGS, TRAFFIC, Traffic, dress, track
 from api.rate_limits import MemoryLimiter, Rule
 from api.rest import idempotency
-from api.rest.endpoint import Call, Endpoint, Pagination, Permission, Reply, Shown, Strict
+from api.rest.endpoint import BY_USER, Call, Endpoint, Pagination, Permission, Reply, Shown, Strict
 from api.rest.idempotency import ABANDONED_MS, ANSWER_BYTES_MAX, KEPT_MS, Idempotency
 from api.rest.serving import Serving
 from api.shedding import Line
@@ -46,6 +46,7 @@ class Desk:
 
     server: Server
     idempotency: Idempotency
+    limiter: MemoryLimiter
     clock: Clock
     user: str
     role: str = "user"
@@ -105,11 +106,12 @@ async def desk(database_url: str) -> AsyncIterator[Desk]:
     app[TRAFFIC] = Traffic()
     app[DRAIN_HOOKS] = []
     app.on_response_prepare.append(dress)
-    stand = Serving(environment(clock), MemoryLimiter(environment(clock)), idempotency)
+    limiter = MemoryLimiter(environment(clock))
+    stand = Serving(environment(clock), limiter, idempotency)
     app.add_routes(stand.routes(endpoints(lambda: here[0])))
     app[DATABASE] = database
     async with serving(app, clock) as server:
-        here.append(Desk(server, idempotency, clock, user))
+        here.append(Desk(server, idempotency, limiter, clock, user))
         yield here[0]
     await database.close()
 
@@ -155,6 +157,19 @@ async def test_a_limit_is_told_with_every_answer_and_holds(desk: Desk) -> None:
     assert (first.status, first.headers["RateLimit"]) == (200, '"rare";r=0;t=60')
     second = await desk.server.ask("GET", "/api/rare")
     assert (second.status, second.code, second.headers["Retry-After"]) == (429, "rate_limited", "60")
+
+
+async def test_what_is_refused_for_its_shape_costs_nothing_of_an_endpoints_own_limit(desk: Desk) -> None:
+    refused = await desk.server.ask("GET", "/api/rare?lmit=3")
+    assert (refused.status, refused.headers["RateLimit"][:12]) == (422, '"rare";r=1;t')
+    assert (await desk.server.ask("GET", "/api/rare")).status == 200
+
+
+async def test_what_is_refused_for_its_shape_is_held_to_the_general_limit(desk: Desk) -> None:
+    await desk.limiter.take(BY_USER, desk.user, cost=BY_USER.burst)
+    refused = await desk.server.ask("GET", "/api/rare?lmit=3")
+    assert (refused.status, refused.code) == (429, "rate_limited")
+    assert refused.headers["RateLimit-Policy"].startswith('"rest"')
 
 
 # -- versions ------------------------------------------------------------------------------------------------------
