@@ -93,7 +93,7 @@ def endpoints(
 
         async def decide(view: View) -> Sequence[Edit]:
             standing = await view.get(collection, id)
-            odd = check({**standing.values, **values}) if values else []
+            odd = checked(standing.values, values) if values else []
             warnings[:] = [*odd, *await known_exercises.warnings(view, personal, edits)]
             return edits
 
@@ -113,6 +113,16 @@ def endpoints(
         except InvalidFields as error:
             return [dict(each) for each in error.fields]
         return []
+
+    def checked(standing: Mapping[str, Any], values: Mapping[str, Any]) -> list[Fault]:
+        """What is odd about a record as a change leaves it. What was wrong before, a change may leave alone."""
+        try:
+            return check({**standing, **values})
+        except InvalidFields as error:
+            before = contradictions(standing)
+            if wrong := [each for each in error.fields if each["field"] in values or each not in before]:
+                raise InvalidFields(fields=wrong) from None
+            return []
 
     # So that the page calls each operation by a name of its own.
     listed.__name__ = f"list_{collection}"

@@ -60,6 +60,9 @@ def _check_goal(values: Mapping[str, Any]) -> list[odd.Fault]:
     wrong = []
     if units is not None and unit is not None and unit not in units:
         wrong.append(fault("unit", "unknown_value", f"unit of a goal of the kind {kind} must be {' or '.join(units)}"))
+    target = values.get("target")
+    if units is not None and target is not None and target <= 0:
+        wrong.append(fault("target", "out_of_range", f"target of a goal of the kind {kind} must be above 0"))
     begins, due = values.get("starts_on"), values.get("due_on")
     if begins and due and due < begins:
         wrong.append(fault("due_on", "out_of_range", "due_on must not be before starts_on"))

@@ -105,6 +105,25 @@ async def test_a_goal_counts_in_a_unit_of_its_kind(ann: Person) -> None:
     await ann.made("/goals", {"kind": "custom", "title": "x", "target": 10, "unit": "handstands"})
 
 
+async def test_a_goal_has_a_target_that_can_be_reached(ann: Person) -> None:
+    for kind, target in (("strength", 0), ("workouts", -1)):
+        assert await ann.refused("POST", "/goals", {"kind": kind, "title": "x", "target": target}) == {
+            ("target", "out_of_range")
+        }
+    made = await ann.made("/goals", GOAL)
+    assert await ann.refused("PATCH", f"/goals/{made['id']}", {"target": -1}) == {("target", "out_of_range")}
+    await ann.made("/goals", {"kind": "custom", "title": "cigarettes", "target": 0})
+
+
+async def test_what_was_wrong_before_a_change_may_leave_alone(ann: Person) -> None:
+    phone = await ann.device()
+    id = phone.new_id()
+    await phone.push(("goals", id, {"kind": "workouts", "title": "x", "target": -1}))
+    assert (await ann.ask("PATCH", f"/goals/{id}", {"status": "abandoned"})).status == 200
+    for still in ({"target": -2}, {"kind": "strength"}):
+        assert await ann.refused("PATCH", f"/goals/{id}", still) == {("target", "out_of_range")}
+
+
 async def test_a_goal_of_strength_without_an_exercise_is_pointed_out(ann: Person) -> None:
     made = await ann.made("/goals", {**GOAL, "exercise": None})
     assert [(each["field"], each["code"]) for each in made["warnings"]] == [("exercise", "required")]
