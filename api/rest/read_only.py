@@ -1,5 +1,5 @@
-"""What a PUT says of fields that nobody writes: that of an answer may come back as it is, so that what was read can be
-changed and sent whole.
+"""What a PUT or a PATCH says of fields that nobody writes: that of an answer may come back as it is, so that what was
+read can be changed and sent whole.
 
 Owns: which fields of a body are none of the request's and of the answer's all the same, and whether they are as they
 stand. Refuses to know: what stands (serving.py reads it, and only where there is such a field).

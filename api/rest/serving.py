@@ -105,12 +105,16 @@ class Serving:
     async def _bound(self, endpoint: Endpoint, call: Call[Any, Any], shown_by: Endpoint | None) -> Any:
         """The body as what the endpoint takes. Raises InvalidFields, and whatever the endpoint that shows it raises.
 
-        Of a PUT, what was read may come back whole (read_only.py).
+        Of a PUT and a PATCH, what was read may come back whole (read_only.py).
         """
         value, body = call.body, endpoint.body
         wrong: list[Mapping[str, str]] = []
         assert body is not None
-        if endpoint.method == "PUT" and shown_by is not None and read_only.has_any(value, body, shown_by.answer):
+        if (
+            endpoint.method in ("PUT", "PATCH")
+            and shown_by is not None
+            and read_only.has_any(value, body, shown_by.answer)
+        ):
             same = type(call.query) is shown_by.query
             query = call.query if same else bind_query((), shown_by.query)
             made = await shown_by.handler(replace(call, body=Empty(), query=query))

@@ -20,7 +20,7 @@ from sync.records import Record, Records
 WRITE_ERRORS: Final[tuple[type[SyncError], ...]] = (ReadOnly, NotFound, OverQuota, Unavailable)
 EDIT_ERRORS: Final = (*WRITE_ERRORS, PreconditionFailed)
 
-# Of a PUT.
+# Of a PUT and a PATCH.
 READ_MAY_COME_BACK: Final = "What was read may come back whole: read-only fields are taken as they stand."
 
 Space = Annotated[str, Meta(max_length=36, description="A shared space; without it, one's own.")]

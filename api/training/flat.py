@@ -15,6 +15,7 @@ from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply
 from api.training import known_exercises, listing
 from api.training.answers import (
     EDIT_ERRORS,
+    READ_MAY_COME_BACK,
     WRITE_ERRORS,
     Deleted,
     InSpace,
@@ -169,6 +170,7 @@ def endpoints(
             query=InSpace,
             answer=shown,
             errors=EDIT_ERRORS,
+            description=READ_MAY_COME_BACK,
         ),
         Endpoint(
             "DELETE", one_path, delete, f"Delete {a_noun}", tag, query=InSpace, answer=Deleted, errors=EDIT_ERRORS

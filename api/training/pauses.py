@@ -28,15 +28,15 @@ def noted(standing: Values, values: Values, now: str) -> Noted:
     """What a change of a workout writes beside: its pauses, where it pauses, goes on or is taken up again (then its
     end goes, too); and what could not be noted.
 
-    standing: the workout as it is. values: the change; one that says itself what was paused says all of it, and one
-    that says itself when the session ended keeps that.
+    standing: the workout as it is. values: the change; one that says otherwise what was paused says all of it, and one
+    that says otherwise when the session ended keeps that.
     now: when it happens.
     """
     before = standing.get("status")
     after = values.get("status", before)
     if before in _OVER and after in _UNDER_WAY:
         return _taken_up(standing, values, now)
-    if "pauses" in values or before == after or "paused" not in (before, after):
+    if _says(values, "pauses", standing) or before == after or "paused" not in (before, after):
         return {}, []
     if after == "paused":
         return _with(standing, now, now) if before == "active" else ({}, [])
@@ -53,14 +53,19 @@ def noted(standing: Values, values: Values, now: str) -> Noted:
 def _taken_up(standing: Values, values: Values, now: str) -> Noted:
     """What goes on with a session that had ended: it has no end, and was paused from its old one on."""
     ended = standing.get("ended_at")
-    if ended is None or values.get("ended_at") is not None:
+    if ended is None or (values.get("ended_at") is not None and _says(values, "ended_at", standing)):
         return {}, []
     begun = min(ended, now)
     until = now if values["status"] == "active" else begun
-    if "pauses" in values or (values["status"] == "active" and begun == now):
+    if _says(values, "pauses", standing) or (values["status"] == "active" and begun == now):
         return {"ended_at": None}, []
     paused, left_out = _with(standing, begun, until)
     return {"ended_at": None, **paused}, left_out
+
+
+def _says(values: Values, name: str, standing: Values) -> bool:
+    """Whether a change says anything of a field: what was read and comes back says nothing."""
+    return name in values and values[name] != standing.get(name)
 
 
 def _with(standing: Values, begun: str, until: str) -> Noted:

@@ -289,8 +289,9 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             body=TemplatePatch,
             query=InSpace,
             answer=Template,
-            errors=EDIT_ERRORS,
+            errors=(*EDIT_ERRORS, TooLargeToShow),
             example={"visibility": "public"},
+            description=READ_MAY_COME_BACK,
         ),
         Endpoint(
             "DELETE",

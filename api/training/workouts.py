@@ -15,6 +15,7 @@ from api.rest.endpoint import Call, Empty, Endpoint, Pagination, Reply
 from api.training import known_exercises, listing, odd, pauses
 from api.training.answers import (
     EDIT_ERRORS,
+    READ_MAY_COME_BACK,
     WRITE_ERRORS,
     Deleted,
     InSpace,
@@ -190,8 +191,8 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
             body=WorkoutPatch,
             query=InSpace,
             answer=Workout,
-            errors=EDIT_ERRORS,
-            description="If-Match takes the ETag of the whole workout, or its own `version`.",
+            errors=(*EDIT_ERRORS, TooLargeToShow),
+            description=f"If-Match takes the ETag of the whole workout, or its own `version`. {READ_MAY_COME_BACK}",
         ),
         Endpoint(
             "DELETE",

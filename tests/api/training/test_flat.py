@@ -46,6 +46,18 @@ async def test_a_record_is_made_read_changed_and_deleted(
 
 
 @EACH
+async def test_what_was_read_may_come_back_whole_in_a_change(
+    ann: Person, path: str, body: dict[str, Any], change: dict[str, Any]
+) -> None:
+    made = await ann.made(path, body)
+    one = f"{path}/{made['id']}"
+    changed = await ann.ask("PATCH", one, made | change)
+    assert changed.status == 200 and change.items() <= changed.data.items()
+    # What was read before that is another version.
+    assert await ann.refused("PATCH", one, {"id": made["id"], "version": made["version"]}) == {("version", "immutable")}
+
+
+@EACH
 async def test_a_strangers_record_looks_like_none(
     ann: Person, bob: Person, path: str, body: dict[str, Any], change: dict[str, Any]
 ) -> None:

@@ -212,6 +212,16 @@ async def test_a_session_that_is_taken_up_again_was_paused_since_it_ended(ann: P
     assert on["pauses"][1][0] == again["ended_at"] < on["pauses"][1][1]
 
 
+async def test_a_workout_that_was_read_may_come_back_whole_to_be_taken_up_again(ann: Person) -> None:
+    path, made = await session(ann)
+    await ann.made(f"{path}/sets", {"exercise": SQUAT, "reps": 8})
+    await ann.ask("PATCH", f"/workouts/{made['id']}", {"status": "paused"})
+    over = (await ann.ask("POST", f"{path}/complete")).data
+    taken_up = (await ann.ask("PATCH", f"/workouts/{made['id']}", {**over, "status": "active"})).data
+    assert (taken_up["ended_at"], taken_up["exercises"]) == (None, over["exercises"])
+    assert [begun for begun, _ in taken_up["pauses"]] == [over["pauses"][0][0], over["ended_at"]]
+
+
 async def test_a_workout_that_never_said_when_it_ended_is_taken_up_without_a_pause(ann: Person) -> None:
     made = await ann.made("/workouts", {"title": "x"})
     taken_up = (await ann.ask("PATCH", f"/workouts/{made['id']}", {"status": "active"})).data
