@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from conflict.text import UPDATE_BYTES_MAX
 from storage.collections import COLLECTIONS, CollectionSpec
+from storage.field_types import TimeZone
 from storage.rows import Key
 from sync.errors import Unavailable
 from sync.shown import Record
@@ -93,7 +94,11 @@ def _wrong(spec: CollectionSpec, name: str, change: Any) -> Fault | None:
     checked = check_fields(spec, {name: change})
     if not isinstance(checked, Rejection):
         return None
-    return fault(name, checked.code, checked.message.replace(f"{name}.add", name))
+    declared = spec.fields.get(name)
+    is_zone = declared is not None and isinstance(declared.type, TimeZone)
+    # Over REST what is none of the known words is so called, and out of range is a number.
+    code = "unknown_value" if is_zone and checked.code == "out_of_range" else checked.code
+    return fault(name, code, checked.message.replace(f"{name}.add", name))
 
 
 async def _change(kind: str, standing: Record | None, name: str, value: Any, texts: TextReader) -> Any:

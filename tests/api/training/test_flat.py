@@ -179,7 +179,10 @@ async def test_preferences_are_set_one_by_one_and_hold_on_devices_too(ann: Perso
     assert (read.data["units"], read.data["first_weekday"]) == ("imperial", 7)
     stale = await ann.ask("PUT", "/users/preferences", {"units": "metric"}, If_Match=first.headers["ETag"])
     assert stale.code == "precondition_failed"
-    assert await ann.refused("PUT", "/users/preferences", {"units": "stone", "weekly_target": 8}) == {
+    assert await ann.refused(
+        "PUT", "/users/preferences", {"units": "stone", "weekly_target": 8, "timezone": "Mars/Base"}
+    ) == {
+        ("timezone", "unknown_value"),
         ("units", "unknown_value"),
         ("weekly_target", "out_of_range"),
     }
