@@ -12,13 +12,14 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import click
 
 from api.command_line.device import asking, clockwork
 from api.command_line.device.days import DAY
+from api.command_line.device.fulfil import changes
 from api.command_line.device.grammar import TypedSet
 from api.command_line.device.named import EXERCISE
 from api.command_line.device.outcome import Refused, Usage
@@ -28,11 +29,8 @@ from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Block, Training, Workout, read_training
 from api.command_line.device.typed import mass_typed, refuse_metres, refuse_unknown_flags
-from api.command_line.device.wording import counted, day_words, is_done, set_words
+from api.command_line.device.wording import counted, day_words, set_words
 from api.command_line.device.writes import NOTE_MAX, TITLE_MAX, Writes, within
-
-# What a typed set says as a whole; its RPE and its kind only where they are typed.
-MEASURES = ("load_mode", "weight", "reps", "duration_s", "distance")
 
 DAY_OPTION = click.option("--date", "day", type=DAY, metavar="DAY", help="Of which day; today where none is said.")
 WORKOUT_OPTION = click.option(
@@ -130,23 +128,10 @@ def _fields(training: Training, place: Placed, typed: Sequence[TypedSet], note: 
         known = training.exercises.by_id.get(place.block.exercise)
         if known is not None:
             refuse_metres(known, typed)
-        said = typed[0].fields(known.load_mode if known else "external")
-        fields = {name: said.get(name) for name in MEASURES}
-        kept = {"rpe": said.get("rpe"), "kind": said["kind"] if typed[0].kind_said else None}
-        fields |= {name: value for name, value in kept.items() if value is not None}
-        if typed[0].kind_said and (said["kind"] == "failure" or place.record.get("to_failure")):
-            fields["to_failure"] = said["kind"] == "failure"
-        if not is_done(place.record.values):
-            fields["completed_at"] = _done_at(place.workout)
-    if note is not None:
+        fields = changes(place.workout, place.record, typed[0], known.load_mode if known else "external")
+    if note is not None and (note or None) != place.record.get("notes"):
         fields["notes"] = note or None
-    return {name: value for name, value in fields.items() if value != place.record.get(name)}
-
-
-def _done_at(workout: Workout) -> datetime:
-    """When a planned set was done, of which it is typed now what was done."""
-    over = None if workout.status in ("active", "paused") else workout.ended or workout.started
-    return over or clockwork.now()
+    return fields
 
 
 @click.command(

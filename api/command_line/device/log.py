@@ -1,11 +1,12 @@
 """`fitai log`: sets, as they are typed.
 
 Owns: which workout and which exercise of it the sets go to. What is typed is typed.py's and grammar.py's,
-names are exercises.py's.
+names are exercises.py's, and which planned set is fulfilled is fulfil.py's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -14,10 +15,11 @@ import click
 from api.command_line.device import clockwork
 from api.command_line.device.days import DAY
 from api.command_line.device.exercises import Exercise, UnclearName
+from api.command_line.device.fulfil import changes, fulfilled_by, planned_sets
 from api.command_line.device.grammar import TypedSet
 from api.command_line.device.named import EXERCISE
 from api.command_line.device.outcome import Refused, Usage
-from api.command_line.device.pictures import body, broken_records, heading, set_json
+from api.command_line.device.pictures import body, broken_records, heading, pieces, set_json
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Block, Training, Workout, read_training
@@ -44,6 +46,7 @@ Examples:
   fitai log 100kgx5                        the exercise of the last set again
   fitai log deadlift 140kgx5 --date yesterday --title "Pull day"
   fitai log "Log Lift" 60kgx3 --new        an exercise of your own
+  fitai log bench press 60kgx12 --extra    a set beside what is planned
 
 \b
 w: warm-up, d: drop set, f: to failure, m: myo-reps. kg or lb; s, min, h or
@@ -56,6 +59,7 @@ m:ss; m, km, mi, yd or ft. After --, a set may begin with a dash.
 @click.option("--note", help="A note for these sets.")
 @click.option("--bodyweight", help="Your weight on that day, like 80kg: pull-ups and dips count it.")
 @click.option("--new", is_flag=True, help="Make the exercise where none has this whole name.")
+@click.option("--extra", is_flag=True, help="Add the sets beside what is planned, and fulfil none of it.")
 @on_device(new="make")
 async def log(
     terminal: Terminal,
@@ -65,10 +69,12 @@ async def log(
     note: str | None,
     bodyweight: str | None,
     new: bool,
+    extra: bool,
 ) -> Result:
     """Log sets of an exercise.
 
-    They go to the live session, or to today's workout, which is made where there is none.
+    They go to the live session, or to today's workout, which is made where there is none. Sets that are planned
+    there are fulfilled in their order, warm-ups by warm-ups; what goes beyond is added.
     """
     refuse_unknown_flags(words)
     name, typed = split_words(words)
@@ -86,20 +92,32 @@ async def log(
     refuse_metres(lifted, typed)
     at = clockwork.now() if day is None else clockwork.noon(wanted, zone)
     workout = _workout(target, made, title, body_weight, at, zone, wanted)
-    block, place = _block(target, made, workout, lifted)
-    ids = []
-    for one in typed:
-        place = position_after(place)
-        fields = {"workout_exercise": block, "position": place, "completed_at": at, **one.fields(lifted.load_mode)}
-        ids.append(made.create("sets", {**fields, "notes": note} if note else fields))
+    blocks = [block for block in target.blocks if block.exercise == lifted.id] if target else []
+    planned = planned_sets(blocks)
+    met = fulfilled_by(typed, [] if extra else planned)
+    said = {"notes": note} if note else {}
+    fulfilled, ids = [], []
+    for one, each in zip(typed, met, strict=True):
+        if target is not None and each is not None:
+            made.change(each, changes(target, each, one, lifted.load_mode) | said)
+            fulfilled.append(each)
+            ids.append(each.id)
+    if more := [one for one, each in zip(typed, met, strict=True) if each is None]:
+        block, place = _block(target, made, workout, lifted, _where(blocks, fulfilled))
+        for one in more:
+            place = position_after(place)
+            fields = {"workout_exercise": block, "position": place, "completed_at": at, **one.fields(lifted.load_mode)}
+            ids.append(made.create("sets", fields | said))
     await terminal.write(made, f"log of {counted(len(ids), 'set')} of {lifted.name}")
     with_body = any(one.fields(lifted.load_mode)["load_mode"] in BODY_MODES for one in typed)
     unweighed = with_body and not body_weight and not (target and _knows_the_body(target))
     shown = await _show(terminal, training, workout, lifted, ids)
+    left = len(planned) - len(fulfilled)
+    _say_plan(terminal, fulfilled, left)
     if unweighed:
         told = "The load of these is unknown, and has no volume and no 1RM: --bodyweight 80kg says what you weigh."
         terminal.screen.say((told, "quiet"))
-    return shown
+    return {**shown, "fulfilled": [one.id for one in fulfilled], "planned": left}
 
 
 def _target(training: Training, day: date, *, live: bool) -> Workout | None:
@@ -117,7 +135,7 @@ def _exercise(
     if name is None:
         if target is None or not target.blocks:
             raise Usage('Say the exercise: fitai log "Bench Press" 100kgx5', code="bad_set")
-        newest = max(target.blocks, key=lambda block: max((_done_at(one) for one in block.sets), default=""))
+        newest = max(target.blocks, key=_newest)
         known = training.exercises.by_id.get(newest.exercise)
         return known or Exercise(newest.exercise, training.exercises.name(newest.exercise), {})
     if new:
@@ -164,18 +182,48 @@ def _workout(
     return target.id
 
 
-def _block(target: Workout | None, made: Writes, workout: str, exercise: Exercise) -> tuple[str, str | None]:
-    """(the workout's exercise that the sets go below, the position of its last set)."""
-    blocks: list[Block] = target.blocks if target else []
-    for block in reversed(blocks):
-        if block.exercise == exercise.id:
-            return block.record.id, str(block.sets[-1].get("position")) if block.sets else None
+def _where(blocks: Sequence[Block], fulfilled: Sequence[Record]) -> Block | None:
+    """Which of an exercise's blocks takes the sets beyond its plan: the one that is being trained, else the last."""
+    if fulfilled:
+        return next(block for block in blocks if fulfilled[-1] in block.sets)
+    if planned_sets(blocks):
+        begun = [block for block in reversed(blocks) if any(map(_done_at, block.sets))]
+        return max(begun, key=_newest) if begun else next(block for block in blocks if block.sets)
+    return blocks[-1] if blocks else None
+
+
+def _newest(block: Block) -> str:
+    return max(map(_done_at, block.sets), default="")
+
+
+def _block(
+    target: Workout | None, made: Writes, workout: str, exercise: Exercise, block: Block | None
+) -> tuple[str, str | None]:
+    """(the workout's exercise that the sets go below, made where there is none; the position of its last set)."""
+    if block is not None:
+        return block.record.id, str(block.sets[-1].get("position")) if block.sets else None
+    blocks = target.blocks if target else []
     last = str(blocks[-1].record.get("position")) if blocks else None
     fields = {"workout": workout, "exercise": exercise.id, "position": position_after(last)}
     return made.create("workout_exercises", fields), None
 
 
-async def _show(terminal: Terminal, training: Training, workout_id: str, exercise: Exercise, ids: list[str]) -> Result:
+def _say_plan(terminal: Terminal, fulfilled: Sequence[Record], left: int) -> None:
+    """What was planned and is done now, and how many sets of the exercise still are planned; nothing without a plan."""
+    signs = terminal.screen.signs
+    if fulfilled:
+        told = "Fulfilled: " + "   ".join(each.plain for each in pieces(fulfilled, {}, signs))
+        told += f"; {left} more {'is' if left == 1 else 'are'} planned." if left else "."
+    elif left:
+        told = f"Beside the plan, of which {counted(left, 'set')} {'is' if left == 1 else 'are'} left."
+    else:
+        return
+    terminal.screen.say((f"  {told}", "quiet"))
+
+
+async def _show(
+    terminal: Terminal, training: Training, workout_id: str, exercise: Exercise, ids: list[str]
+) -> dict[str, Any]:
     """The exercise as it stands now, and what was broken."""
     training.exercises.add(exercise)
     workout = await training.read_again(terminal.client, workout_id)

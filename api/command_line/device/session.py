@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from api.command_line.device import clockwork
+from api.command_line.device.fulfil import planned_sets
 from api.command_line.device.grammar import parse_seconds
 from api.command_line.device.log import APP
 from api.command_line.device.outcome import Refused, Stopped, Usage
@@ -16,7 +17,7 @@ from api.command_line.device.pictures import body, broken_records, heading, work
 from api.command_line.device.running import JsonCommand, Result, on_device
 from api.command_line.device.terminal import Terminal
 from api.command_line.device.training import Training, Workout, moment, read_preferences, read_training
-from api.command_line.device.wording import at_words, clock, plain_number
+from api.command_line.device.wording import at_words, clock, counted, plain_number
 from api.command_line.device.writes import TITLE_MAX, Writes, within
 from fitai_client import Record
 
@@ -145,7 +146,11 @@ async def done(terminal: Terminal, discard: bool, effort: float | None, title: s
     screen.show(body(over, training, screen.signs, screen.width))
     for broken in broken_records(over, training, screen.signs):
         screen.show(broken)
-    return workout_json(over, training)
+    if left := len(planned_sets(over.blocks)):
+        stays = "is still planned: it stays in the log as planned, and counts nowhere."
+        stay = "are still planned: they stay in the log as planned, and count nowhere."
+        screen.say((f"  {counted(left, 'set')} {stays if left == 1 else stay}", "quiet"))
+    return {**workout_json(over, training), "planned": left}
 
 
 async def rest_ends(terminal: Terminal, workout: Record) -> datetime | None:
