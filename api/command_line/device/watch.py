@@ -28,7 +28,7 @@ from api.command_line.device.screen import line
 from api.command_line.device.session import rest_ends
 from api.command_line.device.terminal import Terminal, print_json
 from api.command_line.device.training import Training, Workout, moment, read_training
-from api.command_line.device.wording import KINDS, clock, day_words, set_words
+from api.command_line.device.wording import KINDS, clock, day_words, is_done, set_words
 from api.command_line.device.writes import wire_time
 from fitai_client import Change, Record
 from fitai_client.core.database import LocalDatabase
@@ -169,7 +169,8 @@ class _View:
         for id, (one, name) in now.items():
             old = before.get(id)
             if old is not None and old[0].values != one.values:
-                self._tell("changed", name, one)
+                fulfilled = is_done(one.values) and not is_done(old[0].values)
+                self._tell("fulfilled" if fulfilled else "changed", name, one)
             elif self._known is not None and id not in self._known:
                 self._tell("added", name, one)
         self._known = (self._known or set()) | now.keys()
@@ -250,14 +251,18 @@ class _View:
                 self._terminal.screen.say((f"{self._now().astimezone():%H:%M:%S}  ", "quiet"), one.words)
 
     def _tell(self, what: str, name: str, one: Record) -> None:
-        """One change: a line in the list, in the pipe, or an object. `what`: added, changed or deleted."""
+        """One change: a line in the list, in the pipe, or an object. `what`: added, fulfilled, changed or deleted.
+
+        A planned set that was done is logged, for people; for a program a set that was there is changed.
+        """
         assert self._training is not None
         screen, now = self._terminal.screen, self._now()
         done = moment(one.get("completed_at"))
-        age_ms = round((now - done).total_seconds() * 1000) if done and what == "added" else None
+        logged = what in ("added", "fulfilled")
+        age_ms = round((now - done).total_seconds() * 1000) if done and logged else None
         if self._terminal.as_json:
             told = {
-                "event": f"set_{what}",
+                "event": "set_changed" if what == "fulfilled" else f"set_{what}",
                 "exercise": name,
                 "set": set_json(one, self._training),
                 "at": wire_time(now),
@@ -271,7 +276,7 @@ class _View:
         said = line(clocked, (name, "name"), "  ", (label, "quiet"), set_words(one.values, screen.signs))
         if kind == "failure":
             said.append(" F", "quiet")
-        if what != "added":
+        if not logged:
             said.append(f" {what}", "warn")
         if self._training.ledger.marks.get(one.id):
             said.append(f" {screen.signs.record}", "record")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Sequence
 from typing import Any
 
@@ -117,6 +118,17 @@ def test_what_is_remembered_after_the_session_was_done_by_its_end(planned: Termi
     ended = planned.json("done")["ended_at"]
     (one,) = planned.json("log", "row", "50kgx8")["sets"]
     assert one["completed_at"] == ended
+
+
+def test_a_watch_tells_of_a_planned_set_that_is_done_as_of_one_that_is_logged(planned: Terminal) -> None:
+    with planned.process("watch", "--for", "300", stdout=subprocess.PIPE) as watching:
+        assert watching.stdout is not None
+        seen = iter(watching.stdout)
+        next(seen)
+        planned.does("log", "lift", "100kgx5")
+        line = next(text for text in seen if "Lift  100 kg × 5" in text)
+        assert "changed" not in line
+        watching.terminate()
 
 
 @pytest.mark.parametrize(
