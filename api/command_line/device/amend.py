@@ -53,7 +53,7 @@ Examples:
   fitai edit bench press last 100kgx6@9         the last one, with its RPE
   fitai edit squat 1 w:60kgx5 --date yesterday  it was a warm-up
   fitai edit squat --date -3                    lists the sets, numbered
-  fitai edit squat 2 100kgx5                    the planned one, which is done now
+  fitai edit squat 2 100kgx5                    the planned one: it is done
   fitai edit bench press --exercise "dip"       it was another exercise
   fitai edit --workout --title "Leg day" --bodyweight 80kg --date yesterday
 
