@@ -11,11 +11,11 @@ Invariants
         what still has that seq: nobody has written it since, and nothing else goes.
     M5  A file is kept for as long as somebody may still say a word about it, at most FILE_KEPT_MS, and as one of the
         latest FILES_MAX of its user.
-    M6  Several people's imports are worked on at once, and their steps take turns: together they load the server as one
-        does, and one that has much to write holds up another by a step, not by all of its own. Large files are waited
-        for by large files alone.
     M7  Of a user IMPORTS_MAX are kept. When another one comes, the oldest of those goes that brought nothing which
         could be taken back and wait for no word, and where there is none the oldest; never one under way.
+    M8  Several people's imports are worked on at once, and their steps take turns: together they load the server as one
+        does, and one that has much to write holds up another by a step, not by all of its own. Large files are waited
+        for by large files alone.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Imports:
     database: Database
     environment: Environment
     records: Records
-    # Whoever has it writes one step (M6).
+    # Whoever has it writes one step (M8).
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     def kinds(self) -> dict[str, Kind]:
@@ -419,7 +419,7 @@ class Imports:
 
 
 def _kind_of(file: bytes) -> str:
-    """Which job reads a file (M6)."""
+    """Which job reads a file (M8)."""
     return READ if len(file) <= LARGE_BYTES else READ_LARGE
 
 
