@@ -131,3 +131,29 @@ def test_an_edit_of_a_phone_that_is_gone_comes_back_from_who_showed_it(tmp_path:
     # The engine said how far it still had what the phones were served.
     assert other.db.conn.execute("SELECT COUNT(*) FROM log WHERE mark = 'anew'").fetchone()[0] == 1
     world.close()
+
+
+def test_a_set_whose_delete_came_back_before_it_is_whole_again_by_an_edit_that_had_not_seen_the_delete(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    world = World(tmp_path, engine=sqlite_template)
+    maker, deleter = world.phone(), world.phone()
+    world.settle()
+    backup = world.server.backup()
+    workout = maker.put("workouts", title="made")
+    exercise = maker.put("workout_exercises", workout=workout)
+    one = maker.put("sets", workout_exercise=exercise, reps=13)
+    world.settle()
+    deleter.delete("sets", one)
+    deleter.sync()
+    world.server.restore(backup)
+    # A tombstone is there now, of a set that this server never had; whoever made the set has not heard of it.
+    deleter.sync()
+    maker.put("sets", one, tempo="since")
+
+    world.settle()
+
+    world.assert_settled()
+    record = deleter.get("sets", one)
+    assert record is not None and (record["reps"], record["tempo"]) == (13, "since")
+    world.close()

@@ -250,8 +250,10 @@ def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
         one for key in gone for one in (*ancestors(tx, found.no, key), key, *descendants(tx, found.no, key))
     )
     changes = _unsent(tx, found.no, related)
-    # What the bodies have is written with them: once more behind them, it would replace what others made of it.
-    held = set(json.loads(tx.meta(f"held:{found.no}") or "[]")).intersection(change[0] for change in changes)
+    # What the bodies have is written with them: once more behind them, it would replace what others made of it. What
+    # the body of a tombstone has is written by nobody else: the server may have the delete, and not what it deleted.
+    told = set(json.loads(tx.meta(f"held:{found.no}") or "[]"))
+    held = {pos for pos, collection, id, *_ in changes if pos in told and (collection, id) in bodies}
     tx.executemany("UPDATE log SET laid = 0 WHERE pos = ?", [(pos,) for pos in held])
     for key in bodies:
         recompute(tx, found.no, key)
