@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from fitai_client.core.spaces import PERSONAL
+from fitai_client.core.undo import rewrite_recovered
 from fitai_client.core.writing import Write
 from tests.client_sdk.histories import (
     COPIES,
@@ -154,6 +156,39 @@ def test_a_set_whose_delete_came_back_before_it_is_whole_again_by_an_edit_that_h
     world.settle()
 
     world.assert_settled()
+    record = deleter.get("sets", one)
+    assert record is not None and (record["reps"], record["tempo"]) == (13, "since")
+    world.close()
+
+
+def test_a_set_of_a_phone_that_is_gone_whose_delete_came_back_before_an_edit_is_kept_as_recovered(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    world = World(tmp_path, engine=sqlite_template)
+    maker, deleter, editor = world.phone(), world.phone(), world.phone()
+    world.settle()
+    backup = world.server.backup()
+    workout = deleter.put("workouts", title="made")
+    exercise = deleter.put("workout_exercises", workout=workout)
+    deleter.sync()
+    maker.sync()
+    one = maker.put("sets", workout_exercise=exercise, reps=13)
+    world.settle()
+    deleter.delete("sets", one)
+    deleter.sync()
+    world.devices.remove(maker)
+    maker.db.close()
+    world.server.restore(backup)
+    deleter.sync()
+    editor.put("sets", one, tempo="since")
+
+    world.settle()
+
+    world.assert_settled()
+    assert editor.get("sets", one) is None and editor.status().recovered == 1
+    with editor.db.write() as tx:
+        rewrite_recovered(tx, PERSONAL)
+    world.settle()
     record = deleter.get("sets", one)
     assert record is not None and (record["reps"], record["tempo"]) == (13, "since")
     world.close()

@@ -31,7 +31,7 @@ from . import text, vectors
 from .database import Tx
 from .overlay import same_value, seen_values
 from .reads import read_one
-from .records import Key, Row, dumps, read_row
+from .records import AWAITED, Key, Row, dumps, read_row
 from .rejecting import Verdict, enqueue_inbox
 from .spaces import Space, current_device
 from .whole import whole_parts
@@ -53,8 +53,6 @@ __all__ = [
 
 Json = dict[str, Any]
 
-# The kind of what is aside of a record that shows all the while.
-_AWAITED = "awaited"
 # The code of the inbox's entries that come from here.
 LOST_CODE = "lost_by_server"
 _MESSAGE = "The server lost this value, and something else is there now: send it again, or discard it."
@@ -161,7 +159,7 @@ def await_return(tx: Tx, found: Space, key: Key, row: Row) -> None:
     tx.execute(
         "INSERT INTO aside VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (space, collection, id) DO UPDATE SET"
         " kind = excluded.kind, root = excluded.root, body = excluded.body, at = excluded.at",
-        (found.no, *key, _AWAITED, key[1], row.shown or row.body, tx.environment.now_ms()),
+        (found.no, *key, AWAITED, key[1], row.shown or row.body, tx.environment.now_ms()),
     )
 
 
@@ -170,7 +168,7 @@ def awaited(tx: Tx, found: Space, keys: Iterable[Key]) -> list[Replaced]:
     result = []
     for key in keys:
         row = read_row(tx, found.no, key)
-        one = (found.no, *key, _AWAITED)
+        one = (found.no, *key, AWAITED)
         if tx.execute("DELETE FROM aside WHERE space = ? AND collection = ? AND id = ? AND kind = ?", one) and row:
             result.append(Replaced(key, json.loads(row.shown or row.body or "{}"), {}, True))
     return result

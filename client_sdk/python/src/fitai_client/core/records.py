@@ -22,6 +22,7 @@ from .overlay import LaidPut, lay_over, start
 from .spaces import Space
 
 __all__ = [
+    "AWAITED",
     "NONE",
     "SHOWN",
     "TOMBSTONE",
@@ -52,6 +53,9 @@ Laid = tuple[int, Key]
 
 # The server never showed it; shows it; its tombstone came but waits; its tombstone came and applied.
 NONE, SHOWN, WAITING, TOMBSTONE = 0, 1, 2, 3
+
+# The kind of what is aside of a record that shows all the while, and of which the server lost something.
+AWAITED = "awaited"
 
 # Records no longer shown are kept as long as the server keeps tombstones at least.
 ASIDE_KEPT_MS = 30 * 24 * 3600 * 1000
@@ -213,7 +217,10 @@ def bury(tx: Tx, space: int, key: Key, seq: int | None) -> None:
 
 
 def drop(tx: Tx, space: int, key: Key, kind: str) -> None:
-    """Drop a record and everything below it, keeping their values aside for undo (`kind` says why)."""
+    """Drop a record and everything below it, keeping their values aside for undo (`kind` says why).
+
+    What was awaited becomes recovered: the server may have the tombstone alone, and not what it deleted.
+    """
     touch_tree(tx, space, key)
     now_ms = tx.environment.now_ms()
     for one in (*descendants(tx, space, key), key):
@@ -223,7 +230,8 @@ def drop(tx: Tx, space: int, key: Key, kind: str) -> None:
         if row.body is not None:
             tx.execute(
                 "INSERT INTO aside VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (space, collection, id) DO UPDATE SET"
-                " kind = excluded.kind, root = excluded.root, body = excluded.body, at = excluded.at",
+                f" kind = CASE kind WHEN '{AWAITED}' THEN 'recovered' ELSE excluded.kind END, root = excluded.root,"
+                " body = excluded.body, at = excluded.at",
                 (space, *one, kind, key[1], row.shown or row.body, now_ms),
             )
             tx.execute(
