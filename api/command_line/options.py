@@ -13,7 +13,8 @@ import click
 
 from api.command_line.failures import WrongSetting
 from api.command_line.terminal import say
-from api.settings import Loaded, SettingsError, load
+from api.settings import SettingsError
+from api.settings_sources import Loaded, load
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from api.settings import Settings, SettingsError, load
+from api.settings import Settings, SettingsError
+from api.settings_sources import load
 from tests.api.harness import SECRET
 
 
