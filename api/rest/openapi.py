@@ -1,114 +1,25 @@
 """The OpenAPI 3.1 document, from the endpoints themselves.
 
-Owns: how a declaration is described, and what every endpoint may answer beside its own.
-Refuses to know: any one endpoint.
+Owns: how a declaration is described: its address, what it is asked with, and the shapes of both sides.
+Refuses to know: any one endpoint, and what one answers with (openapi_answers.py).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, get_origin
 
 import msgspec
 from msgspec import structs
 
-from api.errors import (
-    Busy,
-    InvalidFields,
-    RateLimited,
-    RequestTimeout,
-    UnsupportedMediaType,
-)
 from api.rest.binding import is_list
 from api.rest.endpoint import Empty, Endpoint, Permission
-from api.rest.idempotency import AnswerNotKept, RequestInProgress
+from api.rest.openapi_answers import JSON, SCHEMAS, answers, header_components
 from api.version import fitai_version
-from sync.errors import (
-    AccountErased,
-    Malformed,
-    NotFound,
-    PreconditionFailed,
-    SyncError,
-    TooLarge,
-    Unauthenticated,
-    Unavailable,
-)
 
 _PATH_PART: Final = re.compile(r"\{([a-z_]+)\}")
 _REF: Final = "#/components/schemas/{name}"
-
-# What answers carry beside their bodies; which of them stands where, `_headers` says.
-_HEADERS: Final[dict[str, dict[str, Any]]] = {
-    "X-Request-ID": {"description": "Under this the server's log has the rest; one that the request named is kept."},
-    "ETag": {"description": "The version of what is shown, for If-None-Match and If-Match."},
-    "Location": {"description": "Where that which was made stands."},
-    "Idempotent-Replayed": {"description": "This is the first answer again.", "schema": {"const": "true"}},
-    "Content-Disposition": {"description": "The name of the file."},
-    "Last-Modified": {"description": "When the file was made."},
-    "Accept-Ranges": {"description": "A part may be asked for."},
-    "Content-Range": {"description": "Which part it is, and of how much."},
-    "RateLimit": {"description": "How much is left, and until when."},
-    "RateLimit-Policy": {"description": "How much there is."},
-    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}},
-    "WWW-Authenticate": {"description": "What is to stand in Authorization.", "schema": {"const": "Bearer"}},
-    "Accept-Encoding": {"description": "Which Content-Encodings a body may have."},
-    "Vary": {"description": "By what of the request the answer goes."},
-    "Set-Cookie": {"description": "For the next step of the sign-in."},
-}
-# Beside X-Request-ID, which every answer has, by the status of a failure: the header, and whether it is always there.
-_OF_FAILURES: Final[dict[int, dict[str, bool]]] = {
-    401: {"WWW-Authenticate": True},
-    409: {"Retry-After": False},
-    415: {"Accept-Encoding": False},
-    429: {"Retry-After": True},
-    503: {"Retry-After": True},
-}
-_META: Final = {
-    "type": "object",
-    "required": ["request_id", "timestamp"],
-    "properties": {
-        "request_id": {"type": "string", "description": "Under this the server's log has the rest."},
-        "timestamp": {"type": "string", "format": "date-time"},
-        "pagination": {
-            "type": "object",
-            "properties": {
-                "page": {"type": "integer"},
-                "limit": {"type": "integer"},
-                "total": {"type": "integer"},
-                "cursor": {"type": ["string", "null"], "description": "What the next request sends; null at the end."},
-            },
-        },
-    },
-}
-_FAILURE: Final = {
-    "type": "object",
-    "required": ["success", "error", "code", "meta"],
-    "properties": {
-        "success": {"const": False},
-        "error": {"type": "string", "description": "One sentence for a person."},
-        "code": {"type": "string", "description": "For programs; it never changes its meaning."},
-        "details": {
-            "description": "Which fields are wrong, or the facts of the failure.",
-            "anyOf": [
-                {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "required": ["field", "code", "message"],
-                        "properties": {
-                            "field": {"type": "string"},
-                            "code": {"type": "string"},
-                            "message": {"type": "string"},
-                        },
-                    },
-                },
-                {"type": "object"},
-            ],
-        },
-        "meta": {"$ref": "#/components/schemas/Meta"},
-    },
-}
 
 
 def document(endpoints: Sequence[Endpoint], *, server_url: str) -> dict[str, Any]:
@@ -140,24 +51,11 @@ def document(endpoints: Sequence[Endpoint], *, server_url: str) -> dict[str, Any
         "paths": paths,
         "components": {
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-            "headers": {
-                f"{name}{suffix}": {"schema": {"type": "string"}, **described, **({"required": True} if suffix else {})}
-                for name, described in _HEADERS.items()
-                for suffix in ("", _ALWAYS)
-            },
+            "headers": header_components(),
             "responses": failures,
-            "schemas": {"Meta": _META, "Failure": _FAILURE, **_as_sent(components)},
+            "schemas": {**SCHEMAS, **_as_sent(components)},
         },
     }
-
-
-_ALWAYS: Final = "-always"
-
-
-def _headers(which: Mapping[str, bool]) -> dict[str, Any]:
-    """The headers of one answer: name → whether it is always there."""
-    given = {"X-Request-ID": True, **which}
-    return {name: {"$ref": f"#/components/headers/{name}{_ALWAYS if always else ''}"} for name, always in given.items()}
 
 
 def _as_sent(schema: Any) -> Any:
@@ -193,12 +91,13 @@ def _operation(
 
     versioned: the paths of what is shown under a version.
     """
+    data = {} if endpoint.answer is None else schema_of[_key(endpoint.answer)]
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
         "tags": [endpoint.tag],
         "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint, components)],
-        "responses": _responses(endpoint, schema_of, failures),
+        "responses": answers(endpoint, data, failures),
     }
     if endpoint.description:
         operation["description"] = endpoint.description
@@ -237,7 +136,7 @@ def _operation(
         content: dict[str, Any] = {"schema": schema_of[_key(endpoint.body)]}
         if endpoint.example is not None:
             content["example"] = endpoint.example
-        operation["requestBody"] = {"required": not endpoint.body_is_optional, "content": {_JSON: content}}
+        operation["requestBody"] = {"required": not endpoint.body_is_optional, "content": {JSON: content}}
     elif endpoint.upload:
         binary = {"schema": {"type": "string", "format": "binary"}}
         operation["requestBody"] = {"required": True, "content": dict.fromkeys(endpoint.upload, binary)}
@@ -280,129 +179,3 @@ def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
     if "default" in made and made["default"] is None:
         del made["default"]
     return made
-
-
-def _responses(endpoint: Endpoint, schema_of: dict[Any, Any], failures: dict[str, Any]) -> dict[str, Any]:
-    responses: dict[str, Any] = {}
-    headers = _headers_of_success(endpoint)
-    if 300 <= endpoint.status < 400:
-        responses[str(endpoint.status)] = {"description": "It goes on there.", "headers": headers}
-    elif endpoint.media:
-        responses[str(endpoint.status)] = {
-            "description": "Done.",
-            "headers": headers,
-            "content": {media: {"schema": {} if media == _JSON else {"type": "string"}} for media in endpoint.media},
-        }
-    else:
-        data = {} if endpoint.answer is None else schema_of[_key(endpoint.answer)]
-        responses[str(endpoint.status)] = {
-            "description": "Done.",
-            "headers": headers,
-            "content": {
-                _JSON: {
-                    "schema": {
-                        "type": "object",
-                        "required": ["success", "data", "meta"],
-                        "properties": {
-                            "success": {"const": True},
-                            "data": data,
-                            "meta": {"$ref": "#/components/schemas/Meta"},
-                        },
-                    }
-                }
-            },
-        }
-    if endpoint.shows_page:
-        page = {"schema": {"type": "string", "description": "A page, for who would rather have that."}}
-        responses[str(endpoint.status)]["content"]["text/html"] = page
-    if endpoint.etag:
-        also = {"Vary": True} if endpoint.shows_page else {}
-        responses["304"] = {
-            "description": "What If-None-Match names is still what stands here.",
-            "headers": _headers({"ETag": True, **also, **_LIMITED}),
-        }
-    if endpoint.resumable:
-        responses |= _of_files(responses[str(endpoint.status)])
-    if endpoint.redirects:
-        responses["302"] = {
-            "description": "A browser is sent on to another page.",
-            "headers": _headers({"Location": True, **_LIMITED}),
-        }
-    by_status: dict[int, list[type[SyncError]]] = {}
-    for error in _errors(endpoint):
-        by_status.setdefault(error.status, []).append(error)
-    for status, errors in sorted(by_status.items()):
-        responses[str(status)] = _failure(status, errors, failures)
-    return responses
-
-
-_JSON: Final = "application/json"
-_LIMITED: Final = {"RateLimit": False, "RateLimit-Policy": False}
-
-
-def _failure(status: int, errors: Iterable[type[SyncError]], known: dict[str, Any]) -> dict[str, Any]:
-    """A reference to the answer with one of these errors, which is among the `known` ones from then on."""
-    by_code = {error.code: error for error in errors}
-    name = "-".join([str(status), *sorted(by_code)])
-    known[name] = {
-        "description": " ".join(f"`{code}`: {error.default}" for code, error in sorted(by_code.items())),
-        "headers": _headers({**_LIMITED, **_OF_FAILURES.get(status, {})}),
-        "content": {
-            _JSON: {
-                "schema": {
-                    "allOf": [
-                        {"$ref": "#/components/schemas/Failure"},
-                        {"properties": {"code": {"enum": sorted(by_code)}}},
-                    ]
-                }
-            }
-        },
-    }
-    return {"$ref": f"#/components/responses/{name}"}
-
-
-def _of_files(whole: dict[str, Any]) -> dict[str, Any]:
-    """What a file answers where a part of it is asked for (RFC 9110, section 14), or where it is known already."""
-    known = {"description": "The file is known already.", "headers": whole["headers"]}
-    part = {
-        "description": "A part of the file.",
-        "headers": {**whole["headers"], **_headers({"Content-Range": True})},
-        "content": whole["content"],
-    }
-    beyond = {"description": "The file has no such part.", "headers": _headers({"Content-Range": True})}
-    return {"206": part, "304": known, "416": beyond}
-
-
-def _headers_of_success(endpoint: Endpoint) -> dict[str, Any]:
-    which = dict(_LIMITED)
-    if endpoint.etag:
-        which["ETag"] = True
-    elif endpoint.method != "GET":
-        which["ETag"] = False
-    if endpoint.method == "POST" or 300 <= endpoint.status < 400:
-        which["Location"] = False
-    if endpoint.idempotent_by_key:
-        which["Idempotent-Replayed"] = False
-    if endpoint.media:
-        which["Content-Disposition"] = False
-    if endpoint.shows_page:
-        which["Vary"] = True
-    if endpoint.resumable:
-        which |= {"ETag": True, "Last-Modified": True, "Accept-Ranges": True}
-    return _headers(which)
-
-
-def _errors(endpoint: Endpoint) -> list[type[SyncError]]:
-    """Everything that an endpoint may fail with, each once."""
-    found: list[type[SyncError]] = [Malformed, RequestTimeout, TooLarge, UnsupportedMediaType, RateLimited]
-    found += [Busy, Unavailable]
-    if endpoint.method != "GET":
-        found.append(PreconditionFailed)
-    if not endpoint.public:
-        found += [Unauthenticated, AccountErased]
-    if endpoint.permission is not Permission.OWN or endpoint.looks_up:
-        found.append(NotFound)
-    found.append(InvalidFields)
-    if endpoint.idempotent_by_key:
-        found += [RequestInProgress, AnswerNotKept]
-    return list(dict.fromkeys([*found, *endpoint.errors]))
