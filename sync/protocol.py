@@ -1,9 +1,9 @@
 """The live socket as a state machine: text in, actions out, and frames to write. Sans-I/O: nothing here awaits.
 
-Owns: the order in which messages may come (TABLE), their shape and limits, the deadlines of one socket (hello,
-token, heartbeat), what is queued for it, and the code with which it closes.
-Refuses to know: sockets, the database, other sockets. The driver (api/sync/websocket.py) moves bytes; the actions
-are carried out by `Live` (sync/live.py).
+Owns: the order in which messages may come (TABLE) and how often, the deadlines of one socket (hello, token,
+heartbeat), what is queued for it, and the code with which it closes.
+Refuses to know: what a message carries (sync/socket_messages.py), sockets, the database, other sockets. The driver
+(api/sync/websocket.py) moves bytes; the actions are carried out by `Live` (sync/live.py).
 
     AWAITING_HELLO ──hello──▶ OPENING ──welcome()──▶ OPEN ──▶ CLOSED
                                                       push, subscribe, unsubscribe, signal, seen, token
@@ -33,14 +33,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from sync.caller import Caller
 from sync.limits import MIN_PROTOCOL, PROTOCOL
 from sync.outgoing import Frame, Kind, Outgoing
+from sync.socket_messages import (
+    CONTROL_BYTES_MAX,
+    FRAME_BYTES_MAX,
+    MESSAGES,
+    SIGNAL_BODY_BYTES_MAX,
+    SIGNAL_TTL_S_MAX,
+    SPACES_MAX,
+    Action,
+    Hello,
+    Push,
+    Seen,
+    Signal,
+    Subscribe,
+    Token,
+    Unsubscribe,
+    plain_id,
+    read_message,
+)
 from sync.strict_json import MalformedJson, strict_json
+
+# What a driver needs to know of the messages is exported beside the session: what `receive` returns, and what to read.
+__all__ = [
+    "CLOSE_FLOOD", "CLOSE_MALFORMED", "CLOSE_NO_PONG", "CLOSE_REPLACED", "CLOSE_RESTARTING", "CLOSE_REVOKED",
+    "CLOSE_TOO_BIG", "CLOSE_TRY_LATER", "CLOSE_UNAUTHENTICATED", "CONTROLS_BURST", "CONTROLS_PER_S", "FRAME_BYTES_MAX",
+    "HEARTBEAT_S", "HELLO_MS", "PING_MS", "SIGNALS_PER_S", "SPACES_MAX", "TABLE", "Action", "Close", "Hello", "Moment",
+    "Push", "Seen", "Session", "Signal", "State", "Subscribe", "Token", "Unsubscribe",
+]  # fmt: skip
 
 CLOSE_MALFORMED: Final = 4400
 CLOSE_UNAUTHENTICATED: Final = 4401
@@ -52,28 +78,14 @@ CLOSE_TOO_BIG: Final = 1009
 CLOSE_RESTARTING: Final = 1012
 CLOSE_TRY_LATER: Final = 1013
 
-# A whole batch of 1 MiB, plus the few bytes that say which space it is for.
-FRAME_BYTES_MAX: Final = 1_048_576 + 1_024
-# No other message needs more; a hello with 256 cursors has about 30 KiB.
-CONTROL_BYTES_MAX: Final = 65_536
 HELLO_MS: Final = 5_000
 HEARTBEAT_S: Final = 30
 # Below the announced heartbeat, so that two of them pass within twice 30 s: a dead peer is gone by then.
 PING_MS: Final = 25_000
-# Every space costs two topics and a channel; nobody trains in more.
-SPACES_MAX: Final = 256
-SIGNAL_BODY_BYTES_MAX: Final = 4_096
-SIGNAL_TTL_S_MAX: Final = 120
-SIGNAL_TOPIC_CHARS_MAX: Final = 64
 SIGNALS_PER_S: Final = 20
 # A device that joins all its spaces one by one stays far below; a loop gone wild does not.
 CONTROLS_PER_S: Final = 50
 CONTROLS_BURST: Final = SPACES_MAX * 2
-
-# A space's or a device's id, as far as a database can be asked for it: Postgres takes no U+0000.
-_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"\A[^\0]*\Z")]
-_Token = Annotated[str, msgspec.Meta(max_length=8_192)]
-_Id = Annotated[str, msgspec.Meta(max_length=128)] | Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 
 
 class State(Enum):
@@ -84,73 +96,6 @@ class State(Enum):
     OPEN = "open"
     CLOSED = "closed"
 
-
-class Hello(msgspec.Struct, frozen=True):
-    """The first message: who is there, and where it stands in each of its spaces."""
-
-    protocol: int
-    schema: Annotated[int, msgspec.Meta(ge=1)]
-    token: _Token
-    device: _Text
-    # Each costs a question to the database; a few too many are refused one by one (`too_many_spaces`).
-    spaces: Annotated[dict[_Text, str | None], msgspec.Meta(max_length=2 * SPACES_MAX)] = {}
-
-
-class Push(msgspec.Struct, frozen=True):
-    """A batch; `body` is what HTTP would have carried, not looked at here; `size` is that of the frame in bytes."""
-
-    id: _Id
-    space: _Text
-    body: dict[str, Any] = {}
-    size: int = 0
-
-
-class Subscribe(msgspec.Struct, frozen=True):
-    """Deltas and signals of a space from `cursor` on; null means from now on."""
-
-    space: _Text
-    cursor: str | None = None
-
-
-class Unsubscribe(msgspec.Struct, frozen=True):
-    """No more of this space."""
-
-    space: _Text
-
-
-class Signal(msgspec.Struct, frozen=True):
-    """Something for the space's other sockets that is stored nowhere."""
-
-    space: _Text
-    topic: Annotated[str, msgspec.Meta(min_length=1, max_length=SIGNAL_TOPIC_CHARS_MAX)]
-    body: Any = None
-    ttl_s: int | float | None = None
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """As `seen` of a push."""
-
-    space: _Text
-    version: dict[str, Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]]
-
-
-class Token(msgspec.Struct, frozen=True):
-    """A fresh access token, before the old one expires."""
-
-    token: _Token
-
-
-Action = Hello | Push | Subscribe | Unsubscribe | Signal | Seen | Token
-
-MESSAGES: Final[Mapping[str, type[Action]]] = {
-    "hello": Hello,
-    "push": Push,
-    "subscribe": Subscribe,
-    "unsubscribe": Unsubscribe,
-    "signal": Signal,
-    "seen": Seen,
-    "token": Token,
-}
 
 TABLE: Final[Mapping[tuple[State, str], State]] = {
     (State.AWAITING_HELLO, "hello"): State.OPENING,
@@ -263,7 +208,7 @@ class Session:
             self.close(CLOSE_FLOOD, f"At most {CONTROLS_PER_S} messages a second.")
             return None
         if self.state is State.OPEN and name not in MESSAGES:
-            self.refuse(_plain_id(message), "unknown_message", f"This server knows no message {name[:32]!r}.")
+            self.refuse(plain_id(message), "unknown_message", f"This server knows no message {name[:32]!r}.")
             return None
         following = TABLE.get((self.state, name))
         if following is None:
@@ -271,18 +216,11 @@ class Session:
             return None
         if name == "hello" and not self._speaks(message):
             return None
-        batch: dict[str, Any] = {}
-        if name == "push":
-            # What stands beside these two is the batch's own, whatever it is called.
-            batch = {key: value for key, value in message.items() if key not in ("type", "id", "space")}
-            message = {key: message[key] for key in ("id", "space") if key in message}
         try:
-            action = msgspec.convert(message, MESSAGES[name])
+            action = read_message(name, message, size)
         except msgspec.ValidationError as error:
             self._refuse_shape(name, message, error, now)
             return None
-        if isinstance(action, Push):
-            action = msgspec.structs.replace(action, body=batch, size=size)
         if isinstance(action, Signal) and not self._may_signal(action, now):
             return None
         if isinstance(action, Hello):
@@ -313,7 +251,7 @@ class Session:
             self.close(CLOSE_MALFORMED, f"A {name[:32]} is not expected now.")
 
     def _refuse_shape(self, name: str, message: dict[str, Any], error: msgspec.ValidationError, now: Moment) -> None:
-        id_ = _plain_id(message)
+        id_ = plain_id(message)
         if name == "push" and id_ is not None:
             if not self._within_rate(now):
                 self.close(CLOSE_FLOOD, f"At most {CONTROLS_PER_S} messages a second.")
@@ -442,11 +380,3 @@ class Session:
         """These frames were written. Return the spaces whose `behind` is out: they go on from here."""
         self.outgoing.written(frames)
         return [frame.space for frame in frames if frame.kind is Kind.BEHIND]
-
-
-def _plain_id(message: dict[str, Any]) -> str | int | None:
-    """The id of a message that may be of any shape."""
-    id_ = message.get("id")
-    if isinstance(id_, str):
-        return id_[:128]
-    return id_ if isinstance(id_, int) and not isinstance(id_, bool) else None

@@ -27,7 +27,7 @@ from storage.errors import StorageError
 from sync.errors import SyncError
 from sync.limits import LIMITS
 from sync.messages import decode_push
-from sync.protocol import MESSAGES, Hello
+from sync.socket_messages import MESSAGES, Hello
 from sync.validation import check_put
 from tests.api.harness import settings_for
 

@@ -10,12 +10,9 @@ import pytest
 from sync.caller import Caller
 from sync.outgoing import Kind
 from sync.protocol import (
-    CONTROL_BYTES_MAX,
     CONTROLS_BURST,
     HELLO_MS,
-    MESSAGES,
     PING_MS,
-    SIGNAL_BODY_BYTES_MAX,
     SIGNALS_PER_S,
     TABLE,
     Hello,
@@ -29,6 +26,7 @@ from sync.protocol import (
     Token,
     Unsubscribe,
 )
+from sync.socket_messages import CONTROL_BYTES_MAX, MESSAGES, SIGNAL_BODY_BYTES_MAX
 
 NOW = Moment(1_795_000_000_000, 0)
 LATER = NOW.wall_ms + 900_000
