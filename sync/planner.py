@@ -1,16 +1,14 @@
 """From a batch of changes to the rows it leaves: pure, but for the reading of texts, which is a port.
 
 A `Planner` is given the locked space and the stored records that the batch names, with all their ancestors. It
-judges the changes one by one against a working copy (`judge`), then settles what follows from them for parents
-and for what lies below (`settle`, `absorb`), and yields the rows to write (`finish`). Nothing here touches a
-database or a clock.
+judges the changes one by one against a working copy (`judge`); that settles what follows from them for parents and
+for what lies below (`WorkingCopy.settle`, `absorb`); and then it yields the rows to write (`finish`). Nothing here
+touches a database or a clock.
 
 Invariants
     P1  A rejected change leaves no trace but its verdict; of a group, all changes are rejected or none.
     P2  Whatever gets an accepted write, or comes back, gets a new seq above the head; parents before children.
     P3  The head moves with every batch that spends a number, so that every reader hears of it.
-    P4  `below` of a record covers every counting put of its descendants, so a delete is judged without reading
-        them.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ import msgspec
 from conflict import record as kernel
 from conflict.clock import COUNTER_MAX, DRIFT_MAX_MS, clamp, pack
 from conflict.errors import KernelError
-from conflict.record import EMPTY, Change, RecordState
+from conflict.record import Change, RecordState
 from conflict.vectors import cut
 from storage.collections import COLLECTIONS, CollectionSpec
 from storage.rows import Key, StoredChange, StoredRecord
@@ -39,6 +37,7 @@ from sync.messages import Rejected, SentChange
 from sync.text_guard import TIMEOUTS_MAX, TOO_LONG
 from sync.texts import BadText, TextReader, TextTimeout
 from sync.validation import Rejection, check_fields, check_id
+from sync.working_copy import PAUSE_EVERY, Entry, WorkingCopy
 
 # Merging a set costs its size with every change; tags and muscles are a handful.
 SET_ELEMENTS_MAX = 1_000
@@ -46,72 +45,7 @@ SET_ELEMENTS_MAX = 1_000
 # device sends the batch in parts.
 ONE_BY_ONE_BYTES_MAX = 1_048_576
 
-# What lies below one record may be hundreds of thousands, and the process has others to serve meanwhile.
-PAUSE_EVERY = 500
-
 _encode = msgspec.json.Encoder().encode
-
-
-class Entry:
-    """The working copy of one record. `size_bound` is an upper bound of its size as served, in bytes; exact sizes
-    are computed only near the limit."""
-
-    __slots__ = (
-        "_state",
-        "came_back",
-        "deleted_by_batch",
-        "key",
-        "parent",
-        "size_bound",
-        "spec",
-        "state_moved",
-        "status",
-        "status_before",
-        "stored",
-        "written",
-    )
-
-    def __init__(self, key: Key, spec: CollectionSpec, stored: StoredRecord | None) -> None:
-        self.key = key
-        self.spec = spec
-        self.stored = stored
-        self.written = self.deleted_by_batch = self.state_moved = self.came_back = False
-        if stored is None:
-            self._state: RecordState | None = EMPTY
-            self.parent: Key | None = None
-            self.status = self.status_before = STUB
-            self.size_bound = 0
-        else:
-            # Read when it is asked for: what lies below a deleted workout is never asked.
-            self._state = None
-            self.parent = stored.parent
-            self.status = self.status_before = stored.status
-            self.size_bound = len(stored.state) + len(stored.body)
-
-    @property
-    def state(self) -> RecordState:
-        state = self._state
-        if state is None:
-            assert self.stored is not None
-            state = self._state = kernel.decode(self.stored.state)
-        return state
-
-    @state.setter
-    def state(self, state: RecordState) -> None:
-        self._state = state
-
-    @property
-    def moved(self) -> bool:
-        """True where the batch changed the state, or there is no stored one yet."""
-        return self.written or self.state_moved or self.stored is None
-
-    def own_status(self) -> int:
-        """STUB, DELETED or SHOWN, the parent left aside."""
-        if not self.moved:
-            return SHOWN if self.status_before == HIDDEN else self.status_before
-        if not self.state.named:
-            return STUB
-        return DELETED if kernel.is_deleted(self.state) else SHOWN
 
 
 class _Attempt(msgspec.Struct):
@@ -132,16 +66,6 @@ class Plan:
     changes: list[StoredChange]
     rejected: list[Rejected]
     clamped: list[int]
-
-
-@dataclass(slots=True)
-class _Undo:
-    entry: Entry
-    state: RecordState
-    parent: Key | None
-    size_bound: int
-    written: bool
-    deleted_by_batch: bool
 
 
 def named_keys(changes: Iterable[SentChange]) -> set[Key]:
@@ -187,8 +111,7 @@ class Planner:
     # How many texts took the reader's whole time.
     timeouts: int = 0
     judged: list[Judged] = field(default_factory=list)
-    _entries: dict[Key, Entry] = field(default_factory=dict)
-    _undo: list[_Undo] | None = None
+    working_copy: WorkingCopy = field(init=False)
     # By the identity of what was sent: inherited contexts are the same object, so a batch usually cuts one.
     _contexts: dict[int, tuple[dict[str, int], bytes]] = field(default_factory=dict)
     _one_by_one: bool = False
@@ -196,6 +119,7 @@ class Planner:
     _latest_hlc: str = field(init=False)
 
     def __post_init__(self) -> None:
+        self.working_copy = WorkingCopy(self.records)
         self._latest_hlc = pack(self.now_ms + DRIFT_MAX_MS, COUNTER_MAX)
 
     # -- judging ---------------------------------------------------------------------------------------------
@@ -212,13 +136,13 @@ class Planner:
         await self._judge_all(changes, first_context or {})
         if not await self._texts_stand():
             self.judged.clear()
-            self._entries.clear()
+            self.working_copy.clear()
             self._one_by_one = True
             await self._judge_all(changes, first_context or {})
 
     async def _judge_all(self, changes: Sequence[SentChange], context: dict[str, int]) -> None:
         for group, run in groupby(changes, key=lambda change: change.group):
-            self._undo = None if group is None else []
+            self.working_copy.begin(undoable=group is not None)
             begun = len(self.judged)
             for change in run:
                 if change.context is not None:
@@ -226,19 +150,18 @@ class Planner:
                 self.judged.append(await self._judge_one(change, context))
             if group is not None:
                 self._reject_whole_group(begun)
-        self._undo = None
 
     def _reject_whole_group(self, begun: int) -> None:
         """Of the changes judged since `begun`, one group, reject all where one is rejected (P1)."""
         verdicts = self.judged[begun:]
         failed = next((v.sent.n for v in verdicts if v.rejection is not None), None)
         if failed is not None:
-            self._roll_back()
+            self.working_copy.roll_back()
             self.judged[begun:] = [_rejected_with_group(v, failed) for v in verdicts]
 
     async def _texts_stand(self) -> bool:
         """Read every text that moved, and say whether the batch may stay as it was judged."""
-        moved = [entry for entry in self._entries.values() if entry.written and kernel.unread_texts(entry.state)]
+        moved = [entry for entry in self.working_copy.entries() if entry.written and kernel.unread_texts(entry.state)]
         full = {
             (v.sent.collection, v.sent.id)
             for v in self.judged
@@ -298,7 +221,7 @@ class Planner:
             if (why := self.unreadable.get(sent.n)) is not None:
                 return Rejection("bad_text", _text_field(spec, fields), f"the text update cannot be read: {why}")
 
-        entry = self._entry((sent.collection, sent.id), spec)
+        entry = self.working_copy.entry((sent.collection, sent.id), spec)
         parent = _named_parent(spec, fields)
         if parent is not None and entry.parent is not None and parent != entry.parent:
             assert spec.rules.parent is not None
@@ -341,13 +264,7 @@ class Planner:
             attempt.size_bound = size = len(shown_body(entry.key, state, entry.spec))
             if size > largest and size > len(shown_body(entry.key, entry.state, entry.spec)):
                 return Rejection("record_full", None, f"the record would have more than {largest} bytes")
-        self._remember(entry)
-        entry.state = state
-        entry.parent = attempt.parent
-        entry.size_bound = attempt.size_bound
-        entry.written = True
-        if sent.op == "delete":
-            entry.deleted_by_batch = True
+        self.working_copy.take(entry, state, attempt.parent, attempt.size_bound, deleted=sent.op == "delete")
         return None
 
     async def _with_texts(self, state: RecordState) -> RecordState:
@@ -358,107 +275,14 @@ class Planner:
                 state = kernel.with_text(state, name, read.text, read.compacted)
         return state
 
-    def _remember(self, entry: Entry) -> None:
-        if self._undo is not None:
-            self._undo.append(
-                _Undo(entry, entry.state, entry.parent, entry.size_bound, entry.written, entry.deleted_by_batch)
-            )
-
-    def _roll_back(self) -> None:
-        for undo in reversed(self._undo or ()):
-            entry = undo.entry
-            entry.state, entry.parent, entry.size_bound = undo.state, undo.parent, undo.size_bound
-            entry.written, entry.deleted_by_batch = undo.written, undo.deleted_by_batch
-
-    def _entry(self, key: Key, spec: CollectionSpec | None = None) -> Entry:
-        entry = self._entries.get(key)
-        if entry is None:
-            entry = self._entries[key] = Entry(key, spec or COLLECTIONS[key[0]], self.records.get(key))
-        return entry
-
-    # -- what follows ----------------------------------------------------------------------------------------
-
-    def deleted_live(self) -> dict[str, int]:
-        """How many records that were shown the batch's accepted deletes name, by collection."""
-        counts: dict[str, int] = {}
-        for entry in self._entries.values():
-            if entry.deleted_by_batch and entry.status_before == SHOWN:
-                counts[entry.key[0]] = counts.get(entry.key[0], 0) + 1
-        return counts
-
-    async def settle(self) -> list[Key]:
-        """Carry puts up to the ancestors and work out what is shown.
-
-        Returns the records whose descendants must now be read and given to `absorb`: those that came, went or
-        came back while something may lie below them.
-        """
-        self._carry_up()
-        await self._restate()
-        return [
-            entry.key
-            for entry in self._entries.values()
-            if entry.stored is not None
-            and entry.spec.has_children
-            and (entry.status == SHOWN) != (entry.status_before == SHOWN)
-        ]
-
-    async def absorb(self, below: Iterable[StoredRecord]) -> None:
-        """Take the descendants of what `settle` named, and work out what is shown of them."""
-        for number, stored in enumerate(below, 1):
-            key = (stored.collection, stored.id)
-            self.records.setdefault(key, stored)
-            self._entry(key)
-            if number % PAUSE_EVERY == 0:
-                await asyncio.sleep(0)
-        await self._restate()
-
-    def _carry_up(self) -> None:
-        deepest = max((e.spec.depth for e in self._entries.values() if e.written), default=0)
-        for depth in range(deepest, 0, -1):
-            risen: dict[Key, dict[str, int]] = {}
-            for entry in self._entries.values():
-                if entry.spec.depth == depth and entry.parent and (entry.written or entry.state_moved):
-                    highest = risen.setdefault(entry.parent, {})
-                    for device, n in kernel.puts_at_or_below(entry.state).items():
-                        if n > highest.get(device, 0):
-                            highest[device] = n
-            for key, puts in risen.items():
-                parent = self._entry(key)
-                state = kernel.raise_below(parent.state, puts)
-                if state is not parent.state:
-                    parent.state = state
-                    parent.state_moved = True
-
-    async def _restate(self) -> None:
-        for number, entry in enumerate(self._parents_first(), 1):
-            if number % PAUSE_EVERY == 0:
-                await asyncio.sleep(0)
-            status = entry.own_status()
-            if status == SHOWN and entry.spec.rules.parent is not None:
-                above = None if entry.parent is None else self._status_of(entry.parent)
-                status = SHOWN if above == SHOWN else HIDDEN
-            entry.status = status
-            entry.came_back = status == SHOWN and entry.status_before != SHOWN
-
-    def _status_of(self, key: Key) -> int:
-        entry = self._entries.get(key)
-        if entry is not None:
-            return entry.status
-        # Nothing of the batch touches what is only given as an ancestor.
-        stored = self.records.get(key)
-        return STUB if stored is None else stored.status
-
-    def _parents_first(self) -> list[Entry]:
-        return sorted(self._entries.values(), key=_depth)
-
     # -- rows ------------------------------------------------------------------------------------------------
 
     async def finish(self) -> Plan:
-        """The rows to write and the new state of the space. Call once, after `settle` and `absorb`."""
+        """The rows to write and the new state of the space. Call once, after the working copy has settled."""
         head = self.space.head
         rows: list[StoredRecord] = []
         records, size = self.space.records, self.space.bytes
-        for number, entry in enumerate(self._parents_first(), 1):
+        for number, entry in enumerate(self.working_copy.parents_first(), 1):
             if number % PAUSE_EVERY == 0:
                 await asyncio.sleep(0)
             stored = entry.stored
@@ -506,10 +330,6 @@ class Planner:
 
 # What a quota counts, of the records of a space.
 _COUNTED = frozenset((SHOWN, HIDDEN))
-
-
-def _depth(entry: Entry) -> int:
-    return entry.spec.depth
 
 
 def _rejected_with_group(judged: Judged, failed: int) -> Judged:

@@ -436,9 +436,9 @@ class Writer:
 
 
 async def _settle(tx: Transaction, space: str, planner: Planner) -> None:
-    moved = await planner.settle()
+    moved = await planner.working_copy.settle()
     if moved:
-        await planner.absorb(await push_reads.read_below(tx, space, moved))
+        await planner.working_copy.absorb(await push_reads.read_below(tx, space, moved))
 
 
 def _server_changes(space: SpaceRow, writes: Sequence[ServerWrite], now_ms: int) -> tuple[list[SentChange], str]:

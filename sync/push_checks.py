@@ -62,7 +62,7 @@ async def check_room_for_device(tx: Transaction, caller: Caller, space: SpaceRow
 
 async def check_deletes(tx: Transaction, planner: Planner, space: SpaceRow, limits: Limits) -> None:
     """Refuse a batch that deletes much, and more than half, of what is shown: its user has to be asked first."""
-    for collection, count in planner.deleted_live().items():
+    for collection, count in planner.working_copy.deleted_live().items():
         if count <= limits.mass_delete_records:
             continue
         # Whether these are more than half; how many the others are, in a long history, is no matter.

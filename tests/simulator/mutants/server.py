@@ -22,6 +22,7 @@ from sync.messages import After
 from sync.planner import Planner
 from sync.push import Writer
 from sync.repeats import compare
+from sync.working_copy import WorkingCopy
 from tests.simulator.mutants.registry import Patch, mutant
 
 _HELD: ContextVar[tuple[Sequence[Any], dict[str, int]]] = ContextVar("held", default=((), {}))
@@ -258,7 +259,7 @@ def group_by_halves(patch: Patch) -> None:
 @mutant("I7", needs=lambda plan: plan.work.deletes > 0.05)
 def puts_not_carried_up(patch: Patch) -> None:
     """A delete is judged without what was written below the record."""
-    patch(Planner, "_carry_up", lambda self: None)
+    patch(WorkingCopy, "_carry_up", lambda self: None)
 
 
 @mutant("I17")
