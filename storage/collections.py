@@ -4,7 +4,8 @@ Owns: every collection's fields, with kind, type, limits, nullability and order 
 who writes it. Validation, the merge rules (`RULES`), `GET /api/sync` (`describe`) and the database's audit
 read this declaration, and nothing repeats it.
 
-Refuses to know: how values are checked (`sync/validation.py`) and merged (`conflict/`).
+Refuses to know: what a declaration is made of (`storage/collection_specs.py`, `storage/field_types.py`), and how values
+are checked (`sync/validation.py`) and merged (`conflict/`).
 
 Invariants
     C1  A field of kind `text` or `counter`, and a set, is never null; a register is null only where declared so.
@@ -16,11 +17,22 @@ Invariants
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from conflict.rules import CollectionRules, FieldRules
+from conflict.rules import CollectionRules
+from storage.collection_specs import (
+    CollectionSpec,
+    FieldSpec,
+    below,
+    by_name,
+    collection,
+    maybe,
+    passing,
+    ranked,
+    register,
+    set_of,
+)
 from storage.field_types import (
     Boolean,
     Date,
@@ -38,8 +50,18 @@ from storage.field_types import (
     Struct,
     Time,
     TimeZone,
-    Type,
     Uuid,
+)
+from storage.vocabulary import (
+    CATEGORY,
+    EQUIPMENT,
+    LOAD_MODE,
+    MEASURE,
+    MEASUREMENT,
+    MUSCLES,
+    RECORD_KIND,
+    SET_KIND,
+    VISIBILITY,
 )
 
 # The version of these declarations; see C2.
@@ -48,95 +70,11 @@ SCHEMA: Final = 1
 # The id of a record that there is only one of.
 NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
 
-
-@dataclass(frozen=True, slots=True)
-class FieldSpec:
-    """One field. `type` is of the value of a register and of one element of a set; None for text.
-
-    ranked: the values from weakest to strongest, where not the latest write wins but the strongest value.
-    passing: the latest write counts, losers are not kept, and alone it brings no deleted record back.
-    parent: the collection whose record this field names, where it says what the record is below.
-    """
-
-    kind: Literal["register", "set", "counter", "text"]
-    type: Type | None
-    nullable: bool = False
-    ranked: tuple[str, ...] | None = None
-    passing: bool = False
-    parent: str | None = None
-
-    def describe(self) -> dict[str, Any]:
-        """This field as `GET /api/sync` announces it."""
-        described: dict[str, Any] = {"kind": self.kind}
-        described.update(self.type.describe() if self.type else {"type": "text"})
-        if self.nullable:
-            described["nullable"] = True
-        if self.ranked:
-            described["order"] = list(self.ranked)
-        if self.passing:
-            described["passing"] = True
-        if self.parent:
-            described["parent"] = self.parent
-        return described
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionSpec:
-    """One collection, with what its declaration implies computed once.
-
-    rules: what the merge kernel needs of it; `rules.parent` says which field names the record it is below.
-    single: its one record has the nil UUID.
-    server_only: the server alone writes it; a device may only read.
-    depth: 0 for a collection at the top, 1 for one below such a collection, and so on.
-    has_children: some other collection is below this one.
-    listed_by: the time by which people list it, newest first; an index keeps that order (`records.listed_at`).
-    """
-
-    name: str
-    fields: Mapping[str, FieldSpec]
-    rules: CollectionRules
-    single: bool = False
-    server_only: bool = False
-    depth: int = 0
-    has_children: bool = False
-    listed_by: str | None = None
-
-    def describe(self) -> dict[str, dict[str, Any]]:
-        """This collection as `GET /api/sync` announces it: {field: {"kind", "type", …}}."""
-        server = {"read_only": True} if self.server_only else {}
-        return {name: {**field.describe(), **server} for name, field in self.fields.items()}
-
-
-def _r(type: Type) -> FieldSpec:
-    return FieldSpec("register", type)
-
-
-def _maybe(type: Type) -> FieldSpec:
-    """A register that may be null."""
-    return FieldSpec("register", type, nullable=True)
-
-
-def _ranked(*weakest_first: str) -> FieldSpec:
-    return FieldSpec("register", Enum(weakest_first), ranked=weakest_first)
-
-
-def _passing(type: Type) -> FieldSpec:
-    return FieldSpec("register", type, nullable=True, passing=True)
-
-
-def _set(element: Type) -> FieldSpec:
-    return FieldSpec("set", element)
-
-
-def _below(collection: str) -> FieldSpec:
-    return FieldSpec("register", Uuid(record=True), parent=collection)
-
-
 _TEXT = FieldSpec("text", None)
 _UUID = Uuid()
 _TITLE = String(200)
 _WORD = String(50)
-_TAGS = _set(_WORD)
+_TAGS = set_of(_WORD)
 _REST_S = Integer(0, 3_600)
 _DURATION_S = Number(0, 604_800)
 _REPS = Number(0, 10_000, halves=True)
@@ -145,12 +83,13 @@ _RIR = Number(0, 20, halves=True)
 _ENERGY_KCAL = Number(0, 20_000)
 _HEART_RATE = Number(20, 250)
 _AMOUNT = Number(0)
-_VISIBILITY = _r(Enum(("private", "friends", "public")))
-_LOAD_MODE = _r(Enum(("external", "bodyweight_plus", "assisted", "none")))
+_VISIBILITY = register(VISIBILITY)
+_LOAD_MODE = register(LOAD_MODE)
+_SET_KIND = register(SET_KIND)
 
 # Where an imported record came from. `raw` keeps what has no field of its own: a row of the widest known
 # export, notes included, is some kilobytes.
-_SOURCE = _maybe(
+_SOURCE = maybe(
     Struct(
         {
             "app": Member(_WORD),
@@ -161,7 +100,7 @@ _SOURCE = _maybe(
     )
 )
 
-_REST_TIMER = _passing(
+_REST_TIMER = passing(
     Struct(
         {
             "started_at": Member(Time()),
@@ -172,7 +111,7 @@ _REST_TIMER = _passing(
 )
 
 # One rule of a program: "add 2.5 kg to the weight every week until 100, where all reps were done".
-_PROGRESSION = _maybe(
+_PROGRESSION = maybe(
     ListOf(
         Struct(
             {
@@ -189,343 +128,254 @@ _PROGRESSION = _maybe(
     )
 )
 
-_SET_KIND = _r(
-    Enum(
-        (
-            "normal", "warmup", "drop", "failure", "myo", "partial", "forced", "negative", "tut", "isometric",
-            "jump", "back_off", "rest_pause",
-        )
-    )
-)  # fmt: skip
-
 _TARGETS = {
-    "target_reps_min": _maybe(_REPS),
-    "target_reps_max": _maybe(_REPS),
-    "target_weight": _maybe(Mass()),
-    "target_percent_1rm": _maybe(Number(0, 1_000)),
-    "target_rpe": _maybe(_RPE),
-    "target_rir": _maybe(_RIR),
-    "target_duration_s": _maybe(_DURATION_S),
-    "target_distance": _maybe(Length()),
+    "target_reps_min": maybe(_REPS),
+    "target_reps_max": maybe(_REPS),
+    "target_weight": maybe(Mass()),
+    "target_percent_1rm": maybe(Number(0, 1_000)),
+    "target_rpe": maybe(_RPE),
+    "target_rir": maybe(_RIR),
+    "target_duration_s": maybe(_DURATION_S),
+    "target_distance": maybe(Length()),
 }
 
 # What is measured live, of a workout or of one person in it.
 _LIVE = {
-    "energy_kcal": _passing(_ENERGY_KCAL),
-    "average_heart_rate": _passing(_HEART_RATE),
-    "max_heart_rate": _passing(_HEART_RATE),
+    "energy_kcal": passing(_ENERGY_KCAL),
+    "average_heart_rate": passing(_HEART_RATE),
+    "max_heart_rate": passing(_HEART_RATE),
     "rest_timer": _REST_TIMER,
-    "current_exercise": _passing(_UUID),
+    "current_exercise": passing(_UUID),
 }
 
-# The 17 muscles of free-exercise-db, with the underscore that all words of the wire have.
-_MUSCLES = Enum(
-    (
-        "abdominals", "abductors", "adductors", "biceps", "calves", "chest", "forearms", "glutes", "hamstrings",
-        "lats", "lower_back", "middle_back", "neck", "quadriceps", "shoulders", "traps", "triceps",
-    )
-)  # fmt: skip
-
-_EQUIPMENT = Enum(
-    (
-        "bodyweight", "dumbbell", "barbell", "kettlebell", "cable", "machine", "band", "medicine_ball",
-        "exercise_ball", "foam_roller", "ez_bar", "suspension", "other",
-    )
-)  # fmt: skip
-
-# The measurements of the apps people come from; anything else is `custom:<name>`.
-_MEASUREMENT = Enum(
-    (
-        "weight", "height", "lean_mass", "fat_mass", "muscle_mass", "bone_mass", "body_fat_pct", "water_pct",
-        "visceral_fat", "neck", "shoulders", "chest", "upper_abs", "abdomen", "lower_abs", "waist", "hips",
-        "left_bicep", "right_bicep", "left_forearm", "right_forearm", "left_wrist", "right_wrist", "left_thigh",
-        "right_thigh", "left_calf", "right_calf", "left_ankle", "right_ankle", "resting_heart_rate",
-        "blood_pressure_systolic", "blood_pressure_diastolic", "blood_glucose", "energy_intake_kcal",
-    ),
-    prefix="custom:",
-)  # fmt: skip
-
-# The kinds of movement of free-exercise-db.
-_CATEGORY = Enum(
-    (
-        "strength", "cardio", "stretching", "plyometrics", "powerlifting", "olympic_weightlifting",
-        "strongman",
-    )
-)  # fmt: skip
-
-# What of a set of this exercise is logged.
-_MEASURE = Enum(
-    (
-        "weight_reps", "reps_only", "bodyweight_reps", "assisted_reps", "duration", "weight_duration",
-        "distance_duration", "weight_distance",
-    )
-)  # fmt: skip
-
-# What a personal record is the best of.
-_RECORD_KIND = Enum(
-    (
-        "max_weight", "max_reps", "max_reps_at_weight", "one_rep_max", "set_volume", "session_volume",
-        "duration", "distance", "pace", "least_assistance",
-    )
-)  # fmt: skip
-
-
-def _collection(
-    name: str,
-    fields: dict[str, FieldSpec],
-    *,
-    single: bool = False,
-    server_only: bool = False,
-    listed_by: str | None = None,
-) -> CollectionSpec:
-    rules = {
-        field: FieldRules(kind=spec.kind, order=spec.ranked or "latest", passing=spec.passing)
-        for field, spec in fields.items()
-    }
-    parent = next(((field, spec.parent) for field, spec in fields.items() if spec.parent), None)
-    return CollectionSpec(
-        name, MappingProxyType(fields), CollectionRules(rules, parent), single, server_only, listed_by=listed_by
-    )
-
-
 _DECLARED = (
-    _collection(
+    collection(
         "workouts",
         {
-            "title": _r(_TITLE),
+            "title": register(_TITLE),
             "notes": _TEXT,
-            "status": _ranked("planned", "active", "paused", "discarded", "completed"),
-            "started_at": _maybe(Time()),
-            "ended_at": _maybe(Time()),
-            "timezone": _maybe(TimeZone()),
-            "local_date": _maybe(Date()),
-            "template": _maybe(_UUID),
-            "bodyweight": _maybe(Mass()),
-            "perceived_effort": _maybe(Integer(1, 10)),
-            "rating": _maybe(Integer(1, 5)),
+            "status": ranked("planned", "active", "paused", "discarded", "completed"),
+            "started_at": maybe(Time()),
+            "ended_at": maybe(Time()),
+            "timezone": maybe(TimeZone()),
+            "local_date": maybe(Date()),
+            "template": maybe(_UUID),
+            "bodyweight": maybe(Mass()),
+            "perceived_effort": maybe(Integer(1, 10)),
+            "rating": maybe(Integer(1, 5)),
             **_LIVE,
             "visibility": _VISIBILITY,
-            "pauses": _r(ListOf(Pair(Time()), max_items=200)),
+            "pauses": register(ListOf(Pair(Time()), max_items=200)),
             "tags": _TAGS,
             "source": _SOURCE,
         },
         listed_by="started_at",
     ),
-    _collection(
+    collection(
         "workout_exercises",
         {
-            "workout": _below("workouts"),
-            "exercise": _r(_UUID),
-            "position": _r(Order()),
-            "superset": _maybe(String(36)),
+            "workout": below("workouts"),
+            "exercise": register(_UUID),
+            "position": register(Order()),
+            "superset": maybe(String(36)),
             "notes": _TEXT,
-            "rest_s": _maybe(_REST_S),
-            "moved_from": _maybe(_UUID),
+            "rest_s": maybe(_REST_S),
+            "moved_from": maybe(_UUID),
             "source": _SOURCE,
         },
     ),
-    _collection(
+    collection(
         "participants",
         {
-            "workout": _below("workouts"),
-            "athlete": _r(_UUID),
-            "bodyweight": _maybe(Mass()),
+            "workout": below("workouts"),
+            "athlete": register(_UUID),
+            "bodyweight": maybe(Mass()),
             **_LIVE,
-            "perceived_effort": _maybe(Integer(1, 10)),
-            "joined_at": _maybe(Time()),
-            "left_at": _maybe(Time()),
+            "perceived_effort": maybe(Integer(1, 10)),
+            "joined_at": maybe(Time()),
+            "left_at": maybe(Time()),
         },
     ),
-    _collection(
+    collection(
         "sets",
         {
-            "workout_exercise": _below("workout_exercises"),
-            "athlete": _maybe(_UUID),
-            "position": _r(Order()),
-            "performed_order": _maybe(Integer(0, 1_000_000)),
+            "workout_exercise": below("workout_exercises"),
+            "athlete": maybe(_UUID),
+            "position": register(Order()),
+            "performed_order": maybe(Integer(0, 1_000_000)),
             "kind": _SET_KIND,
-            "to_failure": _r(Boolean()),
-            "is_amrap": _r(Boolean()),
-            "side": _r(Enum(("both", "left", "right"))),
-            "reps": _maybe(_REPS),
-            "weight": _maybe(Mass()),
+            "to_failure": register(Boolean()),
+            "is_amrap": register(Boolean()),
+            "side": register(Enum(("both", "left", "right"))),
+            "reps": maybe(_REPS),
+            "weight": maybe(Mass()),
             "load_mode": _LOAD_MODE,
-            "distance": _maybe(Length()),
-            "duration_s": _maybe(_DURATION_S),
-            "rpe": _maybe(_RPE),
-            "rir": _maybe(_RIR),
-            "tempo": _maybe(String(20)),
-            "incline_pct": _maybe(Number()),
-            "resistance": _maybe(Number()),
-            "speed_kmh": _maybe(_AMOUNT),
-            "floors": _maybe(_AMOUNT),
-            "steps": _maybe(_AMOUNT),
-            "calories": _maybe(_AMOUNT),
-            "rest_s": _maybe(_REST_S),
-            "completed_at": _maybe(Time()),
-            "notes": _maybe(String(2_000)),
+            "distance": maybe(Length()),
+            "duration_s": maybe(_DURATION_S),
+            "rpe": maybe(_RPE),
+            "rir": maybe(_RIR),
+            "tempo": maybe(String(20)),
+            "incline_pct": maybe(Number()),
+            "resistance": maybe(Number()),
+            "speed_kmh": maybe(_AMOUNT),
+            "floors": maybe(_AMOUNT),
+            "steps": maybe(_AMOUNT),
+            "calories": maybe(_AMOUNT),
+            "rest_s": maybe(_REST_S),
+            "completed_at": maybe(Time()),
+            "notes": maybe(String(2_000)),
             **_TARGETS,
-            "drop_of": _maybe(_UUID),
-            "moved_from": _maybe(_UUID),
+            "drop_of": maybe(_UUID),
+            "moved_from": maybe(_UUID),
             "source": _SOURCE,
         },
     ),
-    _collection(
+    collection(
         "templates",
         {
-            "title": _r(_TITLE),
+            "title": register(_TITLE),
             "notes": _TEXT,
-            "folder": _maybe(_TITLE),
-            "position": _r(Order()),
+            "folder": maybe(_TITLE),
+            "position": register(Order()),
             "visibility": _VISIBILITY,
             "tags": _TAGS,
-            "weeks": _maybe(Integer(1, 520)),
+            "weeks": maybe(Integer(1, 520)),
             "source": _SOURCE,
         },
     ),
-    _collection(
+    collection(
         "template_exercises",
         {
-            "template": _below("templates"),
-            "exercise": _r(_UUID),
-            "week": _maybe(Integer(1, 520)),
-            "day": _maybe(Integer(1, 366)),
-            "position": _r(Order()),
-            "superset": _maybe(String(36)),
-            "rest_s": _maybe(_REST_S),
+            "template": below("templates"),
+            "exercise": register(_UUID),
+            "week": maybe(Integer(1, 520)),
+            "day": maybe(Integer(1, 366)),
+            "position": register(Order()),
+            "superset": maybe(String(36)),
+            "rest_s": maybe(_REST_S),
             "notes": _TEXT,
         },
     ),
-    _collection(
+    collection(
         "template_sets",
         {
-            "template_exercise": _below("template_exercises"),
-            "position": _r(Order()),
+            "template_exercise": below("template_exercises"),
+            "position": register(Order()),
             "kind": _SET_KIND,
             **_TARGETS,
-            "is_amrap": _r(Boolean()),
+            "is_amrap": register(Boolean()),
             "progression": _PROGRESSION,
         },
     ),
-    _collection(
+    collection(
         "exercises",
         {
-            "name": _r(String(100, min_length=2)),
-            "aliases": _set(_TITLE),
-            "category": _r(_CATEGORY),
-            "measure": _r(_MEASURE),
-            "force": _maybe(Enum(("push", "pull", "static"))),
-            "level": _r(Enum(("beginner", "intermediate", "advanced"))),
-            "mechanic": _maybe(Enum(("compound", "isolation"))),
-            "equipment": _set(_EQUIPMENT),
-            "primary_muscles": _set(_MUSCLES),
-            "secondary_muscles": _set(_MUSCLES),
-            "instructions": _r(ListOf(String(2_000), max_items=100)),
+            "name": register(String(100, min_length=2)),
+            "aliases": set_of(_TITLE),
+            "category": register(CATEGORY),
+            "measure": register(MEASURE),
+            "force": maybe(Enum(("push", "pull", "static"))),
+            "level": register(Enum(("beginner", "intermediate", "advanced"))),
+            "mechanic": maybe(Enum(("compound", "isolation"))),
+            "equipment": set_of(EQUIPMENT),
+            "primary_muscles": set_of(MUSCLES),
+            "secondary_muscles": set_of(MUSCLES),
+            "instructions": register(ListOf(String(2_000), max_items=100)),
             "load_mode": _LOAD_MODE,
-            "bodyweight_fraction": _maybe(Number(0, 1)),
-            "is_unilateral": _r(Boolean()),
-            "default_rest_s": _maybe(_REST_S),
-            "weight_increment": _maybe(Mass()),
-            "variation_group": _maybe(_UUID),
-            "archived": _r(Boolean()),
-            "licence": _maybe(_TITLE),
-            "author": _maybe(_TITLE),
-            "source_url": _maybe(String(2_000)),
+            "bodyweight_fraction": maybe(Number(0, 1)),
+            "is_unilateral": register(Boolean()),
+            "default_rest_s": maybe(_REST_S),
+            "weight_increment": maybe(Mass()),
+            "variation_group": maybe(_UUID),
+            "archived": register(Boolean()),
+            "licence": maybe(_TITLE),
+            "author": maybe(_TITLE),
+            "source_url": maybe(String(2_000)),
         },
     ),
-    _collection(
+    collection(
         "measurements",
         {
-            "at": _r(Time()),
-            "kind": _r(_MEASUREMENT),
-            "value": _r(Number()),
-            "unit": _r(String(20)),
-            "note": _maybe(String(2_000)),
-            "photos": _set(_UUID),
+            "at": register(Time()),
+            "kind": register(MEASUREMENT),
+            "value": register(Number()),
+            "unit": register(String(20)),
+            "note": maybe(String(2_000)),
+            "photos": set_of(_UUID),
         },
         listed_by="at",
     ),
-    _collection(
+    collection(
         "goals",
         {
-            "kind": _r(Enum(("strength", "volume", "workouts", "bodyweight", "distance", "habit", "custom"))),
-            "title": _r(_TITLE),
-            "exercise": _maybe(_UUID),
-            "target": _r(Number()),
-            "unit": _maybe(String(20)),
-            "start": _maybe(Number()),
-            "starts_on": _maybe(Date()),
-            "due_on": _maybe(Date()),
-            "status": _ranked("active", "abandoned", "reached"),
+            "kind": register(Enum(("strength", "volume", "workouts", "bodyweight", "distance", "habit", "custom"))),
+            "title": register(_TITLE),
+            "exercise": maybe(_UUID),
+            "target": register(Number()),
+            "unit": maybe(String(20)),
+            "start": maybe(Number()),
+            "starts_on": maybe(Date()),
+            "due_on": maybe(Date()),
+            "status": ranked("active", "abandoned", "reached"),
             "visibility": _VISIBILITY,
         },
     ),
-    _collection(
+    collection(
         "preferences",
         {
-            "units": _r(Enum(("metric", "imperial"))),
-            "first_weekday": _r(Integer(1, 7)),
-            "timezone": _r(TimeZone()),
-            "default_rest_s": _r(_REST_S),
-            "one_rep_max": _r(Enum(("epley", "brzycki", "rpe_table"))),
-            "weekly_target": _r(Integer(1, 7)),
-            "notifications": _r(Json(4_096, object_only=True)),
-            "privacy": _r(Json(4_096, object_only=True)),
+            "units": register(Enum(("metric", "imperial"))),
+            "first_weekday": register(Integer(1, 7)),
+            "timezone": register(TimeZone()),
+            "default_rest_s": register(_REST_S),
+            "one_rep_max": register(Enum(("epley", "brzycki", "rpe_table"))),
+            "weekly_target": register(Integer(1, 7)),
+            "notifications": register(Json(4_096, object_only=True)),
+            "privacy": register(Json(4_096, object_only=True)),
         },
         single=True,
     ),
-    _collection(
+    collection(
         "personal_records",
         {
-            "exercise": _r(_UUID),
-            "kind": _r(_RECORD_KIND),
-            "value": _r(Number()),
-            "unit": _r(String(20)),
-            "set": _maybe(_UUID),
-            "workout": _maybe(_UUID),
-            "achieved_at": _r(Time()),
-            "previous": _maybe(Number()),
-            "formula": _maybe(_WORD),
+            "exercise": register(_UUID),
+            "kind": register(RECORD_KIND),
+            "value": register(Number()),
+            "unit": register(String(20)),
+            "set": maybe(_UUID),
+            "workout": maybe(_UUID),
+            "achieved_at": register(Time()),
+            "previous": maybe(Number()),
+            "formula": maybe(_WORD),
         },
         server_only=True,
     ),
-    _collection(
+    collection(
         "achievements",
         {
-            "kind": _r(_WORD),
-            "level": _maybe(Integer(0, 1_000_000)),
-            "value": _maybe(Number()),
-            "unit": _maybe(String(20)),
-            "workout": _maybe(_UUID),
-            "achieved_at": _r(Time()),
+            "kind": register(_WORD),
+            "level": maybe(Integer(0, 1_000_000)),
+            "value": maybe(Number()),
+            "unit": maybe(String(20)),
+            "workout": maybe(_UUID),
+            "achieved_at": register(Time()),
         },
         server_only=True,
     ),
-    _collection(
+    collection(
         "notifications",
         {
-            "kind": _r(_WORD),
-            "title": _r(_TITLE),
-            "body": _r(String(2_000)),
-            "data": _maybe(Json(4_096, object_only=True)),
-            "created_at": _r(Time()),
+            "kind": register(_WORD),
+            "title": register(_TITLE),
+            "body": register(String(2_000)),
+            "data": maybe(Json(4_096, object_only=True)),
+            "created_at": register(Time()),
         },
         server_only=True,
     ),
 )
 
 
-def _related(declared: tuple[CollectionSpec, ...]) -> dict[str, CollectionSpec]:
-    """The declarations by name, each with its place in the tree; a parent is declared before its children."""
-    parents = {spec.rules.parent[1] for spec in declared if spec.rules.parent}
-    placed: dict[str, CollectionSpec] = {}
-    for spec in declared:
-        depth = placed[spec.rules.parent[1]].depth + 1 if spec.rules.parent else 0
-        placed[spec.name] = replace(spec, depth=depth, has_children=spec.name in parents)
-    return placed
-
-
-COLLECTIONS: Final[Mapping[str, CollectionSpec]] = MappingProxyType(_related(_DECLARED))
+COLLECTIONS: Final[Mapping[str, CollectionSpec]] = MappingProxyType(by_name(_DECLARED))
 
 # What the merge kernel is given for each collection.
 RULES: Final[Mapping[str, CollectionRules]] = MappingProxyType({s.name: s.rules for s in COLLECTIONS.values()})

@@ -12,7 +12,7 @@ import msgspec
 from conflict import record as kernel
 from conflict.clock import time_of
 from conflict.record import RecordState
-from storage.collections import CollectionSpec
+from storage.collection_specs import CollectionSpec
 from storage.rows import Key
 
 # What the wire sees of a row: the record, its tombstone, or nothing. A stub is a parent that nobody named yet.

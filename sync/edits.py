@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from conflict.text import UPDATE_BYTES_MAX
-from storage.collections import COLLECTIONS, CollectionSpec
+from storage.collection_specs import CollectionSpec
+from storage.collections import COLLECTIONS
 from storage.field_types import TimeZone
 from storage.rows import Key
 from sync.errors import Unavailable

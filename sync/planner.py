@@ -26,7 +26,8 @@ from conflict.clock import COUNTER_MAX, DRIFT_MAX_MS, clamp, pack
 from conflict.errors import KernelError
 from conflict.record import Change, RecordState
 from conflict.vectors import cut
-from storage.collections import COLLECTIONS, CollectionSpec
+from storage.collection_specs import CollectionSpec
+from storage.collections import COLLECTIONS
 from storage.rows import Key, StoredChange, StoredRecord
 from storage.spaces import SpaceRow
 from sync.bodies import DELETED, HIDDEN, SHOWN, STUB, deleted_body, shown_body

@@ -28,7 +28,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from storage.collections import COLLECTIONS, NIL_UUID, CollectionSpec, FieldSpec
+from storage.collection_specs import CollectionSpec, FieldSpec
+from storage.collections import COLLECTIONS, NIL_UUID
 from sync.value_checks import NULL, Check, Fault, check_increment, is_record_id, of_type
 
 # Long enough to recognise a name by, short enough that a hostile name of 10,000 characters is not repeated in full.

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from conflict import record as kernel
 from conflict.record import EMPTY, RecordState
-from storage.collections import COLLECTIONS, CollectionSpec
+from storage.collection_specs import CollectionSpec
+from storage.collections import COLLECTIONS
 from storage.rows import Key, StoredRecord
 from sync.bodies import DELETED, HIDDEN, SHOWN, STUB
 

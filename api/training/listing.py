@@ -17,7 +17,8 @@ from msgspec import Meta
 
 from api.training.answers import Listed, cursor_of, place_of
 from api.training.shapes import type_of, wire_time
-from storage.collections import COLLECTIONS, FieldSpec
+from storage.collection_specs import FieldSpec
+from storage.collections import COLLECTIONS
 from storage.records import LATEST
 from sync.records import Record, View
 

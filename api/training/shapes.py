@@ -21,7 +21,8 @@ from msgspec import UNSET, Meta, UnsetType
 from api.rest.endpoint import Fault, Shown, Strict
 from api.rest.formats import TIME_ZONE, called
 from storage import field_types as types
-from storage.collections import COLLECTIONS, FieldSpec
+from storage.collection_specs import FieldSpec
+from storage.collections import COLLECTIONS
 from storage.field_types import NUMBER_MAX
 from sync.edits import objections as wrong_values
 from sync.planner import SET_ELEMENTS_MAX

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from conflict.rules import CollectionRules
-from storage.collections import COLLECTIONS, NIL_UUID, RULES, SCHEMA, CollectionSpec, FieldSpec, describe
+from storage.collection_specs import CollectionSpec, FieldSpec
+from storage.collections import COLLECTIONS, NIL_UUID, RULES, SCHEMA, describe
 from storage.field_types import Enum, Uuid
 
 FIELDS = [

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.collections import COLLECTIONS, NIL_UUID, FieldSpec
+from storage.collection_specs import FieldSpec
+from storage.collections import COLLECTIONS, NIL_UUID
 from storage.field_types import FREE_DEPTH_MAX, TimeZone
 from sync.validation import Rejection, check_id, check_put, compile_field
 
