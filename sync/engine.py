@@ -19,6 +19,7 @@ from typing import Any
 
 from storage.collections import SCHEMA, describe
 from storage.database import Database
+from sync.attempts import Attempts
 from sync.bus import Bus
 from sync.caller import Caller
 from sync.devices import Devices
@@ -59,7 +60,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         writer = Writer(
-            self.database,
+            Attempts(self.database, self.environment),
             self.texts,
             self.bus,
             self.environment,

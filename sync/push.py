@@ -7,8 +7,8 @@ transaction has committed.
 
 Invariants
     W1  Whatever a write rests on still holds when it commits: the space's row is locked first, or the write happens
-        only where nobody has touched that row since it was read (storage/push_writes.py). So within a space seq order
-        is commit order.
+        only where nobody has touched that row since it was read (storage/push_writes.py); which of the two, says
+        sync/attempts.py. So within a space seq order is commit order.
     W2  A dot counts once: numbers at or below the device's entry in the space's version are compared with the
         ledger as they were sent, and skipped.
     W3  A context is cut to what the space has seen, so `saw` has no cycles and no device can fake knowledge.
@@ -17,11 +17,9 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -29,11 +27,12 @@ from conflict import clock
 from conflict.vectors import cut, merged
 from storage import push_reads, push_writes
 from storage.collections import SCHEMA
-from storage.database import Database, Transaction
-from storage.errors import Busy, Moved, Overloaded
+from storage.database import Transaction
+from storage.errors import Moved
 from storage.push_reads import Opened
 from storage.rows import Key, StoredRecord, VoterRow
 from storage.spaces import SpaceRow
+from sync.attempts import Attempts
 from sync.bus import Bus
 from sync.caller import Caller
 from sync.environment import Environment
@@ -43,9 +42,6 @@ from sync.errors import (
     NotFound,
     ReadOnly,
     SchemaAhead,
-    SyncError,
-    TooLarge,
-    Unavailable,
     UnknownDevice,
 )
 from sync.limits import Limits
@@ -65,10 +61,6 @@ from sync.push_checks import (
 from sync.repeats import Repeated, compare
 from sync.text_guard import TextGuard
 from sync.texts import TextReader
-from sync.turns import Turns
-
-# A serialization failure on one space means another push was there; three more tries end nearly all of them.
-BUSY_RETRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +81,19 @@ Decide = Callable[[Transaction, Opened], Awaitable[Sequence[ServerWrite]]]
 After = Callable[[Transaction, Sequence[StoredRecord]], Awaitable[None]]
 # Told of each commit of this process behind it, as a hint (W4): the space that moved, and who wrote; None: the server.
 Heard = Callable[[str, str | None], None]
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Writer:
     """Pushes of devices, and the server's own writes, into any space of one database."""
 
-    database: Database
+    attempts: Attempts
     texts: TextReader
     bus: Bus
     environment: Environment
     limits: Limits
     guard: TextGuard
-    turns: Turns = field(default_factory=Turns)
     listeners: list[Heard] = field(default_factory=list)
-    # How many pushes into a space are under way in this process.
-    _under_way: dict[str, int] = field(default_factory=dict)
 
     async def push(self, caller: Caller, space: str, request: PushRequest) -> Answer:
         """Apply one batch.
@@ -124,52 +112,13 @@ class Writer:
             raise Invalid(f"schema is {request.schema}; schemas count from 1.")
         unreadable = await self.guard.unreadable(caller.user, request.changes)
         opened_at = self.environment.now_ms()
-        alone = self._begin(space)
-        try:
-            before, answer = await self._retrying(
-                lambda lock: self._push_once(caller, space, request, unreadable, opened_at, lock=lock), unlocked=alone
-            )
-        finally:
-            self._end(space)
+        before, answer = await self.attempts.make(
+            space, lambda lock: self._push_once(caller, space, request, unreadable, opened_at, lock=lock)
+        )
         await self._announce(space, before, answer.space.head, caller.user)
         if request.seen:
             await self._announce_seen(caller, answer.space, request)
         return answer
-
-    def _begin(self, space: str) -> bool:
-        """Note a push; True where it may be tried without a lock, for nobody else here writes the space now."""
-        self._under_way[space] = count = self._under_way.get(space, 0) + 1
-        return count == 1 and self.database.dialect == "postgresql"
-
-    def _end(self, space: str) -> None:
-        self._under_way[space] -= 1
-        if not self._under_way[space]:
-            del self._under_way[space]
-
-    async def _retrying(self, attempt: Callable[[bool], Awaitable[Result]], *, unlocked: bool = False) -> Result:
-        """What `attempt` returns, which is told whether to lock the space: not at first where `unlocked` says so."""
-        for tries in range(BUSY_RETRIES + 1):
-            lock = tries > 0 or not unlocked
-            try:
-                return await attempt(lock)
-            except (Moved, SyncError) as error:
-                # What was read without a lock may be outdated: the write finds that out, and nobody is refused for it.
-                if lock or isinstance(error, TooLarge):
-                    raise
-            except Busy as error:
-                if tries == BUSY_RETRIES or isinstance(error, Overloaded):
-                    raise Unavailable(retry_after_s=1) from None
-                jitter = self.environment.token_bytes(1)[0] / 255
-                await asyncio.sleep(0.01 * 2**tries * (0.5 + jitter))
-        raise AssertionError("unreachable")
-
-    @asynccontextmanager
-    async def _writing(self, space: str) -> AsyncIterator[Transaction]:
-        """A transaction that is about to lock a space; on Postgres in its turn."""
-        # SQLite has a line of its own, in which those who wait share a commit.
-        turn = self.turns.of(space) if self.database.dialect == "postgresql" else nullcontext()
-        async with turn, self.database.write() as tx:
-            yield tx
 
     async def _push_once(
         self,
@@ -181,7 +130,7 @@ class Writer:
         *,
         lock: bool,
     ) -> tuple[int, Answer]:
-        async with self._writing(space) if lock else self.database.write(single=True) as tx:
+        async with self.attempts.transaction(space, lock=lock) as tx:
             opened = await push_reads.open_push(
                 tx,
                 space=space,
@@ -220,18 +169,7 @@ class Writer:
                 if not request.confirm_deletes:
                     await check_deletes(tx, planner, opened.space, self.limits)
                 check_quota(plan, self.limits, puts=any(change.op == "put" for change in request.changes))
-            published = self._published(opened, planner, plan)
-            await push_writes.write_push(
-                tx,
-                space=plan.space,
-                records=plan.records,
-                changes=plan.changes,
-                voter=_voter(opened, plan.space, request, caller, now_ms),
-                deleted_at=now_ms,
-                row_version=opened.row_version,
-            )
-            if published:
-                await renew(tx, space, published, now_ms=now_ms)
+            await _store(tx, opened, planner, plan, voter=_voter(opened, plan.space, request, caller, now_ms))
         return opened.space.head, Answer(
             acked=max(acked, new[-1].n if new else 0),
             space=plan.space,
@@ -258,7 +196,7 @@ class Writer:
         async def decide(tx: Transaction, opened: Opened) -> Sequence[ServerWrite]:
             return writes if guard is None else await guard(tx, opened.space)
 
-        before, plan = await self._retrying(lambda _: self._server_once(space, user, (), decide, lock=True))
+        before, plan = await self.attempts.make_locked(lambda _: self._server_once(space, user, (), decide, lock=True))
         await self._announce(space, before, plan.space.head, user)
         return plan
 
@@ -288,16 +226,11 @@ class Writer:
             OverQuota: the space is full.
             Invalid: a write was refused; nothing was applied. The details name each refusal.
         """
-        alone = self._begin(space)
-        try:
-            before, plan = await self._retrying(
-                lambda lock: self._server_once(
-                    space, caller.user, keys, decide, lock=lock, for_person=True, after=after
-                ),
-                unlocked=alone and not writes_more,
-            )
-        finally:
-            self._end(space)
+        before, plan = await self.attempts.make(
+            space,
+            lambda lock: self._server_once(space, caller.user, keys, decide, lock=lock, for_person=True, after=after),
+            needs_lock=writes_more,
+        )
         await self._announce(space, before, plan.space.head, caller.user)
         return plan
 
@@ -313,7 +246,7 @@ class Writer:
         after: After | None = None,
     ) -> tuple[int, Plan]:
         now_ms = self.environment.now_ms()
-        async with self._writing(space_id) if lock else self.database.write(single=True) as tx:
+        async with self.attempts.transaction(space_id, lock=lock) as tx:
             # The row is locked first, or its version remembered: what `decide` reads after it cannot be outdated.
             opened = await push_reads.open_push(
                 tx, space=space_id, user=user or "", device="", after_n=None, keys=keys, lock=lock
@@ -352,31 +285,10 @@ class Writer:
             if for_person:
                 check_quota(plan, self.limits, puts=any(write.op == "put" for write in writes))
             if changes:
-                published = self._published(opened, planner, plan)
-                await push_writes.write_push(
-                    tx,
-                    space=plan.space,
-                    records=plan.records,
-                    changes=plan.changes,
-                    voter=None,
-                    deleted_at=now_ms,
-                    row_version=opened.row_version,
-                )
-                if published:
-                    await renew(tx, space_id, published, now_ms=now_ms)
+                await _store(tx, opened, planner, plan)
             if after is not None:
                 await after(tx, plan.records)
         return opened.space.head, plan
-
-    def _published(self, opened: Opened, planner: Planner, plan: Plan) -> set[str]:
-        """The public templates whose list is to be renewed with the records."""
-        if plan.space.kind != "personal":
-            return set()
-        found = touched(planner.records.values(), plan.records)
-        if found and opened.row_version is not None:
-            # A write without a lock is one statement: this one needs some more.
-            raise Moved("Public templates are written under the lock.")
-        return found
 
     # -- checks ----------------------------------------------------------------------------------------------
 
@@ -439,6 +351,25 @@ async def _settle(tx: Transaction, space: str, planner: Planner) -> None:
     moved = await planner.working_copy.settle()
     if moved:
         await planner.working_copy.absorb(await push_reads.read_below(tx, space, moved))
+
+
+async def _store(tx: Transaction, opened: Opened, planner: Planner, plan: Plan, voter: VoterRow | None = None) -> None:
+    """Write what is planned, and with it the list of public templates."""
+    published = touched(planner.records.values(), plan.records) if plan.space.kind == "personal" else set()
+    if published and opened.row_version is not None:
+        # A write without a lock is one statement: this one needs some more.
+        raise Moved("Public templates are written under the lock.")
+    await push_writes.write_push(
+        tx,
+        space=plan.space,
+        records=plan.records,
+        changes=plan.changes,
+        voter=voter,
+        deleted_at=planner.now_ms,
+        row_version=opened.row_version,
+    )
+    if published:
+        await renew(tx, plan.space.id, published, now_ms=planner.now_ms)
 
 
 def _server_changes(space: SpaceRow, writes: Sequence[ServerWrite], now_ms: int) -> tuple[list[SentChange], str]:

@@ -68,10 +68,10 @@ def plain_sequence() -> None:
 
 def _with_locks_alone() -> None:
     """Every push takes the lock first, whoever else writes: the breaks below are made for that way."""
-    from sync.push import Writer
+    from sync.attempts import Attempts
 
-    begin = Writer._begin
-    Writer._begin = lambda self, space: begin(self, space) and False  # type: ignore[method-assign]
+    begin = Attempts._begin
+    Attempts._begin = lambda self, space: begin(self, space) and False  # type: ignore[method-assign]
 
 
 def redis_alone() -> None:

@@ -16,6 +16,7 @@ from storage.database import Database, Transaction
 from storage.errors import Busy, Moved
 from sync.errors import Invalid, Unavailable
 from sync.limits import Limits
+from sync.push import Writer
 from sync.texts import ProcessTextReader
 from tests.sync.harness import World
 
@@ -47,10 +48,15 @@ class Crowded:
                 raise Busy("another writer was there first")
 
 
+def crowded_writer(world: World, crowded: Crowded) -> Writer:
+    writer = world.engine.writer
+    return replace(writer, attempts=replace(writer.attempts, database=crowded))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("times", [1, 3])
 async def test_a_push_that_meets_others_is_tried_again_and_lands_once(world: World, times: int) -> None:
     phone = await world.device()
-    writer = replace(world.engine.writer, database=Crowded(world.database, times))  # type: ignore[arg-type]
+    writer = crowded_writer(world, Crowded(world.database, times))
     request = phone.request([phone.put("workouts", world.uuid(), title="x")])
     assert (await writer.push(phone.caller, world.space, request)).acked == 1
     assert [record["values"] for record in await phone.pull()] == [{"title": "x"}]
@@ -59,7 +65,7 @@ async def test_a_push_that_meets_others_is_tried_again_and_lands_once(world: Wor
 async def test_a_push_that_meets_others_again_and_again_is_asked_to_come_later(world: World) -> None:
     phone = await world.device()
     crowded = Crowded(world.database, 100)
-    writer = replace(world.engine.writer, database=crowded)  # type: ignore[arg-type]
+    writer = crowded_writer(world, crowded)
     request = phone.request([phone.put("workouts", world.uuid(), title="x")])
     with pytest.raises(Unavailable) as refused:
         await writer.push(phone.caller, world.space, request)

@@ -10,6 +10,7 @@ from fitai_client.core.spaces import save
 from storage import pool, postgres, sessions, sqlite
 from storage.errors import Busy
 from sync import push
+from sync.attempts import Attempts
 from sync.errors import Invalid
 from tests.simulator.mutants.registry import Patch, mutant
 
@@ -103,4 +104,4 @@ def busy_is_final(patch: Patch) -> None:
         except Busy:
             raise Invalid from None
 
-    patch(push.Writer, "_retrying", retrying)
+    patch(Attempts, "_retrying", retrying)

@@ -86,8 +86,9 @@ def answer_before_commit(patch: Patch) -> None:
     once = Writer._push_once
 
     async def pushing(self: Writer, *arguments: Any, lock: bool) -> Any:
-        early: Any = _Early(self.database)
-        return await once(replace(self, database=early), *arguments, lock=lock)
+        early: Any = _Early(self.attempts.database)
+        attempts = replace(self.attempts, database=early)
+        return await once(replace(self, attempts=attempts), *arguments, lock=lock)
 
     patch(Writer, "_push_once", pushing)
 
@@ -146,8 +147,9 @@ def seq_without_lock(patch: Patch) -> None:
     once = Writer._push_once
 
     async def pushing(self: Writer, *arguments: Any, lock: bool) -> Any:
-        unlocked: Any = _Unlocked(self.database)
-        return await once(replace(self, database=unlocked), *arguments, lock=lock)
+        unlocked: Any = _Unlocked(self.attempts.database)
+        attempts = replace(self.attempts, database=unlocked)
+        return await once(replace(self, attempts=attempts), *arguments, lock=lock)
 
     patch(Writer, "_push_once", pushing)
 
