@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from conflict.clock import DRIFT_MAX_MS
+from sync.strict_json import DEPTH_MAX
+
 PROTOCOL = 1
 MIN_PROTOCOL = 1
 
@@ -21,12 +24,12 @@ class Limits:
     record_bytes_max: int = 262_144
     page_records_max: int = 5_000
     page_bytes_max: int = 1_048_576
-    json_depth_max: int = 32
+    json_depth_max: int = DEPTH_MAX
     ids_max: int = 500
     # An answer is held in memory whole, for as long as its reader takes.
     ids_bytes_max: int = 8_388_608
     # A clock further ahead is set back to now: a device in the year 2099 does not win for ever.
-    clock_ahead_ms_max: int = 60_000
+    clock_ahead_ms_max: int = DRIFT_MAX_MS
     # Deleting more than this many records and more than half of a collection asks the user first.
     mass_delete_records: int = 100
     records_max: int = 1_000_000
