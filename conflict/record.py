@@ -125,9 +125,8 @@ _DECODER = msgspec.json.Decoder(RecordState)
 def apply(state: RecordState, change: Change, rules: CollectionRules) -> RecordState:
     """Return `state` after `change`; `state` itself stays as it was.
 
-    The caller has validated the change, has delivered before it whatever it saw, and delivers each dot once;
-    where it cannot be sure of that, it asks `is_counted` first. It then carries the puts to the ancestors
-    (`raise_below`) and reads the texts that moved (`unread_texts`).
+    The caller has validated the change, has delivered before it whatever it saw, and delivers each dot once. It
+    then carries the puts to the ancestors (`raise_below`) and reads the texts that moved (`unread_texts`).
 
     A late write of a device that has written the field since changes no register. Everything else of such a
     delivery counts as if it were on time.
@@ -191,14 +190,6 @@ def counts(change: Change, rules: CollectionRules) -> bool:
     if change.op != "put":
         return False
     return not change.fields or not change.fields.keys() <= rules.passing
-
-
-def is_counted(state: RecordState, device: str, n: int) -> bool:
-    """Return True where the dot was certainly delivered before: a counting put or a delete of this record names it.
-
-    A defence behind the ledger, which alone knows every dot: puts of passing fields are not found by it.
-    """
-    return covers(state.own_puts, device, n) or covers(state.deletes, device, n)
 
 
 def is_deleted(state: RecordState) -> bool:

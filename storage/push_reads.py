@@ -50,7 +50,6 @@ _N_SPACE = len(SPACE_COLUMNS)
 _CHANGE = ", ".join(f"c.{name.strip()}" for name in CHANGE_COLUMNS.split(","))
 _ROW = "collection, id, seq, parent_collection, parent_id, status, body, state"
 _RECORD = ", ".join(f"r.{name}" for name in _ROW.split(", "))
-_N_RECORD = 8
 
 # What a push needs beside records, as one row: the space, the version of its row, and who pushes.
 _WHO = f"m.role, m.state, d.user_id, d.revoked_at, v.user_id, v.seen, v.seen_at, v.first_at, v.resync, {_CHANGE}"

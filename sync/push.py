@@ -150,7 +150,7 @@ class Writer:
             check_rights(opened, request)
             if new:
                 check_cursor(opened, request, acked)
-            check_numbers(opened, request, acked, repeated)
+            check_numbers(request, acked, repeated)
             if new and opened.space.kind == "shared" and request.device not in opened.space.version:
                 await check_room_for_device(tx, caller, opened.space, self.limits)
             planner = Planner(

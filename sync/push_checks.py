@@ -28,7 +28,7 @@ def check_rights(opened: Opened, request: PushRequest) -> None:
         raise ReadOnly()
 
 
-def check_numbers(opened: Opened, request: PushRequest, acked: int, repeated: Repeated) -> None:
+def check_numbers(request: PushRequest, acked: int, repeated: Repeated) -> None:
     """Refuse a batch that does not follow on what the space has of its device, and say which of the three it is."""
     if request.after is not None and request.after.n > acked:
         raise ServerBehind(details={"acked": acked})

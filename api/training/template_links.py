@@ -31,8 +31,6 @@ from sync.caller import Caller
 from sync.errors import InvalidFields, NotFound, ReadOnly
 from sync.records import Records
 
-_NONCE_BYTES: Final = 32
-
 
 @dataclass(frozen=True)
 class Links:

@@ -19,7 +19,6 @@ from conflict import (
     counts,
     decode,
     encode,
-    is_counted,
     is_deleted,
     parent_id,
     puts_at_or_below,
@@ -301,11 +300,6 @@ def test_a_stub_of_what_lies_below_is_not_named() -> None:
     assert not stub.named
     assert not is_deleted(stub)
     assert after(delete("a", 4), state=stub).named
-
-
-def test_a_counting_put_or_a_delete_is_known_to_have_been_delivered() -> None:
-    state = after(put("a", 2, reps=8), delete("b", 1))
-    assert [is_counted(state, *dot) for dot in [("a", 2), ("a", 3), ("b", 1), ("c", 1)]] == [True, False, True, False]
 
 
 # Parents, stamps and the form of the state

@@ -183,7 +183,7 @@ def batch_in_parts(patch: Patch) -> None:
 def holes_accepted(patch: Patch) -> None:
     """A batch that begins beyond the next number is taken, and a device that is ahead is not told."""
 
-    def check(opened: Any, request: Any, acked: int, repeated: Any) -> None:
+    def check(request: Any, acked: int, repeated: Any) -> None:
         if repeated.forked:
             raise DeviceForked(details=repeated.details())
 
