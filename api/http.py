@@ -33,6 +33,7 @@ from api.errors import (
     RequestTimeout,
     UnsupportedMediaType,
 )
+from api.rest.nearest import meant
 from conflict.clock import rfc3339
 from sync.caller import Caller
 from sync.errors import Malformed, TooLarge, Unauthenticated
@@ -256,9 +257,9 @@ def text_fields(value: Any, *, required: Sequence[str], optional: Sequence[str] 
     for name, text in value.items():
         if name not in required and name not in optional:
             shown = name[:64]
-            wrong.append(
-                {"field": shown, "code": "unknown_field", "message": f"{shown} is not a field of this request"}
-            )
+            hint = meant(name, [each for each in (*required, *optional) if each not in value])
+            message = f"{shown} is not a field of this request{hint}"
+            wrong.append({"field": shown, "code": "unknown_field", "message": message})
         elif type(text) is not str or "\0" in text:
             wrong.append({"field": name, "code": "wrong_type", "message": f"{name} must be a text without U+0000"})
     if wrong:

@@ -23,6 +23,7 @@ from msgspec import UNSET, structs
 
 from api.errors import InvalidFields
 from api.rest.endpoint import Fault, Strict
+from api.rest.nearest import meant
 from api.rest.wording import refusal
 from sync.strict_json import INTEGER_MAX
 
@@ -147,7 +148,9 @@ def _faults_of_object(
     for name in value:
         if name not in known:
             shown = prefix + name[:_NAME_SHOWN_MAX]
-            yield _fault(shown, "unknown_field", f"{shown} is not a field of this request")
+            what = "field of this request" if strict else "parameter of this address"
+            hint = meant(name, [each for each in known if each not in value])
+            yield _fault(shown, "unknown_field", f"{shown} is not a {what}{hint}")
     right: dict[str, Any] = {}
     wrong: set[str] = set()
     for name, each in known.items():

@@ -8,13 +8,16 @@ A pattern says something to programs alone: a text that has one is called by wor
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
 from msgspec import inspect
 
 from api.rest.formats import CALLED, PASSWORD
+from api.rest.nearest import meant
 
 _SHOWN_CHARS_MAX: Final = 40
 _OR_NULL: Final = ", or null"
@@ -31,13 +34,34 @@ def refusal(at: str, type_: Any, value: Any, code: str, *, is_text: bool = False
     words = allowed(type_)
     # An address has no way to say null.
     words = words.removesuffix(_OR_NULL) if is_text else words
-    return f"{where} must be {words}{_instead(value, code, is_text=is_text, is_secret=_is_secret(type_))}"
+    told = f"{where} must be {words}{_instead(value, code, is_text=is_text, is_secret=_is_secret(type_))}"
+    return told + meant(value, _choices(type_)) if isinstance(value, str) else told
 
 
 @lru_cache(maxsize=4_096)
 def allowed(type_: Any) -> str:
     """What a value of a type is, in words: "a number from 0 to 10 in steps of 0.5, or null"."""
     return _words(inspect.type_info(type_))
+
+
+@lru_cache(maxsize=4_096)
+def _choices(type_: Any) -> tuple[str, ...]:
+    """The words that a value of a type may be; none where it is no such word."""
+    return tuple(_words_of(inspect.type_info(type_)))
+
+
+def _words_of(type_: inspect.Type) -> Iterable[str]:
+    match type_:
+        case inspect.Metadata():
+            return _words_of(type_.type)
+        case inspect.UnionType():
+            return chain.from_iterable(map(_words_of, type_.types))
+        case inspect.LiteralType():
+            return [each for each in type_.values if isinstance(each, str)]
+        case inspect.EnumType():
+            return [str(each.value) for each in type_.cls]
+        case _:
+            return ()
 
 
 @lru_cache(maxsize=4_096)

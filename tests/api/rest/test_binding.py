@@ -129,6 +129,38 @@ def test_a_refusal_says_what_is_allowed_and_what_is_there(type_: Any, value: Any
     assert [fault["message"] for fault in caught.value.fields] == [told]
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ({"Title": "Legs"}, "Title is not a field of this request: did you mean title?"),
+        ({"titel": "Legs"}, "titel is not a field of this request: did you mean title?"),
+        ({"name": "Legs"}, "name is not a field of this request: did you mean title?"),
+        ({"sauna": True}, "sauna is not a field of this request"),
+        ({"title": "Legs", "titel": "Arms"}, "titel is not a field of this request"),
+    ],
+)
+def test_a_field_that_nobody_knows_is_refused_with_the_nearest_that_is_missing(value: Any, told: str) -> None:
+    with pytest.raises(InvalidFields) as caught:
+        bind(value, Workout)
+    assert caught.value.fields[0]["message"] == told
+
+
+def test_a_parameter_that_nobody_knows_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InvalidFields) as caught:
+        bind_query([("q", "bench"), ("muscles", "chest"), ("per_page", "5")], Search)
+    assert [fault["message"] for fault in caught.value.fields] == [
+        "muscles is not a parameter of this address: did you mean muscle?",
+        "per_page is not a parameter of this address",
+    ]
+
+
+@pytest.mark.parametrize("unit", ["lbs", "LB", "pounds"])
+def test_a_word_that_nobody_knows_is_refused_with_the_nearest(unit: str) -> None:
+    with pytest.raises(InvalidFields) as caught:
+        bind({"value": 80, "unit": unit}, Load)
+    assert caught.value.fields[0]["message"] == f'unit must be one of kg, lb, not "{unit}": did you mean lb?'
+
+
 class Proof(Strict):
     password: Password
     other: Password | None = None
