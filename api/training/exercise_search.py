@@ -20,21 +20,22 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from api.training.exercise_facets import Counts, Filters, narrowed
+from api.training.exercise_facets import VOCABULARY, Counts, Filters, narrowed
 from api.training.exercise_indexes import ExerciseIndexes
 from api.training.exercise_use import ExerciseUse
 from storage.database import Database
 from storage.records import Row
 from storage.search.document import Document
-from storage.search.index import Match
+from storage.search.index import Grade, Match
 from storage.search.queries import ExerciseRow, Place, read_exercises, read_places
-from storage.search.words import words
+from storage.search.words import FILLERS, SYNONYMS, singular, words
 from sync.bodies import SHOWN
 from sync.caller import Caller
 from sync.environment import Environment
 from sync.records import Record, record_of
 
 LIMIT_MAX: Final = 100
+_STRETCHING: Final = "stretching"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class ExerciseSearch:
         """What matches, the best first: by how it matches, then by how well known it is (docs/search.md).
 
         A text without words finds everything, by name. Where a muscle is asked for, what is for it goes before what it
-        only helps in.
+        only helps in; where nothing but muscles is typed, what trains them goes before what stretches them.
 
         Raises StorageError.
         """
@@ -146,8 +147,14 @@ class ExerciseSearch:
         def helps(each: _Candidate) -> bool:
             return bool(muscles) and muscles.isdisjoint(each.document.facets["primary_muscle"])
 
+        only_muscles = _names_muscles(asked.text)
+
+        def stretches(each: _Candidate) -> bool:
+            is_called_so = each.match.grade == Grade.NAME
+            return only_muscles and not is_called_so and _STRETCHING in each.document.facets["category"]
+
         def by_match(each: _Candidate) -> tuple[Any, ...]:
-            return each.match.grade, helps(each), each.match, seen.counted.key(each)
+            return stretches(each), each.match.grade, helps(each), each.match, seen.counted.key(each)
 
         def by_name(each: _Candidate) -> tuple[Any, ...]:
             return helps(each), each.document.folded, each.document.id
@@ -210,6 +217,21 @@ class ExerciseSearch:
         # One that was deleted since the index was read is left out; the next search does not find it.
         exercises = tuple(_exercise(at, rows[id], seen.counted) for id, at in places.items() if id in rows)
         return Found(exercises, len(kept), counts, seen.complete)
+
+
+def _one(word: str) -> str:
+    """The word that a word is compared as: in the singular, and not as an abbreviation."""
+    one = singular(word)
+    return SYNONYMS.get(word) or SYNONYMS.get(one, one)
+
+
+_MUSCLES: Final = frozenset(_one(word) for muscle in VOCABULARY["muscle"] for word in muscle.split("_"))
+
+
+def _names_muscles(text: str) -> bool:
+    """Whether a text names muscles, and nothing else."""
+    telling = [word for word in words(text) if word not in FILLERS]
+    return bool(telling) and all(_one(word) in _MUSCLES for word in telling)
 
 
 def _is_id(id: str) -> bool:

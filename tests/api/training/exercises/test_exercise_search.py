@@ -33,7 +33,7 @@ async def everything_asked(url: str) -> dict[str, Any]:
         asked = [
             Asked("bench"), Asked("b"), Asked("benhc pres"), Asked("zubu"), Asked("zurcher"), Asked("rdl"), Asked(""),
             Asked("press", page=3, limit=7), Asked("", {"muscle": frozenset({"neck"})}), Asked("chest dumbbell"),
-            Asked("biceps"), Asked("press", {"muscle": frozenset({"triceps"})}),
+            Asked("biceps"), Asked("glutes"), Asked("lats"), Asked("press", {"muscle": frozenset({"triceps"})}),
             Asked("curl", {"equipment": frozenset({"cable", "band"}), "level": frozenset({"beginner"})}),
         ]  # fmt: skip
         answers = {}
@@ -53,6 +53,22 @@ async def test_both_databases_give_the_same_answers(sqlite_url: str, postgres_ur
     assert first[repr(Asked("benhc pres"))] == ["Barbell Bench Press"]
     assert first[repr(Asked("zubu"))] == first[repr(Asked("zurcher"))] == ["Zürcher Bench Press"]
     assert on_sqlite["popular"][:2] == [BENCHES[4].name, BENCHES[3].name]
+    assert first[repr(Asked("glutes"))] == ["Glute Bridge"]
+
+
+async def test_where_muscles_alone_are_typed_what_trains_them_goes_before_what_stretches_them(
+    world: World, search: ExerciseSearch
+) -> None:
+    device = await world.device()
+    of_the_chest = {"category": "stretching", "primary_muscles": {"add": ["chest"]}}
+    await custom(device, "Doorway Opener", aliases={"add": ["Chest", "Pecs"]}, **of_the_chest)
+    for muscle in ("chest", "pecs"):
+        found = await names(search, device.caller, muscle)
+        assert len(found) == len(BENCHES) + 1 and found[-1] == "Doorway Opener"
+    assert await names(search, device.caller, "chest opener") == ["Doorway Opener"]
+    # What is called just so is meant.
+    await custom(device, "Chest", **of_the_chest)
+    assert (await names(search, device.caller, "chest"))[0] == "Chest"
 
 
 # -- never stale -----------------------------------------------------------------------------------------------------
