@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fitai_client.importing import Write, write_csv
@@ -283,6 +285,22 @@ def test_records_made_in_the_app_are_exported_too() -> None:
         "Legs", "5 Jan 2026, 11:00", "5 Jan 2026, 12:00", "good\\nday", "Squat", "0", "", "0", "normal", "45.36", "5",
         "", "", "",
     ]  # fmt: skip
+
+
+def test_exercises_that_nothing_names_are_told_apart_and_stay_so_from_export_to_export() -> None:
+    lost, other = "01a1ee56-5e00-7101-9e37-79b97f4a7c15", "01a1ee56-5e00-7101-9e37-79b97f4a7c16"
+    start = {"title": "Legs", "status": "completed", "started_at": "2026-01-05T10:00:00.000Z"}
+    found: list[Any] = [("workouts", "w", start)]
+    for place, exercise in enumerate((lost, other, lost)):
+        block, values = f"b{place}", {"workout": "w", "exercise": exercise, "position": f"a{place}"}
+        done = {"workout_exercise": block, "position": "a0", "reps": 5, "completed_at": "2026-01-05T10:10:00.000Z"}
+        found += [("workout_exercises", block, values), ("sets", f"s{place}", done)]
+    data = write_csv(found, "hevy")
+    called = ["Unknown exercise 7f4a7c15", "Unknown exercise 7f4a7c16", "Unknown exercise 7f4a7c15"]
+    assert [row[4] for row in cells(data)[1:]] == called
+    again = imported(data)
+    assert set(again.preview.unmatched) == set(called)
+    assert write_csv(records(again), "hevy", layout=again.layout) == data
 
 
 def test_a_file_of_the_header_alone_imports_nothing() -> None:

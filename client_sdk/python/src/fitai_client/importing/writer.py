@@ -25,6 +25,8 @@ from .rows import read_order, rest_seconds
 from .wide import Unfolding
 
 Record = tuple[str, str, Mapping[str, Any]]
+# A person can compare these, and of the few exercises that a log has lost no two have them in common.
+_ID_SHOWN = 8
 
 
 @dataclass(slots=True)
@@ -58,7 +60,8 @@ def write_csv(
         records: (collection, id, fields) of workouts, their exercises and sets, and of the exercises they name.
         layout: how to write it; an import's own gives the same bytes back. By default the header that the newest
             import of this app had, or the usual one.
-        names: id → name of exercises that are not among the records.
+        names: id → name of exercises that are not among the records. One that nothing names is called
+            "Unknown exercise", with the end of its id.
         unit: "kg" or "lb" for a column that names no unit; by default what most sets have. Others are converted.
     """
     dialect = by_name(dialect) if isinstance(dialect, str) else dialect
@@ -124,6 +127,12 @@ def _arrange(records: Iterable[Record], app: str) -> tuple[list[_Workout], dict[
     return list(workouts.values()), names
 
 
+def _nameless(exercise: str) -> str:
+    """What an exercise is called whose record is not there. The end of its id tells two of them apart, and is the same
+    in every file, so that what was read from one is found again."""
+    return f"Unknown exercise {exercise[-_ID_SHOWN:]}"
+
+
 def _commonest(workouts: list[_Workout], measured: str) -> str | None:
     units = Counter(
         fields[measured]["unit"]
@@ -163,7 +172,8 @@ class _Sheet:
         numbers = self._supersets(workout)
         rows: list[tuple[int, list[list[str]]]] = []
         for block in workout.blocks:
-            name = self._names.get(str(block.fields.get("exercise")), str(block.fields.get("exercise")))
+            exercise = str(block.fields.get("exercise"))
+            name = self._names.get(exercise) or _nameless(exercise)
             superset = numbers.get(str(block.fields.get("superset")), "")
             raw = raw_of(block.fields, self._app)
             cells = above | self._settle(self._render.exercise(block.fields, name, superset), block.fields, raw)
