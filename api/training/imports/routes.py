@@ -88,12 +88,12 @@ class ListQuery(Strict):
 class ImportShown(Shown):
     """One import. done, total: records written so far, and how many there will be, while that is known.
 
-    summary: what was read (first_date, last_date, workouts, sets, weight_unit, matched, unmatched, candidates,
-    row_errors and doubts by line, twins), and what was done (new, known, written); `refused` says in a sentence why
-    the file, or a record of it, was not taken. Of an import that was undone, `kept` lists what stays: collection, id,
-    title, and why ("changed": it, or something below it, was written since; "used": something names it).
-    `counts` says how many entries each list and mapping in it has, and `left_out` how many of them are not shown. A
-    list of imports has the counts alone.
+    summary: what was read (first_date, last_date, workouts, sets, weight_unit, matched by id, matched_names as these
+    exercises are called here, unmatched, candidates, row_errors and doubts by line, twins), and what was done (new,
+    known, written); `refused` says in a sentence why the file, or a record of it, was not taken. Of an import that was
+    undone, `kept` lists what stays: collection, id, title, and why ("changed": it, or something below it, was written
+    since; "used": something names it). `counts` says how many entries each list and mapping in it has, and `left_out`
+    how many of them are not shown. A list of imports has the counts alone.
     """
 
     id: str

@@ -12,6 +12,7 @@ import resource
 import sys
 from dataclasses import asdict
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -45,7 +46,7 @@ def read_log(data: bytes, given: Arguments) -> Reading:
     return Reading(
         import_id=file.id,
         app=file.dialect.name,
-        seen=bounded(_seen(file)),
+        seen=bounded(_seen(file, given)),
         exercises=[_plain(group) for group in file.exercises],
         groups=[_plain(group) for group in file.groups],
     )
@@ -55,10 +56,15 @@ def _plain(group: list[Write]) -> list[tuple[str, str, dict[str, Any]]]:
     return [(write.collection, write.id, write.fields) for write in group]
 
 
-def _seen(file: Import) -> dict[str, Any]:
+def _seen(file: Import, given: Arguments) -> dict[str, Any]:
     seen = asdict(file.preview)
     seen["app"] = seen.pop("dialect")
+    called: dict[str, str] = {}
+    # Of each, its name comes before its other names.
+    for name, id in chain(given.own.items(), given.catalog.items()):
+        called.setdefault(id, name)
     return seen | {
+        "matched_names": {name: called[id] for name, id in file.preview.matched.items() if id in called},
         "rows_read": file.rows_read,
         "rows_imported": file.rows_imported,
         "row_errors": [

@@ -126,6 +126,14 @@ async def test_a_name_that_was_chosen_once_is_remembered(plain: Athlete) -> None
     assert later["summary"]["matched"]["Another Press"] == press
 
 
+async def test_the_exercises_that_names_of_a_file_mean_are_shown_by_id_and_by_name(plain: Athlete) -> None:
+    squat = {"name": "My Squat", "aliases": ["Squat (Barbell)"], "measure": "weight_reps"}
+    id = (await plain.ask("POST", "/api/exercises", squat)).data["id"]
+    summary = (await plain.imported(LOG, "&preview=true"))["summary"]
+    assert summary["matched"] == {"Squat (Barbell)": id}
+    assert summary["matched_names"] == {"Squat (Barbell)": "My Squat"}
+
+
 async def test_a_choice_that_means_nothing_is_refused_by_name_and_can_be_made_again(plain: Athlete) -> None:
     squat = (await plain.ask("POST", "/api/exercises", {"name": "My Squat", "measure": "weight_reps"})).data["id"]
     seen = await plain.imported(LOG, "&preview=true")
