@@ -255,14 +255,13 @@ class Sessions:
                 if standing.values["status"] != status:
                     raise SessionOver()
             else:
-                given = {"status": status, "ended_at": wire_time(now)}
-                if standing.values.get("rest_timer") is not None:
-                    given["rest_timer"] = None
-            after = {**standing.values, **given, **values}
+                given = {"status": status}
+            beside, _ = pauses.noted(standing.values, {**given, **values}, wire_time(now))
+            changed = {**given, **values, **beside}
+            after = {**standing.values, **changed}
             odd.check_workout(after)
-            paused, _ = pauses.noted(standing.values, {**given, **values}, wire_time(now))
             warnings[:] = odd.of_workout(after, now)
-            return [Edit("patch", "workouts", workout, {**given, **values, **paused})]
+            return [Edit("patch", "workouts", workout, changed)]
 
         await self.records.decide(call.caller, space, [("workouts", workout)], decide)
         return await self._whole(call, space, workout, warnings)

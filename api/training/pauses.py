@@ -1,6 +1,8 @@
-"""When a session was paused: what its status tells of, noted in its `pauses`, which are no part of how long it took.
+"""When a session was paused, and when it ended: what its status tells of, noted in its `pauses`, which are no part of
+how long it took, and its `ended_at`.
 
-Owns: when a pause begins and ends. Refuses to know: who writes it, and what follows from it (figures/).
+Owns: when a pause begins and ends, and that a session has an end once it is over. Refuses to know: who writes it, and
+what follows from it (figures/).
 
 A pause that is under way ends when it began; what goes on, or ends, ends it. A session that goes on after it had ended
 was paused since then.
@@ -26,7 +28,7 @@ _OVER: Final = ("completed", "discarded")
 
 def noted(standing: Values, values: Values, now: str) -> Noted:
     """What a change of a workout writes beside: its pauses, where it pauses, goes on or is taken up again (then its
-    end goes, too); and what could not be noted.
+    end goes, too), its end where it is over (then its rest timer goes); and what could not be noted.
 
     standing: the workout as it is. values: the change; one that says otherwise what was paused says all of it, and one
     that says otherwise when the session ended keeps that.
@@ -36,6 +38,28 @@ def noted(standing: Values, values: Values, now: str) -> Noted:
     after = values.get("status", before)
     if before in _OVER and after in _UNDER_WAY:
         return _taken_up(standing, values, now)
+    ended = _ended(standing, values, now) if before not in _OVER and after in _OVER else {}
+    paused, left_out = _paused(standing, values, now)
+    return {**ended, **paused}, left_out
+
+
+def _ended(standing: Values, values: Values, now: str) -> dict[str, Any]:
+    """What ends with a session. One that has not begun yet has no end."""
+    ended: dict[str, Any] = {}
+    if (
+        not _says(values, "ended_at", standing)
+        and (values.get("started_at") or standing.get("started_at") or "") <= now
+    ):
+        ended["ended_at"] = now
+    if standing.get("rest_timer") is not None and not _says(values, "rest_timer", standing):
+        ended["rest_timer"] = None
+    return ended
+
+
+def _paused(standing: Values, values: Values, now: str) -> Noted:
+    """What a session that is not taken up again writes of its pauses."""
+    before = standing.get("status")
+    after = values.get("status", before)
     if _says(values, "pauses", standing) or before == after or "paused" not in (before, after):
         return {}, []
     if after == "paused":

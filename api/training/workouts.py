@@ -124,9 +124,9 @@ def endpoints(records: Records) -> Sequence[Endpoint]:
                 day = (await dated(view, {**after, "local_date": None})).get("local_date")
                 values["local_date"] = day
             now = now_of(call.environment)
-            paused, left_out = pauses.noted(standing.values, values, wire_time(now))
-            warnings[:] = [*odd.of_workout({**after, **paused}, now), *left_out] if values else []
-            return [Edit("patch", "workouts", id, {**values, **paused})]
+            beside, left_out = pauses.noted(standing.values, values, wire_time(now))
+            warnings[:] = [*odd.of_workout({**after, **beside}, now), *left_out] if values else []
+            return [Edit("patch", "workouts", id, {**values, **beside})]
 
         await records.decide(call.caller, space, [("workouts", id), PREFERENCES], decide)
         tree = await written(records, call.caller, space, id)

@@ -169,6 +169,34 @@ async def test_a_session_is_completed_and_discarded_without_a_body(ann: Person) 
     assert (untyped.status, untyped.code) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("status", ["completed", "discarded"])
+async def test_a_session_that_a_patch_ends_has_an_end_as_one_that_is_completed(ann: Person, status: str) -> None:
+    path, made = await session(ann)
+    workout = f"/workouts/{made['id']}"
+    await ann.ask("POST", f"{path}/timer", {"action": "start", "duration_s": 90})
+    ended = (await ann.ask("PATCH", workout, {"status": status})).data
+    assert ended["ended_at"] > made["started_at"] and ended["rest_timer"] is None
+    # Once it is over, its status tells of no other end.
+    assert (await ann.ask("PATCH", workout, {"status": "completed"})).data["ended_at"] == ended["ended_at"]
+    # As one that was taken up again, and as what was read and comes back.
+    active = (await ann.ask("PATCH", workout, {"status": "active"})).data
+    again = (await ann.ask("PATCH", workout, {**active, "status": status})).data
+    assert again["ended_at"] > ended["ended_at"]
+    assert "warnings" not in again
+
+
+async def test_a_patch_that_says_when_a_session_ended_is_believed(ann: Person) -> None:
+    _, made = await session(ann)
+    said = {"status": "completed", "ended_at": made["started_at"]}
+    assert (await ann.ask("PATCH", f"/workouts/{made['id']}", said)).data["ended_at"] == made["started_at"]
+
+
+async def test_a_session_that_ends_before_it_was_to_begin_has_no_end(ann: Person) -> None:
+    made = await ann.made("/workouts", {"status": "planned", "started_at": "2099-01-05T10:00:00Z"})
+    ended = (await ann.ask("PATCH", f"/workouts/{made['id']}", {"status": "discarded"})).data
+    assert ended["status"] == "discarded" and ended.get("ended_at") is None
+
+
 async def test_when_a_session_was_paused_is_noted_in_it(ann: Person) -> None:
     path, made = await session(ann)
     workout = f"/workouts/{made['id']}"
