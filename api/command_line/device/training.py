@@ -72,6 +72,12 @@ class Workout:
         return [one for block in self.blocks for one in block.sets]
 
     @property
+    def took_place(self) -> bool:
+        """Whether anything was done: a set, or, where it never had one, that it was completed."""
+        sets = self.sets
+        return any(one.get("completed_at") for one in sets) or (not sets and self.status == "completed")
+
+    @property
     def order(self) -> tuple[str, str]:
         return (self.record.get("started_at") or self.record.get("local_date") or "", self.id)
 

@@ -64,13 +64,12 @@ async def today(terminal: Terminal, day: date | None) -> Result:
 def _week(terminal: Terminal, training: Training, day: date) -> dict[str, Any]:
     """The week up to this day, and how many weeks in a row met the target, where there is one."""
     first = week_of(day, training.first_weekday)
-    of_week = [one for one in training.workouts if one.day and first <= one.day <= day]
+    held = [one for one in training.workouts if one.day and one.took_place]
+    of_week = [one for one in held if one.day and first <= one.day <= day]
     days, volume = len({one.day for one in of_week}), sum((training.volume(one) for one in of_week), Fraction(0))
     target = training.weekly_target
     row = (
-        streak(
-            (one.day for one in training.workouts if one.day), day, first_weekday=training.first_weekday, target=target
-        ).current
+        streak((one.day for one in held if one.day), day, first_weekday=training.first_weekday, target=target).current
         if target
         else None
     )

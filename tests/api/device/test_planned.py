@@ -114,6 +114,21 @@ def test_the_end_of_a_session_says_what_is_still_planned_and_counts_none_of_it(p
     assert (done["sets"], done["planned"], done["volume_kg"]) == (3, 2, 1_500)
 
 
+def test_a_day_on_which_nothing_of_a_plan_was_done_is_no_training_day(planned: Terminal) -> None:
+    assert planned.json("today")["week"]["days"] == 0
+    planned.does("done")
+    assert planned.json("today")["week"]["days"] == 0
+    planned.does("log", "lift", "100kgx5")
+    assert planned.json("today")["week"]["days"] == 1
+
+
+def test_a_session_without_sets_that_was_completed_is_a_training_day(terminal: Terminal) -> None:
+    terminal.does("start", "Yoga")
+    assert terminal.json("today")["week"]["days"] == 0
+    terminal.does("done", "--effort", "4")
+    assert terminal.json("today")["week"]["days"] == 1
+
+
 def test_what_is_remembered_after_the_session_was_done_by_its_end(planned: Terminal) -> None:
     ended = planned.json("done")["ended_at"]
     (one,) = planned.json("log", "row", "50kgx8")["sets"]
