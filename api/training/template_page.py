@@ -1,10 +1,11 @@
 """The template behind a link as a page, for a person who opens it in a browser.
 
-Owns: the look, the words around it, and how a reader takes a copy: by signing in there, or by a program.
+Owns: the look, the words around it, and how a reader takes a copy: by signing in there, by making an account there, or
+by a program.
 Refuses to know: what is shown of a template (template_faces.py: no more than in its JSON), and who may see it.
 
-What its owner wrote is text here, whatever it looks like, and no address in it is a link. The page's one script signs
-in, copies and signs out; without scripts the page says everything all the same.
+What its owner wrote is text here, whatever it looks like, and no address in it is a link. Without scripts the page
+says everything all the same.
 """
 
 from __future__ import annotations
@@ -13,101 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from api.pages import BASE_STYLE, Html, Page, element, joined, policy
+from api.pages import Html, Page, element, joined, policy
 from api.training import template_words as words
+from api.training.template_page_parts import SCRIPT, STYLE
 
 Shown = Mapping[str, Any]
 
-_STYLE: Final = (
-    BASE_STYLE
-    + """
-body{max-width:66rem;margin:0 auto;padding:2rem 1.25rem 4rem}
-.about{font-size:.8125rem;font-weight:600;letter-spacing:.06em;text-transform:uppercase;color:var(--mark)}
-h1{margin-top:.25rem;font-size:2rem;line-height:1.2;letter-spacing:-.02em;overflow-wrap:anywhere}
-.dim{color:var(--dim)}
-.tags{margin-top:.75rem;display:flex;flex-wrap:wrap;gap:.375rem}
-.tag{padding:.0625rem .625rem;border:1px solid var(--line);border-radius:1rem;font-size:.8125rem;color:var(--dim);
-overflow-wrap:anywhere}
-.notes{white-space:pre-line;overflow-wrap:anywhere}
-header .notes{margin-top:1rem;max-width:44rem}
-.all{margin-top:2rem;display:grid;gap:2rem}
-@media(min-width:60rem){.all{grid-template-columns:minmax(0,1fr) 20rem;align-items:start}
-aside{position:sticky;top:1.5rem}}
-.part+.part{margin-top:.5rem}
-.part>summary{padding:.25rem 0;cursor:pointer}
-.part>summary .dim{margin-left:.5rem;font-size:.875rem}
-.part[open]+.part{margin-top:1.25rem}
-h2{display:inline;font-size:1.125rem}
-.card{margin-top:.75rem;padding:1rem 1.25rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem}
-main>.card:first-child,aside .card{margin-top:0}
-.to-copy{display:inline-block;margin-top:1rem;color:inherit;text-decoration-color:var(--mark);text-underline-offset:.2em}
-@media(min-width:60rem){.to-copy{display:none}}
-h3{font-size:1rem;line-height:1.4;overflow-wrap:anywhere}
-h3 .tag{margin-left:.5rem;font-weight:400;white-space:nowrap}
-.card>.dim,.card>.notes{font-size:.875rem}
-ol.sets{margin-top:.5rem;padding:0;list-style:none}
-ol.sets li{padding:.4rem 0;display:grid;grid-template-columns:2.75rem minmax(0,1fr);border-top:1px solid var(--line)}
-ol.sets b{font-weight:400;color:var(--dim);font-variant-numeric:tabular-nums}
-ol.sets i{font-style:normal;color:var(--mark);margin-left:.5rem;font-size:.875rem}
-ol.sets small{display:block;font-size:.8125rem;color:var(--dim)}
-ol.sets small::first-letter{text-transform:uppercase}
-.how{margin-top:.5rem;font-size:.875rem}
-.how summary{cursor:pointer;color:var(--dim)}
-.how ol{padding-left:1.25rem}.how li,.how p{margin-top:.25rem;overflow-wrap:anywhere}
-aside p{margin-top:.5rem;font-size:.875rem;color:var(--dim)}
-label{display:block;margin-top:.75rem;font-size:.875rem}
-input{width:100%;margin-top:.25rem;padding:.5rem .75rem;font:inherit;color:inherit;background:var(--back);
-border:1px solid var(--line);border-radius:.5rem}
-button{width:100%;margin-top:1rem;padding:.6rem 1.25rem;font:inherit;font-weight:600;color:var(--on);
-background:var(--mark);border:0;border-radius:.5rem;cursor:pointer}
-button:disabled{opacity:.6;cursor:default}
-pre{margin-top:.5rem;padding:.75rem;overflow-x:auto;border:1px solid var(--line);border-radius:.5rem;
-font:.75rem/1.6 var(--code)}
-"""
-)
-_SCRIPT: Final = """
-"use strict";
-const $ = (id) => document.getElementById(id);
-// One for the page: a copy whose answer was lost is made once.
-const key = Array.from(crypto.getRandomValues(new Uint32Array(4))).join("-");
-
-async function post(path, body, token) {
-  const headers = { Accept: "application/json" };
-  if (body !== null) headers["Content-Type"] = "application/json";
-  if (token) Object.assign(headers, { Authorization: `Bearer ${token}`, "Idempotency-Key": key });
-  try {
-    const response = await fetch(path, { method: "POST", headers, body: body && JSON.stringify(body) });
-    return await response.json();
-  } catch {
-    return { success: false, error: "The server did not answer; try again." };
-  }
-}
-
-async function copy() {
-  const entered = await post("../../users/login", { email: $("email").value, password: $("password").value }, null);
-  if (!entered.success) return entered;
-  const token = entered.data.access_token;
-  const copied = await post(`${location.pathname}/copy`, null, token);
-  await post("../../auth/logout", {}, token);
-  return copied;
-}
-
-$("form").hidden = false;
-$("form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  $("button").disabled = true;
-  const answer = await copy();
-  $("button").disabled = false;
-  if (!answer.success) return void ($("told").textContent = answer.error);
-  $("form").hidden = true;
-  $("password").value = "";
-  const left = (answer.data.warnings ?? []).map((each) => each.message);
-  $("told").textContent = ["It is in your account, and comes to your devices with their next sync.", ...left].join(" ");
-});
-"""
-
-_COPY_POLICY: Final = policy(_STYLE, _SCRIPT)
-_PLAIN_POLICY: Final = policy(_STYLE)
+_COPY_POLICY: Final = policy(STYLE, SCRIPT)
+_PLAIN_POLICY: Final = policy(STYLE)
 # As many parts of a program as are looked through without opening one.
 _OPEN_PARTS: Final = 4
 
@@ -116,7 +30,7 @@ def template_page(template: Shown, *, address: str) -> Page:
     """The page of a template as its JSON shows it. address: under which it was asked for, whole."""
     title = template.get("title") or "A template"
     body = joined(_header(template, title), element("div", _exercises(template), _copying(address), class_="all"))
-    return Page(_document(title, body, _SCRIPT), _COPY_POLICY)
+    return Page(_document(title, body, SCRIPT), _COPY_POLICY)
 
 
 def dead_link_page() -> Page:
@@ -132,7 +46,7 @@ def _document(title: str, body: Html, script: str | None) -> str:
         Html('<meta name="viewport" content="width=device-width, initial-scale=1">\n'),
         Html('<meta name="robots" content="noindex">\n'),
         element("title", f"{title} · FitAI"),
-        Html(f"\n<style>{_STYLE}</style>\n"),
+        Html(f"\n<style>{STYLE}</style>\n"),
         body,
         Html("" if script is None else f"\n<script>{script}</script>"),
         Html("\n</html>\n"),
@@ -284,6 +198,8 @@ def _copying(address: str) -> Html:
                 "form",
                 element("label", "Mail address", _input("email", "email", "username")),
                 element("label", "Password", _input("password", "password", "current-password")),
+                element("label", Html('<input id="new" type="checkbox">'), "I have no account here yet", class_="tick"),
+                element("label", "Your name", _input("name", "text", "name"), id="naming", hidden=True),
                 element("button", "Sign in and copy", id="button"),
                 id="form",
                 hidden=True,
@@ -291,7 +207,14 @@ def _copying(address: str) -> Html:
             element(
                 "details",
                 element("summary", "Or by a program"),
-                element("p", "Whoever signs in elsewhere, or by an app, has an access token; with it a program sends:"),
+                element(
+                    "p",
+                    "An account is made in a terminal by ",
+                    element("code", "fitai sign-up"),
+                    ", or by a program with ",
+                    element("code", "POST /api/users/register"),
+                    ". Whoever has an access token takes the copy with:",
+                ),
                 element("pre", command),
                 class_="how",
             ),

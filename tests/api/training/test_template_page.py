@@ -137,6 +137,19 @@ async def test_the_page_copies_by_the_requests_that_it_names(ann: Person, bob: P
     assert f"{bob.server.url}/api/templates/shared/{link}/copy" in page
 
 
+async def test_whoever_has_no_account_makes_one_on_the_page_and_copies(ann: Person) -> None:
+    """By the address of its script, with the body that it sends."""
+    link = await shared(ann)
+    page = (await opened(ann, link)).text
+    assert "I have no account here yet" in page and '"../../users/register"' in page
+    who = {"email": "reader@example.com", "password": PASSWORD, "name": "Reader"}
+    made = await ann.server.ask("POST", "/api/users/register", who)
+    assert made.status == 201
+    path = f"/api/templates/shared/{link}/copy"
+    copied = await ann.server.ask("POST", path, token=made.data["access_token"])
+    assert (copied.status, copied.data["title"]) == (201, "Pull")
+
+
 async def test_a_program_stands_by_week_and_day_with_what_is_always_there_first(ann: Person) -> None:
     exercise = (await ann.made("/exercises", {"name": "Towel Row", "measure": "reps_only"}))["id"]
     places = [(2, 1), (1, 1), (None, None), (1, None)]
