@@ -201,7 +201,8 @@ class Serving:
 async def _read(endpoint: Endpoint, request: web.Request, held: Held | None) -> tuple[Any, bytes]:
     """What came, JSON as its value; and the same spelled in one way."""
     if endpoint.body is not None:
-        value = await read_json(request, limit=endpoint.body_bytes_max, optional=endpoint.body_is_optional)
+        # Where there is none, what is required of it is named as what is missing.
+        value = await read_json(request, limit=endpoint.body_bytes_max, optional=True)
         return value, _in_order(value)
     if not endpoint.upload:
         if request.body_exists:

@@ -158,7 +158,7 @@ def test_every_wrong_field_is_named_in_one_answer(desk: Desk) -> None:
 
 BAD_JSON: dict[str, tuple[bytes, int, str]] = {
     "cut off": (b'{"a":', 400, "malformed"),
-    "nothing": (b"", 400, "malformed"),
+    "nothing": (b"", 422, "invalid"),
     "no UTF-8": (b'{"a":"\xff"}', 400, "malformed"),
     "UTF-16": ("{}".encode("utf-16"), 400, "malformed"),
     "a key twice": (b'{"a":1,"a":2}', 400, "malformed"),
@@ -195,6 +195,16 @@ def test_a_body_in_which_nothing_is_required_may_be_left_out(desk: Desk) -> None
         assert answer.status_code not in (400, 415), (each, answer.text)
     for session in desk.ann.ask("GET", "/api/workouts/sessions/active"):
         desk.ann.ask("POST", f"/api/workouts/sessions/{session['id']}/discard")
+
+
+def test_without_a_body_whatever_is_required_of_it_is_named(desk: Desk) -> None:
+    for each in desk.with_body():
+        if each.body_is_optional:
+            continue
+        answer = desk.ask(desk.who(each), each.method, desk.anywhere(each.path), params=desk.query(each))
+        assert each.body is not None
+        required = {field.encode_name for field in structs.fields(each.body) if field.required}
+        assert (answer.status_code, faults(answer)) == (422, dict.fromkeys(required, "required")), (each, answer.text)
 
 
 def test_a_body_that_is_too_large_or_no_json_is_refused_alike(desk: Desk) -> None:
