@@ -35,6 +35,7 @@ _LISTED_MAX: Final = 1_000
 
 # As the API names them, where the collection has another word for it.
 _NAMES: Final = {"level": "difficulty"}
+_DESCRIBED: Final = {"level": "The `level` of an exercise."}
 
 
 def _query(name: str, doc: str, *fields: Any) -> Any:
@@ -42,7 +43,7 @@ def _query(name: str, doc: str, *fields: Any) -> Any:
     facets: list[Any] = [
         (
             _NAMES.get(facet, facet),
-            list[Literal[values]],  # type: ignore[valid-type]
+            Annotated[list[Literal[values]], Meta(description=_DESCRIBED.get(facet))],  # type: ignore[valid-type]
             msgspec.field(default_factory=list),
         )
         for facet, values in VOCABULARY.items()

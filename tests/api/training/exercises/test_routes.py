@@ -55,6 +55,15 @@ async def test_an_exercise_of_ones_own_is_found_at_once_and_by_nobody_else(serve
     assert (await bob.ask("GET", f"/exercises/{made['id']}")).status == 404
 
 
+async def test_who_takes_the_parameter_for_the_field_is_told_which_is_which(ann: Person) -> None:
+    asked = await ann.ask("GET", "/exercises?level=beginner")
+    made = await ann.ask("POST", "/exercises", {**BENCH, "difficulty": "beginner"})
+    assert [each["message"] for each in (*asked.json["details"], *made.json["details"])] == [
+        "level is not a parameter of this address: did you mean difficulty?",
+        "difficulty is not a field of this request: did you mean level?",
+    ]
+
+
 async def test_a_change_and_a_deletion_are_seen_by_the_next_search(ann: Person) -> None:
     made = await ann.made("/exercises", BENCH)
     await ann.ask("PATCH", f"/exercises/{made['id']}", {"name": "Strap Bench"})
