@@ -202,7 +202,8 @@ def _placed(faults: Iterable[Fault], prefix: str) -> Iterable[Fault]:
 
 @cache
 def _objects(type_: type[Strict]) -> bool:
-    return type_.objections.__func__ is not Strict.objections.__func__  # type: ignore[attr-defined]
+    """Whether a struct, or one that it stands on, says of itself what is wrong."""
+    return any("objections" in vars(each) for each in type_.__mro__ if each not in Strict.__mro__)
 
 
 @cache
