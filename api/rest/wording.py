@@ -17,7 +17,7 @@ import msgspec
 from msgspec import inspect
 
 from api.rest.formats import CALLED, PASSWORD
-from api.rest.nearest import meant
+from api.rest.nearest import listed, meant
 
 _SHOWN_CHARS_MAX: Final = 40
 _OR_NULL: Final = ", or null"
@@ -111,17 +111,13 @@ def _words(type_: inspect.Type) -> str:
             return "an object" + _bounds(type_.min_length, type_.max_length, "entries")
         case inspect.StructType():
             names = [each.encode_name for each in type_.fields if each.required]
-            return "an object" + (f" with {_listed(names, 'and')}" if 0 < len(names) <= _NAMED_FIELDS_MAX else "")
+            return "an object" + (f" with {listed(names, 'and')}" if 0 < len(names) <= _NAMED_FIELDS_MAX else "")
         case _:
             return "a value of another kind"
 
 
 def _one_of(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
-
-
-def _listed(names: list[str], last: str) -> str:
-    return f" {last} ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def _bounds(least: int | None, most: int | None, what: str) -> str:

@@ -154,6 +154,22 @@ def test_a_parameter_that_nobody_knows_is_refused_with_the_nearest() -> None:
     ]
 
 
+class Target(Strict):
+    target_weight: float | None = None
+    target_reps_min: int | None = None
+    target_reps_max: int | None = None
+    kind: str = "normal"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("reps", "target_reps_min or target_reps_max"), ("weight", "target_weight"), ("type", "kind")]
+)
+def test_a_part_of_names_and_another_word_for_one_mean_them(name: str, meant: str) -> None:
+    with pytest.raises(InvalidFields) as caught:
+        bind({name: 5}, Target)
+    assert caught.value.fields[0]["message"] == f"{name} is not a field of this request: did you mean {meant}?"
+
+
 @pytest.mark.parametrize("unit", ["lbs", "LB", "pounds"])
 def test_a_word_that_nobody_knows_is_refused_with_the_nearest(unit: str) -> None:
     with pytest.raises(InvalidFields) as caught:
