@@ -297,9 +297,13 @@ def _item_of(type_: Any) -> Any | None:
 
 
 def _value_of(type_: Any) -> Any | None:
-    """The type of a mapping's values, where a type is a mapping."""
+    """The type of a mapping's values, where a type is a mapping, alone or beside null and UNSET."""
     bare = _bare(type_)
-    return get_args(bare)[1] if get_origin(bare) is dict else None
+    candidates = () if get_origin(bare) in (list, tuple) else get_args(bare)
+    for each in (bare, *map(_bare, candidates)):
+        if get_origin(each) is dict:
+            return get_args(each)[1]
+    return None
 
 
 def _is_text(type_: Any) -> bool:

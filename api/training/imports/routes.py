@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from api.operations.jobs import Jobs
 from api.rate_limits import Rule
@@ -62,18 +62,22 @@ class TakeQuery(Strict):
 
 
 class ImportChoices(Strict):
-    """How the file is to be read, now that somebody has looked at it."""
+    """How the file is to be read, now that somebody has looked at it: what is left out stays as it was said before."""
 
-    timezone: Zone = "UTC"
-    unit: Unit | None = None
-    keep_twins: KeepTwins = False
-    names: Annotated[
-        dict[str, str | None],
-        Meta(
-            max_length=2_000,
-            description="Name in the file → id of the exercise that it means, or null for one of its own. Remembered.",
-        ),
-    ] = msgspec.field(default_factory=dict)
+    timezone: Zone | UnsetType = UNSET
+    unit: Unit | UnsetType | None = UNSET
+    keep_twins: KeepTwins | UnsetType = UNSET
+    names: (
+        Annotated[
+            dict[str, str | None],
+            Meta(
+                max_length=2_000,
+                description="Name in the file → id of the exercise that it means, or null for one of its own. "
+                "Remembered.",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
     @classmethod
     def objections(cls, given: Mapping[str, Any]) -> Iterable[Fault]:
@@ -132,9 +136,10 @@ def endpoints(imports: Imports, jobs: Jobs) -> Sequence[Endpoint]:
         return _shown(*await imports.get(call.caller, call.path["import"]))
 
     async def confirm_import(call: Call[ImportChoices, Empty]) -> ImportShown:
-        body = call.body
-        choices = Choices(body.timezone, body.unit, body.keep_twins, body.names)
-        return _shown(await imports.confirm(call.caller, jobs, call.path["import"], choices), None)
+        row, _ = await imports.get(call.caller, call.path["import"])
+        said = {name: each for name, each in msgspec.structs.asdict(call.body).items() if each is not UNSET}
+        choices = msgspec.structs.replace(msgspec.json.decode(row.choices, type=Choices), **said)
+        return _shown(await imports.confirm(call.caller, jobs, row.id, choices), None)
 
     async def undo_import(call: Call[Empty, Empty]) -> ImportShown:
         return _shown(await imports.undo(call.caller, jobs, call.path["import"]), None)

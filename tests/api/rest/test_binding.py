@@ -100,12 +100,15 @@ def test_what_contradicts_itself_is_named_with_what_is_of_a_wrong_type() -> None
 
 class Named(Strict):
     ids: dict[str, int]
+    others: Annotated[dict[str, int], msgspec.Meta(max_length=9)] | msgspec.UnsetType = msgspec.UNSET
     tags: list[Annotated[str, msgspec.Meta(max_length=3)]] = msgspec.field(default_factory=list)
 
 
 def test_a_fault_inside_a_list_or_a_mapping_says_where() -> None:
-    assert faults({"ids": {"a": 1, "b": "x"}, "tags": ["abc", "abcd", 7]}, Named) == {
+    given = {"ids": {"a": 1, "b": "x"}, "others": {"c": "y"}, "tags": ["abc", "abcd", 7]}
+    assert faults(given, Named) == {
         ("ids.b", "wrong_type"),
+        ("others.c", "wrong_type"),
         ("tags[1]", "wrong_length"),
         ("tags[2]", "wrong_type"),
     }

@@ -115,6 +115,16 @@ async def test_a_time_zone_of_the_word_counts(plain: Athlete) -> None:
     assert starts == {"2025-03-01T01:00:00.000Z", "2025-03-03T09:00:00.000Z"}
 
 
+@pytest.mark.parametrize("said", [None, {}, {"keep_twins": True}])
+async def test_what_a_word_leaves_out_is_as_it_was_said_with_the_file(plain: Athlete, said: Any) -> None:
+    path, headers = "/api/import?timezone=Asia/Tokyo&unit=lb&preview=true", {"Content-Type": "text/csv"}
+    seen = await plain.ended(await plain.ask("POST", path, data=LOG, headers=headers))
+    await plain.ended(await plain.ask("POST", f"/api/imports/{seen['id']}/confirm", said))
+    starts = {values["started_at"] for values in (await plain.log("workouts")).values()}
+    units = {values["weight"]["unit"] for values in (await plain.log("sets")).values()}
+    assert (starts, units) == ({"2025-03-01T01:00:00.000Z", "2025-03-03T09:00:00.000Z"}, {"lb"})
+
+
 async def test_a_name_that_was_chosen_once_is_remembered(plain: Athlete) -> None:
     await plain.imported(LOG)
     ((_, press),) = [key for key, values in (await plain.log("exercises")).items() if values["name"] == "My Own Press"]
