@@ -11,10 +11,11 @@ import pytest
 import pytest_asyncio
 
 from api.operations.jobs import LEASE_MS, RETRY_MS_MAX, TRIES_MAX, Job, Jobs
-from api.training.imports import planning, service
+from api.training.imports import planning, service, writing
+from api.training.imports.forms import Choices
 from api.training.imports.own_export import read_own_export
 from api.training.imports.planning import STEP_RECORDS, plan, roots
-from api.training.imports.service import FILE_KEPT_MS, Choices, ImportInProgress, Imports, ImportState
+from api.training.imports.service import FILE_KEPT_MS, ImportInProgress, Imports, ImportState
 from api.training.imports.taking_back import Brought, read_brought
 from storage.collections import COLLECTIONS
 from storage.imports import earlier_choices
@@ -469,7 +470,7 @@ async def test_what_is_written_while_an_import_is_taken_back_stays(
 
 
 async def test_an_undo_that_was_cut_off_still_names_what_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "_TREES", 1)
+    monkeypatch.setattr(writing, "_TREES", 1)
     id = await bench.take()
     await bench.jobs.run_due()
     first = next(key for key in await bench.shown() if key[0] == "workouts")
