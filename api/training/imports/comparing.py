@@ -6,7 +6,7 @@ Owns: the questions to the database. Writes nothing. Refuses to know: what is do
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,8 +57,10 @@ class Comparing:
             catalog=_names(catalog),
         )
 
-    async def plan(self, caller: Caller, row: ImportRow, reading: Reading) -> Plan:
-        """What is to be written of what was read."""
+    async def plan(
+        self, caller: Caller, row: ImportRow, reading: Reading, *, done: int = 0, brought: Collection[Key] = ()
+    ) -> Plan:
+        """What is to be written of what was read; `done` and `brought` as of `planning.plan`."""
         keys = [(each[0], each[1]) for group in [*reading.exercises, *reading.groups] for each in group]
         here: set[Key] = set()
         for at in range(0, len(keys), _LOOK_UP):
@@ -72,6 +74,8 @@ class Comparing:
             reading.exercises,
             reading.groups,
             here=here,
+            done=done,
+            brought=brought,
             started={each.id: each.values["started_at"] for each in workouts if each.values.get("started_at")},
             # Our own export names each record by its id: two workouts at one time are two.
             keep_twins=reading.app == "fitai" or msgspec.json.decode(row.choices, type=Choices).keep_twins,

@@ -11,6 +11,9 @@ Invariants
         what still has that seq: nobody has written it since, and nothing else goes.
     M8  Several people's imports are worked on at once, and their steps take turns: together they load the server as one
         does, and one that has much to write holds up another by a step, not by all of its own.
+    M10 Where more wait than are worked on, an import gives way after `turn_steps`: at most TURNS_MAX times, since its
+        file is read again for each, and what is kept of it meanwhile is on disk.
+    M11 What was deleted of an import since it wrote it stays deleted, however often the import is taken up again.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ import msgspec
 from api.errors import InvalidFields
 from api.operations.jobs import Job
 from api.training.imports.comparing import Comparing
-from api.training.imports.planning import Planned, roots
+from api.training.imports.planning import STEP_RECORDS, Planned, Step, roots
 from api.training.imports.reading import Unreadable, read_file
 from api.training.imports.summaries import bounded
 from api.training.imports.taking_back import Brought, Kept, read_brought, untouched, unused
@@ -40,9 +43,17 @@ from sync.records import Edit, View
 
 # Workouts that one transaction takes back: some thousand records.
 _TREES: Final = 200
+# Some seconds of writing.
+TURN_STEPS: Final = 20
+TURNS_MAX: Final = 8
 _ABOVE: Final = {name: spec.rules.parent[0] for name, spec in COLLECTIONS.items() if spec.rules.parent is not None}
 
 _encode = msgspec.json.encode
+
+
+def turn_steps(steps: int) -> int:
+    """How many of an import's steps are written before others have their turn (M10)."""
+    return max(TURN_STEPS, -(-steps // TURNS_MAX))
 
 
 @dataclass(frozen=True)
@@ -65,23 +76,30 @@ class Writing:
             reading = await read_file(file, await self.comparing.arguments(caller, row))
         except Unreadable as error:
             return await self._end(job, row, "failed", {"refused": str(error)})
-        planned = await self.comparing.plan(caller, row, reading)
-        seen = reading.seen | {"new": planned.new, "known": planned.known, "twins": planned.twins}
+        brought = await asyncio.to_thread(read_brought, row.brought)
+        if job.memory is None:
+            planned = await self.comparing.plan(caller, row, reading)
+            job.memory = {"groups": 0, "known": planned.known}
+        else:
+            planned = await self.comparing.plan(
+                caller, row, reading, done=job.memory["groups"], brought=set(brought.roots)
+            )
+        seen = reading.seen | {"known": job.memory["known"], "twins": planned.twins, "new": planned.new + job.done}
         if row.state == "reading":
             return await self._end(job, row, "ready", seen, keep_file=True)
         job.total = planned.new + job.done
+        turn = turn_steps(-(-job.total // STEP_RECORDS))
         try:
-            brought = await asyncio.to_thread(read_brought, row.brought)
-            for step in planned.steps:
+            for number, step in enumerate(planned.steps):
+                if number >= turn:
+                    await job.give_way()
                 brought = await self._write(job, caller, row, step, brought)
         except InvalidFields as error:
             seen |= {"refused": "The server refuses some of its records; what came before them is there."}
             return await self._end(job, row, "failed", seen | {"faults": error.fields[:100]}, keep_file=True)
         return await self._end(job, row, "done", seen | {"written": job.done})
 
-    async def _write(
-        self, job: Job, caller: Caller, row: ImportRow, step: Sequence[Planned], brought: Brought
-    ) -> Brought:
+    async def _write(self, job: Job, caller: Caller, row: ImportRow, step: Step, brought: Brought) -> Brought:
         """Make the records of one step that do not show, and note with them that they were brought (M2, M3).
 
         brought: what is noted so far; nobody but who has the job notes more. Returns what is noted then.
@@ -89,8 +107,9 @@ class Writing:
         noted = brought
 
         async def decide(view: View) -> Sequence[Edit]:
-            missing[:] = [each for each in step if await view.find(each[0], each[1]) is None]
+            missing[:] = [each for each in step.records if await view.find(each[0], each[1]) is None]
             job.done = before + len(missing)
+            job.memory = {**job.memory, "groups": step.groups}
             await job.keep(view.tx)
             return [Edit("put", *each) for each in missing]
 
@@ -105,7 +124,7 @@ class Writing:
 
         missing: list[Planned] = []
         before = job.done
-        keys = [(each[0], each[1]) for each in step]
+        keys = [(each[0], each[1]) for each in step.records]
         async with self._turn:
             await self.comparing.records.decide(caller, row.space, keys, decide, writes_more=True, after=note)
         return noted
@@ -116,16 +135,20 @@ class Writing:
         row = await self._import(job)
         brought = read_brought(row.brought)
         kept: list[Kept] = []
-        job.total = len(brought.roots)
+        job.done, job.total = 0, len(brought.roots)
         # From the top down, and exercises last: whether one is used is known once the workouts are gone.
         others = [key for key in brought.roots if key[0] != "exercises"]
         exercises = [key for key in brought.roots if key[0] == "exercises"]
         stays: set[Key] = set()
-        for keys in (others, exercises):
-            for at in range(0, len(keys), _TREES):
-                kept += await self._take_back(job, caller, row.space, brought, keys[at : at + _TREES], stays)
+        steps = [keys[at : at + _TREES] for keys in (others, exercises) for at in range(0, len(keys), _TREES)]
+        # A job that was cut off, or gave way, goes through all of it again, and finds what stays again.
+        turn = turn_steps(len(steps)) + (job.memory or 0)
+        for number, keys in enumerate(steps):
+            if number >= turn:
+                await job.give_way()
+            job.memory = max(job.memory or 0, number + 1)
+            kept += await self._take_back(job, caller, row.space, brought, keys, stays)
         summary = msgspec.json.decode(row.summary) if row.summary else {}
-        # A job that was cut off goes through all of it again, and finds what stays again.
         await self._end(job, row, "undone", summary | {"kept": msgspec.to_builtins(kept)})
 
     async def _take_back(
@@ -139,7 +162,7 @@ class Writing:
             named = [key for key in goes if key[0] == "exercises"]
             free, used = await unused(view, caller.user, named)
             kept[:] = changed + used
-            job.done = min(before + len(keys), job.total or 0)
+            job.done = before + len(keys)
             await job.keep(view.tx)
             return [Edit("delete", *key) for key in goes if key not in named or key in free]
 

@@ -630,14 +630,14 @@ async def test_an_export_is_a_download_of_ones_own_alone(ann: Athlete) -> None:
 def test_a_step_holds_whole_groups_and_not_many_records() -> None:
     groups = [[("workouts", f"{number}-{place}", {}) for place in range(200)] for number in range(5)]
     steps = plan([], groups, here=set(), started={}, keep_twins=False).steps
-    assert [len(step) for step in steps] == [400, 400, 200]
-    assert all(len(step) <= STEP_RECORDS for step in steps)
+    assert [(len(step.records), step.groups) for step in steps] == [(400, 2), (400, 4), (200, 5)]
+    assert all(len(step.records) <= STEP_RECORDS for step in steps)
 
 
 def test_an_exercise_that_nothing_new_names_is_not_made() -> None:
     exercises = [[("exercises", "used", {})], [("exercises", "unused", {})]]
     groups = [[("workouts", "w", {}), ("workout_exercises", "e", {"workout": "w", "exercise": "used"})]]
-    made = plan(exercises, groups, here=set(), started={}, keep_twins=False).steps[0]
+    made = plan(exercises, groups, here=set(), started={}, keep_twins=False).steps[0].records
     assert [each[1] for each in made] == ["used", "w", "e"]
 
 
