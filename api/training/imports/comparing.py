@@ -17,7 +17,7 @@ from api.training.imports.planning import Plan, plan
 from conflict.clock import rfc3339
 from storage import imports as store
 from storage.database import Database
-from storage.imports import ImportRow
+from storage.imports import Chosen, ImportRow
 from storage.rows import Key
 from sync.caller import Caller
 from sync.environment import Environment
@@ -25,6 +25,8 @@ from sync.records import Record, Records
 
 # A name with each of its choices; what is decided later counts more.
 CHOICES_BYTES_MAX: Final = 2 * 1_048_576
+# Of those that are handed on, so that what was decided later has room beside them.
+HANDED_ON_BYTES_MAX: Final = 1_048_576
 _LOOK_UP: Final = 5_000
 
 
@@ -84,6 +86,24 @@ class Comparing:
     async def _all(self, caller: Caller, space: str, collection: str) -> list[Record]:
         async with self.database.read(snapshot=True) as tx:
             return await self.records.all_shown(await self.records.view(tx, caller, space), collection)
+
+
+def handed_on(kept: Chosen, gone: Sequence[Chosen]) -> bytes:
+    """What is remembered with an import that stays, once those that are gone have handed on what was decided about
+    names: the latest decision for each, and the latest names within HANDED_ON_BYTES_MAX."""
+    names: dict[str, str | None] = {}
+    for each in sorted([kept, *gone]):
+        for name, exercise in msgspec.json.decode(each.choices, type=Choices).names.items():
+            names.pop(name, None)
+            names[name] = exercise
+    room, latest = HANDED_ON_BYTES_MAX, []
+    for pair in reversed(names.items()):
+        room -= len(msgspec.json.encode(pair))
+        if room < 0:
+            break
+        latest.append(pair)
+    choices = msgspec.json.decode(kept.choices, type=Choices)
+    return msgspec.json.encode(msgspec.structs.replace(choices, names=dict(reversed(latest))))
 
 
 def _names(exercises: Sequence[Record]) -> dict[str, str]:

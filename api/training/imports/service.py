@@ -7,7 +7,8 @@ Invariants
     M5  A file is kept for as long as somebody may still say a word about it, at most FILE_KEPT_MS, and as one of the
         latest FILES_MAX of its user.
     M7  Of a user IMPORTS_MAX are kept. When another one comes, the oldest of those goes that brought nothing which
-        could be taken back and wait for no word, and where there is none the oldest; never one under way.
+        could be taken back and wait for no word, and where there is none the oldest; never one under way. What was
+        decided about names in one that goes is handed on to the oldest that stays.
     M9  Large files are waited for by large files alone.
 """
 
@@ -23,7 +24,7 @@ from api.errors import InvalidFields
 from api.operations.jobs import Jobs, Kind
 from api.rest.binding import FAULTS_MAX
 from api.rest.formats import zone_objections
-from api.training.imports.comparing import Comparing
+from api.training.imports.comparing import Comparing, handed_on
 from api.training.imports.forms import Choices
 from api.training.imports.writing import Writing
 from api.training.known_exercises import looked_for, shown_in
@@ -116,7 +117,7 @@ class Imports:
             if (known := await self._begin(tx, caller, id)) is not None:
                 return known  # The same request, sent again.
             await store.trim_files(tx, user=caller.user, keep=FILES_MAX - 1)
-            await store.trim_imports(tx, user=caller.user, keep=IMPORTS_MAX - 1)
+            await self._trim(tx, caller)
             await store.add_import(tx, row, file)
             kind = _kind_of(file)
             await add_job(tx, job=job, kind=kind, user=caller.user, arguments=_encode({"import": id}), now_ms=now)
@@ -181,6 +182,12 @@ class Imports:
         """Let go of files that nobody said a word about (M5); how many."""
         async with self.database.write() as tx:
             return await store.forget_files(tx, self.environment.now_ms() - FILE_KEPT_MS)
+
+    async def _trim(self, tx: Transaction, caller: Caller) -> None:
+        """Make room for one more import (M7)."""
+        gone = await store.trim_imports(tx, user=caller.user, keep=IMPORTS_MAX - 1)
+        if gone and (kept := await store.oldest_choices(tx, caller.user)) is not None:
+            await store.set_choices(tx, id=kept.id, user=caller.user, choices=handed_on(kept, gone))
 
     async def _begin(self, tx: Transaction, caller: Caller, id: str) -> ImportRow | None:
         """Lock the user, so that one import is under way; an import that is there under this id already."""
