@@ -26,6 +26,7 @@ from api.rest.binding import FAULTS_MAX
 from api.rest.formats import zone_objections
 from api.training.imports.comparing import Comparing, handed_on
 from api.training.imports.forms import Choices
+from api.training.imports.taking_back import read_brought
 from api.training.imports.writing import Writing
 from api.training.known_exercises import looked_for, shown_in
 from storage import imports as store
@@ -222,6 +223,11 @@ class Imports:
             if row is None:
                 raise NotFound
             await self._check_idle(tx, caller)
+            if kind == UNDO and read_brought(row.brought).is_of_before_seqs:
+                raise ImportState(
+                    "An earlier version wrote this import and did not note how, so nothing of it is known to be as it "
+                    "was; delete by hand what is not wanted."
+                )
             if row.state not in from_:
                 raise ImportState(f"The import is {row.state}; that can be asked of one that is {' or '.join(from_)}.")
             if kind == READ:

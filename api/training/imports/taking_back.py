@@ -47,6 +47,11 @@ class Brought(msgspec.Struct):
             else:
                 self.seqs.append((seq, seq))
 
+    @property
+    def is_of_before_seqs(self) -> bool:
+        """Whether records were brought, and none of their seqs noted."""
+        return bool(self.roots) and not self.seqs
+
     def wrote(self, record: Record) -> bool:
         """Whether a record is as the import wrote it (T1)."""
         at = bisect_right(self.seqs, (record.seq, 2**63)) - 1

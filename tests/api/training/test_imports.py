@@ -19,7 +19,7 @@ from api.training.imports.planning import STEP_RECORDS, plan, roots
 from api.training.imports.service import FILE_KEPT_MS, ImportInProgress, Imports, ImportState
 from api.training.imports.taking_back import Brought, read_brought
 from storage.collections import COLLECTIONS
-from storage.imports import Chosen, earlier_choices
+from storage.imports import Chosen, earlier_choices, note_brought
 from storage.rows import Key
 from sync.caller import Caller
 from sync.records import Edit, Record, Records
@@ -583,6 +583,19 @@ def test_what_is_handed_on_about_names_is_bounded_and_the_latest_stays(monkeypat
         "name 7": None,
         "name 8": None,
     }
+
+
+async def test_an_import_of_which_nobody_noted_what_it_wrote_is_not_called_taken_back(bench: Bench) -> None:
+    id = await bench.took()
+    before = await bench.shown()
+    async with bench.world.database.write() as tx:
+        row, _ = await bench.imports.get(bench.caller, id)
+        roots = json.dumps(read_brought(row.brought).roots).encode()
+        await note_brought(tx, id=id, user=bench.caller.user, brought=roots)
+    with pytest.raises(ImportState, match="by hand"):
+        await bench.imports.undo(bench.caller, bench.jobs, id)
+    await bench.jobs.run_due()
+    assert (await bench.state(id), await bench.shown()) == ("done", before)
 
 
 async def test_what_a_cut_off_import_brought_can_be_taken_back_when_its_file_is_gone(
