@@ -113,6 +113,8 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         SecretKeyError: there is no usable secret.
     """
     environment = environment or system()
+    if settings.public_url is None and not settings.is_loopback:
+        log.warning("FITAI_PUBLIC_URL is not set: mails hold codes instead of links, and shared links have no server")
     async with AsyncExitStack() as opened:
         keys = [derive(secret) for secret in secrets_of(settings, environment)]
         database = await open_database(settings.database_url)

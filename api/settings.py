@@ -64,6 +64,7 @@ class Settings:
     rate_limits: bool = True
     # Of one account; see api/sync/throttle.py.
     writes_per_minute: int = 600
+    reads_per_minute: int = 1_800
     upload_mib_per_day: int = 1_024
     devices_per_day: int = 100
     public_url: str | None = None
@@ -100,7 +101,7 @@ class Settings:
             "bcrypt_cost",
             f"must be {BCRYPT_COST_MIN} to {BCRYPT_COST_MAX}",
         )
-        for name in ("writes_per_minute", "upload_mib_per_day", "devices_per_day"):
+        for name in ("writes_per_minute", "reads_per_minute", "upload_mib_per_day", "devices_per_day"):
             _require(1 <= getattr(self, name) <= RATE_MAX, name, f"must be 1 to {RATE_MAX}")
         url = _database_url(self.database_url)
         if url.get_backend_name() == "sqlite":

@@ -70,6 +70,7 @@ _READERS: Final[dict[str, Callable[[Any], Any]]] = {
     "connections": _number,
     "rate_limits": _switch,
     "writes_per_minute": _number,
+    "reads_per_minute": _number,
     "upload_mib_per_day": _number,
     "devices_per_day": _number,
     "public_url": _text,

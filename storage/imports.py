@@ -76,8 +76,10 @@ _TRIM_FILES = Prepared(
 _TRIM = Prepared(
     f"DELETE FROM imports AS i WHERE i.user_id = :user AND NOT {_UNDER_WAY} AND i.id NOT IN (SELECT id FROM imports "
     "WHERE user_id = :user ORDER BY CASE WHEN file IS NULL AND brought = :nothing THEN 1 ELSE 0 END, "
-    "created_at DESC, id DESC LIMIT :keep) RETURNING id"
+    "created_at DESC, id DESC LIMIT :keep) RETURNING created_at, id, choices"
 )
+_OLDEST = Prepared("SELECT created_at, id, choices FROM imports WHERE user_id = :user ORDER BY created_at, id LIMIT 1")
+_CHOOSE = Prepared("UPDATE imports SET choices = :choices WHERE id = :id AND user_id = :user RETURNING id")
 _CHOICES = Prepared(
     "SELECT choices FROM (SELECT choices, created_at, id, "
     "sum(length(choices)) OVER (ORDER BY created_at DESC, id DESC) AS bytes "
@@ -141,12 +143,32 @@ async def trim_files(tx: Transaction, *, user: str, keep: int) -> int:
     return len(await tx.execute(_TRIM_FILES, {"user": user, "keep": keep}))
 
 
-async def trim_imports(tx: Transaction, *, user: str, keep: int) -> int:
-    """Forget a user's imports but `keep`, and those under way; how many.
+class Chosen(NamedTuple):
+    """How the file of an import was to be read. They sort from the oldest."""
+
+    created_at: int
+    id: str
+    choices: bytes
+
+
+async def trim_imports(tx: Transaction, *, user: str, keep: int) -> list[Chosen]:
+    """Forget a user's imports but `keep`, and those under way; what was chosen for those that are gone.
 
     Those go first that have neither a file nor anything to take back, the oldest of them before the others.
     """
-    return len(await tx.execute(_TRIM, {"user": user, "keep": keep, "nothing": NOTHING}))
+    rows = await tx.execute(_TRIM, {"user": user, "keep": keep, "nothing": NOTHING})
+    return [Chosen(row[0], row[1], bytes(row[2])) for row in rows]
+
+
+async def oldest_choices(tx: Transaction, user: str) -> Chosen | None:
+    """What was chosen for the oldest import of a user, or None where there is none."""
+    rows = await tx.execute(_OLDEST, {"user": user})
+    return Chosen(rows[0][0], rows[0][1], bytes(rows[0][2])) if rows else None
+
+
+async def set_choices(tx: Transaction, *, id: str, user: str, choices: bytes) -> None:
+    """Note how the file of an import is to be read."""
+    await tx.execute(_CHOOSE, {"id": id, "user": user, "choices": choices})
 
 
 async def earlier_choices(tx: Transaction, user: str, bytes_max: int) -> list[bytes]:

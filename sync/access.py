@@ -1,6 +1,6 @@
 """Who a socket is and what it may see, asked of the database.
 
-Owns: the questions of sync/live.py (its port `Access`) as queries.
+Owns: the questions of sync/rights.py (the port `Access`) as queries.
 Refuses to know: tokens (an argument verifies them), and sockets.
 """
 
@@ -17,7 +17,7 @@ from storage.spaces import CATALOG_SPACE, SpaceRow, membership
 from sync.caller import Caller
 from sync.environment import Environment
 from sync.errors import DeviceRevoked, NotFound, UnknownDevice
-from sync.live import Admitted, Present, Sight
+from sync.rights import Admitted, Present, Sight
 
 
 class Opened(Protocol):

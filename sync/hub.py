@@ -2,7 +2,7 @@
 
 Owns: a channel for each space that a socket of this process listens to, with the position it has reached, and for
 each subscription the position that its device was last sent.
-Refuses to know: who may see what (sync/live.py asks first), how records are stored, how frames are written.
+Refuses to know: who may see what (sync/subscribing.py asks first), how records are stored, how frames are written.
 
 A hint says only that a space moved. The hub then reads once from the channel's position, builds the delta once, and
 hands the same bytes to every subscriber. A subscriber that stands elsewhere (it resumed a moment ago) gets the same

@@ -1,11 +1,11 @@
 """The live side of one process: carries out what sockets ask for, and passes on what happens elsewhere.
 
-Owns: the hello, the right to each subscription and signal, pushes over the socket, and the events of a user.
-Refuses to know: aiohttp (api/sync/websocket.py drives the sockets) and storage (`Access` and `Engine` are ports).
+Owns: pushes over the socket, the right to a signal, the events of a user, and the safety net under lost ones.
+Refuses to know: aiohttp (api/sync/websocket.py drives the sockets), storage (`Access` and `Engine` are ports), how a
+socket is let in (greeting.py) and listens to a space (subscribing.py).
 
 Invariants
-    L1  A subscription is joined before the right to it is checked, and a user's topic before their spaces are: a
-        right that is lost meanwhile is found either by the check or by the event.
+    L1  Of those two: what is listened to is joined before the right to it is asked for.
     L2  Whoever loses a space is unsubscribed before they are told.
     L3  A lost event costs at most RECHECK_S: sessions, devices, memberships and heads are then compared with the
         database, in a few statements for all sockets together.
@@ -17,28 +17,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from conflict.clock import rfc3339
 from sync.bus import LOST, Bus
 from sync.caller import Caller
 from sync.environment import Environment
-from sync.errors import DeviceRevoked, NotFound, SyncError, Unauthenticated, UnknownDevice
-from sync.hub import DeltaFeed, Hub, SpaceState, Subscription
+from sync.errors import NotFound, SyncError, Unauthenticated
+from sync.greeting import Greeting
+from sync.hub import DeltaFeed, Hub
 from sync.limits import Limits
 from sync.messages import PushRequest, read_push
 from sync.outgoing import Kind
 from sync.protocol import (
     CLOSE_RESTARTING,
     CLOSE_REVOKED,
-    CLOSE_TRY_LATER,
     CLOSE_UNAUTHENTICATED,
-    HEARTBEAT_S,
-    SPACES_MAX,
     Action,
     Hello,
     Moment,
@@ -50,10 +47,13 @@ from sync.protocol import (
     Token,
     Unsubscribe,
 )
+from sync.rights import Access, Present
 from sync.roster import Roster
 from sync.signals import Signals
+from sync.subscribing import Subscribing
 from sync.tasks import end_tasks
 from sync.throttle import Throttle, Unthrottled
+from sync.unexpected import is_defect, level, of_unexpected
 
 log = logging.getLogger(__name__)
 
@@ -62,62 +62,8 @@ RECHECK_S: Final = 30.0
 RECHECK_SOCKETS: Final = 200
 # Reading a frame of a mebibyte costs as much as many refusals: who does not wait as told is read that rarely.
 REFUSED_PAUSE_S: Final = 5.0
-# Greetings together: five thousand devices that come back after a restart wait in line, not in the database.
-OPENINGS_AT_ONCE: Final = 16
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A good token: whose it is and until when, in Unix ms."""
-
-    caller: Caller
-    expires_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """A space that the caller may see."""
-
-    state: SpaceState
-    role: str
-    signals: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Present:
-    """What still holds of what was asked: the rest ended."""
-
-    sessions: Collection[str]
-    devices: Collection[str]
-    # (space, user) → role, for members.
-    roles: Mapping[tuple[str, str], str]
-    # space → (life, head)
-    heads: Mapping[str, tuple[str, int]]
-
-
-class Access(Protocol):
-    """Who somebody is and what they may see; `sync.access.DatabaseAccess` is one."""
-
-    async def admit(self, token: str) -> Admitted:
-        """Raises Unauthenticated."""
-        ...
-
-    async def greet(self, user: str, device: str, spaces: Collection[str]) -> Mapping[str, Sight]:
-        """Those of `spaces` that the user may see, where the device is theirs.
-
-        Raises UnknownDevice for an unknown device or another user's, DeviceRevoked.
-        """
-        ...
-
-    async def see(self, user: str, space: str) -> Sight:
-        """Raises NotFound for a space that is not there, or that the user may not see."""
-        ...
-
-    async def present(self, callers: Collection[tuple[str, str, str]], pairs: Collection[tuple[str, str]]) -> Present:
-        """What still holds of these (user, session, device) and (space, user)."""
-        ...
 
 
 class Answered(Protocol):
@@ -153,7 +99,6 @@ class Live:
         self._access = access
         self._environment = environment
         self._limits = limits
-        self._openings = asyncio.Semaphore(OPENINGS_AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
         # Users of whom events may have been lost.
         self._doubtful: set[str] = set()
@@ -169,6 +114,8 @@ class Live:
             sessions=lambda space: [s.session for s in self.hub.subscribers(space) if s.role],
             later=self._later,
         )
+        self._subscribing = Subscribing(self.hub, self.signals, access)
+        self._greeting = Greeting(access, self._subscribing, self.roster, pusher, environment, limits)
 
     @property
     def sockets(self) -> int:
@@ -195,7 +142,7 @@ class Live:
         self._sessions.discard(session)
         self.roster.leave(session)
         for space in list(session.subscriptions):
-            self._leave(session, space)
+            self._subscribing.leave(session, space)
 
     def close_all(self, code: int = CLOSE_RESTARTING, reason: str = "restarting") -> None:
         """End every socket: the devices reconnect with jitter."""
@@ -219,15 +166,17 @@ class Live:
         Raises nothing for what a device asked or a database did; it is told by an `error`.
         """
         if isinstance(action, Hello):
-            await self._greet(session, action, now)
+            await self._greeting.greet(session, action, now)
         elif isinstance(action, Token):
             await self._renew(session, action, now)
         elif isinstance(action, Unsubscribe):
-            self._leave(session, action.space)
+            self._subscribing.leave(session, action.space)
         elif isinstance(action, Push):
             await self._answering(session, action.id, None, self._push(session, action))
         elif isinstance(action, Subscribe):
-            await self._answering(session, None, action.space, self._subscribe(session, action.space, action.cursor))
+            await self._answering(
+                session, None, action.space, self._subscribing.subscribe(session, action.space, action.cursor)
+            )
         elif isinstance(action, Signal):
             await self._answering(session, None, action.space, self._signal(session, action))
         else:
@@ -247,107 +196,9 @@ class Live:
                 details = {**(details or {}), "retry_after_s": error.retry_after_s}
             session.refuse(id_, error.code, error.message, details)
         except Exception as error:  # One request's failure is told and logged; the socket goes on
-            log.log(_level(error), "a request over the socket failed: %s", error, exc_info=_is_defect(error))
-            code, message = _of_unexpected(error)
+            log.log(level(error), "a request over the socket failed: %s", error, exc_info=is_defect(error))
+            code, message = of_unexpected(error)
             session.refuse(id_, code, message, None if space is None else {"space": space})
-
-    async def _greet(self, session: Session, hello: Hello, now: Moment) -> None:
-        async with self._openings:
-            try:
-                admitted = await self._access.admit(hello.token)
-                if admitted.expires_ms <= now.wall_ms:
-                    raise Unauthenticated()
-                session.admit(replace(admitted.caller, device=hello.device), admitted.expires_ms)
-                if not self.roster.join(session):
-                    session.close(CLOSE_TRY_LATER, "too_many_sockets")
-                    return
-                # Before the right to any of them is asked for (L1).
-                joined = self._join(session, hello)
-                sights = await self._access.greet(admitted.caller.user, hello.device, joined)
-                self._pusher.note_later(replace(admitted.caller, device=hello.device))
-            except Unauthenticated as error:
-                session.close(CLOSE_UNAUTHENTICATED, error.code)
-            except (DeviceRevoked, UnknownDevice) as error:
-                session.close(CLOSE_REVOKED, error.code)
-            except Exception as error:  # Whatever a database does, the device is told to come again
-                log.log(_level(error), "a hello could not be judged: %s", error, exc_info=_is_defect(error))
-                session.close(CLOSE_TRY_LATER, "unavailable")
-            if session.closing is None:
-                await self.roster.announce(session)
-                await self._open(session, hello, joined, sights)
-
-    def _join(self, session: Session, hello: Hello) -> dict[str, Subscription]:
-        """Join the spaces of a hello, also of those that may not be seen: only a look tells."""
-        return {space: self.hub.join(session, space) for space in hello.spaces}
-
-    async def _open(
-        self, session: Session, hello: Hello, joined: Mapping[str, Subscription], sights: Mapping[str, Sight]
-    ) -> None:
-        """Go on with every space of the hello that may be seen, say welcome, then bring each up to date."""
-        behind: list[tuple[Subscription, SpaceState, str]] = []
-        refused: list[tuple[str, SyncError]] = []
-        let_in = 0
-        for space, cursor in hello.spaces.items():
-            subscription = joined[space]
-            sight = sights.get(space) if subscription.attached else None
-            if sight is None or let_in == SPACES_MAX:
-                refused.append((space, NotFound() if sight is None else TooManySpaces()))
-                if subscription.attached:
-                    self._leave(session, space)
-                continue
-            let_in += 1
-            self._let_in(subscription, sight)
-            if cursor is None:
-                self.hub.go_live(subscription, sight.state)
-            else:
-                behind.append((subscription, sight.state, cursor))
-        session.welcome(
-            {
-                "server_time": rfc3339(self._environment.now_ms()),
-                "heartbeat_s": HEARTBEAT_S,
-                "limits": self._limits.announced(),
-            }
-        )
-        for space, refusal in refused:
-            session.refuse(None, refusal.code, refusal.message, {**(refusal.details or {}), "space": space})
-        for subscription, state, cursor in behind:
-            await self.hub.resume(subscription, state, cursor)
-        for space in list(session.subscriptions):
-            self.signals.join(session, space)
-
-    async def _look(self, session: Session, space: str) -> tuple[Subscription, Sight]:
-        """Join a space, then check the right to (L1); on any failure nothing stays joined."""
-        assert session.caller is not None
-        if len(session.subscriptions) >= SPACES_MAX and space not in session.subscriptions:
-            raise TooManySpaces()
-        subscription = self.hub.join(session, space)
-        try:
-            sight = await self._access.see(session.caller.user, space)
-            if not subscription.attached:
-                raise NotFound()
-        except BaseException:
-            if subscription.attached:
-                self._leave(session, space)
-            raise
-        self._let_in(subscription, sight)
-        return subscription, sight
-
-    def _let_in(self, subscription: Subscription, sight: Sight) -> None:
-        subscription.role = sight.role if sight.signals else ""
-
-    async def _subscribe(self, session: Session, space: str, cursor: str | None) -> None:
-        subscription, sight = await self._look(session, space)
-        if cursor is None:
-            self.hub.go_live(subscription, sight.state)
-        else:
-            await self.hub.resume(subscription, sight.state, cursor)
-        if subscription.attached:
-            self.signals.join(session, space)
-
-    def _leave(self, session: Session, space: str) -> None:
-        self.hub.leave(session, space)
-        if not self.hub.subscribers(space):
-            self.signals.release(space)
 
     async def _push(self, session: Session, push: Push) -> None:
         assert session.caller is not None
@@ -389,7 +240,7 @@ class Live:
             session.close(CLOSE_UNAUTHENTICATED, error.code)
             return
         except Exception as error:  # The old token stays good until it expires
-            log.log(_level(error), "a token could not be judged: %s", error, exc_info=_is_defect(error))
+            log.log(level(error), "a token could not be judged: %s", error, exc_info=is_defect(error))
             session.refuse(None, "unavailable", "The token could not be checked; send it again.")
             return
         if admitted.caller.user != session.caller.user or admitted.expires_ms <= now.wall_ms:
@@ -434,7 +285,7 @@ class Live:
 
     def _tell_space(self, session: Session, space: str, role: Any, state: Any) -> None:
         if role is None or state != "member":
-            self._leave(session, space)
+            self._subscribing.leave(session, space)
         elif (subscription := session.subscriptions.get(space)) is not None and subscription.role:
             subscription.role = role
         session.send({"type": "space", "space": space, "role": role, "state": state})
@@ -494,27 +345,3 @@ class Live:
                 # What was joined while the database was asked has just been checked.
                 if pair in asked and pair not in present.roles:
                     self._tell_space(session, space, None, None)
-
-
-class TooManySpaces(SyncError):
-    """More subscriptions than one socket may hold."""
-
-    code = "too_many_spaces"
-    status = 409
-    default = f"A socket listens to at most {SPACES_MAX} spaces; unsubscribe from one."
-
-
-def _is_defect(error: Exception) -> bool:
-    """Five thousand devices that come back to a database that is gone are no five thousand defects."""
-    return not isinstance(error, SyncError) and not getattr(error, "retryable", False)
-
-
-def _level(error: Exception) -> int:
-    return logging.ERROR if _is_defect(error) else logging.WARNING
-
-
-def _of_unexpected(error: Exception) -> tuple[str, str]:
-    """The code and sentence for what is not a SyncError."""
-    if getattr(error, "retryable", False):
-        return "unavailable", "The server is busy; wait a moment and send the same again."
-    return "internal", "The server failed; the fault is logged."

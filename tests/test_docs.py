@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 import api.errors
-import sync.live  # noqa: F401 - its error is found below
+import sync.subscribing  # noqa: F401 - its error is found below
 from api.accounts.oidc.configuration import PARTS
 from api.app import ENDPOINTS, create_app
 from api.command_line.commands import COMMANDS

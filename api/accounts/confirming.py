@@ -10,6 +10,8 @@ Invariants
     C3  What counts against the limit is a proof that failed. Each is counted before it is looked at, and given back
         where it held, so parallel guesses cannot pass together; those of one account are looked at one after the
         other, so right ones do not stand in each other's way.
+    C4  A session has guesses of its own, and an account twice as many for all of them: whoever has stolen one session
+        cannot use up its owner's in another, and more sessions are no way to more guesses.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakValueDictionary
 
-from api.accounts.limits import PASSWORD_BY_ACCOUNT
+from api.accounts.limits import PASSWORD_BY_ACCOUNT, PASSWORD_BY_SESSION, tighter
 from api.accounts.model import Origin
 from api.accounts.parts import Parts
-from api.errors import Busy, FreshSignInNeeded, InvalidFields, WrongPassword
+from api.errors import Busy, FreshSignInNeeded, InvalidFields, RateLimited, WrongPassword
 from api.rate_limits import Decision
 from storage.accounts import UserRow, find_user
 from storage.audit_log import Event
@@ -41,6 +43,18 @@ class Confirmed:
 
     user: UserRow
     decision: Decision
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """A proof that counts until it is known to hold: against its session, and against the account."""
+
+    caller: Caller
+    session: Decision
+    account: Decision
+
+    def headers(self) -> dict[str, str]:
+        return tighter(self.session, self.account).headers()
 
 
 @dataclass(frozen=True)
@@ -76,13 +90,13 @@ class Confirmation:
             raise Unauthenticated
         if user.password_hash and password is None:
             raise InvalidFields(fields=[{"field": field, "code": "required", "message": f"{field} is required"}])
-        decision = await parts.limits.take(PASSWORD_BY_ACCOUNT, caller.user)
+        guess = await self._take(caller)
         refusal: FreshSignInNeeded | WrongPassword | None = None
         if not user.password_hash:
             if not 0 <= parts.environment.now_ms() - opened < FRESH_MS:
-                refusal = FreshSignInNeeded(headers=decision.headers())
-        elif not await self._verify(password or "", user.password_hash, decision, caller.user):
-            refusal = WrongPassword(headers=decision.headers())
+                refusal = FreshSignInNeeded(headers=guess.headers())
+        elif not await self._verify(password or "", user.password_hash, guess):
+            refusal = WrongPassword(headers=guess.headers())
         if refusal is not None:
             async with parts.database.write() as tx:
                 await note(
@@ -95,11 +109,28 @@ class Confirmation:
                     by=purpose,
                 )
             raise refusal
-        return Confirmed(user, await parts.limits.give_back(decision, caller.user))
+        return Confirmed(user, await self._give_back(guess))
 
-    async def _verify(self, password: str, hashed: str, decision: Decision, user: str) -> bool:
+    async def _take(self, caller: Caller) -> _Guess:
+        """Count a guess. Raises RateLimited."""
+        limits = self.parts.limits
+        session = await limits.take(PASSWORD_BY_SESSION, caller.session)
+        try:
+            account = await limits.take(PASSWORD_BY_ACCOUNT, caller.user)
+        except RateLimited:
+            await limits.give_back(session, caller.session)
+            raise
+        return _Guess(caller, session, account)
+
+    async def _give_back(self, guess: _Guess) -> Decision:
+        """It was none; what the limits say then."""
+        limits = self.parts.limits
+        session = await limits.give_back(guess.session, guess.caller.session)
+        return tighter(session, await limits.give_back(guess.account, guess.caller.user))
+
+    async def _verify(self, password: str, hashed: str, guess: _Guess) -> bool:
         try:
             return await self.parts.hasher.verify(password, hashed)
         except Busy:
-            await self.parts.limits.give_back(decision, user)
+            await self._give_back(guess)
             raise

@@ -9,6 +9,8 @@ Invariants
     D2  It needs a proof of who asks (confirming.py), and only the session that gave it fetches the file.
     D3  It is gone after KEPT_MS, and a file without its job goes with the next round of housekeeping.
     D4  It is read in pages, each of which asks anew whether the user is a member still.
+    D5  Many are made at once, and take turns page by page: together they load the server and its memory as
+        PAGES_AT_ONCE do, and one of a large account holds up another by a page.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,7 +47,9 @@ KIND: Final = "export_data"
 KEPT_MS: Final = 86_400_000
 # Of the usual size these are a fraction of a second; of the largest there is they are still read one by one.
 PAGE: Final = 500
-AT_ONCE: Final = 2
+PAGES_AT_ONCE: Final = 2
+# One that waits for its turn is two open files. Who comes when so many are made waits for the end of one of them.
+AT_ONCE: Final = 16
 _HISTORY: Final = ("at", "device", "n", "op", "collection", "id", "fields", "refused", "yours")
 _BEFORE_FIELDS: Final = ("id", "deleted", "updated_at", "updated_by")
 
@@ -67,6 +71,8 @@ class Exports:
     environment: Environment
     confirmation: Confirmation
     folder: Path
+    # Whoever has one reads and writes a page (D5).
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PAGES_AT_ONCE), repr=False)
 
     def kinds(self) -> dict[str, Kind]:
         """What the jobs of this process have to know to do the work."""
@@ -161,38 +167,45 @@ class Exports:
         return [space for space, _, state in found if state == "member" and space.id != CATALOG_SPACE]
 
     async def _account(self, job: Job, file: ExportFile) -> None:
-        async with self.database.read(snapshot=True) as tx:
-            tables = [(each, await rows_shown(tx, each, job.user)) for each in (*PERSONAL, *BY_SPACE)]
-        for personal, rows in tables:
-            columns = personal.columns
-            shown = [dict(zip(columns, map(plain, row), strict=True)) for row in rows]
-            await asyncio.to_thread(_write_all, file, f"account/{personal.table.name}", columns, shown)
-        await job.beat()
+        async with self._turns:
+            async with self.database.read(snapshot=True) as tx:
+                tables = [(each, await rows_shown(tx, each, job.user)) for each in (*PERSONAL, *BY_SPACE)]
+            for personal, rows in tables:
+                columns = personal.columns
+                shown = [dict(zip(columns, map(plain, row), strict=True)) for row in rows]
+                await asyncio.to_thread(_write_all, file, f"account/{personal.table.name}", columns, shown)
+            await job.beat()
 
     async def _records(self, job: Job, file: ExportFile, space: str) -> None:
         after, listing, collection = START, None, ""
-        while rows := await self._page_of_records(job.user, space, after):
-            after = rows[-1].key
-            for name in dict.fromkeys(row.collection for row in rows):
-                if listing is None or name != collection:
-                    await _closed(listing)
-                    collection = name
-                    listing = file.listing(f"spaces/{space}/{name}", _columns(name))
-                shown = [_record(row) for row in rows if row.collection == name and row.status != STUB]
-                await asyncio.to_thread(listing.add, shown)
-            job.done += len(rows)
-            await job.beat()
-        await _closed(listing)
+        while True:
+            async with self._turns:
+                rows = await self._page_of_records(job.user, space, after)
+                if not rows:
+                    return await _closed(listing)
+                after = rows[-1].key
+                for name in dict.fromkeys(row.collection for row in rows):
+                    if listing is None or name != collection:
+                        await _closed(listing)
+                        collection = name
+                        listing = file.listing(f"spaces/{space}/{name}", _columns(name))
+                    shown = [_record(row) for row in rows if row.collection == name and row.status != STUB]
+                    await asyncio.to_thread(listing.add, shown)
+                job.done += len(rows)
+                await job.beat()
 
     async def _history(self, job: Job, file: ExportFile, space: str) -> None:
         after, listing = ("", 0), file.listing(f"spaces/{space}/history", _HISTORY)
-        while lines := await self._page_of_history(job.user, space, after):
-            after = lines[-1].device, lines[-1].n
-            shown = [_line(line, job.user) for line in lines if line.verdict is None or line.user == job.user]
-            await asyncio.to_thread(listing.add, shown)
-            job.done += len(lines)
-            await job.beat()
-        await _closed(listing)
+        while True:
+            async with self._turns:
+                lines = await self._page_of_history(job.user, space, after)
+                if not lines:
+                    return await _closed(listing)
+                after = lines[-1].device, lines[-1].n
+                shown = [_line(line, job.user) for line in lines if line.verdict is None or line.user == job.user]
+                await asyncio.to_thread(listing.add, shown)
+                job.done += len(lines)
+                await job.beat()
 
     async def _page_of_records(self, user: str, space: str, after: tuple[str, str]) -> list[AuditedRecord]:
         async with self.database.read() as tx:

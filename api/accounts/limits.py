@@ -30,7 +30,9 @@ LOGIN_BY_OWNER: Final = Rule("login-known", burst=10, interval_ms=30_000)
 REGISTER_BY_ADDRESS: Final = Rule("register-address", burst=20, interval_ms=15_000)
 REFRESH_BY_ADDRESS: Final = Rule("refresh-address", burst=240, interval_ms=500)
 # Slips of the owner; for whoever found a phone open, or a token lying about, it is no way to the password.
-PASSWORD_BY_ACCOUNT: Final = Rule("password-account", burst=5, interval_ms=60_000)
+PASSWORD_BY_SESSION: Final = Rule("password-session", burst=5, interval_ms=90_000)
+# Twice as much: what one session uses up leaves another as much again. At most 90 guesses in the first hour, then 80.
+PASSWORD_BY_ACCOUNT: Final = Rule("password-account", burst=10, interval_ms=45_000)
 # Links have 256 bits; this only bounds the work.
 LINK_BY_ADDRESS: Final = Rule("link-address", burst=30, interval_ms=4_000)
 MAIL_BY_ADDRESS: Final = Rule("mail-address", burst=20, interval_ms=60_000)

@@ -15,6 +15,8 @@ Invariants
         lives says so for its jobs, so a step may take longer than that.
     K4  A process works on `at_once` jobs of each kind, those that have been due for longest first, and each of another
         person (J3): a job that takes long holds up neither another kind nor everybody else's.
+    K5  A job that says between two steps that it gives way is due again behind those of its kind that have waited, and
+        goes on behind its last step: so who waits does so for turns, not for all that others have to do.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ LEASE_MS: Final = 60_000
 BEAT_S: Final = 15.0
 # Jobs of this process begin at once; for those that others left behind this is soon enough.
 POLL_S: Final = 5.0
+# Who has been due for so long found no process idle.
+WAITED_MS: Final = 5_000
 RETRY_MS_FIRST: Final = 2_000
 RETRY_MS_MAX: Final = 3_600_000
 TRIES_MAX: Final = 5
@@ -54,6 +58,10 @@ _encode = msgspec.json.encode
 
 class JobLost(Exception):
     """The job is no longer this process's: leave everything as it is. Handlers let it pass."""
+
+
+class TurnOver(Exception):
+    """The job gives way to others, and comes again. Handlers let it pass."""
 
 
 @dataclass
@@ -101,6 +109,14 @@ class Job:
         """As `keep`, in a transaction of its own: between the steps of what is written elsewhere. Raises JobLost."""
         async with self.database.write() as tx:
             await self.keep(tx)
+
+    async def give_way(self) -> None:
+        """Let others of this kind have their turn, where they wait (K5). Raises TurnOver: nothing is written any more
+        until the job is taken up again, with the `memory` that it kept."""
+        async with self.database.read() as tx:
+            waiting = await store.due_kinds(tx, [self.row.kind], self.environment.now_ms() - WAITED_MS)
+        if waiting:
+            raise TurnOver
 
     async def finish(self, tx: Transaction, result: Any = None) -> None:
         """End the job in the transaction of its last step. Raises JobLost."""
@@ -248,14 +264,21 @@ class Jobs:
             log.info("job %s (%s) is done", row.id, row.kind)
         except JobLost:
             log.info("job %s (%s) was taken away", row.id, row.kind)
+        except TurnOver:
+            log.info("job %s (%s) gives way", row.id, row.kind)
+            await self._release(row)
         except asyncio.CancelledError:
-            async with self.database.write() as tx:
-                await store.release_job(tx, job=row.id, attempt=row.attempt, now_ms=self.environment.now_ms())
+            await self._release(row)
             raise
         except Exception as error:
             # Whatever it was: the job is tried again, and no other one suffers.
             log.exception("job %s (%s) failed", row.id, row.kind)
             await self._failed(row, error)
+
+    async def _release(self, row: JobRow) -> None:
+        """Let whoever looks next take it up where it stands, behind what has been due for longer."""
+        async with self.database.write() as tx:
+            await store.release_job(tx, job=row.id, attempt=row.attempt, now_ms=self.environment.now_ms())
 
     async def _failed(self, row: JobRow, error: Exception) -> None:
         # A database that is away is no fault of the job's.

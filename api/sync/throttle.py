@@ -1,6 +1,6 @@
-"""What one account may write in a while, over HTTP and the socket together.
+"""What one account may write and read in a while, over HTTP and the socket together.
 
-Owns: the rules, what a batch weighs, and the wrapper that counts every writing route of the sync side.
+Owns: the rules, what a batch weighs, and the wrapper that counts every route of the sync side that is for an account.
 Refuses to know: the arithmetic (api/rate_limits.py), and how many devices may be new (sync/devices.py counts those
 where they stand, in the database).
 
@@ -22,7 +22,7 @@ from typing import Final
 from aiohttp import web
 
 from api.errors import Handler, RateLimited
-from api.http import LIMIT_HEADERS, caller
+from api.http import CALLER, LIMIT_HEADERS
 from api.rate_limits import Decision, Limiter, Rule
 from api.settings import Settings
 
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 MINUTE_MS: Final = 60_000
 DAY_MS: Final = 86_400_000
 # A script that logs set after set, each a push of its own, runs for minutes before it is slowed down.
+# And a device that reads a full space for the first time asks for two hundred pages.
 BURST_MINUTES: Final = 3
 # A space may hold a gigabyte, and a phone that comes online for the first time sends it in one go.
 BURST_DAYS: Final = 2
@@ -43,16 +44,21 @@ class AccountThrottle:
 
     def __init__(self, limiter: Limiter, settings: Settings) -> None:
         """`limiter` counts in this process (T2)."""
-        per_minute = settings.writes_per_minute
+        per_minute, reads = settings.writes_per_minute, settings.reads_per_minute
         kib_per_day = settings.upload_mib_per_day * KIB_PER_MIB
         self._limiter = limiter
         self._write = Rule("writes", burst=BURST_MINUTES * per_minute, interval_ms=MINUTE_MS / per_minute)
+        self._read = Rule("reads", burst=BURST_MINUTES * reads, interval_ms=MINUTE_MS / reads)
         self._upload = Rule("upload-kib", burst=BURST_DAYS * kib_per_day, interval_ms=DAY_MS / kib_per_day)
         # Beside the writes: how often a device has something new to confirm is up to what others write.
         self._seen = Rule("seen", burst=self._write.burst, interval_ms=self._write.interval_ms)
 
     async def write(self, user: str) -> Decision:
         return await self._take(self._write, user, 1)
+
+    async def read(self, user: str) -> Decision:
+        """Count one request that reads. Raises RateLimited."""
+        return await self._take(self._read, user, 1)
 
     async def upload(self, user: str, changes: int, size: int) -> None:
         # The smallest change leaves a line in the ledger and a tombstone, which is about as much.
@@ -62,18 +68,17 @@ class AccountThrottle:
         await self._take(self._seen, user, 1)
 
     def guard(self, routes: Sequence[web.RouteDef]) -> list[web.RouteDef]:
-        """These routes, with those that write counted and told their limit."""
-        return [
-            route
-            if route.method == "GET"
-            else web.route(route.method, route.path, self._counted(route.handler), **route.kwargs)
-            for route in routes
-        ]
+        """These routes, each counted and told its limit: as a write, or where it is a GET as a read."""
+        return [web.route(each.method, each.path, self._counted(each), **each.kwargs) for each in routes]
 
-    def _counted(self, handler: Handler) -> Handler:
+    def _counted(self, route: web.RouteDef) -> Handler:
+        count = self.read if route.method == "GET" else self.write
+
         async def counted(request: web.Request) -> web.StreamResponse:
-            request[LIMIT_HEADERS] = (await self.write(caller(request).user)).headers()
-            return await handler(request)
+            # What is open to all is asked for by nobody: it says what this server speaks, and costs nothing.
+            if (who := request.get(CALLER)) is not None:
+                request[LIMIT_HEADERS] = (await count(who.user)).headers()
+            return await route.handler(request)
 
         return counted
 

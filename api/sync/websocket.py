@@ -12,6 +12,8 @@ Invariants
     S3  What the peer does not read is bounded by sync/outgoing.py; and a peer that leaves its answers lying is not
         read from either, so it cannot ask for more.
     S4  An abrupt end is an ordinary end: no traceback.
+    S5  Nobody is closed for a silence while what they said lies unread: a hello that is missing, and whatever is looked
+        at late because the process stood still, is looked at once more when what had come by then was read.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import asyncio
 import heapq
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from itertools import count
 from typing import Any, Final
 
@@ -34,7 +36,7 @@ from sync.environment import Environment
 from sync.errors import Malformed, Unauthenticated, Unavailable
 from sync.live import Live
 from sync.outgoing import OUTGOING_BYTES_MAX, Kind
-from sync.protocol import CLOSE_MALFORMED, CLOSE_RESTARTING, FRAME_BYTES_MAX, Hello, Moment, Session, Token
+from sync.protocol import CLOSE_MALFORMED, CLOSE_RESTARTING, FRAME_BYTES_MAX, Hello, Moment, Session, State, Token
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ SOCKETS_MAX: Final = 50_000
 CLOSE_S: Final = 5.0
 # Deadlines are met this much late at most, and so many of them share one wake-up.
 TICK_MS: Final = 250
+# A deadline that is looked at so much later was not waited for: the process stood still.
+LATE_MS: Final = 1_000
 
 _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _TOKEN_PARAMETERS: Final = ("access_token", "token", "refresh_token", "authorization")
@@ -170,19 +174,47 @@ class LiveSockets:
     def tick(self) -> None:
         """Judge every deadline that has come. Called by the timer."""
         now = self.now()
+        unheard: list[_Socket] = []
         while self._heap and (self._heap[0][2] is None or self._heap[0][0] <= now.steady_ms):
-            socket: _Socket | None = heapq.heappop(self._heap)[2]
+            at_ms, _, socket = heapq.heappop(self._heap)
             if socket is not None:
                 socket.entry = None
-                following = socket.session.tick(now)
-                if following is not None:
-                    self.schedule(socket, max(following, now.steady_ms + TICK_MS))
+                if socket.session.state is State.AWAITING_HELLO or now.steady_ms - at_ms > LATE_MS:
+                    unheard.append(socket)
+                else:
+                    self._judge(socket, now)
+        if unheard:
+            # By then the loop has read what had come, and the readers that it woke were there first.
+            loop = asyncio.get_running_loop()
+            loop.call_later(TICK_MS / 1_000, loop.call_soon, self._judge_all, unheard)
+
+    def _judge_all(self, sockets: Sequence[_Socket]) -> None:
+        now = self.now()
+        for socket in sockets:
+            if not socket.gone:
+                self._judge(socket, now)
+
+    def _judge(self, socket: _Socket, now: Moment) -> None:
+        following = socket.session.tick(now)
+        if following is not None:
+            self.schedule(socket, max(following, now.steady_ms + TICK_MS))
 
 
 class _Socket:
     """One socket: a reader (the handler's own task) and, while there is something to write, a writer."""
 
-    __slots__ = ("_drained", "_owner", "_reader", "_receiving", "_request", "_writer", "_ws", "entry", "session")
+    __slots__ = (
+        "_drained",
+        "_owner",
+        "_reader",
+        "_receiving",
+        "_request",
+        "_writer",
+        "_ws",
+        "entry",
+        "gone",
+        "session",
+    )
 
     def __init__(self, owner: LiveSockets, ws: web.WebSocketResponse, request: web.Request) -> None:
         self._owner = owner
@@ -193,6 +225,7 @@ class _Socket:
         self._writer: asyncio.Task[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self.entry: list[Any] | None = None
+        self.gone = False
         self.session: Session = owner.live.open(owner.now(), self._wake)
 
     async def run(self) -> None:
@@ -207,6 +240,7 @@ class _Socket:
                 await self._wait_for_room()
         finally:
             owner.live.closed(session)
+            self.gone = True
             if self.entry is not None:
                 self.entry[2] = None
             await self._end()

@@ -87,7 +87,8 @@ class Favorite(Shown):
 
 
 class TemplateLink(Shown):
-    """How a template is seen without an account: `url` as an address, `link` as it stands in it."""
+    """How a template is seen without an account: `url` as an address, `link` as it stands in it. Where the server was
+    not told its public address, `url` begins with a slash: put the address in front that the server was asked under."""
 
     link: str
     url: str
@@ -108,6 +109,7 @@ async def _listing(tx: Transaction, viewer: str, id: str) -> Listing | None:
 
 def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequence[Endpoint]:
     """Return the endpoints. public_url: under which the server is reached from elsewhere."""
+    own_origin = (public_url or "").rstrip("/")
     database = records.database
 
     async def _place(tx: Transaction, call: Call[Any, Any]) -> tuple[Place, Listing | None]:
@@ -209,7 +211,7 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
         space = await records.space_of(call.caller, call.query.space)
         now_ms, nonce = call.environment.now_ms(), call.environment.token_bytes(32)
         link, since = await links.share(call.caller, space, call.path["template"], now_ms=now_ms, nonce=nonce)
-        return TemplateLink(link=link, url=address_of(call, link), created_at=since)
+        return TemplateLink(link=link, url=f"{own_origin}{path_of(link)}", created_at=since)
 
     async def unshare_template(call: Call[Empty, InSpace]) -> Revoked:
         space = await records.space_of(call.caller, call.query.space)
@@ -226,14 +228,11 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
                 raise
             return Reply(None, status=NotFound.status, page=dead_link_page())
         shown = face(found) | {"author": author}
-        return Reply(
-            shown, page=template_page(shown, address=address_of(call, call.path["link"])) if call.prefers_html else None
-        )
+        return Reply(shown, page=template_page(shown, address=address_here(call)) if call.prefers_html else None)
 
-    def address_of(call: Call[Any, Any], link: str) -> str:
-        """The address of a link, whole: under the server's public address, or the one that it was asked under."""
-        origin = public_url or f"{call.request.scheme}://{call.request.host}"
-        return f"{origin.rstrip('/')}/api/templates/shared/{link}"
+    def address_here(call: Call[Any, Any]) -> str:
+        """The address of what is asked for, whole. It is for who asks and is not kept: anybody names any Host."""
+        return f"{own_origin or f'{call.request.scheme}://{call.request.host}'}{path_of(call.path['link'])}"
 
     async def copy_shared_template(call: Call[Empty, CopyInto]) -> Reply:
         into = await records.space_of(call.caller, call.query.to)
@@ -353,3 +352,8 @@ def endpoints(records: Records, links: Links, *, public_url: str | None) -> Sequ
             **sharing,
         ),
     ]
+
+
+def path_of(link: str) -> str:
+    """Where on a server a link leads."""
+    return f"/api/templates/shared/{link}"

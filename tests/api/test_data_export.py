@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from api.accounts import export
 from api.accounts.export import KEPT_MS, Exports
 from api.accounts.export_file import cell
 from api.app import JOBS
@@ -181,6 +183,60 @@ async def test_an_export_of_a_killed_process_is_made_anew(
 
     await until(is_done)
     assert (await fetch(ann, f"/api/users/export-data/{made['id']}/file")).testzip() is None
+
+
+async def test_exports_that_take_long_hold_nobody_elses_up(
+    plain_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *slow, quick = [await sign_up(plain_server, f"person{number}") for number in range(export.PAGES_AT_ONCE + 2)]
+    ids, original, go = {each.id for each in slow}, Exports._spaces, asyncio.Event()
+    waiting: set[str] = set()
+
+    async def long(self: Exports, user: str) -> Any:
+        if user in ids:
+            waiting.add(user)
+            await go.wait()
+        return await original(self, user)
+
+    monkeypatch.setattr(Exports, "_spaces", long)
+    for each in slow:
+        await each.do("POST", "users/export-data", CONFIRM)
+    await until(lambda: waiting == ids)
+    assert (await ask(quick))["state"] == "done"
+    go.set()
+
+
+async def test_exports_take_turns_page_by_page(plain_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = [await sign_up(plain_server, f"person{number}") for number in range(export.PAGES_AT_ONCE + 2)]
+    monkeypatch.setattr(export, "PAGE", 1)
+    original, within, pages = Exports._page_of_history, 0, []
+    everybody = asyncio.Event()
+
+    async def page(self: Exports, user: str, space: str, after: Any) -> Any:
+        nonlocal within
+        within += 1
+        assert within <= export.PAGES_AT_ONCE
+        pages.append(user)
+        if len(pages) >= export.PAGES_AT_ONCE:
+            everybody.set()
+        # Nobody goes on before as many are at it as may be.
+        await everybody.wait()
+        within -= 1
+        return await original(self, user, space, after)
+
+    monkeypatch.setattr(Exports, "_page_of_history", page)
+    for each in people:
+        space = await each.personal_space()
+        for _ in range(3):
+            await each.push(space, "workouts", title="Push")
+    made = [(await each.do("POST", "users/export-data", CONFIRM))["data"]["id"] for each in people]
+
+    async def are_done() -> bool:
+        found = [await each.do("GET", f"users/export-data/{id}") for each, id in zip(people, made, strict=True)]
+        return all(each["data"]["state"] == "done" for each in found)
+
+    await until(are_done)
+    assert all(pages.count(each.id) > 3 for each in people)
 
 
 @pytest.mark.parametrize(

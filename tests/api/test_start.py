@@ -78,3 +78,21 @@ async def test_a_start_hashes_no_password(sqlite_url: str, monkeypatch: pytest.M
     app = await create_app(settings_for(sqlite_url))
     app.freeze()
     await app.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ({"host": "0.0.0.0"}, True),
+        ({"host": "0.0.0.0", "public_url": "https://fit.example.com"}, False),
+        ({"host": "127.0.0.1"}, False),
+    ],
+)
+async def test_a_server_for_others_that_does_not_know_its_address_says_so(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture, settings: dict[str, str], warned: bool
+) -> None:
+    await serve_before(sqlite_url)
+    app = await create_app(settings_for(sqlite_url, rate_limits=True, bcrypt_cost=10, **settings))
+    app.freeze()
+    await app.cleanup()
+    assert any("FITAI_PUBLIC_URL" in record.getMessage() for record in caplog.records) == warned

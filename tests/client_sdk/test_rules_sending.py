@@ -279,6 +279,18 @@ def test_busy_waits_and_pushes_the_same_again(world: World, status: int, code: s
     assert again is not None and body(again)["changes"] == body(first)["changes"]
 
 
+def test_a_read_that_is_too_much_is_asked_again_when_it_was_told(world: World) -> None:
+    phone = world.phone()
+    assert [phone.step().kind for _ in range(2)] == ["register", "spaces"]  # type: ignore[union-attr]
+    first = phone.refuse(429, "rate_limited", retry_after_s=2)
+    assert first.kind == "snapshot" and phone.device.next_request() is None
+    wake = phone.device.next_wake_ms()
+    assert wake is not None and 2_000 <= wake < 3_000
+    world.tick(wake)
+    again = phone.device.next_request()
+    assert again is not None and (again.kind, again.query) == (first.kind, first.query)
+
+
 def test_a_clock_that_is_set_back_makes_no_wait_longer(world: World) -> None:
     phone = ready(world)
     phone.put("workouts", title="a")

@@ -25,10 +25,11 @@ from sync.engine import Engine
 from sync.environment import Environment
 from sync.errors import SyncError, Unauthenticated
 from sync.limits import Limits
-from sync.live import Admitted, Live
+from sync.live import Live
 from sync.messages import decode_push
 from sync.protocol import Moment
 from sync.retention import Retention
+from sync.rights import Admitted
 from tests.simulator.bus import Exchange, WorkerBus
 from tests.simulator.clock import Clock
 from tests.simulator.database_link import DatabaseLink

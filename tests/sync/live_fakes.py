@@ -15,10 +15,11 @@ from sync.cursors import encode_cursor
 from sync.environment import Environment
 from sync.errors import DeviceRevoked, NotFound, RateLimited, Unauthenticated, UnknownDevice
 from sync.limits import LIMITS
-from sync.live import Admitted, Live, Present, Sight
+from sync.live import Live
 from sync.messages import PushRequest
 from sync.outgoing import Kind
 from sync.protocol import Moment, Session
+from sync.rights import Admitted, Present, Sight
 from sync.throttle import Throttle, Unthrottled
 
 START_MS = 1_795_000_000_000

@@ -15,8 +15,9 @@ from sync import live
 from sync.bus import LOST, user_topic
 from sync.errors import Unavailable
 from sync.limits import LIMITS
-from sync.live import Live, Sight
+from sync.live import Live
 from sync.protocol import SPACES_MAX
+from sync.rights import Sight
 from sync.roster import REPLACE_RACE_MS, SOCKETS_PER_USER_MAX
 from tests.sync.live_fakes import Budget, Peer, Process, Store, TestClock, cursor_of, until
 

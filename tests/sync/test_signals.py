@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from sync.bus import signal_topic
-from sync.live import Sight
 from sync.outgoing import OUTGOING_BYTES_MAX, Frame, Kind
+from sync.rights import Sight
 from sync.signals import HELD_PER_SPACE_MAX, TOPICS_PER_DEVICE
 from tests.sync.live_fakes import Peer, Process, Store, TestClock, until
 

@@ -1,4 +1,5 @@
-"""What goes to the process that reads a file, and what comes back. The server knows no more of files than this."""
+"""What goes to the process that reads a file, and what comes back. The server knows no more of files than this, and how
+its owner says that one is to be read."""
 
 from __future__ import annotations
 
@@ -31,3 +32,13 @@ class Reading(msgspec.Struct):
     seen: dict[str, Any]
     exercises: list[list[tuple[str, str, dict[str, Any]]]] = []
     groups: list[list[tuple[str, str, dict[str, Any]]]] = []
+
+
+class Choices(msgspec.Struct):
+    """How a file is read. unit: "kg" or "lb", where the file leaves it open. names: name in the file → id of an
+    exercise, or None for one of its own. keep_twins: also workouts that begin when one that is there does."""
+
+    timezone: str
+    unit: str | None = None
+    keep_twins: bool = False
+    names: dict[str, str | None] = {}

@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from storage.rows import Key
 
@@ -28,19 +28,26 @@ TWIN_WITHIN_S: Final = 60.0
 STEP_RECORDS: Final = 500
 
 
+class Step(NamedTuple):
+    """What one transaction writes, parents first. groups: how many of the file's groups are done with it."""
+
+    records: list[Planned]
+    groups: int
+
+
 @dataclass(frozen=True)
 class Plan:
-    """steps: what is to be written, each in one transaction, parents first. known: how many records are there.
-    twins: {"workout", "of", "title", "started_at"} of each that is left out."""
+    """steps: what is to be written. known: how many records are there. twins: {"workout", "of", "title", "started_at"}
+    of each that is left out."""
 
-    steps: list[list[Planned]]
+    steps: list[Step]
     known: int
     twins: list[dict[str, str]]
 
     @property
     def new(self) -> int:
         """How many records will be made."""
-        return sum(len(step) for step in self.steps)
+        return sum(len(step.records) for step in self.steps)
 
 
 def plan(
@@ -50,6 +57,8 @@ def plan(
     here: Collection[Key],
     started: Mapping[str, str],
     keep_twins: bool,
+    done: int = 0,
+    brought: Collection[Key] = (),
 ) -> Plan:
     """What is to be written of a file.
 
@@ -57,19 +66,21 @@ def plan(
         exercises, groups: as `Reading` has them.
         here: those of the file's records that show already.
         started: id → when it began, of every workout that shows.
+        done: how many of the groups the same import is through with: what was deleted of these since stays deleted.
+        brought: what it wrote meanwhile, shown or not.
     """
-    twins = [] if keep_twins else list(_twins(groups, here, started))
+    twins = [] if keep_twins else list(_twins(groups, here, started, brought))
     left_out = {twin["workout"] for twin in twins}
     known = 0
     used: set[str] = set()
     wanted: list[list[Planned]] = []
     workout = ""
-    for group in groups:
+    for number, group in enumerate(groups):
         writes: list[Planned] = []
         for collection, id, fields in group:
             # A large workout is several groups: what follows it is below it.
             workout = id if collection == "workouts" else workout
-            if workout in left_out:
+            if workout in left_out or number < done:
                 continue
             if (collection, id) in here:
                 known += 1
@@ -81,7 +92,7 @@ def plan(
     for group in exercises:
         known += sum(("exercises", id) in here for _, id, _ in group)
         made.append([each for each in group if ("exercises", each[1]) not in here and each[1] in used])
-    return Plan(_steps([*made, *wanted]), known, twins)
+    return Plan(_steps(made, wanted), known, twins)
 
 
 def roots(step: Sequence[Planned], above: Mapping[str, str]) -> list[Key]:
@@ -95,27 +106,30 @@ def roots(step: Sequence[Planned], above: Mapping[str, str]) -> list[Key]:
     ]
 
 
-def _steps(groups: Iterable[Sequence[Planned]]) -> list[list[Planned]]:
+def _steps(exercises: Sequence[Sequence[Planned]], groups: Sequence[Sequence[Planned]]) -> list[Step]:
     """Whole groups together, as many as one transaction writes well."""
-    steps: list[list[Planned]] = []
-    for group in groups:
+    steps: list[Step] = []
+    for number, group in enumerate([*exercises, *groups], start=1 - len(exercises)):
         if not group:
             continue
-        if not steps or len(steps[-1]) + len(group) > STEP_RECORDS:
-            steps.append([])
-        steps[-1] += group
+        if not steps or len(steps[-1].records) + len(group) > STEP_RECORDS:
+            steps.append(Step([], 0))
+        steps[-1] = Step([*steps[-1].records, *group], max(0, number))
     return steps
 
 
 def _twins(
-    groups: Sequence[Sequence[Planned]], here: Collection[Key], started: Mapping[str, str]
+    groups: Sequence[Sequence[Planned]],
+    here: Collection[Key],
+    started: Mapping[str, str],
+    brought: Collection[Key],
 ) -> Iterable[dict[str, str]]:
     workouts = [(id, fields) for group in groups for collection, id, fields in group if collection == "workouts"]
     of_file = {id for id, _ in workouts}
     starts = sorted((_seconds(at), id) for id, at in started.items() if id not in of_file)
     for id, fields in workouts:
         began = fields.get("started_at")
-        if ("workouts", id) in here or not began:
+        if ("workouts", id) in here or ("workouts", id) in brought or not began:
             continue
         at = bisect_left(starts, (_seconds(began) - TWIN_WITHIN_S, ""))
         if at < len(starts) and starts[at][0] <= _seconds(began) + TWIN_WITHIN_S:

@@ -16,10 +16,10 @@ from api.rate_limits import Rule
 from api.rest import cursors
 from api.rest.endpoint import Call, Empty, Endpoint, Fault, Pagination, Reply, Shown, Strict
 from api.rest.formats import TIME_ZONE, zone_objections
+from api.training.imports.forms import Choices
 from api.training.imports.service import (
     FILE_BYTES_MAX,
     NAME_CHARS_MAX,
-    Choices,
     ImportInProgress,
     Imports,
     ImportState,

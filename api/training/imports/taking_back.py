@@ -1,7 +1,7 @@
 """What of an import goes when it is undone, and what stays because somebody wrote or uses it since.
 
 Owns: the note of what an import brought, and what may go of it. Writes nothing. Refuses to know: jobs and states
-(service.py).
+(writing.py).
 
 Invariants
     T1  A record is as the import wrote it where its seq is one that the import's own writing gave it: whatever writes a
@@ -46,6 +46,11 @@ class Brought(msgspec.Struct):
                 self.seqs[-1] = (self.seqs[-1][0], seq)
             else:
                 self.seqs.append((seq, seq))
+
+    @property
+    def is_of_before_seqs(self) -> bool:
+        """Whether records were brought, and none of their seqs noted."""
+        return bool(self.roots) and not self.seqs
 
     def wrote(self, record: Record) -> bool:
         """Whether a record is as the import wrote it (T1)."""

@@ -1,7 +1,7 @@
 """Reads one file in a process of its own: what a hostile one costs ends with the process.
 
 Owns: the bounds of the process, and the form in which it answers.
-Refuses to know: what becomes of the records (service.py). The dialects are the SDK's, which has each of them once.
+Refuses to know: what becomes of the records (writing.py). The dialects are the SDK's, which has each of them once.
 
 In: one line of JSON with the arguments, then the file. Out: one JSON object, `Reading` or {"refused": "a sentence"}.
 """

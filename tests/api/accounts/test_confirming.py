@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from api.accounts.confirming import FRESH_MS
-from api.accounts.limits import PASSWORD_BY_ACCOUNT
+from api.accounts.limits import PASSWORD_BY_ACCOUNT, PASSWORD_BY_SESSION
 from api.app import ACCOUNTS
 from storage.audit_log import newest_lines
 from tests.api.accounts.browser import browsing
@@ -80,7 +80,7 @@ async def test_a_proof_that_fails_is_on_record(plain_server: Server) -> None:
     assert {(line.user, line.actor, line.address) for line in lines} == {(made["user"]["id"], None, "127.0.0.1")}
 
 
-GUESSES = PASSWORD_BY_ACCOUNT.burst
+GUESSES = PASSWORD_BY_SESSION.burst
 
 
 async def prove(server: Server, made: Any, password: str | None = PASSWORD) -> str:
@@ -117,4 +117,37 @@ async def test_a_proof_that_held_tells_that_nothing_was_spent(sqlite_url: str) -
     async with running(settings_for(sqlite_url, rate_limits=True), FrozenClock()) as server:
         made = await server.register()
         answer = await ask(server, made, "change", current_password=PASSWORD)
-        assert answer.headers["RateLimit"] == f'"password-account";r={GUESSES};t=0'
+        assert answer.headers["RateLimit"] == f'"password-session";r={GUESSES};t=0'
+
+
+async def test_whoever_has_stolen_a_session_cannot_use_up_the_guesses_of_another(sqlite_url: str) -> None:
+    async with running(settings_for(sqlite_url, rate_limits=True), FrozenClock()) as server:
+        stolen = await server.register("ann@example.com")
+        own = (await server.login("ann@example.com")).data
+        for round in range(10):
+            # As fast as may be, and for as long as it likes.
+            while await prove(server, stolen, "a guess of mine") == "wrong_password":
+                pass
+            if round in (0, 9):
+                slips = [await prove(server, own, "a slip of mine") for _ in range(GUESSES - 1)]
+                assert slips == ["wrong_password"] * (GUESSES - 1)
+            assert await prove(server, own) == "right"
+            server.clock.advance(seconds=PASSWORD_BY_SESSION.interval_ms / 1_000)
+            stolen, own = [(await server.refresh(each["refresh_token"])).data for each in (stolen, own)]
+
+
+async def test_more_sessions_are_no_way_to_more_guesses(sqlite_url: str) -> None:
+    async with running(settings_for(sqlite_url, rate_limits=True), FrozenClock()) as server:
+        first = await server.register("ann@example.com")
+        others = [(await server.login("ann@example.com")).data for _ in range(3)]
+        answers = [await prove(server, each, f"guess {n}") for each in (first, *others) for n in range(GUESSES)]
+        assert answers == ["wrong_password"] * PASSWORD_BY_ACCOUNT.burst + ["rate_limited"] * (2 * GUESSES)
+        # What the account refuses has cost the session nothing.
+        server.clock.advance(seconds=PASSWORD_BY_ACCOUNT.interval_ms / 1_000 * GUESSES)
+        assert [await prove(server, others[-1], f"guess {n}") for n in range(GUESSES)] == ["wrong_password"] * GUESSES
+
+
+def test_an_account_has_as_many_guesses_as_two_sessions_and_less_than_a_hundred_an_hour() -> None:
+    session, account = PASSWORD_BY_SESSION, PASSWORD_BY_ACCOUNT
+    assert (account.burst, account.interval_ms) == (2 * session.burst, session.interval_ms / 2)
+    assert account.burst + 3_600_000 / account.interval_ms < 100

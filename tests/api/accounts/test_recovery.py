@@ -13,7 +13,7 @@ from api.app import OUTBOX
 from storage.tables import mails, one_time_tokens, users
 from tests.api.accounts.conftest import Post, posting
 from tests.api.harness import PASSWORD, Answer, Server, running, settings_for
-from tests.services.smtp import text_of
+from tests.services.smtp import html_of, text_of
 
 NEW = "a new way to lift"
 
@@ -37,6 +37,21 @@ async def test_a_forgotten_password_is_replaced_by_the_link_of_a_mail(post: Post
     assert answer.status == 200 and answer.data == {"ended": 1}
     assert (await post.server.login("ann@example.com", PASSWORD)).code == "invalid_credentials"
     assert (await post.server.login("ann@example.com", NEW)).status == 200
+
+
+@pytest.mark.parametrize("public_url", [None, "https://fit.example.com"])
+async def test_no_mail_follows_the_host_of_a_request(sqlite_url: str, public_url: str | None) -> None:
+    evil = dict.fromkeys(("Host", "X-Forwarded-Host", "X-Forwarded-Server", "Origin"), "evil.example")
+    async with posting(sqlite_url, public_url=public_url) as post:
+        new = {"email": "ann@example.com", "password": PASSWORD, "name": "Ann"}
+        assert (await post.ask("register", new, headers=evil)).status == 201
+        for path in ("resend-verification", "forgot-password"):
+            assert (await post.ask(path, {"email": "ann@example.com"}, headers=evil)).status == 202
+        mails = await post.sent()
+        texts = [said(mail) for mail in mails for said in (text_of, html_of)]
+        assert len(mails) == 3
+        for each in texts:
+            assert "evil" not in each and each.count("://") == each.count(f"{public_url}/account#")
 
 
 async def test_a_reset_ends_every_session_with_its_tokens(post: Post) -> None:

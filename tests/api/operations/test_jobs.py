@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from api.operations.jobs import LEASE_MS, RETRY_MS_FIRST, Handler, Job, Jobs, Kind
+from api.operations.jobs import LEASE_MS, RETRY_MS_FIRST, WAITED_MS, Handler, Job, Jobs, Kind
 from storage import jobs as store
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
@@ -248,6 +248,39 @@ async def test_a_process_works_on_as_many_jobs_of_a_kind_at_once_as_the_kind_say
     await stop()
     assert begun == list(go)
     assert [(await desk.read(job)).state for job in go] == ["queued", "done", "done", "done", "queued"]
+
+
+async def test_a_job_that_gives_way_takes_turns_with_those_that_wait_and_goes_on_behind_its_last_step(
+    desk: Desk,
+) -> None:
+    steps: list[tuple[str, int]] = []
+
+    async def in_turns(job: Job) -> None:
+        while (job.memory or 0) < job.arguments:
+            await desk.step(job)
+            steps.append((job.id, job.done))
+            desk.clock.advance(seconds=WAITED_MS / 1_000)
+            await job.give_way()
+
+    for job in ("j1", "j2", "j3"):
+        await desk.add(job, to=2)
+    await desk.process(in_turns).run_due()
+    assert steps == [("j1", 1), ("j2", 1), ("j3", 1), ("j1", 2), ("j2", 2), ("j3", 2)]
+    found = [await desk.read(job) for job in ("j1", "j2", "j3")]
+    assert [(each.state, each.failures) for each in found] == [("done", 0)] * 3
+
+
+async def test_a_job_gives_way_to_nobody_who_has_only_just_come_and_to_no_other_kind(desk: Desk) -> None:
+    async def alone(job: Job) -> None:
+        if job.id == "j1":
+            await desk.add("j2")
+            async with desk.database.write() as tx:
+                await store.add_job(tx, job="j3", kind="other", user=USER, arguments=b"1", now_ms=0)
+        await job.give_way()
+
+    await desk.add("j1")
+    await desk.process(alone).run_due()
+    assert [((found := await desk.read(job)).state, found.attempt) for job in ("j1", "j2")] == [("done", 1)] * 2
 
 
 async def test_a_job_whose_step_takes_longer_than_a_lease_stays_with_the_process_that_lives(desk: Desk) -> None:

@@ -24,7 +24,8 @@ from sync.bus import Bus
 from sync.caller import Caller
 from sync.environment import Environment
 from sync.errors import Unauthenticated
-from sync.live import Admitted, Live
+from sync.live import Live
+from sync.rights import Admitted
 from tests.sync.harness import Device, World
 
 

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import WSMsgType
 
-from api.sync.websocket import _Socket
+from api.sync.websocket import LATE_MS, _Socket
 from storage.database import Database, open_database
 from storage.spaces import CATALOG_SPACE
 from storage.tables import devices, members, sessions
@@ -269,6 +269,39 @@ async def test_no_hello_in_time_closes_with_4401(lone: LiveServer) -> None:
     await until(lambda: lone.live.sockets == 0)
 
 
+async def test_a_hello_that_lies_unread_when_its_time_is_over_is_taken(lone: LiveServer) -> None:
+    device = await lone.world.device()
+    hello = {"protocol": 1, "schema": 1, "token": await lone.token(lone.world.user, "s"), "device": device.id}
+    socket = Socket(await lone.raw(), device)
+    await until(lambda: lone.live.sockets == 1)
+    # All in one turn of the loop: the server is as if it had stood still.
+    await socket.say("hello", **hello)
+    lone.move(HELLO_MS)
+    assert (await socket.hear())["type"] == "welcome"
+
+
+async def test_a_pong_that_came_while_the_server_stood_still_counts(lone: LiveServer) -> None:
+    socket = await lone.connect(await lone.world.device(), {}, autoping=False)
+    lone.move(PING_MS)
+    assert (await socket.ws.receive(timeout=60)).type is WSMsgType.PING
+    await socket.ws.pong()
+    lone.move(PING_MS + LATE_MS + 1)
+    assert (await socket.ws.receive(timeout=60)).type is WSMsgType.PING
+
+
+async def test_a_socket_that_ends_before_it_is_looked_at_once_more_is_not_kept(lone: LiveServer) -> None:
+    socket = await lone.connect(await lone.world.device(), {})
+    lone.move(PING_MS + LATE_MS + 1)
+    await socket.ws.close()
+    await until(lambda: lone.live.sockets == 0)
+    # Another one is judged after it.
+    other = await lone.raw()
+    await until(lambda: lone.live.sockets == 1)
+    lone.move(HELLO_MS)
+    assert await closed(other) == 4401
+    assert [entry for entry in lone.sockets._heap if entry[2] is not None] == []
+
+
 async def test_an_expired_token_closes_with_4401_unless_it_is_renewed(lone: LiveServer) -> None:
     world = lone.world
     phone, watch = await world.device(), await world.device()
@@ -399,6 +432,7 @@ async def test_pings_are_answered_and_sent(lone: LiveServer) -> None:
 async def test_a_peer_that_answers_no_ping_closes_with_4408(lone: LiveServer) -> None:
     socket = await lone.connect(await lone.world.device(), {}, autoping=False)
     lone.move(PING_MS)
+    assert (await socket.ws.receive(timeout=60)).type is WSMsgType.PING
     lone.move(PING_MS)
     assert await socket.hear_close() == 4408
 

@@ -109,21 +109,54 @@ async def test_what_is_too_much_is_refused_before_its_body_is_read(sqlite_url: s
         assert [answer.code for answer in answers] == ["malformed", "malformed", "rate_limited"]
 
 
-async def test_every_route_that_writes_is_counted_and_none_that_reads(sqlite_url: str) -> None:
-    async with limited(sqlite_url, writes_per_minute=1) as server:
+@pytest.mark.parametrize(("limit", "counted"), [("writes_per_minute", "writes"), ("reads_per_minute", "reads")])
+async def test_every_route_of_an_account_is_counted_as_a_write_or_as_a_read(
+    sqlite_url: str, limit: str, counted: str
+) -> None:
+    async with limited(sqlite_url, **{limit: 1}) as server:
         mallory = await join(server)
-        for _ in range(2):
-            assert (await mallory.push()).status == 200
+        while True:
+            answer = await (mallory.push() if counted == "writes" else mallory.ask("GET", mallory.at("pull")))
+            if answer.status == 429:
+                break
         routes = {
             (route.method, route.resource.canonical)
             for route in server.app.router.routes()
             if route.resource is not None and route.resource.canonical.startswith(("/api/sync", "/api/v1/sync"))
         } - {("GET", "/api/sync/live"), ("GET", "/api/v1/sync/live")}
         assert len(routes) > 20
-        for method, path in routes - {(m, p) for m, p in routes if m == "HEAD"}:
+        # What this server speaks is said to everybody.
+        kinds = {
+            (method, path): "" if path.endswith("/sync") else "reads" if method == "GET" else "writes"
+            for method, path in routes
+            if method != "HEAD"
+        }
+        # Those that do something come last: one of them ends the session.
+        for (method, path), kind in sorted(kinds.items(), key=lambda each: each[1] != counted):
             asked = path.format(space=mallory.space, user=mallory.user, device=mallory.device)
             answer = await mallory.ask(method, asked, None if method == "GET" else {})
-            assert (answer.status == 429) == (method != "GET"), (method, path, answer.text)
+            assert (answer.status == 429) == (kind == counted), (method, path, answer.text)
+
+
+async def test_who_reads_too_much_is_told_when_to_come_again_and_goes_on_writing(sqlite_url: str) -> None:
+    async with limited(sqlite_url, reads_per_minute=2) as server:
+        ann, mallory = await join(server), await join(server)
+        # To look for one's own space was the first of six.
+        answers = [await mallory.ask("GET", mallory.at("pull")) for _ in range(6)]
+        assert [answer.status for answer in answers] == [200] * 5 + [429]
+        assert answers[0].headers["RateLimit-Policy"] == '"reads";q=6;w=180'
+        wait_s = int(answers[-1].headers["Retry-After"])
+        assert (answers[-1].code, 1 <= wait_s <= 30) == ("rate_limited", True)
+        assert (await ann.ask("GET", ann.at("pull"))).status == 200
+        assert (await mallory.push(*voids(mallory, 1))).status == 200
+        server.clock.advance(seconds=wait_s)
+        assert (await mallory.ask("GET", mallory.at("pull"))).status == 200
+
+
+async def test_several_new_devices_read_a_full_space_without_waiting() -> None:
+    account = throttle()
+    for _ in range(25 * LIMITS.records_max // LIMITS.page_records_max):
+        await account.read("ann")
 
 
 async def test_a_push_over_the_socket_is_counted_with_those_of_http(sqlite_url: str) -> None:

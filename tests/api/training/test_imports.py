@@ -11,13 +11,15 @@ import pytest
 import pytest_asyncio
 
 from api.operations.jobs import LEASE_MS, RETRY_MS_MAX, TRIES_MAX, Job, Jobs
-from api.training.imports import planning, service
+from api.training.imports import comparing, planning, service, writing
+from api.training.imports.comparing import handed_on
+from api.training.imports.forms import Choices
 from api.training.imports.own_export import read_own_export
 from api.training.imports.planning import STEP_RECORDS, plan, roots
-from api.training.imports.service import FILE_KEPT_MS, Choices, ImportInProgress, Imports, ImportState
+from api.training.imports.service import FILE_KEPT_MS, ImportInProgress, Imports, ImportState
 from api.training.imports.taking_back import Brought, read_brought
 from storage.collections import COLLECTIONS
-from storage.imports import earlier_choices
+from storage.imports import Chosen, earlier_choices, note_brought
 from storage.rows import Key
 from sync.caller import Caller
 from sync.records import Edit, Record, Records
@@ -487,7 +489,7 @@ async def test_what_is_written_while_an_import_is_taken_back_stays(
 
 
 async def test_an_undo_that_was_cut_off_still_names_what_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "_TREES", 1)
+    monkeypatch.setattr(writing, "_TREES", 1)
     id = await bench.take()
     await bench.jobs.run_due()
     first = next(key for key in await bench.shown() if key[0] == "workouts")
@@ -563,6 +565,55 @@ async def test_what_can_be_taken_back_or_waits_for_a_word_is_kept_before_what_is
     # What was taken back is over too, and older than the other.
     last = await bench.took(NO_LOG)
     assert await bench.kept() == [waiting, over[-1], last]
+
+
+async def test_what_was_decided_about_names_outlives_the_import_that_it_was_decided_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "IMPORTS_MAX", 2)
+    id = await bench.took(preview=True)
+    await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC", names={"My Own Press": None}))
+    await bench.jobs.run_due()
+    for day in range(1, 4):
+        await bench.took(LOG.replace(b"2025-03-0", f"2024-0{day}-0".encode()))
+    assert id not in await bench.kept()
+    async with bench.world.database.read() as tx:
+        found = await earlier_choices(tx, bench.caller.user, 1_000)
+    assert [json.loads(each)["names"] for each in found] == [{"My Own Press": None}, {}]
+
+
+def test_of_two_decisions_about_a_name_the_later_one_is_handed_on() -> None:
+    def chosen(at: int, **names: str | None) -> Chosen:
+        return Chosen(at, f"i{at}", json.dumps({"timezone": "Asia/Tokyo", "names": names}).encode())
+
+    kept = chosen(2, press="second", row="second")
+    passed = json.loads(handed_on(kept, [chosen(3, row="third"), chosen(1, press="first", squat="first")]))
+    assert (passed["timezone"], passed["names"]) == (
+        "Asia/Tokyo",
+        {"press": "second", "row": "third", "squat": "first"},
+    )
+
+
+def test_what_is_handed_on_about_names_is_bounded_and_the_latest_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparing, "HANDED_ON_BYTES_MAX", 30)
+    gone = [Chosen(at, "i", json.dumps({"timezone": "UTC", "names": {f"name {at}": None}}).encode()) for at in range(9)]
+    assert json.loads(handed_on(Chosen(9, "i", b'{"timezone":"UTC"}'), gone))["names"] == {
+        "name 7": None,
+        "name 8": None,
+    }
+
+
+async def test_an_import_of_which_nobody_noted_what_it_wrote_is_not_called_taken_back(bench: Bench) -> None:
+    id = await bench.took()
+    before = await bench.shown()
+    async with bench.world.database.write() as tx:
+        row, _ = await bench.imports.get(bench.caller, id)
+        roots = json.dumps(read_brought(row.brought).roots).encode()
+        await note_brought(tx, id=id, user=bench.caller.user, brought=roots)
+    with pytest.raises(ImportState, match="by hand"):
+        await bench.imports.undo(bench.caller, bench.jobs, id)
+    await bench.jobs.run_due()
+    assert (await bench.state(id), await bench.shown()) == ("done", before)
 
 
 async def test_what_a_cut_off_import_brought_can_be_taken_back_when_its_file_is_gone(
@@ -647,14 +698,14 @@ async def test_an_export_is_a_download_of_ones_own_alone(ann: Athlete) -> None:
 def test_a_step_holds_whole_groups_and_not_many_records() -> None:
     groups = [[("workouts", f"{number}-{place}", {}) for place in range(200)] for number in range(5)]
     steps = plan([], groups, here=set(), started={}, keep_twins=False).steps
-    assert [len(step) for step in steps] == [400, 400, 200]
-    assert all(len(step) <= STEP_RECORDS for step in steps)
+    assert [(len(step.records), step.groups) for step in steps] == [(400, 2), (400, 4), (200, 5)]
+    assert all(len(step.records) <= STEP_RECORDS for step in steps)
 
 
 def test_an_exercise_that_nothing_new_names_is_not_made() -> None:
     exercises = [[("exercises", "used", {})], [("exercises", "unused", {})]]
     groups = [[("workouts", "w", {}), ("workout_exercises", "e", {"workout": "w", "exercise": "used"})]]
-    made = plan(exercises, groups, here=set(), started={}, keep_twins=False).steps[0]
+    made = plan(exercises, groups, here=set(), started={}, keep_twins=False).steps[0].records
     assert [each[1] for each in made] == ["used", "w", "e"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.training.imports import planning, service
+from api.training.imports import planning, service, writing
 from api.training.imports.forms import Arguments, Reading
 from api.training.imports.worker import read_log
 from sync.caller import Caller
@@ -25,7 +25,7 @@ class Readers:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.waiting = 0
         self.go = asyncio.Event()
-        monkeypatch.setattr(service, "read_file", self.read_file)
+        monkeypatch.setattr(writing, "read_file", self.read_file)
 
     async def read_file(self, data: bytes, arguments: Arguments) -> Reading:
         read = await asyncio.to_thread(read_log, data.removeprefix(self.mark), arguments)

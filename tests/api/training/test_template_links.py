@@ -59,6 +59,17 @@ async def test_whoever_has_a_link_sees_the_template_as_it_is_now(eve: Person) ->
     assert (await follow(eve, link)).data["author"] == {"id": eve.user, "name": "Eve"}
 
 
+async def test_a_link_names_no_server_that_only_a_request_has_named(ann: Person) -> None:
+    made = await template(ann)
+    evil = {"Host": "evil.example", "X_Forwarded_Host": "evil.example", "Idempotency_Key": "once"}
+    shares = [await ann.ask("POST", f"/templates/{made['id']}/share", **each) for each in (evil, {})]
+    for each in shares:
+        assert each.data["url"] == f"/api/templates/shared/{each.data['link']}"
+    # What names it is for who asked alone.
+    page = await ann.server.ask("GET", shares[0].data["url"], headers={"Accept": "text/html", "Host": "evil.example"})
+    assert (page.status, page.headers["Cache-Control"]) == (200, "private, no-cache")
+
+
 async def test_who_shares_again_gets_the_same_link(eve: Person) -> None:
     id = (await template(eve))["id"]
     link = await share(eve, id)

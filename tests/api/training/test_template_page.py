@@ -102,12 +102,6 @@ async def test_what_the_owner_wrote_is_text_on_the_page(ann: Person) -> None:
     assert text(answer).count(MARKUP) == 7
 
 
-async def test_a_link_is_a_whole_address_also_where_the_server_was_not_told_its_own(ann: Person) -> None:
-    made = await ann.made("/templates", {"title": "Pull"})
-    link = await ann.made(f"/templates/{made['id']}/share")
-    assert link["url"] == f"{ann.server.url}/api/templates/shared/{link['link']}"
-
-
 async def test_a_dead_link_and_one_that_never_was_are_one_page(ann: Person) -> None:
     own = await ann.made("/templates", {"title": "Pull"})
     link = (await ann.made(f"/templates/{own['id']}/share"))["link"]

@@ -1,0 +1,138 @@
+"""Where more import than are worked on at once, each has its turn: who has much to write holds nobody up by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from api.operations.jobs import WAITED_MS
+from api.training.imports import planning, writing
+from api.training.imports.forms import Arguments, Reading
+from api.training.imports.worker import read_log
+from api.training.imports.writing import TURN_STEPS, TURNS_MAX, turn_steps
+from storage.imports import ImportRow
+from sync.caller import Caller
+from sync.records import Edit, Records
+from tests.api.training.test_imports import HEADER, Bench, bench
+
+__all__ = ["bench"]
+
+DAYS = 4
+LOG = (
+    HEADER + "".join(f"2025-03-0{day} 10:00:00,Day {day},45m,My Press,1,{day},5,0,0,8\n" for day in range(1, DAYS + 1))
+).encode()
+
+
+class Steps:
+    """The steps of imports, each of which takes as long as somebody may wait. `after` is called behind each."""
+
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.of: list[str] = []
+        self.after: Callable[[str], Any] | None = None
+        decide = Records.decide
+
+        async def slowly(records: Records, caller: Caller, *args: Any, **more: Any) -> Any:
+            self.of.append(caller.user)
+            bench.world.clock.ms += WAITED_MS
+            left = await decide(records, caller, *args, **more)
+            if self.after is not None:
+                await self.after(caller.user)
+            return left
+
+        monkeypatch.setattr(Records, "decide", slowly)
+
+
+@pytest.fixture
+def steps(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Steps:
+    async def read_here(data: bytes, arguments: Arguments) -> Reading:
+        return read_log(data, arguments)
+
+    monkeypatch.setattr(writing, "read_file", read_here)
+    monkeypatch.setattr(writing, "TURN_STEPS", 1)
+    monkeypatch.setattr(writing, "_TREES", 1)
+    monkeypatch.setattr(planning, "STEP_RECORDS", 1)
+    return Steps(bench, monkeypatch)
+
+
+async def another(bench: Bench) -> Bench:
+    """The imports of somebody else, on the same server."""
+    user = await bench.world.add_user()
+    await bench.world.add_space(user)
+    return Bench(bench.world, bench.imports, bench.jobs, Caller(user, "browser"))
+
+
+async def read(bench: Bench, id: str) -> tuple[ImportRow, dict[str, Any]]:
+    row, _ = await bench.imports.get(bench.caller, id)
+    return row, msgspec.json.decode(row.summary or b"{}")
+
+
+async def workouts(bench: Bench) -> set[str]:
+    async with bench.world.database.read() as tx:
+        view = await bench.imports.records.view(tx, bench.caller, await bench.imports.records.space_of(bench.caller))
+        return {each.id for each in await bench.imports.records.all_shown(view, "workouts")}
+
+
+async def test_a_third_import_begins_after_one_turn_and_each_goes_on_in_its_turn(bench: Bench, steps: Steps) -> None:
+    people = [bench, await another(bench), await another(bench)]
+    ids = [await each.take(LOG) for each in people]
+    await bench.jobs.run_due()
+    order = [each.caller.user for each in people]
+    # One exercise and four workouts of each.
+    assert steps.of == order * (DAYS + 1)
+    for each, id in zip(people, ids, strict=True):
+        row, summary = await read(each, id)
+        assert (row.state, summary["known"], len(await workouts(each))) == ("done", 0, DAYS)
+        assert summary["new"] == summary["written"] == 1 + 3 * DAYS
+
+
+async def test_what_was_deleted_of_an_import_before_its_next_turn_stays_deleted(bench: Bench, steps: Steps) -> None:
+    other, deleted = await another(bench), set[str]()
+
+    async def delete_the_first(user: str) -> None:
+        found = await workouts(bench)
+        if user == other.caller.user and found and not deleted:
+            deleted.update(found)
+            edits = [Edit("delete", "workouts", id) for id in found]
+            await bench.imports.records.write(bench.caller, bench.world.space, edits)
+
+    steps.after = delete_the_first
+    id = await bench.take(LOG)
+    await other.take(LOG)
+    await bench.jobs.run_due()
+    row, summary = await read(bench, id)
+    assert (row.state, summary["written"], len(deleted)) == ("done", 1 + 3 * DAYS, 1)
+    left = await workouts(bench)
+    assert len(left) == DAYS - 1 and not left & deleted
+
+
+async def test_imports_that_are_taken_back_take_turns_too(bench: Bench, steps: Steps) -> None:
+    people = [bench, await another(bench)]
+    ids = []
+    for each in people:
+        ids.append(await each.take(LOG))
+        await bench.jobs.run_due()
+    first = min(await workouts(bench))
+    await bench.imports.records.write(
+        bench.caller, bench.world.space, [Edit("patch", "workouts", first, {"rating": 5})]
+    )
+    for each, id in zip(people, ids, strict=True):
+        await each.imports.undo(each.caller, each.jobs, id)
+    steps.of.clear()
+    await bench.jobs.run_due()
+    turns = [user for number, user in enumerate(steps.of) if number == 0 or user != steps.of[number - 1]]
+    assert len(turns) >= 2 * DAYS
+    assert [(await read(each, id))[0].state for each, id in zip(people, ids, strict=True)] == ["undone"] * 2
+    assert (await workouts(bench), await workouts(people[1])) == ({first}, set())
+    kept = {
+        (each["id"], each["why"]) for each in (await read(bench, ids[0]))[1]["kept"] if each["collection"] == "workouts"
+    }
+    assert kept == {(first, "changed")}
+
+
+@pytest.mark.parametrize("steps", [0, 1, TURN_STEPS, 8 * TURN_STEPS, 400, 10_000])
+def test_an_import_has_at_most_a_few_turns(steps: int) -> None:
+    assert turn_steps(steps) >= TURN_STEPS
+    assert -(-steps // turn_steps(steps)) <= TURNS_MAX
