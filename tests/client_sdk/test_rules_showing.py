@@ -260,6 +260,44 @@ def test_rule_7_a_late_pull_is_dropped(world: World) -> None:
         assert space(tx, PERSONAL).version == world.server.state.acked
 
 
+def phase_of(phone: Phone) -> str:
+    with phone.db.write() as tx:
+        return space(tx, PERSONAL).phase
+
+
+def late_pull_then(phone: Phone, status: int, code: str) -> None:
+    """The answer to a pull is on its way, and another one is refused meanwhile."""
+    for fate in ("late", ""):
+        phone.heal()
+        assert phone.step().kind == "spaces"  # type: ignore[union-attr]
+        request = phone.step(fate) if fate else phone.refuse(status, code)
+        assert request is not None and request.kind == "pull"
+
+
+def test_rule_7_a_pull_that_comes_once_a_snapshot_is_due_is_dropped(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    late_pull_then(phone, 400, "bad_cursor")
+    while (request := phone.device.next_request()) is not None and request.kind != "snapshot":
+        phone.step()
+    assert request is not None and phase_of(phone) == "new"
+
+    phone.deliver_late()
+
+    phone.device.answer(request, world.server.handle(request))
+    phone.put("workouts", workout, title="after")
+    world.settle()
+    world.assert_settled()
+
+
+def test_rule_7_a_pull_that_comes_once_the_space_is_gone_is_dropped(world: World) -> None:
+    phone, *_ = pair(world)
+    late_pull_then(phone, 404, "not_found")
+
+    phone.deliver_late()
+
+    assert phase_of(phone) == "gone"
+
+
 def test_rule_7_the_pages_of_one_pull_become_visible_together(world: World) -> None:
     phone, other, workout, exercise, _ = pair(world)
     other.write([Write("sets", other.new_id(), {"workout_exercise": exercise, "reps": n}) for n in range(10, 20)])

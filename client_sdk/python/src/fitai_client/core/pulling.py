@@ -95,7 +95,9 @@ def snapshot_request(found: Space, device: str) -> Request:
 
 def apply_pull(tx: Tx, found: Space, request: Request, pages: Sequence[Json]) -> bool:
     """Make the pages of a whole pull visible, with the version of the last one. False for a late answer."""
-    if request.asked["from"] != pull_start(found) or request.asked["snap"] != found.snap:
+    # Where a snapshot is due, or the space is gone, the cursor is still what it was: a pull would make it live again.
+    stands = found.phase in ("live", "settling")
+    if not stands or request.asked["from"] != pull_start(found) or request.asked["snap"] != found.snap:
         return False
     last = pages[-1]
     _apply(
