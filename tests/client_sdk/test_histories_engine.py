@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from fitai_client.core.spaces import PERSONAL
-from fitai_client.core.undo import rewrite_recovered
 from fitai_client.core.writing import Write
 from tests.client_sdk.histories import (
     COPIES,
@@ -161,23 +159,22 @@ def test_a_set_whose_delete_came_back_before_it_is_whole_again_by_an_edit_that_h
     world.close()
 
 
-def test_a_set_of_a_phone_that_is_gone_whose_delete_came_back_before_an_edit_is_kept_as_recovered(
-    tmp_path: Path, sqlite_template: Path
+@pytest.mark.parametrize("deleted", [0, 1, 2], ids=["a workout", "an exercise of it", "a set of it"])
+def test_an_edit_brings_back_whole_what_a_restored_server_has_the_delete_of_alone(
+    tmp_path: Path, sqlite_template: Path, deleted: int
 ) -> None:
     world = World(tmp_path, engine=sqlite_template)
-    maker, deleter, editor = world.phone(), world.phone(), world.phone()
+    editor, deleter, maker = world.phone(), world.phone(), world.phone()
     world.settle()
     backup = world.server.backup()
-    workout = deleter.put("workouts", title="made")
-    exercise = deleter.put("workout_exercises", workout=workout)
-    deleter.sync()
-    maker.sync()
+    workout = maker.put("workouts", title="made")
+    exercise = maker.put("workout_exercises", workout=workout, superset="a")
     one = maker.put("sets", workout_exercise=exercise, reps=13)
     world.settle()
-    deleter.delete("sets", one)
-    deleter.sync()
     world.devices.remove(maker)
     maker.db.close()
+    deleter.delete(*[("workouts", workout), ("workout_exercises", exercise), ("sets", one)][deleted])
+    deleter.sync()
     world.server.restore(backup)
     deleter.sync()
     editor.put("sets", one, tempo="since")
@@ -185,10 +182,7 @@ def test_a_set_of_a_phone_that_is_gone_whose_delete_came_back_before_an_edit_is_
     world.settle()
 
     world.assert_settled()
-    assert editor.get("sets", one) is None and editor.status().recovered == 1
-    with editor.db.write() as tx:
-        rewrite_recovered(tx, PERSONAL)
-    world.settle()
-    record = deleter.get("sets", one)
-    assert record is not None and (record["reps"], record["tempo"]) == (13, "since")
+    shown = {key[0]: record.values for key, record in deleter.shown().items()}
+    assert shown["workouts"]["title"] == "made" and shown["workout_exercises"]["superset"] == "a"
+    assert (shown["sets"]["reps"], shown["sets"]["tempo"]) == (13, "since")
     world.close()

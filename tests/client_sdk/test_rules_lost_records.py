@@ -201,3 +201,24 @@ def test_rule_14_a_record_of_which_nothing_was_lost_leaves_no_word(world: World)
     assert value(one.other, "workouts", one.workout, "title") == "made"
     rows = one.other.db.conn.execute("SELECT COUNT(*) FROM aside").fetchone()
     assert rows == (0,)
+
+
+def test_rule_6_a_tombstone_waits_on_for_what_is_written_anew_below_it(world: World) -> None:
+    editor, deleter, maker = world.phone(), world.phone(), world.phone()
+    world.settle()
+    backup = world.server.backup()
+    workout = maker.put("workouts", title="made")
+    exercise = maker.put("workout_exercises", workout=workout)
+    world.settle()
+    gone(world, maker)
+    deleter.delete("workouts", workout)
+    deleter.sync()
+    world.server.restore(backup)
+    deleter.sync()
+    # The server has a delete of the workout alone, and nothing of what is below it.
+    editor.put("workout_exercises", exercise, superset="since")
+
+    finish(world)
+
+    assert value(deleter, "workouts", workout, "title") == "made"
+    assert value(deleter, "workout_exercises", exercise, "superset") == "since"

@@ -21,6 +21,7 @@ from . import adopting, pushing, rejecting, vectors
 from .database import Tx
 from .leaving import leave, leaving
 from .records import (
+    AWAITED,
     SHOWN,
     WAITING,
     Key,
@@ -34,6 +35,7 @@ from .records import (
     read_row,
     recompute,
     revive_above,
+    settle,
 )
 from .requests import Request, space_path
 from .spaces import Space, Stream, current_device, restart_snapshot, save, save_stream, streams, wish_pull
@@ -226,10 +228,27 @@ def ids_answered(tx: Tx, found: Space, request: Request, body: dict[str, Any]) -
     for key in gone:
         tx.execute("DELETE FROM missing WHERE space = ? AND collection = ? AND id = ?", (found.no, *key))
     if tx.one("SELECT 1 FROM missing WHERE space = ? LIMIT 1", (found.no,)) is None:
+        _name_parents(tx, found)
         _write_anew(tx, found, [(c, i) for c, i in _gone(tx, found)])
         tx.set_meta(f"gone:{found.no}", None)
         tx.set_meta(f"held:{found.no}", None)
         save(tx, found, resync="")
+
+
+def _name_parents(tx: Tx, found: Space) -> None:
+    """Say where records belong of which the server may have lost everything but a delete.
+
+    Own puts bring such a record back; below nothing it would be hidden, and nobody would see what is missing of it.
+    """
+    rows = tx.all(
+        "SELECT r.collection, r.id, r.parent FROM records r JOIN aside a USING (space, collection, id)"
+        f" WHERE r.space = ? AND r.status = {WAITING} AND r.parent IS NOT NULL AND a.kind = ?"
+        " ORDER BY r.collection, r.id",
+        (found.no, AWAITED),
+    )
+    for collection, id, above in rows:
+        if (parent := parent_of(collection)) is not None:
+            write_groups(tx, found.no, [[Write(collection, id, {parent[0]: above}, context={})]], mark=WRITTEN_ANEW)
 
 
 def _gone(tx: Tx, found: Space) -> list[list[str]]:
@@ -272,10 +291,13 @@ def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
             "UPDATE records SET body = NULL, status = 0, seq = NULL WHERE space = ? AND collection = ? AND id = ?",
             (found.no, *key),
         )
-    rejecting.blank(tx, found, [(change[0], (change[1], change[2])) for change in changes])
-    for key in bodies:
+    # A tombstone that waits for these changes waits for those that take their place.
+    rejecting.blank(tx, found, [(change[0], (change[1], change[2])) for change in changes], settled=False)
+    moved = dict.fromkeys([*((change[1], change[2]) for change in changes), *bodies])
+    for key in moved:
         recompute(tx, found.no, key)
     _log_as_groups(tx, found, [*group, *anew])
+    settle(tx, found.no, moved, merged=False)
     adopting.adopt(tx, found, lost)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .database import Tx
-from .records import Laid, descendants, unlay
+from .records import Laid, descendants, stop_laying, unlay
 from .spaces import Space
 
 __all__ = [
@@ -128,11 +128,17 @@ def void(tx: Tx, found: Space, positions: Iterable[int], verdict: Verdict) -> No
     blank(tx, found, done)
 
 
-def blank(tx: Tx, found: Space, done: Sequence[Laid]) -> None:
-    """Turn changes into voids, without a word in the inbox."""
+def blank(tx: Tx, found: Space, done: Sequence[Laid], *, settled: bool = True) -> None:
+    """Turn changes into voids, without a word in the inbox.
+
+    settled: show at once what that leaves; otherwise the caller does (`settle`), once others are in their place.
+    """
     for pos, _ in done:
         tx.execute("UPDATE log SET op = 'void', fields = NULL, grp = NULL, seen = NULL WHERE pos = ?", (pos,))
-    unlay(tx, found.no, done, merged=False)
+    if settled:
+        unlay(tx, found.no, done, merged=False)
+    else:
+        stop_laying(tx, done)
 
 
 def refuse_all(tx: Tx, found: Space, verdict: Verdict) -> None:
