@@ -24,11 +24,18 @@ def token(value: Any) -> str:
 
 
 class Witness:
-    """Who saw what they wrote over. A value is lost where it is nowhere, and nobody replaced it who had seen it."""
+    """Who saw what they wrote over. A value is lost where it is nowhere, and nobody replaced it who had seen it.
 
-    def __init__(self) -> None:
+    followed: the fields whose values are remembered. replaced: by a write, or with its record by a delete. deleted:
+    those of them that a delete took; overwritten: those that went otherwise.
+    """
+
+    def __init__(self, followed: frozenset[str] = TOKENS) -> None:
+        self.followed = followed
         self.written: set[Value] = set()
         self.replaced: set[Value] = set()
+        self.deleted: set[Value] = set()
+        self.overwritten: set[Value] = set()
 
     def note(self, one: Write, get: Callable[[str, str], Record | None], shown: Callable[[], Shown]) -> None:
         """A user is about to write; `get` and `shown` say what their device shows."""
@@ -36,23 +43,32 @@ class Witness:
         if one.op == "delete":
             for record in shown().values():
                 if (record.collection, record.id) == key or one.id in record.above.values():
-                    self.saw(record, list(record.values))
+                    self.deleted |= self._shown(record, list(record.values))
+            self.replaced |= self.deleted
             return
         record_ = get(*key)
         if record_ is not None:
             self.saw(record_, list(one.fields))
         for name, value in one.fields.items():
-            if name in TOKENS:
+            if name in self.followed:
                 self.written.add((key, name, token(value)))
 
     def saw(self, record: Record, names: list[str]) -> None:
         """Somebody replaces these fields of a record as it shows to them, conflicts included."""
+        self._gone(self._shown(record, names))
+
+    def _shown(self, record: Record, names: list[str]) -> set[Value]:
+        found: set[Value] = set()
+        key = (record.collection, record.id)
         for name in names:
-            if name in TOKENS:
-                key = (record.collection, record.id)
-                self.replaced.add((key, name, token(record.values.get(name))))
-                for loser in record.conflicts.get(name, ()):
-                    self.replaced.add((key, name, token(loser.value)))
+            if name in self.followed:
+                found.add((key, name, token(record.values.get(name))))
+                found |= {(key, name, token(loser.value)) for loser in record.conflicts.get(name, ())}
+        return found
+
+    def _gone(self, values: set[Value]) -> None:
+        self.replaced |= values
+        self.overwritten |= values
 
     def undone(self, before: Shown, after: Shown) -> None:
         """A user took something back: what shows otherwise afterwards was replaced knowingly."""
@@ -71,15 +87,20 @@ class Witness:
 
     def given_up(self, key: Key, fields: Mapping[str, Any]) -> None:
         """The only place where these values were is gone, as its user knows."""
-        self.replaced |= {(key, name, token(value)) for name, value in fields.items()}
+        self._gone({(key, name, token(value)) for name, value in fields.items()})
 
     def lost(
         self,
         served: Mapping[Key, Mapping[str, Any]],
         waiting: Mapping[Key, Mapping[str, Any]],
         inboxes: Iterable[Refused],
+        *,
+        whole: bool = False,
     ) -> set[Value]:
-        """What is nowhere: not served, no listed conflict, not kept until a parent comes (`waiting`), in no inbox."""
+        """What is nowhere: not served, no listed conflict, not kept until a parent comes (`waiting`), in no inbox.
+
+        whole: a record that was deleted, and is back, has what it had. So it is while no tombstone is collected.
+        """
         alive: set[Value] = set()
         for key, record in served.items():
             alive |= {(key, name, token(value)) for name, value in record["values"].items()}
@@ -90,4 +111,8 @@ class Witness:
             alive |= {(key, name, token(value)) for name, values in record["conflicts"].items() for value in values}
         for entry in inboxes:
             alive |= {((entry.collection or "", entry.id or ""), n, token(v)) for n, v in entry.fields.items()}
-        return self.written - alive - self.replaced
+        gone = self.replaced
+        if whole:
+            there = served.keys() | waiting.keys()
+            gone = gone - {one for one in self.deleted - self.overwritten if one[0] in there}
+        return self.written - alive - gone

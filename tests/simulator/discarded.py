@@ -14,8 +14,9 @@ from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 
-from tests.client_sdk.witness import TOKENS, Value, token
+from tests.client_sdk.witness import Value, token
 from tests.simulator.phone import Phone
+from tests.simulator.user import FOLLOWED
 from tests.simulator.world import World
 
 _LOG = "SELECT fields, collection, id FROM log WHERE fields IS NOT NULL"
@@ -98,4 +99,4 @@ def _values(rows: list[tuple[str | bytes, str, str]]) -> set[Value]:
 @lru_cache(maxsize=65_536)
 def _tokens(fields: str | bytes) -> tuple[tuple[str, str], ...]:
     """A log is read at each accident, and is mostly what it was at the last one."""
-    return tuple((name, token(value)) for name, value in json.loads(fields).items() if name in TOKENS)
+    return tuple((name, token(value)) for name, value in json.loads(fields).items() if name in FOLLOWED)

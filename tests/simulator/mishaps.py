@@ -1,4 +1,5 @@
-"""What befalls phones and their owners beside bugs.py: power cuts, files that are erased, sign-outs, refused groups.
+"""What befalls phones and their owners beside bugs.py: power cuts, erased files, sign-outs, refused groups, and records
+that are contested over a restore.
 
 Drawn from a stream of its own, so that the worlds of before stay what they were in everything else.
 """
@@ -21,12 +22,13 @@ OFF = 0.5
 
 @dataclass(frozen=True, slots=True)
 class MishapWeather:
-    """How often each happens, a phone and hour; 0 for never."""
+    """How often each happens, a phone and hour (`contested`: an hour); 0 for never."""
 
     power_cut: float = 0.0
     erase: float = 0.0
     sign_out: float = 0.0
     refused_group: float = 0.0
+    contested: float = 0.0
 
 
 def draw_mishaps(draws: Random) -> MishapWeather:
@@ -37,13 +39,18 @@ def draw_mishaps(draws: Random) -> MishapWeather:
         return value if on else 0.0
 
     return MishapWeather(
-        power_cut=maybe(0.1, 10), erase=maybe(0.02, 0.5), sign_out=maybe(0.1, 3), refused_group=maybe(0.1, 5)
+        power_cut=maybe(0.1, 10),
+        erase=maybe(0.02, 0.5),
+        sign_out=maybe(0.1, 3),
+        refused_group=maybe(0.1, 5),
+        contested=maybe(0.2, 6),
     )
 
 
 def start_mishaps(world: World, nemesis: Nemesis, bugs: Bugs, oracles: Oracles) -> None:
     """Let them strike. To be called once everything is switched on."""
     # They know the world, and the world's plan knows this module.
+    from tests.simulator.contested import Contested
     from tests.simulator.owners import Owners
     from tests.simulator.power import Power
 
@@ -59,3 +66,5 @@ def start_mishaps(world: World, nemesis: Nemesis, bugs: Bugs, oracles: Oracles) 
     for name, an_hour, strike in kinds:
         if an_hour > 0:
             nemesis.every(name, an_hour * phones, strike)
+    if weather.contested > 0:
+        nemesis.every("contested record", weather.contested, Contested(world, nemesis, owners.erase_one).strike)

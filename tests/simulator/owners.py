@@ -33,8 +33,11 @@ class Owners:
 
     async def erase(self, draws: Random) -> str | None:
         """A phone is erased, wherever it just was, and set up again with the same account."""
+        return self.erase_one(draws.choice(self._world.phones))
+
+    def erase_one(self, phone: Phone) -> str | None:
+        """Erase this phone, if it is on and not too many were."""
         world = self._world
-        phone = draws.choice(world.phones)
         if not phone.is_up or self._erased == ERASED_MAX:
             return None
         self._erased += 1

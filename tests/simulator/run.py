@@ -208,7 +208,8 @@ async def _live(world: World, oracles: Oracles) -> None:
     oracles.judge()
     oracles.acked_is_stored()
     oracles.nothing_lost()
-    none_of_it_is_taken(world, oracles.refused)
+    if oracles.shadow.groups_are_whole:
+        none_of_it_is_taken(world, oracles.refused)
 
 
 async def _rest(world: World, oracles: Oracles) -> None:

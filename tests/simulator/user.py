@@ -17,12 +17,14 @@ from fitai_client.core.reads import Record, read_list, read_one
 from fitai_client.core.spaces import all_spaces, save, space
 from fitai_client.core.writing import Write, write_groups
 from fitai_client.errors import FitaiError
-from tests.client_sdk.witness import Key, Witness
+from tests.client_sdk.witness import TOKENS, Key, Witness
 from tests.simulator.people import User
 from tests.simulator.phone import Phone
 from tests.simulator.weather import Work
 
 COLLECTIONS = ("workouts", "workout_exercises", "sets")
+# What is followed to its end: values like no other, and where a record belongs, without which nobody sees it.
+FOLLOWED = TOKENS | {"workout", "workout_exercise"}
 
 
 class Hand:

@@ -21,7 +21,7 @@ from tests.simulator.phone import Phone
 from tests.simulator.randomness import Streams
 from tests.simulator.store import SimStore, StoreFaults, migrated, without_faults
 from tests.simulator.trace import Trace
-from tests.simulator.user import Person
+from tests.simulator.user import FOLLOWED, Person
 from tests.simulator.weather import Plan
 from tests.simulator.worker import Worker
 
@@ -65,7 +65,7 @@ class World:
             mass_delete_records=plan.config.mass_delete,
         )
         self.workers = [self._worker(n) for n in range(plan.workers)]
-        self.witness = Witness()
+        self.witness = Witness(FOLLOWED)
         self.people: People = draw_people(self.streams.of("people"), plan.users, plan.shared)
         if plan.malice:
             add_mallory(self.people, self.streams.of("malice"))

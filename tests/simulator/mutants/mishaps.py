@@ -1,15 +1,18 @@
-"""Mutants that show where the power goes, a phone is erased, or somebody signs out."""
+"""Mutants that show where the power goes, a phone is erased, somebody signs out, or a record is contested."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fitai_client.core import adopting, recovery
+from fitai_client.core import adopting, pulling, recovery, rejecting
 from fitai_client.core.database import LocalDatabase, Tx
 from fitai_client.core.device import Device
+from fitai_client.core.spaces import save
 from tests.simulator.mutants.registry import Patch, mutant
+from tests.simulator.weather import Plan
 
 
 @mutant("I2", needs=lambda plan: plan.mishaps.power_cut > 2)
@@ -74,3 +77,49 @@ def what_a_record_has_written_behind_it(patch: Patch) -> None:
 def given_back_and_not_compared(patch: Patch) -> None:
     """A record that own changes kept on the screen is replaced by what another device gave back, whatever was lost."""
     patch(adopting, "await_return", lambda tx, found, key, row: None)
+
+
+def _contested(plan: Plan) -> bool:
+    # Where tombstones are collected, what comes back need not be whole.
+    return plan.mishaps.contested > 2 and not plan.work.retention
+
+
+@mutant("I23", needs=_contested)
+def what_a_tombstone_has_is_not_written_anew(patch: Patch) -> None:
+    """Of a record of which the server has the delete alone, the changes that it lost are not given back either."""
+    real = recovery._write_anew
+
+    def write_anew(tx: Any, found: Any, gone: Any) -> None:
+        held = json.loads(tx.meta(f"held:{found.no}") or "[]") if gone else []
+        lines = [(pos, *tx.one("SELECT collection, id FROM log WHERE pos = ?", (pos,))) for pos in held]
+        lost = [(pos, (collection, id)) for pos, collection, id in lines if (collection, id) not in gone]
+        rejecting.blank(tx, found, lost, settled=False)
+        real(tx, found, gone)
+
+    patch(recovery, "_write_anew", write_anew)
+
+
+@mutant("I23", needs=_contested)
+def nothing_says_where_it_belongs(patch: Patch) -> None:
+    """An edit brings back a record of which the server has the delete alone, and does not say what it is below."""
+    patch(recovery, "_name_parents", lambda tx, found: None)
+
+
+@mutant("I23", needs=_contested)
+def a_tombstone_waits_for_nothing_new(patch: Patch) -> None:
+    """A tombstone that waits for own changes applies while these are written anew."""
+    real = rejecting.blank
+    patch(rejecting, "blank", lambda tx, found, done, settled=True: real(tx, found, done))
+
+
+@mutant("I15", needs=lambda plan: plan.bugs.parallel > 5 and plan.bugs.forget_cursor > 1)
+def a_pull_ends_the_wish_for_a_snapshot(patch: Patch) -> None:
+    """A pull whose answer comes when a snapshot is due is taken."""
+    real = pulling.apply_pull
+
+    def apply_pull(tx: Any, found: Any, request: Any, pages: Any) -> bool:
+        if found.phase == "new" and request.asked["from"] == found.cursor and request.asked["snap"] == found.snap:
+            save(tx, found, phase="live")
+        return real(tx, found, request, pages)
+
+    patch(pulling, "apply_pull", apply_pull)
