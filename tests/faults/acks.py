@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,26 @@ class Ack:
     change: Change
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A change as it was made. seen: what its author was shown in its fields. context: which changes they knew."""
+
+    actor: str
+    change: Change
+    seen: Mapping[str, Sequence[Any]]
+    context: Mapping[str, int]
+
+    @property
+    def name(self) -> tuple[str, Change]:
+        """What it goes by, under whatever number: no two puts say the same, but two may delete one record."""
+        return name_of(self.actor, self.change)
+
+
+def name_of(actor: str, change: Change) -> tuple[str, Change]:
+    """As `Made.name`, of any change."""
+    return (actor if change.op == "delete" else "", change)
+
+
 class AckLog:
     """One run's. Every line is in the file before `acknowledged` returns."""
 
@@ -51,6 +71,8 @@ class AckLog:
         self._began = time.monotonic()
         self.acks: dict[Dot, Ack] = {}
         self.issued: set[Change] = set()
+        # Of what a copy of a phone holds as well, whoever was the first to say so made it.
+        self.made: dict[tuple[str, Change], Made] = {}
         # One number that stands for two changes: the server took both for the same.
         self.contradictions: list[tuple[Ack, Ack]] = []
 
@@ -59,9 +81,18 @@ class AckLog:
         """Seconds since the run began."""
         return time.monotonic() - self._began
 
-    def issue(self, change: Change) -> None:
-        """Somebody is about to write this."""
+    def issue(
+        self,
+        actor: str,
+        change: Change,
+        *,
+        seen: Mapping[str, Sequence[Any]] | None = None,
+        context: Mapping[str, int] | None = None,
+    ) -> None:
+        """`actor` is about to write this, or has just written it; `seen` and `context` as `Made` has them."""
         self.issued.add(change)
+        made = Made(actor, change, _whole(seen or {}), context or {})
+        self.made.setdefault(made.name, made)
 
     def acknowledged(self, actor: str, dot: Dot, change: Change) -> None:
         """`actor` was told that this is stored."""

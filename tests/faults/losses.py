@@ -170,7 +170,7 @@ async def cloned(kind: Kind, random: Random, tell: Tell) -> dict[str, Any]:
         made.cut_off()
         for _ in range(5):
             await first.write_once()
-        await first.note_issued()
+        await first.note()
         await _copy_phone(made, "phone-1", "clone")
         made.reconnect()
         second = await made.add_phone("clone", server=len(made.servers) - 1, sign_in=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from random import Random
 from typing import Any, Final
 
 from fitai_client import Client
+from fitai_client.core.adopting import LOST_CODE
 from fitai_client.core.digest import local_digest
 from fitai_client.core.environment import Environment
 from fitai_client.core.records import SHOWN
@@ -28,7 +30,7 @@ _OWN: Final = "FROM log WHERE space = 1 AND op <> 'void'"
 _ANSWERED: Final = (
     f"SELECT device, n, op, collection, id, fields, verdict {_OWN} AND state = 2 AND device = ? AND n > ? ORDER BY n"
 )
-_WRITTEN: Final = f"SELECT pos, op, collection, id, fields {_OWN} AND pos > ? ORDER BY pos"
+_WRITTEN: Final = f"SELECT pos, op, collection, id, fields, before, seen, context {_OWN} AND pos > ? ORDER BY pos"
 _STREAMS: Final = "SELECT device FROM streams WHERE space = 1 AND device <> ''"
 _SHOWN: Final = f"SELECT collection, id, seq FROM records WHERE space = 1 AND status = {SHOWN}"
 
@@ -109,6 +111,8 @@ class Phone:
         )
         with contextlib.suppress(NotFound, InvalidWrite):
             await what[0](marker)
+        # While it is there: what no server holds is written anew under another number.
+        await self.note()
 
     async def _look_around(self) -> None:
         """Learn what the others made, so that everybody edits everything."""
@@ -160,27 +164,29 @@ class Phone:
                 moved.cancel()
 
     async def note(self) -> None:
-        """Log what has been acknowledged since the last time."""
+        """Log what was written, sent or not, and what has been acknowledged since the last time."""
+        upto = self._issued_upto
 
-        def read(conn: sqlite3.Connection) -> list[Any]:
-            rows = []
+        def read(conn: sqlite3.Connection) -> tuple[list[Any], list[Any]]:
+            answered = []
             for (device,) in conn.execute(_STREAMS).fetchall():
-                rows += conn.execute(_ANSWERED, (device, self._noted.get(device, 0))).fetchall()
-            return rows
+                answered += conn.execute(_ANSWERED, (device, self._noted.get(device, 0))).fetchall()
+            return conn.execute(_WRITTEN, (upto,)).fetchall(), answered
 
-        for device, n, op, collection, id, fields, verdict in await self.client.read(read):
+        written, answered = await self.client.read(read)
+        for pos, op, collection, id, fields, before, seen, context in written:
+            self._issued_upto = pos
+            change = Change.of(op, collection, id, fields)
+            self._log.issue(self.name, change, seen=_shown(before, seen), context=json.loads(context))
+        for device, n, op, collection, id, fields, verdict in answered:
             self._noted[device] = n
             if verdict is None:
                 self._log.acknowledged(self.name, (device, n), Change.of(op, collection, id, fields))
 
-    async def note_issued(self) -> None:
-        """Log everything that was ever written here, sent or not."""
-        await self.note()
-        upto = self._issued_upto
-        rows = await self.client.read(lambda conn: conn.execute(_WRITTEN, (upto,)).fetchall())
-        for pos, op, collection, id, fields in rows:
-            self._issued_upto = pos
-            self._log.issue(Change.of(op, collection, id, fields))
+    async def offered(self) -> list[Change]:
+        """What waits in the inbox because the server lost it, and something else is there now."""
+        entries = [entry for entry in await self.client.inbox() if entry.code == LOST_CODE]
+        return [Change.of("put", entry.collection or "", entry.id or "", entry.fields) for entry in entries]
 
     async def shown(self) -> list[tuple[str, str, int]]:
         """(collection, id, seq) of every record that it shows."""
@@ -191,3 +197,11 @@ class Phone:
         if (await self.client.status()).pending:
             return None
         return local_digest(await self.shown())
+
+
+def _shown(before: str | None, seen: str | None) -> dict[str, list[Any]]:
+    """What a change's author was shown in its fields: the value, and what the server had shown below own ones."""
+    found: dict[str, list[Any]] = {name: list(values) for name, values in json.loads(seen or "{}").items()}
+    for name, value in json.loads(before or "{}").items():
+        found.setdefault(name, []).append(value)
+    return found

@@ -49,6 +49,7 @@ class PlainWriter:
         self._hlc_ahead_ms = hlc_ahead_ms
         self._changes: list[dict[str, Any]] = []
         self._workouts: list[str] = []
+        self._titles: dict[str, str] = {}
         self._hlc = 0
         # By server: where clocks differ, one takes the other's for expired, and each sign-in ends an older session.
         self._tokens: dict[str, str] = {}
@@ -94,7 +95,10 @@ class PlainWriter:
             change = {"n": n, "hlc": f"{self._hlc:016x}", "context": {}, "collection": "workouts", "id": id}
             change |= {"op": "put", "fields": {"title": marker}}
             self._changes.append(change)
-            self._log.issue(Change.of("put", "workouts", id, change["fields"]))
+            # It reads nothing: what it replaces is its own title of before.
+            seen = {"title": [self._titles[id]]} if id in self._titles else {}
+            self._titles[id] = marker
+            self._log.issue(self.name, Change.of("put", "workouts", id, change["fields"]), seen=seen)
 
     def _new_id(self) -> str:
         """A UUID of version 7."""

@@ -9,7 +9,7 @@ import asyncio
 import json
 import sqlite3
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import Any
 
 import asyncpg
 
-from tests.faults.acks import Ack, Change, Dot
+from tests.faults.acks import Ack, Change, Dot, Made
 from tests.faults.servers import FITAI, ROOT
+from tests.faults.standing import Standing, values_of
 
 LISTED_MAX = 20
 _LEDGER = "SELECT device_id, n, op, collection, record_id, fields, verdict FROM changes WHERE space_id = {}"
@@ -83,12 +84,21 @@ async def _from_postgres(url: str, space: str) -> tuple[list[Any], set[str]]:
         await connection.close()
 
 
-def compare(acks: Collection[Ack], issued: Collection[Change] | None, stored: Stored, *, renamed: bool = False) -> None:
+def compare(
+    acks: Collection[Ack],
+    issued: Collection[Change] | None,
+    stored: Stored,
+    *,
+    renamed: bool = False,
+    made: Iterable[Made] = (),
+    offered: Iterable[Change] = (),
+) -> None:
     """Hold the database against what devices were told. Raises Violation.
 
     issued: every change that was made; None where more may be made meanwhile. renamed: devices took new ids on the
     way, so that what was acknowledged under one may stand under another, and what two copies of one phone both held
     stands twice; and a record that the server lost may stand there as it showed, without the steps that led to it.
+    made: how each change was made, and offered: what devices' inboxes have, for telling where those steps went.
     """
     by_content = Counter(stored.changes.values())
     lost: list[Ack] = []
@@ -97,7 +107,7 @@ def compare(acks: Collection[Ack], issued: Collection[Change] | None, stored: St
         if found != ack.change and not (renamed and ack.change in by_content):
             lost.append(ack)
     if lost and renamed:
-        standing = _Standing(stored.changes.values(), acks)
+        standing = Standing(stored.changes.values(), acks, made, offered)
         lost = [ack for ack in lost if not standing.has(ack)]
     if lost:
         raise Violation(
@@ -105,8 +115,8 @@ def compare(acks: Collection[Ack], issued: Collection[Change] | None, stored: St
             f"{len(lost)} of {len(acks)} acknowledged changes are not stored",
             [_line(ack, stored) for ack in lost],
         )
-    made_up = [one for one in stored.changes.items() if issued is not None and one[1] not in issued]
-    if made_up and not renamed:
+    made_up = [] if issued is None else _made_up(stored, issued, whole=not renamed)
+    if made_up:
         raise Violation("made_up", f"{len(made_up)} stored changes were written by nobody", map(str, made_up))
     twice = [change for change, count in by_content.items() if count > 1 and change.op == "put"]
     if twice and not renamed:
@@ -117,37 +127,16 @@ def compare(acks: Collection[Ack], issued: Collection[Change] | None, stored: St
         )
 
 
-class _Standing:
-    """What is written of each field of each record, and what devices were told of it."""
-
-    def __init__(self, changes: Iterable[Change], acks: Iterable[Ack]) -> None:
-        self._written: defaultdict[tuple[str, str, str], list[Any]] = defaultdict(list)
-        self._told: defaultdict[tuple[str, str, str], float] = defaultdict(float)
-        for change in changes:
-            for name, value in _fields(change).items():
-                self._written[change.collection, change.id, name].append(value)
-        for ack in acks:
-            for name in _fields(ack.change):
-                place = (ack.change.collection, ack.change.id, name)
-                self._told[place] = max(self._told[place], ack.at)
-
-    def has(self, ack: Ack) -> bool:
-        """Whether each value of a change is written there, by whomever, or a later one took its place."""
-        if ack.change.op != "put":
-            return False
-        for name, value in _fields(ack.change).items():
-            place = (ack.change.collection, ack.change.id, name)
-            if isinstance(value, dict) and value.keys() == {"add"}:
-                added = [each for one in self._written[place] if isinstance(one, dict) for each in one.get("add", ())]
-                if not all(each in added for each in value["add"]):
-                    return False
-            elif value not in self._written[place] and self._told[place] <= ack.at:
-                return False
-        return True
-
-
-def _fields(change: Change) -> dict[str, Any]:
-    return json.loads(change.fields) if change.fields is not None else {}  # type: ignore[no-any-return]
+def _made_up(stored: Stored, issued: Collection[Change], *, whole: bool) -> list[tuple[Dot, Change]]:
+    """The stored changes that nobody made; or where a device writes records whole, those with a value of nobody."""
+    if whole:
+        return [one for one in stored.changes.items() if one[1] not in issued]
+    said = {value for change in issued for value in values_of(change)}
+    return [
+        (dot, change)
+        for dot, change in stored.changes.items()
+        if not said.issuperset(values_of(change)) or (change.op == "delete" and change not in issued)
+    ]
 
 
 def _line(ack: Ack, stored: Stored) -> str:

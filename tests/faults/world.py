@@ -23,7 +23,7 @@ import aiohttp
 from api.command_line.demonstration.compare import differences, shown_by_device, shown_by_server
 from fitai_client.core.adopting import LOST_CODE
 from storage.cancelling import to_the_end
-from tests.faults.acks import AckLog
+from tests.faults.acks import AckLog, Change
 from tests.faults.phones import EMAIL, PASSWORD, Pace, Phone
 from tests.faults.plain_writer import PlainWriter
 from tests.faults.proxy import Proxy
@@ -213,11 +213,14 @@ class World:
 
         Raises Violation.
         """
+        offered: list[Change] = []
         for phone in self.phones:
-            await phone.note_issued()
+            await phone.note()
+            offered += await phone.offered()
         acks = list(self.log.acks.values())
         stored = await read_stored(self.url, self.writers[0].space)
-        compare(acks, self.log.issued if at_rest else None, stored, renamed=renamed)
+        made = self.log.made.values()
+        compare(acks, self.log.issued if at_rest else None, stored, renamed=renamed, made=made, offered=offered)
         if self.log.contradictions:
             lines = [f"{first}, and {second}" for first, second in self.log.contradictions]
             raise Violation("contradiction", "one number was acknowledged for two changes", lines)
