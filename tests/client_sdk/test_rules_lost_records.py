@@ -222,3 +222,24 @@ def test_rule_6_a_tombstone_waits_on_for_what_is_written_anew_below_it(world: Wo
 
     assert value(deleter, "workouts", workout, "title") == "made"
     assert value(deleter, "workout_exercises", exercise, "superset") == "since"
+
+
+def test_rule_14_nor_is_one_of_an_id_that_the_server_lost_too_written_over_what_had_replaced_it(world: World) -> None:
+    other = world.phone()
+    world.settle()
+    backup = world.server.backup()
+    # It signs in after the backup was made.
+    maker = world.phone()
+    world.settle()
+    workout = maker.put("workouts", title="made")
+    world.settle()
+    other.put("workouts", workout, title="new")
+    world.settle()
+    world.server.restore(backup)
+
+    maker.sync()
+    finish(world)
+
+    for phone in (maker, other):
+        assert value(phone, "workouts", workout, "title") == "new"
+        assert conflicts(phone, workout) == [] and in_inbox(phone) == []

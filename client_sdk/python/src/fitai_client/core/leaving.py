@@ -12,13 +12,14 @@ has a `matched`; then a new key is registered; then one local transaction renumb
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from . import vectors
 from .database import Tx
 from .ids import uuid7
 from .pushing import Line, judge, still_asks, unanswered
-from .records import WAITING, recompute
+from .records import WAITING, dumps, recompute
 from .requests import Request
 from .spaces import Space, Stream, all_spaces, restart_snapshot, save, save_stream, stream
 
@@ -158,14 +159,17 @@ def _renumber(tx: Tx, found: Space, one: Stream, upto: int, new: str | None) -> 
     moved: set[tuple[str, str]] = set()
     group: tuple[int, int] | None = None
     rows = tx.all(
-        "SELECT pos, op, context, life, grp, verdict, collection, id FROM log"
+        "SELECT pos, op, context, life, grp, verdict, collection, id, n, answered_at FROM log"
         " WHERE space = ? AND device = ? AND n > ? ORDER BY n",
         (found.no, one.device, upto),
     )
-    for pos, op, context, life, grp, verdict, collection, id in rows:
+    merged: list[int] = []
+    for pos, op, context, life, grp, verdict, collection, id, before, answered_at in rows:
         if op == "void" or verdict is not None:
             tx.execute("DELETE FROM log WHERE pos = ?", (pos,))
             continue
+        if answered_at is not None and before <= found.version.get(one.device, 0):
+            merged.append(pos)
         n += 1
         known = vectors.decode(context)
         if life != found.life:
@@ -185,6 +189,10 @@ def _renumber(tx: Tx, found: Space, one: Stream, upto: int, new: str | None) -> 
     if new is not None:
         save_stream(tx, stream(tx, found.no, new), last_n=n)
     save_stream(tx, one, last_n=upto, after_n=min(one.after_n, upto), ask=False)
+    if merged:
+        # Under their new numbers nothing tells that what is shown has them already.
+        merged += json.loads(tx.meta(f"merged:{found.no}") or "[]")
+        tx.set_meta(f"merged:{found.no}", dumps(merged))
     for key in moved:
         recompute(tx, found.no, key)
 

@@ -160,6 +160,7 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
             if adopting.was_lost(tx, found, row, before):
                 adopting.await_return(tx, found, key, row)
     tx.set_meta(f"held:{found.no}", dumps(held) if held else None)
+    tx.set_meta(f"merged:{found.no}", None)
     for key in lacking:
         if key in asked or (row := read_row(tx, found.no, key)) is None or row.body is None:
             continue
@@ -179,12 +180,14 @@ def _held_already(tx: Tx, found: Space, key: Key, row: Row, before: vectors.Vect
     """
     if row.status != SHOWN or adopting.is_partial(tx, found, row):
         return []
+    # Of an id that was left, under whose numbers they were.
+    merged = json.loads(tx.meta(f"merged:{found.no}") or "[]")
     rows = tx.all(
-        "SELECT pos, device, n FROM log WHERE space = ? AND collection = ? AND id = ? AND laid = 1 AND state < 2"
-        " AND answered_at IS NOT NULL",
+        "SELECT pos, answered_at IS NOT NULL, device, n FROM log"
+        " WHERE space = ? AND collection = ? AND id = ? AND laid = 1 AND state < 2",
         (found.no, *key),
     )
-    return [pos for pos, device, n in rows if n <= before.get(device, 0)]
+    return [pos for pos, answered, device, n in rows if pos in merged or (answered and n <= before.get(device, 0))]
 
 
 def ids_request(tx: Tx, found: Space, device: str, at_once: int) -> Request:
