@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fitai_client.core import adopting, pulling, recovery, rejecting
+from fitai_client.core import adopting, leaving, pulling, recovery, rejecting
 from fitai_client.core.database import LocalDatabase, Tx
 from fitai_client.core.device import Device
 from fitai_client.core.spaces import save
 from tests.simulator.mutants.registry import Patch, mutant
-from tests.simulator.weather import Plan
 
 
 @mutant("I2", needs=lambda plan: plan.mishaps.power_cut > 2)
@@ -79,12 +78,8 @@ def given_back_and_not_compared(patch: Patch) -> None:
     patch(adopting, "await_return", lambda tx, found, key, row: None)
 
 
-def _contested(plan: Plan) -> bool:
-    # Where tombstones are collected, what comes back need not be whole.
-    return plan.mishaps.contested > 2 and not plan.work.retention
-
-
-@mutant("I23", needs=_contested)
+# Where tombstones are collected, what comes back need not be whole.
+@mutant("I23", needs=lambda plan: plan.mishaps.contested > 2 and not plan.work.retention)
 def what_a_tombstone_has_is_not_written_anew(patch: Patch) -> None:
     """Of a record of which the server has the delete alone, the changes that it lost are not given back either."""
     real = recovery._write_anew
@@ -99,20 +94,20 @@ def what_a_tombstone_has_is_not_written_anew(patch: Patch) -> None:
     patch(recovery, "_write_anew", write_anew)
 
 
-@mutant("I23", needs=_contested)
+@mutant("I23", "suite", tests="tests/client_sdk/test_histories_engine.py -k delete_of_alone")
 def nothing_says_where_it_belongs(patch: Patch) -> None:
     """An edit brings back a record of which the server has the delete alone, and does not say what it is below."""
     patch(recovery, "_name_parents", lambda tx, found: None)
 
 
-@mutant("I23", needs=_contested)
+@mutant("I23", "suite", tests="tests/client_sdk/test_rules_lost_records.py -k waits_on")
 def a_tombstone_waits_for_nothing_new(patch: Patch) -> None:
     """A tombstone that waits for own changes applies while these are written anew."""
     real = rejecting.blank
     patch(rejecting, "blank", lambda tx, found, done, settled=True: real(tx, found, done))
 
 
-@mutant("I15", needs=lambda plan: plan.bugs.parallel > 5 and plan.bugs.forget_cursor > 1)
+@mutant("I15", "suite", tests="tests/client_sdk/test_rules_showing.py -k snapshot_is_due")
 def a_pull_ends_the_wish_for_a_snapshot(patch: Patch) -> None:
     """A pull whose answer comes when a snapshot is due is taken."""
     real = pulling.apply_pull
@@ -123,3 +118,15 @@ def a_pull_ends_the_wish_for_a_snapshot(patch: Patch) -> None:
         return real(tx, found, request, pages)
 
     patch(pulling, "apply_pull", apply_pull)
+
+
+@mutant("I7", "suite", tests="tests/client_sdk/test_rules_lost_records.py -k id_that_the_server_lost")
+def renumbered_counts_as_never_answered(patch: Patch) -> None:
+    """Of what a device writes under a new id nothing says that its records have it already."""
+    real = leaving._renumber
+
+    def renumber(tx: Any, found: Any, one: Any, upto: int, new: Any) -> None:
+        real(tx, found, one, upto, new)
+        tx.set_meta(f"merged:{found.no}", None)
+
+    patch(leaving, "_renumber", renumber)
