@@ -1,8 +1,8 @@
 """Personal records in people's own spaces: written by the server, so that every device has them offline.
 
 Owns: when a person's records are brought up, what of them is written, and up to where that was done.
-Refuses to know: what a record is (figures/), how a history is kept up (histories.py), and how a record is written
-(sync/push.py).
+Refuses to know: what a record is (figures/), how a history is kept up (histories.py), who of the processes may write
+records (record_rules.py), and how a record is written (sync/push.py).
 
 A record is a function of everything that its person trains, and stands in their own space alone: a shared space tells
 nobody of anybody's records. Commits of this process are heard of at once; everything else is found from the marks that
@@ -20,8 +20,7 @@ Invariants
     P6  Nobody's records wait for all of somebody else's: a person has a turn, in which so many are written, and goes
         behind the others until theirs are done. What a long turn took the person rests for, and the others no longer
         than REST_MAX_S.
-    P7  Processes that work records out by older rules write none while there is one with newer rules. Whoever has the
-        newest finds everybody whose records the others left behind, and once nobody has, the others go on.
+    P7  Processes that work records out by older rules write none while there is one with newer rules (record_rules.py).
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ import msgspec
 
 from api.training.coalescing import Coalescing
 from api.training.histories import Histories, Kept, Place
+from api.training.record_rules import Agreement
 from figures import Exercise, PersonalRecord
 from storage import record_marks as store
 from storage.database import Database, Transaction
 from storage.errors import StorageError
 from storage.record_marks import Mark
-from storage.record_rules import HEARD_MS, note_rules, read_rules
 from storage.records import list_shown, read_rows
 from storage.spaces import SpaceRow, read_space
 from sync.bodies import SHOWN
@@ -114,12 +113,12 @@ class RecordKeeping:
     _passing: Histories = field(init=False)
     # Of whom something is left, and who were only passed by.
     _passed: set[str] = field(default_factory=set)
-    # Whether others keep the records meanwhile (P7); None until that is known.
-    _stands_back: bool | None = None
+    _agreement: Agreement = field(init=False)
 
     def __post_init__(self) -> None:
         # Who is only caught up with takes nobody's place among those who look.
         self._passing = Histories(self.database, kept_records_max=PASSING_RECORDS_MAX, catalog=self.histories.catalog)
+        self._agreement = Agreement(self.database, self.writer.environment, self.rules)
 
     # -- when ------------------------------------------------------------------------------------------------
 
@@ -147,29 +146,12 @@ class RecordKeeping:
     async def settle(self) -> None:
         """Do at once whatever there is to do, for everybody. For tests and for tools: a server has `start`."""
         self._asked, self._spaces = Coalescing(QUIET_S, LONGEST_S), set()
-        await self._agree()
+        await self._agreement.renew()
         await self._flush()
         await self._scan()
         while (user := self._asked.take(math.inf)) is not None:
             await self._try(user, passing=True)
         await self._flush()
-
-    async def _agree(self) -> None:
-        """Say by which rules this process keeps records, and see whether another one has newer ones (P7)."""
-        now_ms = self.writer.environment.now_ms()
-        try:
-            async with self.database.read() as tx:
-                said = await read_rules(tx, now_ms)
-            if now_ms - said.get(self.rules, 0) >= HEARD_MS // 2:
-                async with self.database.write() as tx:
-                    await note_rules(tx, self.rules, now_ms)
-                    said = await read_rules(tx, now_ms)
-        except StorageError as error:
-            log.warning("the rules of personal records wait for the database: %s", error)
-            return
-        stood_back, self._stands_back = self._stands_back, max(said, default=self.rules) > self.rules
-        if self._stands_back and not stood_back:
-            log.info("a newer version keeps the personal records; this one leaves them alone")
 
     async def _work(self) -> None:
         while True:
@@ -189,7 +171,7 @@ class RecordKeeping:
         await asyncio.sleep(LOOK_S * self.fraction())
         looks = 0
         while True:
-            await self._agree()
+            await self._agreement.renew()
             await self._flush()
             moved, self._spaces = self._spaces, set()
             await self._bring_up_behind(moved)
@@ -200,7 +182,7 @@ class RecordKeeping:
 
     async def _bring_up_behind(self, spaces: set[str]) -> None:
         """Bring up those members of spaces that moved who did not write there themselves."""
-        if self._stands_back is not False:
+        if not self._agreement.allows:
             return
         try:
             basis = await self._read_basis()
@@ -218,7 +200,7 @@ class RecordKeeping:
 
     async def _scan(self) -> None:
         """Bring up everybody who is behind, page by page (P3)."""
-        if self._stands_back is not False:
+        if not self._agreement.allows:
             return
         after = ""
         while True:
@@ -239,9 +221,7 @@ class RecordKeeping:
     async def _try(self, user: str, *, passing: bool = False) -> None:
         """Give a person a turn; where something is left, they go behind everybody who waits (P6)."""
         self._passed.discard(user)
-        if self._stands_back is None:
-            await self._agree()
-        if self._stands_back is not False:
+        if not await self._agreement.is_known_to_allow():
             return
         began = _now()
         try:

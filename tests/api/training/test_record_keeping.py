@@ -413,7 +413,7 @@ async def test_a_long_turn_is_rested_for_by_whose_it_was_and_by_nobody_else_for_
     monkeypatch.setattr(record_keeping, "REST_MAX_S", 0.0)
     keeping = keeping_of(world, rest=1e12)
     ann, bob = await Lifter.make(world), await Lifter.make(world, await world.add_user())
-    await keeping._agree()
+    await keeping._agreement.renew()
     await ann.log((100, 5))
     await keeping._try(ann.user)
     for each in (ann, bob):
