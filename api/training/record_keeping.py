@@ -19,7 +19,7 @@ Invariants
     P5  Nothing is written for an account that was closed, or is being erased.
     P6  Nobody's records wait for all of somebody else's: a person has a turn, in which so many are written, and goes
         behind the others until theirs are done. What a long turn took the person rests for, and the others no longer
-        than REST_MAX_S.
+        than REST_MAX_S. Those with a long history have turns of their own beside the others', at a slower pace.
     P7  Processes that work records out by older rules write none while there is one with newer rules (record_rules.py).
 """
 
@@ -31,16 +31,15 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from api.training.coalescing import Coalescing
-from api.training.histories import Histories, Kept, Place
+from api.training.histories import LONG, Histories, Kept, Place, TooLong
 from api.training.record_rules import Agreement
-from figures import Exercise, PersonalRecord
+from figures import Exercise, PersonalRecord, Steps
 from storage import record_marks as store
 from storage.database import Database, Transaction
 from storage.errors import StorageError
@@ -95,7 +94,7 @@ class RecordKeeping:
 
     histories: those that are kept for people's own looks. fraction: draws from [0, 1). rest: how much longer than the
     records of one person took nobody's are looked at. rules: names how records are worked out; the larger number is the
-    newer. writes_max: how many of one person are written in a turn.
+    newer. writes_max: how many of one person are written in a turn. long: of more records a history is a long one.
     """
 
     database: Database
@@ -105,10 +104,14 @@ class RecordKeeping:
     rest: float = REST
     rules: int = RULES
     writes_max: int = WRITES_MAX
+    long: int = LONG
     _asked: Coalescing = field(default_factory=lambda: Coalescing(QUIET_S, LONGEST_S))
+    # Of those who were asked for, who turned out to have a long history.
+    _asked_long: Coalescing = field(default_factory=lambda: Coalescing(QUIET_S, LONGEST_S))
     _spaces: set[str] = field(default_factory=set)
     _marks: dict[str, Mark] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _wake_long: asyncio.Event = field(default_factory=asyncio.Event)
     _basis: tuple[Mapping[str, Exercise] | None, str] = (None, "")
     _passing: Histories = field(init=False)
     # Of whom something is left, and who were only passed by.
@@ -117,7 +120,12 @@ class RecordKeeping:
 
     def __post_init__(self) -> None:
         # Who is only caught up with takes nobody's place among those who look.
-        self._passing = Histories(self.database, kept_records_max=PASSING_RECORDS_MAX, catalog=self.histories.catalog)
+        self._passing = Histories(
+            self.database,
+            kept_records_max=PASSING_RECORDS_MAX,
+            catalog=self.histories.catalog,
+            paces=self.histories.paces,
+        )
         self._agreement = Agreement(self.database, self.writer.environment, self.rules)
 
     # -- when ------------------------------------------------------------------------------------------------
@@ -134,6 +142,7 @@ class RecordKeeping:
         """Begin; await what is returned to stop. What is not done by then is found when it is begun again (P3)."""
         tasks = [
             asyncio.create_task(self._work(), name="personal records"),
+            asyncio.create_task(self._work(long=True), name="personal records of long histories"),
             asyncio.create_task(self._look(), name="personal records that are behind"),
         ]
 
@@ -149,22 +158,29 @@ class RecordKeeping:
         await self._agreement.renew()
         await self._flush()
         await self._scan()
-        while (user := self._asked.take(math.inf)) is not None:
-            await self._try(user, passing=True)
+        while self._asked or self._asked_long:
+            if (user := self._asked.take(math.inf)) is not None:
+                await self._try(user, passing=True)
+            if (user := self._asked_long.take(math.inf)) is not None:
+                await self._try(user, passing=True, long=True)
         await self._flush()
 
-    async def _work(self) -> None:
+    async def _work(self, *, long: bool = False) -> None:
+        wake = self._wake_long if long else self._wake
         while True:
-            user = self._asked.take(_now())
+            user = self._line(long).take(_now())
             if user is not None:
-                await self._try(user, passing=user in self._passed)
+                await self._try(user, passing=user in self._passed, long=long)
                 continue
-            self._wake.clear()
+            wake.clear()
             try:
-                async with asyncio.timeout(self._asked.wait_s(_now())):
-                    await self._wake.wait()
+                async with asyncio.timeout(self._line(long).wait_s(_now())):
+                    await wake.wait()
             except TimeoutError:
                 pass
+
+    def _line(self, long: bool) -> Coalescing:
+        return self._asked_long if long else self._asked
 
     async def _look(self) -> None:
         # Servers that are started together do not look for the same people at once.
@@ -218,18 +234,27 @@ class RecordKeeping:
                 return
             after = behind[-1]
 
-    async def _try(self, user: str, *, passing: bool = False) -> None:
-        """Give a person a turn; where something is left, they go behind everybody who waits (P6)."""
+    async def _try(self, user: str, *, passing: bool = False, long: bool = False) -> None:
+        """Give a person a turn; where something is left, they go behind everybody who waits (P6).
+
+        long: whether this is a turn of those with a long history; in another one they only get in line for it.
+        """
         self._passed.discard(user)
         if not await self._agreement.is_known_to_allow():
             return
-        began = _now()
+        paces = self.histories.paces
+        began, kept_before = _now(), paces.kept_s
         try:
-            _, is_done = await self._take_turn(user, passing=passing)
+            _, is_done = await self._take_turn(user, passing=passing, longest=math.inf if long else self.long)
             if not is_done:
-                self._asked.put_back(user, _now())
+                self._line(long).put_back(user, _now())
                 if passing:
                     self._passed.add(user)
+        except TooLong:
+            self._asked_long.put_back(user, _now())
+            self._wake_long.set()
+            if passing:
+                self._passed.add(user)
         except StorageError as error:
             # Their mark is behind, and tells so at the next scan.
             log.warning("the personal records of user %s wait for the database: %s", user, error)
@@ -238,9 +263,10 @@ class RecordKeeping:
         except Exception:
             # Whatever it was, nobody else's records suffer.
             log.exception("the personal records of user %s cannot be brought up", user)
-        rest_s = self.rest * (_now() - began)
+        # What was done in slices was rested for between them.
+        rest_s = self.rest * max(0.0, _now() - began - (paces.kept_s - kept_before))
         if rest_s > REST_MAX_S:
-            self._asked.rest(user, _now(), rest_s)
+            self._line(long).rest(user, _now(), rest_s)
         await asyncio.sleep(min(rest_s, REST_MAX_S))
 
     async def _flush(self) -> None:
@@ -268,16 +294,16 @@ class RecordKeeping:
             written += more
         return written
 
-    async def _take_turn(self, user: str, *, passing: bool = False) -> tuple[int, bool]:
+    async def _take_turn(self, user: str, *, passing: bool = False, longest: float = math.inf) -> tuple[int, bool]:
         """Write at most `writes_max` of what differs; how many, and whether that was all, for now.
 
         passing: nobody looks for them now, so their history is kept until all is written, and no longer.
 
-        Raises as bring_up.
+        Raises as bring_up, and TooLong where the history has more records than `longest`.
         """
         histories = self._passing if passing and not self.histories.has(user) else self.histories
         for _ in range(TRIES_MAX):
-            async with histories.of(Caller(user, "")) as kept:
+            async with histories.of(Caller(user, ""), looks=False, longest=longest) as kept:
                 try:
                     written = await self._write(kept)
                 except _Moved:
@@ -305,7 +331,7 @@ class RecordKeeping:
             else:
                 stored = await _read_some(tx, space, self._part_of(kept.unwritten))
         if kept.unwritten is None:
-            kept.unwritten = await kept.made(partial(_differing, kept, stored))
+            kept.unwritten = await kept.made(_differing(kept, stored))
         part = self._part_of(kept.unwritten)
         writes = [write for id in part if (write := _write_of(id, kept.unwritten[id], stored.get(id))) is not None]
         if writes:
@@ -353,11 +379,17 @@ def _check(kept: Kept, space: SpaceRow | None) -> None:
         raise _Moved
 
 
-def _differing(kept: Kept, stored: Mapping[str, Mapping[str, Any]]) -> dict[str, PersonalRecord | None]:
+def _differing(kept: Kept, stored: Mapping[str, Mapping[str, Any]]) -> Steps[dict[str, PersonalRecord | None]]:
     """What makes the stored records those of the history, by id (P2)."""
     user = kept.person.user
-    wanted = {**dict.fromkeys(stored), **{one.key.id(user): one for one in kept.records}}
-    return {id: one for id, one in wanted.items() if _write_of(id, one, stored.get(id)) is not None}
+    differing: dict[str, PersonalRecord | None] = {}
+    wanted = set()
+    for one in kept.records:
+        wanted.add(id := one.key.id(user))
+        if _write_of(id, one, stored.get(id)) is not None:
+            differing[id] = one
+        yield
+    return differing | {id: None for id in stored if id not in wanted}
 
 
 def _write_of(id: str, record: PersonalRecord | None, there: Mapping[str, Any] | None) -> ServerWrite | None:
