@@ -44,8 +44,8 @@ _EMPTY: Final = 20
 # Twice what a person has after five years of training. Up to here nobody minds what a history costs: a second at most.
 LONG: Final = 50_000
 # For each moment that a history takes, so many are left to everybody else: where somebody waits for a long one, and
-# where one is only kept up. A million records take a quarter of a minute, so these half a minute and five.
-LOOK_LONG_REST: Final = 1.0
+# where one is only kept up. A million records take a quarter of a minute, so these three quarters and five.
+LOOK_LONG_REST: Final = 2.0
 KEEP_REST: Final = 4.0
 KEEP_LONG_REST: Final = 19.0
 
