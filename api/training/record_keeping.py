@@ -1,8 +1,9 @@
 """Personal records in people's own spaces: written by the server, so that every device has them offline.
 
 Owns: when a person's records are brought up, what of them is written, and up to where that was done.
-Refuses to know: what a record is (figures/), how a history is kept up (histories.py), who of the processes may write
-records (record_rules.py), and how a record is written (sync/push.py).
+Refuses to know: what a record is (figures/), how a history is kept up (histories.py), what of the stored records
+differs (stored_records.py), who of the processes may write any (record_rules.py), and how one is written
+(sync/push.py).
 
 A record is a function of everything that its person trains, and stands in their own space alone: a shared space tells
 nobody of anybody's records. Commits of this process are heard of at once; everything else is found from the marks that
@@ -29,24 +30,23 @@ import asyncio
 import hashlib
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from api.training.coalescing import Coalescing
 from api.training.histories import LONG, Histories, Kept, Place, TooLong
 from api.training.record_rules import Agreement
-from figures import Exercise, PersonalRecord, Steps
+from api.training.stored_records import differing_in_steps, read_all, read_some, write_of
+from figures import Exercise, PersonalRecord
 from storage import record_marks as store
 from storage.database import Database, Transaction
 from storage.errors import StorageError
 from storage.record_marks import Mark
-from storage.records import list_shown, read_rows
 from storage.spaces import SpaceRow, read_space
-from sync.bodies import SHOWN
 from sync.caller import Caller
 from sync.errors import NotFound
 from sync.push import ServerWrite, Writer
@@ -54,7 +54,6 @@ from sync.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
-COLLECTION: Final = "personal_records"
 # Count it up where figures/ gives other records of the same history: all of them are then worked out anew.
 RULES: Final = 1
 # Somebody who breaks a record looks at the screen for longer; and an import has no pauses.
@@ -71,7 +70,6 @@ REST_MAX_S: Final = 10.0
 WRITES_MAX: Final = 1_000
 # Histories of people of whom something is left, and who do not look: some long ones.
 PASSING_RECORDS_MAX: Final = 100_000
-_PAGE: Final = 1_000
 _SPACES_AT_ONCE: Final = 1_000
 # A space that moves again and again while it is read is one that is pushed to: the next pause comes.
 TRIES_MAX: Final = 3
@@ -79,13 +77,6 @@ TRIES_MAX: Final = 3
 
 class _Moved(Exception):
     """The space is not where it was when its history was read."""
-
-
-class _Body(msgspec.Struct):
-    values: dict[str, Any] = {}
-
-
-_values_of: Final = msgspec.json.Decoder(_Body).decode
 
 
 @dataclass
@@ -327,13 +318,13 @@ class RecordKeeping:
         async with self.database.read(snapshot=True) as tx:
             _check(kept, await read_space(tx, space))
             if kept.unwritten is None:
-                stored = await _read_all(tx, space)
+                stored = await read_all(tx, space)
             else:
-                stored = await _read_some(tx, space, self._part_of(kept.unwritten))
+                stored = await read_some(tx, space, self._part_of(kept.unwritten))
         if kept.unwritten is None:
-            kept.unwritten = await kept.made(_differing(kept, stored))
+            kept.unwritten = await kept.made(differing_in_steps(kept.person.user, kept.records, stored))
         part = self._part_of(kept.unwritten)
-        writes = [write for id in part if (write := _write_of(id, kept.unwritten[id], stored.get(id))) is not None]
+        writes = [write for id in part if (write := write_of(id, kept.unwritten[id], stored.get(id))) is not None]
         if writes:
             await self._write_some(kept, writes)
         for id in part:
@@ -377,42 +368,3 @@ def _check(kept: Kept, space: SpaceRow | None) -> None:
     place = kept.places[kept.person.space]
     if space is None or (space.life, space.head) != (place.life, place.head):
         raise _Moved
-
-
-def _differing(kept: Kept, stored: Mapping[str, Mapping[str, Any]]) -> Steps[dict[str, PersonalRecord | None]]:
-    """What makes the stored records those of the history, by id (P2)."""
-    user = kept.person.user
-    differing: dict[str, PersonalRecord | None] = {}
-    wanted = set()
-    for one in kept.records:
-        wanted.add(id := one.key.id(user))
-        if _write_of(id, one, stored.get(id)) is not None:
-            differing[id] = one
-        yield
-    return differing | {id: None for id in stored if id not in wanted}
-
-
-def _write_of(id: str, record: PersonalRecord | None, there: Mapping[str, Any] | None) -> ServerWrite | None:
-    """What makes a stored record, or none, what it should be; None where it is."""
-    if record is None:
-        return None if there is None else ServerWrite(COLLECTION, id, "delete")
-    values = record.values()
-    # What comes, also what comes back, comes with every field.
-    fields = values if there is None else {name: each for name, each in values.items() if there.get(name) != each}
-    return ServerWrite(COLLECTION, id, "put", fields) if fields else None
-
-
-async def _read_some(tx: Transaction, space: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The values of those of these records that are shown, by id."""
-    rows = await read_rows(tx, space, [(COLLECTION, id) for id in ids])
-    return {row.id: _values_of(row.body).values for row in rows if row.status == SHOWN}
-
-
-async def _read_all(tx: Transaction, space: str) -> dict[str, dict[str, Any]]:
-    """The values of every record that is shown, by id."""
-    found: dict[str, dict[str, Any]] = {}
-    after = ""
-    while rows := await list_shown(tx, space, COLLECTION, after=after, limit=_PAGE):
-        found |= {row.id: _values_of(row.body).values for row in rows}
-        after = rows[-1].id
-    return found

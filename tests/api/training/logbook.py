@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from api.training.histories import Histories
-from api.training.record_keeping import COLLECTION, RecordKeeping
+from api.training.record_keeping import RecordKeeping
+from api.training.stored_records import COLLECTION
 from figures import History, Person, Records, Stored
 from storage.database import Database, Transaction
 from tests.sync.harness import Device, World

@@ -12,7 +12,8 @@ from sqlalchemy import func, insert, select, update
 from api.training import histories, record_keeping
 from api.training.histories import Histories, Paces
 from api.training.pacing import Pace
-from api.training.record_keeping import COLLECTION, RecordKeeping
+from api.training.record_keeping import RecordKeeping
+from api.training.stored_records import COLLECTION
 from conflict.clock import rfc3339
 from storage import tables
 from storage.record_marks import read_behind
