@@ -20,6 +20,7 @@ from figures.muscles import PRIMARY_SHARE, SECONDARY_SHARE, OfMuscle, by_muscle
 from figures.one_rep_max import REPS_MAX
 from figures.quantities import WIDE, Quantity, exactly
 from figures.records import PersonalRecord, Records
+from figures.steps import Steps, at_once
 from figures.weeks import MONDAY, Streak, streak_of, week_of
 
 # The days of a span that ends today; "all" begins with the first workout.
@@ -109,19 +110,6 @@ class Analytics(msgspec.Struct, frozen=True):
     secondary_share: Decimal
 
 
-def span_of(history: History, timeframe: str, today: date) -> Span:
-    """The days of a timeframe that ends today.
-
-    Raises:
-        KeyError: the timeframe is none of TIMEFRAMES; the caller tells the user which there are.
-    """
-    days = TIMEFRAMES[timeframe]
-    if days is not None:
-        return Span(today - timedelta(days=days - 1), today)
-    known = (one.day for one in history.sessions.values() if one.day is not None and one.day <= today)
-    return Span(min(known, default=today), today)
-
-
 def analyse(history: History, timeframe: str, today: date, records: Records | None = None) -> Analytics:
     """Work out everything about the days of a timeframe. O(lifts).
 
@@ -132,33 +120,45 @@ def analyse(history: History, timeframe: str, today: date, records: Records | No
         records: their personal records, kept up with the history; without them the answer has none.
 
     Raises:
-        KeyError: the timeframe is none of TIMEFRAMES.
+        KeyError: the timeframe is none of TIMEFRAMES; the caller tells the user which there are.
     """
-    span = span_of(history, timeframe, today)
+    return at_once(analyse_in_steps(history, timeframe, today, records))
+
+
+def analyse_in_steps(history: History, timeframe: str, today: date, records: Records | None = None) -> Steps[Analytics]:
+    """As `analyse`."""
+    span = yield from _span_of(history, timeframe, today)
     first_weekday = history.preferences.first_weekday or MONDAY
-    days, cells = _add_up(history, span)
+    days, cells = yield from _add_up(history, span)
 
     total = _Sum()
     weeks: defaultdict[date, _Sum] = defaultdict(_Sum)
     for day, its in days.items():
         total.join(its)
         weeks[week_of(day, first_weekday)].join(its)
+        yield
     exercises = _by_exercise(history, cells)
     before = None
     if TIMEFRAMES[timeframe] is not None:
         length = span.last - span.first + timedelta(days=1)
         earlier = _Sum()
-        for its in _add_up(history, Span(span.first - length, span.first - timedelta(days=1)))[0].values():
+        days_before, _ = yield from _add_up(history, Span(span.first - length, span.first - timedelta(days=1)))
+        for its in days_before.values():
             earlier.join(its)
         before = earlier.totals()
     totals = total.totals()
+    every_week = yield from _every_week(weeks, span, first_weekday)
+    every_day = []
+    for day, its in sorted(days.items()):
+        every_day.append(Day(day, its.totals()))
+        yield
     return Analytics(
         span=span,
         totals=totals,
         before=before,
         change=compare(totals, before) if before is not None else None,
-        weeks=_every_week(weeks, span, first_weekday),
-        days=[Day(day, its.totals()) for day, its in sorted(days.items())],
+        weeks=every_week,
+        days=every_day,
         exercises=exercises,
         muscles=by_muscle(history, {id: (cell.sets, cell.volume) for id, cell in cells.items()}),
         records=_achieved(history, records, span) if records is not None else [],
@@ -220,12 +220,26 @@ class _Cell:
         self.best: Quantity = 0
 
 
-def _add_up(history: History, span: Span) -> tuple[dict[date, _Sum], dict[str, _Cell]]:
+def _span_of(history: History, timeframe: str, today: date) -> Steps[Span]:
+    """The days of a timeframe that ends today."""
+    days = TIMEFRAMES[timeframe]
+    if days is not None:
+        return Span(today - timedelta(days=days - 1), today)
+    first = today
+    for one in history.sessions.values():
+        if one.day is not None and one.day < first:
+            first = one.day
+        yield
+    return Span(first, today)
+
+
+def _add_up(history: History, span: Span) -> Steps[tuple[dict[date, _Sum], dict[str, _Cell]]]:
     """The sums of each day of the span that has a workout, and of each exercise."""
     days: defaultdict[date, _Sum] = defaultdict(_Sum)
     cells: defaultdict[str, _Cell] = defaultdict(_Cell)
     lifts, of_workout = history.lifts, history.lifts_of_workout
     for id, session in history.sessions.items():
+        yield
         if session.day is None or not span.first <= session.day <= span.last:
             continue
         its = days[session.day]
@@ -246,15 +260,17 @@ def _add_up(history: History, span: Span) -> tuple[dict[date, _Sum], dict[str, _
             cell.volume += volume
             if lift.one_rep_max is not None and lift.one_rep_max > cell.best:
                 cell.best = lift.one_rep_max
+            yield
     return days, cells
 
 
-def _every_week(weeks: dict[date, _Sum], span: Span, first_weekday: int) -> list[Week]:
+def _every_week(weeks: dict[date, _Sum], span: Span, first_weekday: int) -> Steps[list[Week]]:
     latest = week_of(span.last, first_weekday)
     week, found = max(week_of(span.first, first_weekday), latest - (WEEKS_MAX - 1) * timedelta(days=7)), []
     while week <= span.last:
         found.append(Week(week, weeks.get(week, _Sum()).totals()))
         week += timedelta(days=7)
+        yield
     return found
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from figures.forms import Block, Exercise, Participant, Set, Values, Workout
+from figures.steps import Steps
 
 
 @dataclass(slots=True)
@@ -26,6 +27,9 @@ class Touched:
     workouts: set[str] = field(default_factory=set)
     # Of any space: what a move names may stand in another one.
     blocks: set[str] = field(default_factory=set)
+    # Everything that is done with these, and everything there is: gone through once, however many of a batch say so.
+    exercises: set[str] = field(default_factory=set)
+    everything: bool = False
 
 
 class Index(dict[str, set[str]]):
@@ -137,10 +141,15 @@ class Book:
     def touch_block(self, id: str, touched: Touched) -> None:
         touched.sets.update(self.sets.by["workout_exercise"].of(id))
 
-    def touch_exercise(self, id: str, touched: Touched) -> None:
+    def touch_exercise_in_steps(self, id: str, touched: Touched) -> Steps[None]:
         for block in self.blocks.by["exercise"].of(id):
             self.touch_block(block, touched)
+            yield
 
-    def touch_everything(self, touched: Touched) -> None:
-        touched.sets.update(self.sets)
-        touched.workouts.update(self.workouts)
+    def touch_everything_in_steps(self, touched: Touched) -> Steps[None]:
+        for id in self.sets:
+            touched.sets.add(id)
+            yield
+        for id in self.workouts:
+            touched.workouts.add(id)
+            yield

@@ -8,7 +8,9 @@ from decimal import Decimal
 import msgspec
 
 from figures.history import History
+from figures.lifts import Lift
 from figures.quantities import exactly
+from figures.steps import Steps, at_once, in_order
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -28,13 +30,19 @@ class Point(msgspec.Struct, frozen=True):
 
 def progress_of_exercise(history: History, exercise: str) -> list[Point]:
     """Every workout that the exercise was done in, oldest first. O(its lifts)."""
+    return at_once(progress_of_exercise_in_steps(history, exercise))
+
+
+def progress_of_exercise_in_steps(history: History, exercise: str) -> Steps[list[Point]]:
+    """As `progress_of_exercise`."""
     points = []
-    lifts = sorted((history.lifts[id] for id in history.lifts_of_exercise.of(exercise)), key=lambda one: one.order)
-    by_workout: dict[str, list[int]] = {}
-    for place, lift in enumerate(lifts):
-        by_workout.setdefault(lift.workout, []).append(place)
-    for workout, places in by_workout.items():
-        its = [lifts[place] for place in places]
+    by_workout: dict[str, list[Lift]] = {}
+    lifts = (history.lifts[id] for id in history.lifts_of_exercise.of(exercise))
+    for lift in (yield from in_order(lifts, lambda one: one.order)):
+        by_workout.setdefault(lift.workout, []).append(lift)
+        yield
+    for workout, its in by_workout.items():
+        yield
         session = history.sessions.get(workout)
         weight = max((one.weight for one in its if one.weight is not None and one.mode != "assisted"), default=None)
         best = max((one.one_rep_max for one in its if one.one_rep_max is not None), default=None)

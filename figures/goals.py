@@ -34,6 +34,7 @@ from figures.forms import Goal
 from figures.history import History
 from figures.lifts import Lift
 from figures.quantities import KILOGRAM, METRE, ONE, Quantity, divided, exactly, quantity
+from figures.steps import Steps, at_once
 from figures.weeks import MONDAY, TARGET, week_of
 
 # What a goal counts in, by its kind; where it does not say, in the first of them.
@@ -46,6 +47,7 @@ UNITS: Final = {
     "habit": ("weeks", "days"),
 }
 _WHOLE: Final = 10**4
+Course = list[tuple[date, Quantity]]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -66,26 +68,34 @@ class Progress(msgspec.Struct, frozen=True):
 
 def progress_of(history: History, today: date) -> dict[str, Progress]:
     """The progress of every goal, by its id. today: by the user's calendar. O(goals × lifts) at worst."""
-    return {id: progress(history, id, goal, today) for id, goal in sorted(history.goals.items())}
+    return at_once(progress_of_in_steps(history, today))
 
 
-def progress(history: History, id: str, goal: Goal, today: date) -> Progress:
+def progress_of_in_steps(history: History, today: date) -> Steps[dict[str, Progress]]:
+    """As `progress_of`."""
+    found = {}
+    for id, goal in sorted(history.goals.items()):
+        found[id] = yield from _progress(history, id, goal, today)
+    return found
+
+
+def _progress(history: History, id: str, goal: Goal, today: date) -> Steps[Progress]:
     """The progress of one goal (G1)."""
     first = date.fromisoformat(goal.starts_on) if goal.starts_on else date.min
     last = min(today, date.fromisoformat(goal.due_on)) if goal.due_on else today
     named = goal.unit or next(iter(UNITS.get(goal.kind or "", ())), None)
     unit = KILOGRAM.get(named or "") or METRE.get(named or "") or ONE
     target = quantity(goal.target or 0, unit)
-    steps = list(_steps(history, goal, named, first, last))
+    course = yield from _course(history, goal, named, first, last)
 
     start = quantity(goal.start, unit) if goal.start is not None else None
     if start is None:
-        start = 0 if goal.kind != "bodyweight" else steps[0][1] if steps else None
-    current = steps[-1][1] if steps else None
+        start = 0 if goal.kind != "bodyweight" else course[0][1] if course else None
+    current = course[-1][1] if course else None
     if current is None and goal.kind in UNITS and goal.kind != "bodyweight":
         current = 0
     down = start is not None and target < start
-    reached = next((day for day, value in steps if (value <= target if down else value >= target)), None)
+    reached = next((day for day, value in course if (value <= target if down else value >= target)), None)
     share = None
     if current is not None and start is not None:
         way = abs(target - start)
@@ -100,23 +110,25 @@ def _in(value: Quantity | None, unit: Quantity) -> Decimal | None:
     return exactly(divided(value * ONE, unit)) if value is not None else None
 
 
-def _steps(history: History, goal: Goal, unit: str | None, first: date, last: date) -> Iterator[tuple[date, Quantity]]:
+def _course(history: History, goal: Goal, unit: str | None, first: date, last: date) -> Steps[Course]:
     """(day, where the goal stood after it), in the order of days, wherever it moved."""
     if goal.kind == "bodyweight":
-        yield from _weights(history, first, last)
-    elif goal.kind == "habit" and unit != "days":
-        yield from _weeks_in_a_row(history, first, last)
-    elif goal.kind in ("habit", "workouts"):
-        yield from _counted(history, goal, first, last, distinct=goal.kind == "habit")
-    elif goal.kind in ("volume", "distance", "strength"):
-        yield from _lifted(history, goal, unit, first, last)
+        return list(_weights(history, first, last))
+    if goal.kind == "habit" and unit != "days":
+        return list(_weeks_in_a_row(history, first, last))
+    if goal.kind in ("habit", "workouts"):
+        return (yield from _counted(history, goal, first, last, distinct=goal.kind == "habit"))
+    if goal.kind in ("volume", "distance", "strength"):
+        return (yield from _lifted(history, goal, unit, first, last))
+    return []
 
 
-def _lifted(history: History, goal: Goal, unit: str | None, first: date, last: date) -> Iterator[tuple[date, Quantity]]:
+def _lifted(history: History, goal: Goal, unit: str | None, first: date, last: date) -> Steps[Course]:
     if goal.kind == "strength" and goal.exercise is None:
-        return
+        return []
     days: defaultdict[date, list[Quantity]] = defaultdict(list)
     for lift in _lifts(history, goal.exercise):
+        yield
         session = history.sessions.get(lift.workout)
         if session is None or session.day is None or not first <= session.day <= last:
             continue
@@ -125,10 +137,12 @@ def _lifted(history: History, goal: Goal, unit: str | None, first: date, last: d
         )
         if value:
             days[session.day].append(value)
-    so_far = 0
+    so_far, course = 0, []
     for day, values in sorted(days.items()):
         so_far = max(so_far, *values) if goal.kind == "strength" else so_far + sum(values)
-        yield day, so_far
+        course.append((day, so_far))
+        yield
+    return course
 
 
 def _strength(lift: Lift, unit: str | None) -> Quantity | None:
@@ -143,18 +157,23 @@ def _lifts(history: History, exercise: str | None) -> Iterable[Lift]:
     return (history.lifts[id] for id in history.lifts_of_exercise.of(exercise))
 
 
-def _counted(
-    history: History, goal: Goal, first: date, last: date, *, distinct: bool
-) -> Iterator[tuple[date, Quantity]]:
+def _counted(history: History, goal: Goal, first: date, last: date, *, distinct: bool) -> Steps[Course]:
     """Workouts, or distinct days with one."""
-    with_it = {lift.workout for lift in _lifts(history, goal.exercise)} if goal.exercise else history.sessions.keys()
-    days = Counter(
-        day for id in with_it if id in history.sessions and (day := history.sessions[id].day) and first <= day <= last
-    )
-    so_far = 0
+    with_it: set[str] = set()
+    if goal.exercise:
+        for lift in _lifts(history, goal.exercise):
+            with_it.add(lift.workout)
+            yield
+    days: Counter[date] = Counter()
+    for id in with_it if goal.exercise else history.sessions:
+        if id in history.sessions and (day := history.sessions[id].day) and first <= day <= last:
+            days[day] += 1
+        yield
+    so_far, course = 0, []
     for day, count in sorted(days.items()):
         so_far += 1 if distinct else count
-        yield day, so_far * ONE
+        course.append((day, so_far * ONE))
+    return course
 
 
 def _weeks_in_a_row(history: History, first: date, last: date) -> Iterator[tuple[date, Quantity]]:

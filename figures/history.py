@@ -31,6 +31,7 @@ from figures.forms import (
     Record,
     Set,
     Stored,
+    UnreadableRecord,
     Values,
     Workout,
     decode,
@@ -39,6 +40,7 @@ from figures.lifts import NOT_DONE, Lift, Session, counts, lift, load_mode, mome
 from figures.one_rep_max import EPLEY
 from figures.quantities import Quantity
 from figures.spaces import Person, Spaces
+from figures.steps import Steps, at_once
 from figures.weighings import Weighings
 
 V = TypeVar("V", bound=Values)
@@ -100,13 +102,6 @@ class History:
         """(when, kg) of every measurement of the body's weight, oldest first."""
         return self._weighings.all()
 
-    @property
-    def dirty_lifts(self) -> int:
-        """How many lifts have to be looked at again for what is dirty, at most."""
-        if self._dirty.preferences:
-            return len(self.lifts)
-        return sum(len(self.lifts_of_exercise.of(each)) for each in self._dirty.exercises)
-
     def take_dirty(self) -> Dirty:
         """What changed since this was last called."""
         dirty, self._dirty = self._dirty, Dirty()
@@ -123,29 +118,42 @@ class History:
         Raises:
             UnreadableRecord: one of them is no record. What came before it is taken.
         """
+        at_once(self.catch_up_in_steps(stored))
+
+    def catch_up_in_steps(self, stored: Iterable[Stored]) -> Steps[None]:
+        """As `catch_up`; before the last step the history is in no state that anybody may read."""
         touched = Touched()
         weighed_from: str | None = None
-        try:
-            for one in stored:
+        unreadable: UnreadableRecord | None = None
+        for one in stored:
+            try:
                 record = decode(one.body)
-                if record is None:
-                    continue
+            except UnreadableRecord as error:
+                unreadable = error
+                break
+            if record is not None:
                 since = self._take(one, record, touched)
                 if since is not None and (weighed_from is None or since < weighed_from):
                     weighed_from = since
-        finally:
-            if weighed_from is not None:
-                self._weigh(weighed_from, touched)
-            self._work_out(touched)
+            yield
+        if weighed_from is not None:
+            yield from self._weigh(weighed_from, touched)
+        yield from self._work_out(touched)
+        if unreadable is not None:
+            raise unreadable
 
     def leave(self, space: str) -> None:
         """Forget a shared space that the person is no longer in."""
+        at_once(self.leave_in_steps(space))
+
+    def leave_in_steps(self, space: str) -> Steps[None]:
+        """As `leave`; before the last step the history is in no state that anybody may read."""
         book = self._spaces.leave(space)
         if book is not None:
             touched = Touched()
-            book.touch_everything(touched)
+            yield from book.touch_everything_in_steps(touched)
             # What stood hidden behind the same id elsewhere counts now.
-            self._work_out(touched)
+            yield from self._work_out(touched)
 
     def _take(self, stored: Stored, record: Record, touched: Touched) -> str | None:
         """Put one record into its book. Returns since when the body weighed something else, where that is so."""
@@ -167,8 +175,7 @@ class History:
             book.put_participant(id, _as(Participant, values), touched)
         elif collection == "exercises":
             book.put_exercise(id, _as(Exercise, values))
-            for each in self._spaces:
-                each.touch_exercise(id, touched)
+            touched.exercises.add(id)
             # A new name or other muscles change no lift, and yet what is said of them.
             self._dirty.exercises.add(id)
         elif own and collection == "measurements":
@@ -185,25 +192,31 @@ class History:
         old, self.preferences = self.preferences, preferences
         self._dirty.preferences = True
         if (old.one_rep_max, old.timezone) != (preferences.one_rep_max, preferences.timezone):
-            for book in self._spaces:
-                book.touch_everything(touched)
+            touched.everything = True
 
-    def _weigh(self, since: str, touched: Touched) -> None:
+    def _weigh(self, since: str, touched: Touched) -> Steps[None]:
         """Read the weights of the body again, and touch every workout from then on."""
-        self._weighings.read_again()
+        yield from self._weighings.read_again()
         for book in self._spaces:
             for id, workout in book.workouts.items():
                 if _until(workout) >= since:
                     book.touch_workout(id, touched)
+                yield
 
-    def _work_out(self, touched: Touched) -> None:
+    def _work_out(self, touched: Touched) -> Steps[None]:
         """Bring lifts and sessions to where the touched records are (H1)."""
         for book in self._spaces:
             for block in touched.blocks:
                 book.touch_block(block, touched)
+                yield
+            for exercise in touched.exercises:
+                yield from book.touch_exercise_in_steps(exercise, touched)
+            if touched.everything:
+                yield from book.touch_everything_in_steps(touched)
         dirty, workouts = self._dirty, touched.workouts
         bodies: dict[tuple[str, str], Quantity | None] = {}
         for id in touched.sets:
+            yield
             old, new = self.lifts.get(id), self._lift(id, bodies)
             if old == new:
                 continue
@@ -222,6 +235,7 @@ class History:
                 dirty.workouts.add(new.workout)
                 workouts.add(new.workout)
         for id in workouts:
+            yield
             before, now = self.sessions.get(id), self._session(id)
             if before == now:
                 continue

@@ -38,6 +38,7 @@ import msgspec
 from figures.history import Dirty, History
 from figures.lifts import Lift
 from figures.quantities import ONE, Quantity, divided, exactly, number
+from figures.steps import Steps, at_once, in_order
 
 UNITS: Final = {
     "max_weight": "kg",
@@ -134,6 +135,10 @@ class Records:
             history: the one history that these records are of.
             dirty: everything that changed since the last update; None works every exercise out anew.
         """
+        return at_once(self.update_in_steps(history, dirty))
+
+    def update_in_steps(self, history: History, dirty: Dirty | None = None) -> Steps[Difference]:
+        """As `update`; before the last step the records are in no state that anybody may read."""
         exercises = dirty.exercises if dirty is not None else set()
         # Records name the formula, also where another one gives the same.
         if dirty is None or self._formula != history.formula:
@@ -142,7 +147,10 @@ class Records:
         difference = Difference()
         for exercise in sorted(exercises):
             lifts = (history.lifts[id] for id in history.lifts_of_exercise.of(exercise))
-            before, now = self._by_exercise.get(exercise, {}), records_of(exercise, lifts, history.formula)
+            before, now = (
+                self._by_exercise.get(exercise, {}),
+                (yield from _records_of(exercise, lifts, history.formula)),
+            )
             if now:
                 self._by_exercise[exercise] = now
             else:
@@ -188,19 +196,21 @@ class Best(NamedTuple):
     previous: Quantity | None
 
 
-def records_of(exercise: str, lifts: Iterable[Lift], formula: str) -> dict[Key, PersonalRecord]:
+def _records_of(exercise: str, lifts: Iterable[Lift], formula: str) -> Steps[dict[Key, PersonalRecord]]:
     """The records of one exercise in the order of their keys, from all its lifts in whatever order these come."""
     bests: dict[tuple[str, Quantity | None], Best] = {}
     volumes: dict[str, Quantity] = {}
     last: dict[str, Lift] = {}
-    for lift in sorted(lifts, key=order):
+    for lift in (yield from in_order(lifts, order)):
         for kind, at, value in offers(lift):
             offer(bests, kind, at, value, lift)
         if lift.volume:
             volumes[lift.workout] = volumes.get(lift.workout, 0) + lift.volume
             last[lift.workout] = lift
+        yield
     for workout, volume in volumes.items():
         offer(bests, "session_volume", None, volume, last[workout])
+        yield
     _leave_out_lesser_weights(bests)
     found = {}
     for (kind, at), best in sorted(bests.items(), key=lambda one: (_KIND_PLACE[one[0][0]], one[0][1] or 0)):

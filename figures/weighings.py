@@ -10,6 +10,7 @@ from bisect import bisect_right
 from figures.books import Shelf
 from figures.forms import Measurement
 from figures.quantities import KILOGRAM, Quantity, quantity
+from figures.steps import Steps
 
 # Sorts behind every id.
 _LAST = "\x7f"
@@ -28,13 +29,14 @@ class Weighings:
         changed = [one.at for one in (old, measurement) if one is not None and one.kind == "weight" and one.at]
         return min(changed, default=None)
 
-    def read_again(self) -> None:
+    def read_again(self) -> Steps[None]:
         """Sort what was put. O(n log n), so it is done once for many."""
         found = []
         for id, one in self._measurements.items():
             unit = KILOGRAM.get(one.unit or "") if one.kind == "weight" else None
             if unit is not None and one.at is not None and one.value is not None:
                 found.append((one.at, id, quantity(one.value, unit)))
+            yield
         self._sorted = sorted(found)
 
     def before(self, until: str) -> Quantity | None:

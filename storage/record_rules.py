@@ -1,7 +1,7 @@
 """By which rules processes keep personal records lately: while a new version takes over from an old one, by two.
 
 Owns: the rows of `meta` that say so. Refuses to know: what a rule is (figures/), and who keeps to it
-(api/training/record_keeping.py).
+(api/training/record_rules.py).
 """
 
 from __future__ import annotations

@@ -27,9 +27,10 @@ from figures import (
     PersonalRecord,
     Point,
     Progress,
-    analyse,
-    progress_of,
-    progress_of_exercise,
+    Steps,
+    analyse_in_steps,
+    progress_of_exercise_in_steps,
+    progress_of_in_steps,
 )
 from figures.charts import calendar_chart, exercise_chart, muscles_chart, volume_chart
 from sync.environment import Environment
@@ -119,29 +120,31 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
         except (OSError, ValueError, KeyError):
             return moment.date()  # A device wrote what this machine's list of zones does not have.
 
-    async def kept_bytes(call: Call[Any, Any], kept: Kept, what: str, make: Callable[[], bytes]) -> bytes:
+    async def kept_bytes(call: Call[Any, Any], kept: Kept, what: str, make: Callable[[], Steps[bytes]]) -> bytes:
         key = f"{what}\n{call.caller.user}\n{kept.version}"
         found = await cache.get(key)
         if found is None:
-            found = await kept.made(make)
+            found = await kept.made(make())
             await cache.put(key, found, for_ms=KEPT_MS)
         return found
 
     async def get_analytics(call: Call[Empty, Spanned]) -> Reply:
         frame = call.query.timeframe
+
+        def make(kept: Kept, day: date) -> Steps[bytes]:
+            return _encode((yield from analyse_in_steps(kept.history, frame, day, kept.records)))
+
         async with histories.of(call.caller) as kept:
             day = today(kept, call.query.tz)
-            data = await kept_bytes(
-                call, kept, f"analytics {frame} {day}", lambda: _encode(analyse(kept.history, frame, day, kept.records))
-            )
+            data = await kept_bytes(call, kept, f"analytics {frame} {day}", lambda: make(kept, day))
         return Reply(msgspec.Raw(data))
 
-    async def paged(call: Call[Any, Any], kept: Kept, what: str, make: Callable[[], Sequence[Any]]) -> Reply:
+    async def paged(call: Call[Any, Any], kept: Kept, what: str, make: Callable[[], Steps[Sequence[Any]]]) -> Reply:
         """The page that the query asks for, of all that `make` returns."""
         query = call.query
 
-        def page() -> bytes:
-            found = make()
+        def page() -> Steps[bytes]:
+            found = yield from make()
             first = (query.page - 1) * query.limit
             return _encode((len(found), found[first : first + query.limit]))
 
@@ -151,9 +154,12 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
     async def list_records(call: Call[Empty, RecordsQuery]) -> Reply:
         query = call.query
 
-        def make(kept: Kept) -> list[PersonalRecord]:
-            of = kept.records if query.exercise is None else kept.records.of(query.exercise)
-            found = [each for each in of if query.kind is None or each.kind == query.kind]
+        def make(kept: Kept) -> Steps[list[PersonalRecord]]:
+            found = []
+            for each in kept.records if query.exercise is None else kept.records.of(query.exercise):
+                if query.kind is None or each.kind == query.kind:
+                    found.append(each)
+                yield
             return sorted(found, key=_newest_first, reverse=True)
 
         async with histories.of(call.caller) as kept:
@@ -161,31 +167,44 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
 
     async def get_exercise_records(call: Call[Empty, Empty]) -> Reply:
         exercise = call.path["exercise"]
+
+        def make(kept: Kept) -> Steps[bytes]:
+            yield
+            return _encode(kept.records.of(exercise))
+
         async with histories.of(call.caller) as kept:
             _known(kept, exercise)
-            data = await kept_bytes(call, kept, f"records of {exercise}", lambda: _encode(kept.records.of(exercise)))
+            data = await kept_bytes(call, kept, f"records of {exercise}", lambda: make(kept))
         return Reply(msgspec.Raw(data))
 
     async def get_exercise_history(call: Call[Empty, HistoryQuery]) -> Reply:
         exercise = call.path["exercise"]
+
+        def make(kept: Kept) -> Steps[list[Point]]:
+            return (yield from progress_of_exercise_in_steps(kept.history, exercise))[::-1]
+
         async with histories.of(call.caller) as kept:
             _known(kept, exercise)
-            return await paged(
-                call, kept, f"history {exercise}", lambda: progress_of_exercise(kept.history, exercise)[::-1]
-            )
+            return await paged(call, kept, f"history {exercise}", lambda: make(kept))
 
     async def get_goals_progress(call: Call[Empty, Zoned]) -> Reply:
+        def make(kept: Kept, day: date) -> Steps[bytes]:
+            return _encode((yield from progress_of_in_steps(kept.history, day)))
+
         async with histories.of(call.caller) as kept:
             day = today(kept, call.query.tz)
-            data = await kept_bytes(call, kept, f"goals {day}", lambda: _encode(progress_of(kept.history, day)))
+            data = await kept_bytes(call, kept, f"goals {day}", lambda: make(kept, day))
         return Reply(msgspec.Raw(data))
 
     async def draw(
-        call: Call[Empty, Any], what: str, make: Callable[[Kept, date], str], *, tz: str | None = None
+        call: Call[Empty, Any], what: str, make: Callable[[Kept, date], Steps[str]], *, tz: str | None = None
     ) -> web.Response:
+        def encoded(kept: Kept, day: date) -> Steps[bytes]:
+            return (yield from make(kept, day)).encode()
+
         async with histories.of(call.caller) as kept:
             day = today(kept, tz)
-            body = await kept_bytes(call, kept, f"{what} {day}", lambda: make(kept, day).encode())
+            body = await kept_bytes(call, kept, f"{what} {day}", lambda: encoded(kept, day))
         return web.Response(
             body=body,
             content_type="image/svg+xml",
@@ -199,27 +218,27 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
 
     async def draw_volume(call: Call[Empty, DrawnInUnit]) -> web.Response:
         q = call.query
-        return await draw(
-            call,
-            f"volume {q.timeframe} {q.unit} {q.theme}",
-            lambda kept, day: volume_chart(analyse(kept.history, q.timeframe, day).weeks, unit=q.unit, theme=q.theme),
-            tz=q.tz,
-        )
+
+        def make(kept: Kept, day: date) -> Steps[str]:
+            found = yield from analyse_in_steps(kept.history, q.timeframe, day)
+            return volume_chart(found.weeks, unit=q.unit, theme=q.theme)
+
+        return await draw(call, f"volume {q.timeframe} {q.unit} {q.theme}", make, tz=q.tz)
 
     async def draw_muscles(call: Call[Empty, Drawn]) -> web.Response:
         q = call.query
-        return await draw(
-            call,
-            f"muscles {q.timeframe} {q.theme}",
-            lambda kept, day: muscles_chart(analyse(kept.history, q.timeframe, day).muscles, theme=q.theme),
-            tz=q.tz,
-        )
+
+        def make(kept: Kept, day: date) -> Steps[str]:
+            found = yield from analyse_in_steps(kept.history, q.timeframe, day)
+            return muscles_chart(found.muscles, theme=q.theme)
+
+        return await draw(call, f"muscles {q.timeframe} {q.theme}", make, tz=q.tz)
 
     async def draw_calendar(call: Call[Empty, DrawnInUnit]) -> web.Response:
         q = call.query
 
-        def make(kept: Kept, day: date) -> str:
-            found = analyse(kept.history, q.timeframe, day)
+        def make(kept: Kept, day: date) -> Steps[str]:
+            found = yield from analyse_in_steps(kept.history, q.timeframe, day)
             weekday = kept.history.preferences.first_weekday or 1
             return calendar_chart(
                 found.days, day, first=found.span.first, first_weekday=weekday, unit=q.unit, theme=q.theme
@@ -230,9 +249,9 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
     async def draw_exercise(call: Call[Empty, DrawnExercise]) -> web.Response:
         q = call.query
 
-        def make(kept: Kept, _: date) -> str:
+        def make(kept: Kept, _: date) -> Steps[str]:
             exercise = kept.history.exercise(q.exercise)
-            points = progress_of_exercise(kept.history, q.exercise)
+            points = yield from progress_of_exercise_in_steps(kept.history, q.exercise)
             if exercise is None and not points:
                 raise NotFound
             name = (exercise.name if exercise is not None else None) or "Exercise"

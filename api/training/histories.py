@@ -6,7 +6,8 @@ Refuses to know: what a figure is (figures/).
 Invariants
     H1  Never stale: an answer asks first which of the person's spaces moved, by one read, and catches up.
     H2  Default deny: a space that the person left, or was only invited to, is none of theirs at the next answer.
-    H3  A history is read and worked out by one at a time; reading a long one holds up nobody else.
+    H3  A history is read and worked out by one at a time; reading a long one holds up nobody else (pacing.py). Whoever
+        looks at their own waits no longer for that it is only kept up: it then goes on at the pace of a look.
     H4  What is kept is bounded by the number of records; who looked longest ago is read anew.
     H5  `unwritten` has every record that is another one than when it was last written, or is None: also once anybody
         else wrote one.
@@ -15,16 +16,17 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import msgspec
 
-from figures import Exercise, History, Person, PersonalRecord, Records, Stored, exercises_in
-from storage.cancelling import to_the_end
+from api.training.pacing import Pace, take_all
+from figures import Exercise, History, Person, PersonalRecord, Records, Steps, Stored, exercises_in
 from storage.database import Database, Transaction
 from storage.feed import Page, read_after
 from storage.rows import Key
@@ -33,15 +35,25 @@ from storage.writers import writers_of
 from sync.caller import Caller
 from sync.errors import NotFound
 
-# About 400 bytes each: twenty people with five years of training, or some thousands who have just begun.
+# Twenty people with five years of training, or some thousands who have just begun: about 1.2 KiB each, so 600 MiB.
 KEPT_RECORDS_MAX: Final = 500_000
-_PAGE: Final = 2_000
+# What the loop decodes of one answer of the database at once: a millisecond.
+_PAGE: Final = 500
 # What an empty one takes counts too: people without a record are many.
 _EMPTY: Final = 20
-# Fewer than this are taken at once; more go to a thread.
-FEW: Final = 200
+# Twice what a person has after five years of training. Up to here nobody minds what a history costs: a second at most.
+LONG: Final = 50_000
+# For each moment that a history takes, so many are left to everybody else: where somebody waits for a long one, and
+# where one is only kept up. A million records take a quarter of a minute, so these three quarters and five.
+LOOK_LONG_REST: Final = 2.0
+KEEP_REST: Final = 4.0
+KEEP_LONG_REST: Final = 19.0
 
 T = TypeVar("T")
+
+
+class TooLong(Exception):
+    """A history has more records than its reader has time for now."""
 
 
 class _Named(msgspec.Struct):
@@ -62,11 +74,27 @@ class Place:
     head: int
 
 
+@dataclass(frozen=True)
+class Paces:
+    """The paces of one process: at which people look at their histories, and at which these are kept up otherwise."""
+
+    look: Pace = field(default_factory=lambda: Pace(0))
+    look_long: Pace = field(default_factory=lambda: Pace(LOOK_LONG_REST))
+    keep: Pace = field(default_factory=lambda: Pace(KEEP_REST))
+    keep_long: Pace = field(default_factory=lambda: Pace(KEEP_LONG_REST))
+
+    @property
+    def kept_s(self) -> float:
+        """How long histories were kept up by now where nobody looked, with the rests between."""
+        return self.keep.spent_s + self.keep_long.spent_s
+
+
 @dataclass
 class Kept:
     """One person's history with their records, and what it was made from."""
 
     history: History
+    paces: Paces = field(default_factory=Paces)
     records: Records = field(default_factory=Records)
     places: dict[str, Place] = field(default_factory=dict)
     size: int = _EMPTY
@@ -76,6 +104,8 @@ class Kept:
     # None in all: nobody knows what is stored.
     unwritten: dict[str, PersonalRecord | None] | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # How many look at it, or wait for that.
+    looks: int = 0
 
     @property
     def person(self) -> Person:
@@ -86,30 +116,51 @@ class Kept:
         self.history, self.records, self.places, self.size = history, Records(), {}, _EMPTY
         self.unwritten = None
 
-    def work_out(self) -> None:
+    def work_out_in_steps(self) -> Steps[None]:
         """Bring the records to where the history is (H5)."""
-        difference = self.records.update(self.history, self.history.take_dirty())
+        difference = yield from self.records.update_in_steps(self.history, self.history.take_dirty())
         if self.unwritten is not None:
             user = self.person.user
-            self.unwritten |= {one.key.id(user): None for one in difference.withdrawn}
-            self.unwritten |= {one.key.id(user): one for one in (*difference.new, *difference.changed)}
+            for one in difference.withdrawn:
+                self.unwritten[one.key.id(user)] = None
+                yield
+            for one in (*difference.new, *difference.changed):
+                self.unwritten[one.key.id(user)] = one
+                yield
 
-    async def made(self, make: Callable[[], T]) -> T:
-        """What is made of the history, for who holds its lock: until it is done, also where they are cancelled (H3)."""
-        if self.size <= FEW:
-            return make()
-        found: list[T] = []
+    async def made(self, steps: Steps[T]) -> T:
+        """What is made of the history, by who holds its lock (H3)."""
+        return await take_all(steps, self.pace)
 
-        async def work() -> None:
-            found.append(await asyncio.to_thread(make))
+    def pace(self) -> Pace:
+        """How fast its next slice is worked on."""
+        if self.looks:
+            return self.paces.look if self.size <= LONG else self.paces.look_long
+        return self.paces.keep if self.size <= LONG else self.paces.keep_long
 
-        await to_the_end(work())
-        return found[0]
+    @asynccontextmanager
+    async def held(self, *, looks: bool) -> AsyncIterator[None]:
+        """Have it to oneself, for a look or only to keep it up. Who waits for a look hurries whoever has it."""
+        self.looks += looks
+        try:
+            async with self.lock:
+                yield
+        finally:
+            self.looks -= looks
 
     @property
     def version(self) -> str:
         """Names the state that all figures follow from."""
         return ",".join(f"{space}:{place.life}:{place.head}" for space, place in sorted(self.places.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a history is of now: the id of the person's own space, all that are theirs, and the catalog."""
+
+    own: str
+    spaces: list[SpaceRow]
+    catalog: Mapping[str, Exercise]
 
 
 class CatalogExercises:
@@ -139,9 +190,11 @@ class Histories:
         *,
         kept_records_max: int = KEPT_RECORDS_MAX,
         catalog: CatalogExercises | None = None,
+        paces: Paces | None = None,
     ) -> None:
-        """catalog: that of other histories of the process, where there are some."""
+        """catalog, paces: those of other histories of the process, where there are some."""
         self.catalog = catalog or CatalogExercises()
+        self.paces = paces or Paces()
         self._database = database
         self._kept_records_max = kept_records_max
         self._kept: OrderedDict[str, Kept] = OrderedDict()
@@ -161,55 +214,73 @@ class Histories:
         self._drop(user)
 
     @asynccontextmanager
-    async def of(self, caller: Caller) -> AsyncIterator[Kept]:
+    async def of(self, caller: Caller, *, looks: bool = True, longest: float = math.inf) -> AsyncIterator[Kept]:
         """The caller's history as of now, theirs alone for the time of the block.
 
-        Raises StorageError; the history is then read anew the next time. NotFound: they have no space.
+        looks: whether somebody waits for it, or it is only kept up. longest: how many records it may have.
+
+        Raises StorageError; the history is then read anew the next time. NotFound: they have no space. TooLong: nothing
+        was read.
         """
-        async with self._database.read(snapshot=True) as tx:
-            found = await list_spaces(tx, caller.user)
-            own = next(
-                (space for space, _, _ in found if space.kind == "personal" and space.owner == caller.user), None
-            )
-            if own is None:
-                raise NotFound
-            catalog = await self.catalog.read(tx)
-            kept = self._kept.get(caller.user)
-            if kept is None:
-                kept = self._kept[caller.user] = Kept(History(Person(caller.user, own.id), catalog))
-            self._kept.move_to_end(caller.user)
-        async with kept.lock:
-            spaces = [space for space, _, state in found if state == "member" and space.id != CATALOG_SPACE]
-            try:
-                await self._catch_up(caller, kept, spaces, own.id, catalog)
-            except BaseException:
-                # Half of a page may have been taken.
-                self._drop(caller.user)
-                raise
-            yield kept
+        while True:
+            found = await self._find(caller)
+            if self._length(caller, found) > longest:
+                raise TooLong
+            kept = self._kept_of(caller, found)
+            waits = kept.lock.locked()
+            async with kept.held(looks=looks):
+                if self._kept.get(caller.user) is not kept:
+                    continue  # Who had it meanwhile left half of it behind, or there was no room for it.
+                try:
+                    await self._catch_up(caller, kept, await self._find(caller) if waits else found)
+                except BaseException:
+                    # Half of a page may have been taken.
+                    self._drop(caller.user)
+                    raise
+                yield kept
+                break
         self._let_go(caller.user)
 
-    async def _catch_up(
-        self, caller: Caller, kept: Kept, spaces: list[SpaceRow], own: str, catalog: Mapping[str, Exercise]
-    ) -> None:
-        here = {space.id for space in spaces}
+    async def _find(self, caller: Caller) -> _Found:
+        """Raises NotFound where the caller has no space of their own."""
+        async with self._database.read(snapshot=True) as tx:
+            found = await list_spaces(tx, caller.user)
+            for space, _, _ in found:
+                if space.kind == "personal" and space.owner == caller.user:
+                    theirs = [space for space, _, state in found if state == "member" and space.id != CATALOG_SPACE]
+                    return _Found(space.id, theirs, await self.catalog.read(tx))
+        raise NotFound
+
+    def _length(self, caller: Caller, found: _Found) -> int:
+        """How many records the history will have once it is read, at most."""
+        kept = self._kept.get(caller.user)
+        places: Mapping[str, Place] = {} if kept is None else kept.places
+        there = 0 if kept is None else kept.size
+        return there + sum(space.head - (places[space.id].head if space.id in places else 0) for space in found.spaces)
+
+    def _kept_of(self, caller: Caller, found: _Found) -> Kept:
+        kept = self._kept.get(caller.user)
+        if kept is None:
+            history = History(Person(caller.user, found.own), found.catalog)
+            kept = self._kept[caller.user] = Kept(history, self.paces)
+        self._kept.move_to_end(caller.user)
+        return kept
+
+    async def _catch_up(self, caller: Caller, kept: Kept, found: _Found) -> None:
+        spaces, here = found.spaces, {space.id for space in found.spaces}
         began_anew = any(space.id in kept.places and kept.places[space.id].life != space.life for space in spaces)
         fell_behind = any(space.id in kept.places and kept.places[space.id].head < space.floor for space in spaces)
-        other_catalog = kept.history.catalog is not catalog
+        other_catalog = kept.history.catalog is not found.catalog
         if began_anew or fell_behind or other_catalog:
-            kept.begin_anew(History(Person(caller.user, own), catalog))
+            kept.begin_anew(History(Person(caller.user, found.own), found.catalog))
         for left in set(kept.places) - here:
-            kept.history.leave(left)
+            await take_all(kept.history.leave_in_steps(left), kept.pace)
             del kept.places[left]
-        size = kept.size
         for space in spaces:
             place = kept.places.get(space.id)
             if place is None or place.head < space.head:
-                await self._read(kept, space, 0 if place is None else place.head, shared=space.id != own)
-        if max(kept.size - size, kept.history.dirty_lifts) <= FEW:
-            kept.work_out()
-        else:
-            await asyncio.to_thread(kept.work_out)
+                await self._read(kept, space, 0 if place is None else place.head, shared=space.id != found.own)
+        await take_all(kept.work_out_in_steps(), kept.pace)
 
     async def _read(self, kept: Kept, space: SpaceRow, after: int, *, shared: bool) -> None:
         """Take what a space has above a seq, up to where it stands now, page by page."""
@@ -221,10 +292,7 @@ class Histories:
                 stored = await _stored(tx, page, shared=shared)
             if kept.unwritten is not None and any(_IS_RECORD in each.body for each in stored):
                 kept.unwritten = None
-            if len(stored) <= FEW and (kept.size <= FEW or _are_sets(stored)):
-                kept.history.catch_up(stored)
-            else:
-                await asyncio.to_thread(kept.history.catch_up, stored)
+            await take_all(kept.history.catch_up_in_steps(stored), kept.pace)
             kept.size += len(stored)
             if len(page.rows) < _PAGE:
                 kept.places[space.id] = Place(space.life, page.space.head)
@@ -244,11 +312,6 @@ class Histories:
     def _drop(self, user: str) -> None:
         if (kept := self._kept.pop(user, None)) is not None:
             self._size -= kept.counted
-
-
-def _are_sets(stored: list[Stored]) -> bool:
-    """Whether records concern no more than themselves: any other one may be of a whole history, as a bodyweight is."""
-    return all(_decode_name(each.body).collection == "sets" for each in stored)
 
 
 async def _stored(tx: Transaction, page: Page, *, shared: bool) -> list[Stored]:

@@ -1,7 +1,8 @@
 """Personal records in people's own spaces: written by the server, so that every device has them offline.
 
 Owns: when a person's records are brought up, what of them is written, and up to where that was done.
-Refuses to know: what a record is (figures/), how a history is kept up (histories.py), and how a record is written
+Refuses to know: what a record is (figures/), how a history is kept up (histories.py), what of the stored records
+differs (stored_records.py), who of the processes may write any (record_rules.py), and how one is written
 (sync/push.py).
 
 A record is a function of everything that its person trains, and stands in their own space alone: a shared space tells
@@ -19,9 +20,8 @@ Invariants
     P5  Nothing is written for an account that was closed, or is being erased.
     P6  Nobody's records wait for all of somebody else's: a person has a turn, in which so many are written, and goes
         behind the others until theirs are done. What a long turn took the person rests for, and the others no longer
-        than REST_MAX_S.
-    P7  Processes that work records out by older rules write none while there is one with newer rules. Whoever has the
-        newest finds everybody whose records the others left behind, and once nobody has, the others go on.
+        than REST_MAX_S. Those with a long history have turns of their own beside the others', at a slower pace.
+    P7  Processes that work records out by older rules write none while there is one with newer rules (record_rules.py).
 """
 
 from __future__ import annotations
@@ -30,25 +30,23 @@ import asyncio
 import hashlib
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from api.training.coalescing import Coalescing
-from api.training.histories import Histories, Kept, Place
+from api.training.histories import LONG, Histories, Kept, Place, TooLong
+from api.training.record_rules import Agreement
+from api.training.stored_records import differing_in_steps, read_all, read_some, write_of
 from figures import Exercise, PersonalRecord
 from storage import record_marks as store
 from storage.database import Database, Transaction
 from storage.errors import StorageError
 from storage.record_marks import Mark
-from storage.record_rules import HEARD_MS, note_rules, read_rules
-from storage.records import list_shown, read_rows
 from storage.spaces import SpaceRow, read_space
-from sync.bodies import SHOWN
 from sync.caller import Caller
 from sync.errors import NotFound
 from sync.push import ServerWrite, Writer
@@ -56,7 +54,6 @@ from sync.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
-COLLECTION: Final = "personal_records"
 # Count it up where figures/ gives other records of the same history: all of them are then worked out anew.
 RULES: Final = 1
 # Somebody who breaks a record looks at the screen for longer; and an import has no pauses.
@@ -73,7 +70,6 @@ REST_MAX_S: Final = 10.0
 WRITES_MAX: Final = 1_000
 # Histories of people of whom something is left, and who do not look: some long ones.
 PASSING_RECORDS_MAX: Final = 100_000
-_PAGE: Final = 1_000
 _SPACES_AT_ONCE: Final = 1_000
 # A space that moves again and again while it is read is one that is pushed to: the next pause comes.
 TRIES_MAX: Final = 3
@@ -83,20 +79,13 @@ class _Moved(Exception):
     """The space is not where it was when its history was read."""
 
 
-class _Body(msgspec.Struct):
-    values: dict[str, Any] = {}
-
-
-_values_of: Final = msgspec.json.Decoder(_Body).decode
-
-
 @dataclass
 class RecordKeeping:
     """The records of everybody, kept by one process. `heard` belongs to the listeners of its `writer`.
 
     histories: those that are kept for people's own looks. fraction: draws from [0, 1). rest: how much longer than the
     records of one person took nobody's are looked at. rules: names how records are worked out; the larger number is the
-    newer. writes_max: how many of one person are written in a turn.
+    newer. writes_max: how many of one person are written in a turn. long: of more records a history is a long one.
     """
 
     database: Database
@@ -106,20 +95,29 @@ class RecordKeeping:
     rest: float = REST
     rules: int = RULES
     writes_max: int = WRITES_MAX
+    long: int = LONG
     _asked: Coalescing = field(default_factory=lambda: Coalescing(QUIET_S, LONGEST_S))
+    # Of those who were asked for, who turned out to have a long history.
+    _asked_long: Coalescing = field(default_factory=lambda: Coalescing(QUIET_S, LONGEST_S))
     _spaces: set[str] = field(default_factory=set)
     _marks: dict[str, Mark] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _wake_long: asyncio.Event = field(default_factory=asyncio.Event)
     _basis: tuple[Mapping[str, Exercise] | None, str] = (None, "")
     _passing: Histories = field(init=False)
     # Of whom something is left, and who were only passed by.
     _passed: set[str] = field(default_factory=set)
-    # Whether others keep the records meanwhile (P7); None until that is known.
-    _stands_back: bool | None = None
+    _agreement: Agreement = field(init=False)
 
     def __post_init__(self) -> None:
         # Who is only caught up with takes nobody's place among those who look.
-        self._passing = Histories(self.database, kept_records_max=PASSING_RECORDS_MAX, catalog=self.histories.catalog)
+        self._passing = Histories(
+            self.database,
+            kept_records_max=PASSING_RECORDS_MAX,
+            catalog=self.histories.catalog,
+            paces=self.histories.paces,
+        )
+        self._agreement = Agreement(self.database, self.writer.environment, self.rules)
 
     # -- when ------------------------------------------------------------------------------------------------
 
@@ -135,6 +133,7 @@ class RecordKeeping:
         """Begin; await what is returned to stop. What is not done by then is found when it is begun again (P3)."""
         tasks = [
             asyncio.create_task(self._work(), name="personal records"),
+            asyncio.create_task(self._work(long=True), name="personal records of long histories"),
             asyncio.create_task(self._look(), name="personal records that are behind"),
         ]
 
@@ -147,49 +146,39 @@ class RecordKeeping:
     async def settle(self) -> None:
         """Do at once whatever there is to do, for everybody. For tests and for tools: a server has `start`."""
         self._asked, self._spaces = Coalescing(QUIET_S, LONGEST_S), set()
-        await self._agree()
+        await self._agreement.renew()
         await self._flush()
         await self._scan()
-        while (user := self._asked.take(math.inf)) is not None:
-            await self._try(user, passing=True)
+        while self._asked or self._asked_long:
+            if (user := self._asked.take(math.inf)) is not None:
+                await self._try(user, passing=True)
+            if (user := self._asked_long.take(math.inf)) is not None:
+                await self._try(user, passing=True, long=True)
         await self._flush()
 
-    async def _agree(self) -> None:
-        """Say by which rules this process keeps records, and see whether another one has newer ones (P7)."""
-        now_ms = self.writer.environment.now_ms()
-        try:
-            async with self.database.read() as tx:
-                said = await read_rules(tx, now_ms)
-            if now_ms - said.get(self.rules, 0) >= HEARD_MS // 2:
-                async with self.database.write() as tx:
-                    await note_rules(tx, self.rules, now_ms)
-                    said = await read_rules(tx, now_ms)
-        except StorageError as error:
-            log.warning("the rules of personal records wait for the database: %s", error)
-            return
-        stood_back, self._stands_back = self._stands_back, max(said, default=self.rules) > self.rules
-        if self._stands_back and not stood_back:
-            log.info("a newer version keeps the personal records; this one leaves them alone")
-
-    async def _work(self) -> None:
+    async def _work(self, *, long: bool = False) -> None:
+        wake = self._wake_long if long else self._wake
         while True:
-            user = self._asked.take(_now())
+            user = self._line(long).take(_now())
             if user is not None:
-                await self._try(user, passing=user in self._passed)
+                await self._try(user, passing=user in self._passed, long=long)
                 continue
-            self._wake.clear()
+            wake.clear()
             try:
-                async with asyncio.timeout(self._asked.wait_s(_now())):
-                    await self._wake.wait()
+                async with asyncio.timeout(self._line(long).wait_s(_now())):
+                    await wake.wait()
             except TimeoutError:
                 pass
+
+    def _line(self, long: bool) -> Coalescing:
+        return self._asked_long if long else self._asked
 
     async def _look(self) -> None:
         # Servers that are started together do not look for the same people at once.
         await asyncio.sleep(LOOK_S * self.fraction())
         looks = 0
         while True:
-            await self._agree()
+            await self._agreement.renew()
             await self._flush()
             moved, self._spaces = self._spaces, set()
             await self._bring_up_behind(moved)
@@ -200,7 +189,7 @@ class RecordKeeping:
 
     async def _bring_up_behind(self, spaces: set[str]) -> None:
         """Bring up those members of spaces that moved who did not write there themselves."""
-        if self._stands_back is not False:
+        if not self._agreement.allows:
             return
         try:
             basis = await self._read_basis()
@@ -218,7 +207,7 @@ class RecordKeeping:
 
     async def _scan(self) -> None:
         """Bring up everybody who is behind, page by page (P3)."""
-        if self._stands_back is not False:
+        if not self._agreement.allows:
             return
         after = ""
         while True:
@@ -236,20 +225,27 @@ class RecordKeeping:
                 return
             after = behind[-1]
 
-    async def _try(self, user: str, *, passing: bool = False) -> None:
-        """Give a person a turn; where something is left, they go behind everybody who waits (P6)."""
+    async def _try(self, user: str, *, passing: bool = False, long: bool = False) -> None:
+        """Give a person a turn; where something is left, they go behind everybody who waits (P6).
+
+        long: whether this is a turn of those with a long history; in another one they only get in line for it.
+        """
         self._passed.discard(user)
-        if self._stands_back is None:
-            await self._agree()
-        if self._stands_back is not False:
+        if not await self._agreement.is_known_to_allow():
             return
-        began = _now()
+        paces = self.histories.paces
+        began, kept_before = _now(), paces.kept_s
         try:
-            _, is_done = await self._take_turn(user, passing=passing)
+            _, is_done = await self._take_turn(user, passing=passing, longest=math.inf if long else self.long)
             if not is_done:
-                self._asked.put_back(user, _now())
+                self._line(long).put_back(user, _now())
                 if passing:
                     self._passed.add(user)
+        except TooLong:
+            self._asked_long.put_back(user, _now())
+            self._wake_long.set()
+            if passing:
+                self._passed.add(user)
         except StorageError as error:
             # Their mark is behind, and tells so at the next scan.
             log.warning("the personal records of user %s wait for the database: %s", user, error)
@@ -258,9 +254,10 @@ class RecordKeeping:
         except Exception:
             # Whatever it was, nobody else's records suffer.
             log.exception("the personal records of user %s cannot be brought up", user)
-        rest_s = self.rest * (_now() - began)
+        # What was done in slices was rested for between them.
+        rest_s = self.rest * max(0.0, _now() - began - (paces.kept_s - kept_before))
         if rest_s > REST_MAX_S:
-            self._asked.rest(user, _now(), rest_s)
+            self._line(long).rest(user, _now(), rest_s)
         await asyncio.sleep(min(rest_s, REST_MAX_S))
 
     async def _flush(self) -> None:
@@ -288,16 +285,16 @@ class RecordKeeping:
             written += more
         return written
 
-    async def _take_turn(self, user: str, *, passing: bool = False) -> tuple[int, bool]:
+    async def _take_turn(self, user: str, *, passing: bool = False, longest: float = math.inf) -> tuple[int, bool]:
         """Write at most `writes_max` of what differs; how many, and whether that was all, for now.
 
         passing: nobody looks for them now, so their history is kept until all is written, and no longer.
 
-        Raises as bring_up.
+        Raises as bring_up, and TooLong where the history has more records than `longest`.
         """
         histories = self._passing if passing and not self.histories.has(user) else self.histories
         for _ in range(TRIES_MAX):
-            async with histories.of(Caller(user, "")) as kept:
+            async with histories.of(Caller(user, ""), looks=False, longest=longest) as kept:
                 try:
                     written = await self._write(kept)
                 except _Moved:
@@ -321,13 +318,13 @@ class RecordKeeping:
         async with self.database.read(snapshot=True) as tx:
             _check(kept, await read_space(tx, space))
             if kept.unwritten is None:
-                stored = await _read_all(tx, space)
+                stored = await read_all(tx, space)
             else:
-                stored = await _read_some(tx, space, self._part_of(kept.unwritten))
+                stored = await read_some(tx, space, self._part_of(kept.unwritten))
         if kept.unwritten is None:
-            kept.unwritten = await kept.made(partial(_differing, kept, stored))
+            kept.unwritten = await kept.made(differing_in_steps(kept.person.user, kept.records, stored))
         part = self._part_of(kept.unwritten)
-        writes = [write for id in part if (write := _write_of(id, kept.unwritten[id], stored.get(id))) is not None]
+        writes = [write for id in part if (write := write_of(id, kept.unwritten[id], stored.get(id))) is not None]
         if writes:
             await self._write_some(kept, writes)
         for id in part:
@@ -371,36 +368,3 @@ def _check(kept: Kept, space: SpaceRow | None) -> None:
     place = kept.places[kept.person.space]
     if space is None or (space.life, space.head) != (place.life, place.head):
         raise _Moved
-
-
-def _differing(kept: Kept, stored: Mapping[str, Mapping[str, Any]]) -> dict[str, PersonalRecord | None]:
-    """What makes the stored records those of the history, by id (P2)."""
-    user = kept.person.user
-    wanted = {**dict.fromkeys(stored), **{one.key.id(user): one for one in kept.records}}
-    return {id: one for id, one in wanted.items() if _write_of(id, one, stored.get(id)) is not None}
-
-
-def _write_of(id: str, record: PersonalRecord | None, there: Mapping[str, Any] | None) -> ServerWrite | None:
-    """What makes a stored record, or none, what it should be; None where it is."""
-    if record is None:
-        return None if there is None else ServerWrite(COLLECTION, id, "delete")
-    values = record.values()
-    # What comes, also what comes back, comes with every field.
-    fields = values if there is None else {name: each for name, each in values.items() if there.get(name) != each}
-    return ServerWrite(COLLECTION, id, "put", fields) if fields else None
-
-
-async def _read_some(tx: Transaction, space: str, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The values of those of these records that are shown, by id."""
-    rows = await read_rows(tx, space, [(COLLECTION, id) for id in ids])
-    return {row.id: _values_of(row.body).values for row in rows if row.status == SHOWN}
-
-
-async def _read_all(tx: Transaction, space: str) -> dict[str, dict[str, Any]]:
-    """The values of every record that is shown, by id."""
-    found: dict[str, dict[str, Any]] = {}
-    after = ""
-    while rows := await list_shown(tx, space, COLLECTION, after=after, limit=_PAGE):
-        found |= {row.id: _values_of(row.body).values for row in rows}
-        after = rows[-1].id
-    return found

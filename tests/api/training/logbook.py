@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from api.training.histories import Histories
-from api.training.record_keeping import COLLECTION, RecordKeeping
+from api.training.record_keeping import RecordKeeping
+from api.training.stored_records import COLLECTION
 from figures import History, Person, Records, Stored
 from storage.database import Database, Transaction
 from tests.sync.harness import Device, World
@@ -22,7 +23,8 @@ Values = dict[str, Any]
 def keeping_of(world: World, **more: Any) -> RecordKeeping:
     """A process of its own that keeps records, and hears of what is written in this world."""
     given = {"database": world.database, "fraction": lambda: 0.0, "rest": 0, **more}
-    made = RecordKeeping(writer=world.engine.writer, histories=Histories(world.database), **given)
+    given.setdefault("histories", Histories(world.database))
+    made = RecordKeeping(writer=world.engine.writer, **given)
     world.engine.writer.listeners.append(made.heard)
     return made
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from api.app import DATABASE, ENGINE
-from api.training.histories import FEW, Histories, Kept
+from api.training.histories import Histories, Kept
+from figures import Steps
 from sync.caller import Caller
 from tests.api.harness import Server
 from tests.api.training.conftest import Person, person
@@ -239,64 +237,7 @@ async def test_a_question_where_nothing_moved_reads_no_record(ann: Person) -> No
     assert database.statements - before <= 4
 
 
-# -- who waits for it ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("is_long", [False, True])
-async def test_what_is_made_of_a_long_history_is_made_beside_the_loop(ann: Person, is_long: bool) -> None:
-    async with Histories(ann.server.app[DATABASE]).of(Caller(ann.user, "s")) as kept:
-        kept.size = FEW + is_long
-        worked_in = await kept.made(threading.get_ident)
-    assert (worked_in != threading.get_ident()) == is_long
-
-
-async def test_one_change_that_concerns_a_whole_history_is_taken_beside_the_loop(
-    ann: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A set is taken at once, and what the body weighed that day moves every set that leans on it."""
-    phone = await ann.device()
-    workout, blocks = phone.new_id(), [phone.new_id() for _ in range(2)]
-    dip = {"measure": "weight_reps", "load_mode": "bodyweight_plus", "bodyweight_fraction": 1}
-    exercises = [(await ann.made("/exercises", {"name": name, **dip}))["id"] for name in ("Dip", "Pull-up")]
-    done = {"position": "a1", "reps": 5, "load_mode": "bodyweight_plus", "completed_at": "2026-10-01T10:05:00.000Z"}
-    await phone.push(
-        (
-            "workouts",
-            workout,
-            {
-                "status": "completed",
-                "started_at": "2026-10-01T10:00:00.000Z",
-                "bodyweight": {"value": 80, "unit": "kg"},
-            },
-        ),
-        *(
-            ("workout_exercises", block, {"workout": workout, "exercise": exercise, "position": "a1"})
-            for block, exercise in zip(blocks, exercises, strict=True)
-        ),
-        *(("sets", phone.new_id(), {"workout_exercise": blocks[0], **done}) for _ in range(FEW + 1)),
-    )
-    beside: list[Any] = []
-    original = asyncio.to_thread
-
-    async def counted(work: Callable[..., Any], *args: Any) -> Any:
-        beside.append(work)
-        return await original(work, *args)
-
-    histories = Histories(ann.server.app[DATABASE])
-    async with histories.of(Caller(ann.user, "s")):
-        pass
-    monkeypatch.setattr(asyncio, "to_thread", counted)
-    changes: list[Any] = [
-        ("sets", phone.new_id(), {"workout_exercise": blocks[1], **done}),
-        ("workouts", workout, {"bodyweight": {"value": 60, "unit": "kg"}}),
-    ]
-    looks = []
-    for change in changes:
-        await phone.push(change)
-        async with histories.of(Caller(ann.user, "s")) as kept:
-            looks.append([work for work in (kept.history.catch_up, kept.work_out) if work in beside])
-    assert looks == [[], [kept.history.catch_up, kept.work_out]]
-    assert max(each.value for each in kept.records if each.kind == "set_volume") == 300
+# -- how often a figure is made --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -320,9 +261,9 @@ async def test_a_figure_is_made_once_until_something_is_written(
     made: list[object] = []
     original = Kept.made
 
-    async def counted(kept: Kept, make: Callable[[], Any]) -> Any:
-        made.append(make)
-        return await original(kept, make)
+    async def counted(kept: Kept, steps: Steps[Any]) -> Any:
+        made.append(steps)
+        return await original(kept, steps)
 
     monkeypatch.setattr(Kept, "made", counted)
     first, again = [await ann.ask("GET", path.format(exercise=exercise)) for _ in range(2)]

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from api.training import record_keeping
-from api.training.record_keeping import COLLECTION, RecordKeeping
+from api.training import histories, record_keeping
+from api.training.histories import Histories, Paces
+from api.training.pacing import Pace
+from api.training.record_keeping import RecordKeeping
+from api.training.stored_records import COLLECTION
 from conflict.clock import rfc3339
 from storage import tables
 from storage.record_marks import read_behind
@@ -20,6 +23,7 @@ from sync.errors import ReadOnly
 from sync.lives import new_life
 from sync.messages import Rejected
 from sync.push import ServerWrite, Writer
+from tests.api.harness import until
 from tests.api.training.logbook import AT, Copy, Lifter, Meanwhile, keeping_of
 from tests.sync.harness import World
 from tests.sync.test_audit import audit
@@ -413,7 +417,7 @@ async def test_a_long_turn_is_rested_for_by_whose_it_was_and_by_nobody_else_for_
     monkeypatch.setattr(record_keeping, "REST_MAX_S", 0.0)
     keeping = keeping_of(world, rest=1e12)
     ann, bob = await Lifter.make(world), await Lifter.make(world, await world.add_user())
-    await keeping._agree()
+    await keeping._agreement.renew()
     await ann.log((100, 5))
     await keeping._try(ann.user)
     for each in (ann, bob):
@@ -421,6 +425,49 @@ async def test_a_long_turn_is_rested_for_by_whose_it_was_and_by_nobody_else_for_
     later = asyncio.get_running_loop().time() + keeping._asked.longest_s
     assert [keeping._asked.take(later) for _ in range(2)] == [bob.user, None]
     assert keeping._asked.take(later + 1e18) == ann.user
+
+
+async def test_P6_who_has_a_long_history_has_turns_beside_those_of_all_others(world: World) -> None:
+    keeping = keeping_of(world, long=10)
+    ann, bob = await Lifter.make(world), await Lifter.make(world, await world.add_user())
+    await ann.log(*[(100, 5)] * 10)
+    await bob.log((100, 5))
+    for each in (ann, bob):
+        await keeping._try(each.user)
+    assert (await head(world, ann.space), await head(world, bob.space) > 3) == (12, True)
+    assert keeping._asked_long.take(asyncio.get_running_loop().time()) == ann.user
+    await keeping._try(ann.user, long=True)
+    assert await head(world, ann.space) > 12
+
+
+async def test_P6_what_rests_in_the_midst_of_a_long_history_holds_up_nobody_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histories, "LONG", 40)
+    rests, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        rests.set()
+        await goes_on.wait()
+
+    # No slice is long enough for a step.
+    paces = Paces(keep_long=Pace(0, slice_s=-1, sleep=sleep))
+    keeping = keeping_of(world, long=40, histories=Histories(world.database, paces=paces))
+    ann, bob = await Lifter.make(world), await Lifter.make(world, await world.add_user())
+    await ann.log(*[(100, 5)] * 40)
+    await bob.log((100, 5))
+    stop = keeping.start()
+    keeping._asked.put_back(ann.user, 0)
+    await rests.wait()
+    keeping._asked.put_back(bob.user, 0)
+    keeping._wake.set()
+
+    async def ann_alone_is_behind() -> bool:
+        await keeping._flush()
+        return await behind(keeping) == [ann.user]
+
+    await until(ann_alone_is_behind)
+    await stop()
 
 
 # -- by which rules --------------------------------------------------------------------------------------------
