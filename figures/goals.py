@@ -22,7 +22,7 @@ Invariants
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -75,6 +75,7 @@ def progress_of_in_steps(history: History, today: date) -> Steps[dict[str, Progr
     """As `progress_of`."""
     found = {}
     for id, goal in sorted(history.goals.items()):
+        yield
         found[id] = yield from _progress(history, id, goal, today)
     return found
 
@@ -113,9 +114,9 @@ def _in(value: Quantity | None, unit: Quantity) -> Decimal | None:
 def _course(history: History, goal: Goal, unit: str | None, first: date, last: date) -> Steps[Course]:
     """(day, where the goal stood after it), in the order of days, wherever it moved."""
     if goal.kind == "bodyweight":
-        return list(_weights(history, first, last))
+        return (yield from _weights(history, first, last))
     if goal.kind == "habit" and unit != "days":
-        return list(_weeks_in_a_row(history, first, last))
+        return (yield from _weeks_in_a_row(history, first, last))
     if goal.kind in ("habit", "workouts"):
         return (yield from _counted(history, goal, first, last, distinct=goal.kind == "habit"))
     if goal.kind in ("volume", "distance", "strength"):
@@ -176,10 +177,15 @@ def _counted(history: History, goal: Goal, first: date, last: date, *, distinct:
     return course
 
 
-def _weeks_in_a_row(history: History, first: date, last: date) -> Iterator[tuple[date, Quantity]]:
+def _weeks_in_a_row(history: History, first: date, last: date) -> Steps[Course]:
     first_weekday = history.preferences.first_weekday or MONDAY
     target = history.preferences.weekly_target or TARGET
-    days = {day for one in history.sessions.values() if (day := one.day) and first <= day <= last}
+    days: set[date] = set()
+    for one in history.sessions.values():
+        if (day := one.day) and first <= day <= last:
+            days.add(day)
+        yield
+    course: Course = []
     of_week: Counter[date] = Counter()
     run = longest = 0
     met: date | None = None
@@ -189,15 +195,18 @@ def _weeks_in_a_row(history: History, first: date, last: date) -> Iterator[tuple
         if of_week[week] == target:
             run = run + 1 if met is not None and week - met == timedelta(days=7) else 1
             met, longest = week, max(longest, run)
-            yield day, longest * ONE
+            course.append((day, longest * ONE))
+        yield
+    return course
 
 
-def _weights(history: History, first: date, last: date) -> Iterator[tuple[date, Quantity]]:
+def _weights(history: History, first: date, last: date) -> Steps[Course]:
     """Every weighing of these days, behind what the weight was when they began."""
     zone = history.preferences.timezone
     before: Quantity | None = None
-    begun = False
+    begun, course = False, []
     for at, value in history.weighings():
+        yield
         day = _day_of(at, zone)
         if day > last:
             break
@@ -205,11 +214,12 @@ def _weights(history: History, first: date, last: date) -> Iterator[tuple[date, 
             before = value
             continue
         if before is not None and not begun:
-            yield first, before
+            course.append((first, before))
         begun = True
-        yield day, value
+        course.append((day, value))
     if before is not None and not begun and first <= last:
-        yield first, before
+        course.append((first, before))
+    return course
 
 
 def _day_of(at: str, zone: str | None) -> date:

@@ -83,10 +83,9 @@ class Paces:
     keep: Pace = field(default_factory=lambda: Pace(KEEP_REST))
     keep_long: Pace = field(default_factory=lambda: Pace(KEEP_LONG_REST))
 
-    @property
-    def kept_s(self) -> float:
-        """How long histories were kept up by now where nobody looked, with the rests between."""
-        return self.keep.spent_s + self.keep_long.spent_s
+    def kept_s(self, *, long: bool) -> float:
+        """How long histories were kept up by now where nobody looked, with the rests between: long ones, or others."""
+        return (self.keep_long if long else self.keep).spent_s
 
 
 @dataclass
@@ -237,9 +236,12 @@ class Histories:
                     # Half of a page may have been taken.
                     self._drop(caller.user)
                     raise
-                yield kept
-                break
-        self._let_go(caller.user)
+                try:
+                    yield kept
+                finally:
+                    # Also where the block ends badly: what is kept is counted (H4).
+                    self._let_go(caller.user)
+                return
 
     async def _find(self, caller: Caller) -> _Found:
         """Raises NotFound where the caller has no space of their own."""

@@ -47,7 +47,7 @@ def _ended(standing: Values, values: Values, now: str) -> dict[str, Any]:
     """What ends with a session. One that has not begun yet has no end."""
     ended: dict[str, Any] = {}
     if (
-        not _says(values, "ended_at", standing)
+        values.get("ended_at", standing.get("ended_at")) is None
         and (values.get("started_at") or standing.get("started_at") or "") <= now
     ):
         ended["ended_at"] = now

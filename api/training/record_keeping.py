@@ -234,7 +234,7 @@ class RecordKeeping:
         if not await self._agreement.is_known_to_allow():
             return
         paces = self.histories.paces
-        began, kept_before = _now(), paces.kept_s
+        began, kept_before = _now(), paces.kept_s(long=long)
         try:
             _, is_done = await self._take_turn(user, passing=passing, longest=math.inf if long else self.long)
             if not is_done:
@@ -255,7 +255,7 @@ class RecordKeeping:
             # Whatever it was, nobody else's records suffer.
             log.exception("the personal records of user %s cannot be brought up", user)
         # What was done in slices was rested for between them.
-        rest_s = self.rest * max(0.0, _now() - began - (paces.kept_s - kept_before))
+        rest_s = self.rest * max(0.0, _now() - began - (paces.kept_s(long=long) - kept_before))
         if rest_s > REST_MAX_S:
             self._line(long).rest(user, _now(), rest_s)
         await asyncio.sleep(min(rest_s, REST_MAX_S))

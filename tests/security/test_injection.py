@@ -75,7 +75,7 @@ def test_pages_are_fixed_texts_but_for_that_of_a_template_which_is_put_together_
     # Whatever is not made by `element` or `joined` is a text of the page's own.
     source = (ROOT / "api/training/template_page.py").read_text("utf-8")
     assert {each for each in re.findall(r'\bHtml\(f["\'](.*?)["\']\)', source) if "{" in each} == {
-        r"\n<style>{_STYLE}</style>\n",
+        r"\n<style>{STYLE}</style>\n",
         '<input id="{id}" type="{type}" autocomplete="{autocomplete}" required>',
     }
 

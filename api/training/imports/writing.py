@@ -107,7 +107,7 @@ class Writing:
         noted = brought
 
         async def decide(view: View) -> Sequence[Edit]:
-            missing[:] = [each for each in step.records if await view.find(each[0], each[1]) is None]
+            missing[:] = await _missing(view, step.records)
             job.done = before + len(missing)
             job.memory = {**job.memory, "groups": step.groups}
             await job.keep(view.tx)
@@ -194,3 +194,20 @@ class Writing:
         if row is None:
             raise NotFound
         return row
+
+
+async def _missing(view: View, records: Sequence[Planned]) -> list[Planned]:
+    """Those that do not show, but for what lies below what the import brought and somebody deleted since (M11)."""
+    missing: list[Planned] = []
+    made: set[Key] = set()
+    above = {name: spec.rules.parent for name, spec in COLLECTIONS.items()}
+    parents = [(up[1], str(fields.get(up[0]))) if (up := above[name]) else None for name, _, fields in records]
+    await view.look_up([each for each in parents if each is not None])
+    for (collection, id, fields), parent in zip(records, parents, strict=True):
+        if await view.find(collection, id) is not None:
+            continue
+        if parent is not None and parent not in made and await view.find(*parent) is None:
+            continue
+        made.add((collection, id))
+        missing.append((collection, id, fields))
+    return missing
