@@ -26,6 +26,7 @@ from tests.client_sdk.histories import (
     steps,
 )
 from tests.client_sdk.test_histories import FOUND
+from tests.client_sdk.test_rules_lost_records import until_it_asks
 from tests.client_sdk.world import World
 
 few = settings(max_examples=int(os.environ.get("FITAI_ENGINE_HISTORIES", "5")))
@@ -185,4 +186,36 @@ def test_an_edit_brings_back_whole_what_a_restored_server_has_the_delete_of_alon
     shown = {key[0]: record.values for key, record in deleter.shown().items()}
     assert shown["workouts"]["title"] == "made" and shown["workout_exercises"]["superset"] == "a"
     assert (shown["sets"]["reps"], shown["sets"]["tempo"]) == (13, "since")
+    world.close()
+
+
+@pytest.mark.parametrize("deleted", [0, 1, 2], ids=["its workout", "its exercise", "the set"])
+@pytest.mark.parametrize("while_asked", [False, True], ids=["before the resync", "within it"])
+def test_what_this_device_deleted_after_its_edit_stays_deleted_where_a_restored_server_has_a_delete_alone(
+    tmp_path: Path, sqlite_template: Path, deleted: int, while_asked: bool
+) -> None:
+    world = World(tmp_path, engine=sqlite_template)
+    editor, deleter, maker = world.phone(), world.phone(), world.phone()
+    workout = maker.put("workouts", title="made")
+    exercise = maker.put("workout_exercises", workout=workout, superset="a")
+    world.settle()
+    backup = world.server.backup()
+    one = maker.put("sets", workout_exercise=exercise, reps=13)
+    world.settle()
+    world.devices.remove(maker)
+    maker.db.close()
+    deleter.delete("sets", one)
+    deleter.sync()
+    world.server.restore(backup)
+    deleter.sync()
+    editor.put("sets", one, tempo="since")
+    if while_asked:
+        until_it_asks(editor)
+    key = [("workouts", workout), ("workout_exercises", exercise), ("sets", one)][deleted]
+    editor.delete(*key)
+
+    world.settle()
+
+    world.assert_settled()
+    assert deleter.get("sets", one) is None and deleter.get(*key) is None
     world.close()

@@ -243,3 +243,33 @@ def test_rule_14_nor_is_one_of_an_id_that_the_server_lost_too_written_over_what_
     for phone in (maker, other):
         assert value(phone, "workouts", workout, "title") == "new"
         assert conflicts(phone, workout) == [] and in_inbox(phone) == []
+
+
+def test_rule_14_an_own_value_that_others_replaced_is_not_written_again_though_the_server_is_restored_twice(
+    world: World,
+) -> None:
+    other, deleter = world.phone(), world.phone()
+    world.settle()
+    backup = world.server.backup()
+    # The server never heard of it, so that it takes a new id after each restore.
+    maker = world.phone()
+    world.settle()
+    deleted, kept = maker.put("workouts", title="one"), maker.put("workouts", title="made")
+    world.settle()
+    other.put("workouts", kept, title="new")
+    world.settle()
+    gone(world, other)
+    deleter.delete("workouts", deleted)
+    deleter.sync()
+    world.server.restore(backup)
+    deleter.sync()
+    maker.device.ids_at_once = 1
+    maker.put("workouts", deleted, status="active")
+    maker.heal()
+    while maker.asked[-1:] != ["ids"]:
+        assert maker.step() is not None
+    world.server.restore(backup)
+
+    finish(world)
+
+    assert value(maker, "workouts", kept, "title") == "new"

@@ -5,6 +5,7 @@ of what led there only this much is demanded, and nothing less.
 
 S1   a value is there: some change that is stored writes it, or a device's inbox offers it
 S2   or whoever replaced it had been shown it, and what they wrote in its place is accounted for in the same way
+     or the same device deleted the record afterwards, and that delete is stored
 S3   a delete is stored, by whomever, or was overruled: by an edit of somebody else who had not seen it, and which it
      had not seen
 
@@ -44,8 +45,18 @@ class Standing:
     def __init__(
         self, stored: Iterable[Change], acks: Iterable[Ack], made: Iterable[Made], offered: Iterable[Change]
     ) -> None:
+        stored = list(stored)
         self._there = {value for change in (*stored, *offered) for value in values_of(change)}
         self._made = {one.name: one for one in made}
+        # By a value, where in the order of making; by who deleted a record for good, where they did so.
+        self._order: dict[tuple[Place, str], tuple[str, int]] = {}
+        self._deleted: dict[tuple[str, str, str], int] = {}
+        deletes = {change for change in stored if change.op == "delete"}
+        for at, one in enumerate(self._made.values()):
+            for value in values_of(one.change):
+                self._order.setdefault(value, (one.actor, at))
+            if one.change in deletes:
+                self._deleted[one.actor, one.change.collection, one.change.id] = at
         self._dots: defaultdict[tuple[str, Change], set[Dot]] = defaultdict(set)
         for ack in acks:
             self._dots[name_of(ack.actor, ack.change)].add(ack.dot)
@@ -70,12 +81,19 @@ class Standing:
         known, due = {value}, [value]
         while due:
             one = due.pop()
-            if one in self._there:
+            if one in self._there or self._was_deleted(one):
                 return True
             later = self._instead.get(one, set()) - known
             known |= later
             due += later
         return False
+
+    def _was_deleted(self, value: tuple[Place, str]) -> bool:
+        """A loser of a conflict is in no whole record: where its author deleted that, it is nowhere."""
+        if value not in self._order:
+            return False
+        actor, at = self._order[value]
+        return self._deleted.get((actor, *value[0][:2]), -1) > at
 
     def _is_overruled(self, ack: Ack) -> bool:
         """S3, of a delete that is not stored."""

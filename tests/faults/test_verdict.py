@@ -150,3 +150,16 @@ def test_one_number_acknowledged_for_two_changes_is_a_violation(tmp_path: Path) 
     assert rule_of(list(log.acks.values()), log.issued, Stored({("d", 1): SET}, {})) is None
     assert [(first.change, second.change) for first, second in log.contradictions] == [(SET, OTHER)]
     log.close()
+
+
+@pytest.mark.parametrize(
+    ("deleter", "is_stored", "rule"), [("phone", True, None), ("other", True, "lost"), ("phone", False, "lost")]
+)
+def test_a_value_may_be_gone_with_a_record_that_its_own_author_deleted_afterwards(
+    deleter: str, is_stored: bool, rule: str | None
+) -> None:
+    delete = Change.of("delete", "sets", "s", None)
+    made = [Made("phone", reps(1), {}, {}), Made(deleter, delete, {}, {})]
+    stored = Stored({("e", 1): delete} if is_stored else {}, {})
+    acks = [Ack(1.0, "phone", ("d", 1), reps(1))]
+    assert rule_of(acks, {one.change for one in made}, stored, renamed=True, made=made) == rule

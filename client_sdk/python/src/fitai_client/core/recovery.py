@@ -20,6 +20,7 @@ from ..collections import COLLECTIONS, parent_of
 from . import adopting, pushing, rejecting, vectors
 from .database import Tx
 from .leaving import leave, leaving
+from .reads import read_one
 from .records import (
     AWAITED,
     SHOWN,
@@ -160,7 +161,8 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
             if adopting.was_lost(tx, found, row, before):
                 adopting.await_return(tx, found, key, row)
     tx.set_meta(f"held:{found.no}", dumps(held) if held else None)
-    tx.set_meta(f"merged:{found.no}", None)
+    # The id may be lost once more before they are written anew.
+    tx.set_meta(f"merged:{found.no}", dumps(held) if held else None)
     for key in lacking:
         if key in asked or (row := read_row(tx, found.no, key)) is None or row.body is None:
             continue
@@ -235,6 +237,7 @@ def ids_answered(tx: Tx, found: Space, request: Request, body: dict[str, Any]) -
         _write_anew(tx, found, [(c, i) for c, i in _gone(tx, found)])
         tx.set_meta(f"gone:{found.no}", None)
         tx.set_meta(f"held:{found.no}", None)
+        tx.set_meta(f"merged:{found.no}", None)
         save(tx, found, resync="")
 
 
@@ -249,8 +252,10 @@ def _name_parents(tx: Tx, found: Space) -> None:
         " ORDER BY r.collection, r.id",
         (found.no, AWAITED),
     )
-    for collection, id, above in rows:
-        if (parent := parent_of(collection)) is not None:
+    for collection, id, above in rows if found.role != "viewer" else ():
+        # What is deleted here, or below what is, would come back (A4 of `adopting.py`).
+        shows = read_one(tx.conn, found.no, collection, id) is not None
+        if shows and (parent := parent_of(collection)) is not None:
             write_groups(tx, found.no, [[Write(collection, id, {parent[0]: above}, context={})]], mark=WRITTEN_ANEW)
 
 
