@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from figures.goals import Progress, progress_of
+from figures.goals import Progress, progress_of, progress_of_in_steps
+from tests.figures.counted import counted
 from tests.figures.log import Log, kg, lb
 
 TODAY = date(2026, 11, 25)
@@ -130,3 +131,26 @@ def test_a_target_that_is_the_start_is_reached_at_once(log: Log) -> None:
     weigh(log, "2026-11-10", 70)
     found = goal(log, kind="bodyweight", target=70)
     assert [found.share, found.reached_on] == [1, date(2026, 11, 10)]
+
+
+# The log has four workouts on as many days, with a set each, and here a weighing on each of these days.
+@pytest.mark.parametrize(
+    ("values", "goes_through"),
+    [
+        ({"kind": "habit"}, ["workouts", "days"]),
+        ({"kind": "habit", "unit": "days"}, ["workouts"]),
+        ({"kind": "workouts"}, ["workouts"]),
+        ({"kind": "workouts", "exercise": "bench"}, ["sets", "workouts"]),
+        ({"kind": "strength", "exercise": "bench"}, ["sets", "days"]),
+        ({"kind": "volume"}, ["sets", "days"]),
+        ({"kind": "bodyweight"}, ["weighings"]),
+    ],
+    ids=str,
+)
+def test_each_of_what_a_goal_goes_through_is_a_step(log: Log, values: dict[str, Any], goes_through: list[str]) -> None:
+    for day in ("2026-10-01", "2026-11-04", "2026-11-11", "2026-11-25"):
+        weigh(log, day, 80)
+    log.put("goals", "g", target=1, **values)
+    steps, _ = counted(progress_of_in_steps(log.catch_up(), TODAY))
+    # Beside the one that each goal is.
+    assert steps - 1 >= 4 * len(goes_through)

@@ -20,6 +20,8 @@ from tests.sync.harness import World
 
 # A slice of an hour that has so many seconds: each look at the clock takes one.
 IN_A_SLICE = 20
+# What a history takes beside its records.
+EMPTY = module._EMPTY
 
 
 @pytest.fixture
@@ -64,8 +66,12 @@ class Rig:
     histories: Histories = field(init=False)
 
     def __post_init__(self) -> None:
+        self.histories = self.made()
+
+    def made(self, **more: Any) -> Histories:
+        """Histories of which none is kept by now."""
         paces = Paces(self.look.pace, self.look_long.pace, self.keep.pace, self.keep_long.pace)
-        self.histories = Histories(self.world.database, paces=paces)
+        return Histories(self.world.database, paces=paces, **more)
 
     @property
     def caller(self) -> Caller:
@@ -211,3 +217,21 @@ async def test_of_a_history_that_is_longer_than_its_reader_has_time_for_nothing_
     # So it is once it is kept.
     with pytest.raises(TooLong):
         await rig.look_at(longest=130)
+
+
+async def others(rig: Rig, count: int) -> list[Caller]:
+    """People who logged one workout each, of three records."""
+    made = [await Lifter.make(rig.world, await rig.world.add_user()) for _ in range(count)]
+    for each in made:
+        await each.log((100, 5))
+    return [Caller(each.user, "") for each in made]
+
+
+async def test_H4_a_history_that_its_holder_fails_over_is_counted_like_any_other(rig: Rig) -> None:
+    callers = await others(rig, 5)
+    histories = rig.made(kept_records_max=2 * (EMPTY + 3))
+    for caller in callers:
+        with pytest.raises(ZeroDivisionError):
+            async with histories.of(caller):
+                raise ZeroDivisionError
+    assert [histories.has(caller.user) for caller in callers] == [False, False, False, True, True]
