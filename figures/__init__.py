@@ -24,7 +24,7 @@ from figures.marks import marks_of
 from figures.one_rep_max import FORMULAS, REPS_MAX
 from figures.records import Difference, Key, PersonalRecord, Records
 from figures.spaces import Person
-from figures.steps import Steps
+from figures.steps import Steps, sorted_in_steps
 from figures.weeks import Streak, streak, streak_of, week_of
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "progress_of_exercise",
     "progress_of_exercise_in_steps",
     "progress_of_in_steps",
+    "sorted_in_steps",
     "streak",
     "streak_of",
     "week_of",

@@ -16,11 +16,11 @@ from typing import Final
 import msgspec
 
 from figures.history import History
-from figures.muscles import PRIMARY_SHARE, SECONDARY_SHARE, OfMuscle, by_muscle
+from figures.muscles import PRIMARY_SHARE, SECONDARY_SHARE, OfMuscle, by_muscle_in_steps
 from figures.one_rep_max import REPS_MAX
 from figures.quantities import WIDE, Quantity, exactly
 from figures.records import PersonalRecord, Records
-from figures.steps import Steps, at_once
+from figures.steps import Steps, at_once, in_order, sorted_in_steps
 from figures.weeks import MONDAY, Streak, streak_of, week_of
 
 # The days of a span that ends today; "all" begins with the first workout.
@@ -137,7 +137,10 @@ def analyse_in_steps(history: History, timeframe: str, today: date, records: Rec
         total.join(its)
         weeks[week_of(day, first_weekday)].join(its)
         yield
-    exercises = _by_exercise(history, cells)
+    exercises = yield from _by_exercise(history, cells)
+    trained = ((id, cell.sets, cell.volume) for id, cell in cells.items())
+    muscles = yield from by_muscle_in_steps(history, trained)
+    achieved = (yield from _achieved(history, records, span)) if records is not None else []
     before = None
     if TIMEFRAMES[timeframe] is not None:
         length = span.last - span.first + timedelta(days=1)
@@ -160,8 +163,8 @@ def analyse_in_steps(history: History, timeframe: str, today: date, records: Rec
         weeks=every_week,
         days=every_day,
         exercises=exercises,
-        muscles=by_muscle(history, {id: (cell.sets, cell.volume) for id, cell in cells.items()}),
-        records=_achieved(history, records, span) if records is not None else [],
+        muscles=muscles,
+        records=achieved,
         streak=streak_of(history, today),
         formula=history.formula,
         reps_max=REPS_MAX,
@@ -274,9 +277,9 @@ def _every_week(weeks: dict[date, _Sum], span: Span, first_weekday: int) -> Step
     return found
 
 
-def _by_exercise(history: History, cells: dict[str, _Cell]) -> list[OfExercise]:
+def _by_exercise(history: History, cells: dict[str, _Cell]) -> Steps[list[OfExercise]]:
     found = []
-    for id, cell in sorted(cells.items(), key=lambda one: (-one[1].sets, -one[1].volume, one[0])):
+    for id, cell in (yield from in_order(cells.items(), lambda one: (-one[1].sets, -one[1].volume, one[0]))):
         exercise = history.exercise(id)
         found.append(
             OfExercise(
@@ -289,15 +292,17 @@ def _by_exercise(history: History, cells: dict[str, _Cell]) -> list[OfExercise]:
                 exactly(cell.best) if cell.best else None,
             )
         )
+        yield
     return found
 
 
-def _achieved(history: History, records: Records, span: Span) -> list[PersonalRecord]:
+def _achieved(history: History, records: Records, span: Span) -> Steps[list[PersonalRecord]]:
     found = []
-    for record in records:
+    for record in records.in_any_order():
+        yield
         if record.kind == "max_reps_at_weight":
             continue
         session = history.sessions.get(record.workout)
         if session is not None and session.day is not None and span.first <= session.day <= span.last:
             found.append(record)
-    return sorted(found, key=lambda one: one.achieved_at)
+    return (yield from sorted_in_steps(found, lambda one: (one.achieved_at, *one.key.place)))

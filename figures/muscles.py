@@ -7,7 +7,7 @@ besides; a muscle that is both is the former. So the muscles together have more 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
@@ -15,6 +15,7 @@ import msgspec
 
 from figures.history import History
 from figures.quantities import ONE, Quantity, divided, exactly
+from figures.steps import Steps, sorted_in_steps
 
 # What a set is worth to a muscle, in halves.
 _PRIMARY, _SECONDARY, _HALVES = 2, 1, 2
@@ -32,17 +33,18 @@ class OfMuscle(msgspec.Struct, frozen=True):
     volume: Decimal
 
 
-def by_muscle(history: History, trained: Mapping[str, tuple[int, Quantity]]) -> list[OfMuscle]:
+def by_muscle_in_steps(history: History, trained: Iterable[tuple[str, int, Quantity]]) -> Steps[list[OfMuscle]]:
     """The muscles of these exercises, most trained first. An exercise that nobody knows any more trains none.
 
     Args:
         history: which knows the exercises.
-        trained: (sets, volume) by the exercise's id.
+        trained: (the exercise's id, sets, volume), each exercise once.
     """
     primary: defaultdict[str, int] = defaultdict(int)
     secondary: defaultdict[str, int] = defaultdict(int)
     halves: defaultdict[str, Quantity] = defaultdict(int)
-    for id, (sets, volume) in trained.items():
+    for id, sets, volume in trained:
+        yield
         exercise = history.exercise(id)
         if exercise is None:
             continue
@@ -59,4 +61,5 @@ def by_muscle(history: History, trained: Mapping[str, tuple[int, Quantity]]) -> 
         # Half a set's volume may have an eighteenth decimal, which is the only one that is rounded here.
         amounts = exactly(worth * ONE // _HALVES), exactly(divided(volume, _HALVES))
         found.append(OfMuscle(muscle, primary[muscle], secondary[muscle], *amounts))
-    return sorted(found, key=lambda one: (-one.sets, one.muscle))
+        yield
+    return (yield from sorted_in_steps(found, lambda one: (-one.sets, one.muscle)))

@@ -52,6 +52,7 @@ UNITS: Final = {
     "pace": "s/km",
     "least_assistance": "kg",
 }
+_KIND_PLACE: Final = {kind: place for place, kind in enumerate(UNITS)}
 # For these a smaller value is the better one.
 SMALLER: Final = frozenset({"pace", "least_assistance"})
 
@@ -74,6 +75,11 @@ class Key(NamedTuple):
     def id(self, user: str) -> str:
         """The id of the user's record: always the same."""
         return str(uuid.uuid5(_NAMESPACE, f"{user}:{self.exercise}:{self.kind}:{self.weight or ''}"))
+
+    @property
+    def place(self) -> tuple[str, int, Decimal]:
+        """Sorts records: those of one exercise by kind, those at a weight from the lightest on."""
+        return self.exercise, _KIND_PLACE[self.kind], self.weight or Decimal(0)
 
 
 class PersonalRecord(msgspec.Struct, frozen=True, gc=False):
@@ -145,7 +151,8 @@ class Records:
             exercises = {*self._by_exercise, *history.lifts_of_exercise}
         self._formula = history.formula
         difference = Difference()
-        for exercise in sorted(exercises):
+        for exercise in (yield from in_order(exercises, str)):
+            yield
             lifts = (history.lifts[id] for id in history.lifts_of_exercise.of(exercise))
             before, now = (
                 self._by_exercise.get(exercise, {}),
@@ -155,7 +162,7 @@ class Records:
                 self._by_exercise[exercise] = now
             else:
                 self._by_exercise.pop(exercise, None)
-            for key in sorted({*before, *now}, key=_place):
+            for key in sorted({*before, *now}, key=lambda key: key.place):
                 old, new = before.get(key), now.get(key)
                 if new is None and old is not None:
                     difference.withdrawn.append(old)
@@ -173,19 +180,17 @@ class Records:
         """One record."""
         return self._by_exercise.get(exercise, {}).get(Key(exercise, kind, weight))
 
+    def in_any_order(self) -> Iterator[PersonalRecord]:
+        """Every record, in O(1) for each: the exercises are not sorted."""
+        for of_exercise in self._by_exercise.values():
+            yield from of_exercise.values()
+
     def __iter__(self) -> Iterator[PersonalRecord]:
         for exercise in sorted(self._by_exercise):
             yield from self._by_exercise[exercise].values()
 
     def __len__(self) -> int:
         return sum(map(len, self._by_exercise.values()))
-
-
-_KIND_PLACE: Final = {kind: place for place, kind in enumerate(UNITS)}
-
-
-def _place(key: Key) -> tuple[str, int, Decimal]:
-    return (key.exercise, _KIND_PLACE[key.kind], key.weight or Decimal(0))
 
 
 class Best(NamedTuple):

@@ -43,3 +43,12 @@ def in_order(items: Iterable[T], key: Callable[[T], Any]) -> Steps[Iterator[T]]:
         runs.append(run)
         yield
     return iter(runs[0]) if len(runs) == 1 else heapq.merge(*runs, key=key)
+
+
+def sorted_in_steps(items: Iterable[T], key: Callable[[T], Any]) -> Steps[list[T]]:
+    """As `in_order`, all of them at the end."""
+    found = []
+    for one in (yield from in_order(items, key)):
+        found.append(one)
+        yield
+    return found

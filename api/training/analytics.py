@@ -27,10 +27,12 @@ from figures import (
     PersonalRecord,
     Point,
     Progress,
+    Records,
     Steps,
     analyse_in_steps,
     progress_of_exercise_in_steps,
     progress_of_in_steps,
+    sorted_in_steps,
 )
 from figures.charts import calendar_chart, exercise_chart, muscles_chart, volume_chart
 from sync.environment import Environment
@@ -154,16 +156,9 @@ def endpoints(histories: Histories, cache: Cache, environment: Environment) -> l
     async def list_records(call: Call[Empty, RecordsQuery]) -> Reply:
         query = call.query
 
-        def make(kept: Kept) -> Steps[list[PersonalRecord]]:
-            found = []
-            for each in kept.records if query.exercise is None else kept.records.of(query.exercise):
-                if query.kind is None or each.kind == query.kind:
-                    found.append(each)
-                yield
-            return sorted(found, key=_newest_first, reverse=True)
-
         async with histories.of(call.caller) as kept:
-            return await paged(call, kept, f"records {query.exercise!r} {query.kind}", lambda: make(kept))
+            what = f"records {query.exercise!r} {query.kind}"
+            return await paged(call, kept, what, lambda: newest_first_in_steps(kept.records, query))
 
     async def get_exercise_records(call: Call[Empty, Empty]) -> Reply:
         exercise = call.path["exercise"]
@@ -344,5 +339,15 @@ def _known(kept: Kept, exercise: str) -> None:
         raise NotFound
 
 
-def _newest_first(record: PersonalRecord) -> tuple[str, str, str]:
+def newest_first_in_steps(records: Records, query: RecordsQuery) -> Steps[list[PersonalRecord]]:
+    """The records that a query asks for, of whatever page, the latest first."""
+    found = []
+    for each in records.in_any_order() if query.exercise is None else records.of(query.exercise):
+        if query.kind is None or each.kind == query.kind:
+            found.append(each)
+        yield
+    return (yield from sorted_in_steps(found, _in_time))[::-1]
+
+
+def _in_time(record: PersonalRecord) -> tuple[str, str, str]:
     return record.achieved_at, record.exercise, str(record.key)

@@ -8,11 +8,14 @@ from xml.etree import ElementTree
 import pytest
 
 from api.app import DATABASE, ENGINE
+from api.training.analytics import RecordsQuery, newest_first_in_steps
 from api.training.histories import Histories, Kept
-from figures import Steps
+from figures import Records, Steps
 from sync.caller import Caller
 from tests.api.harness import Server
 from tests.api.training.conftest import Person, person
+from tests.figures.counted import counted
+from tests.figures.log import Log, kg
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -94,6 +97,20 @@ async def test_records_are_listed_the_latest_first_and_by_kind(ann: Person) -> N
     assert [(each["value"], each["previous"]) for each in answer.data] == [(120, 100)]
     paged = [await ann.ask("GET", f"/records?limit=1&page={page}") for page in (1, 2)]
     assert paged[0].data[0]["achieved_at"] >= paged[1].data[0]["achieved_at"]
+
+
+async def test_each_record_is_a_step_where_records_are_found_and_put_in_order() -> None:
+    log, records = Log(), Records()
+    for n in range(5):
+        log.workout(f"w{n}", f"2026-11-0{n + 1}")
+        log.set(f"e{n % 3}", f"w{n}", weight=kg(100 + n), reps=5)
+    records.update(log.catch_up())
+    steps, found = counted(newest_first_in_steps(records, RecordsQuery()))
+    assert steps >= 2 * len(records)
+    assert sorted(found, key=lambda one: one.achieved_at, reverse=True) == found
+    assert {one.key: one for one in found} == {one.key: one for one in records} and len(found) == len(records)
+    of_one = counted(newest_first_in_steps(records, RecordsQuery(exercise="e0", kind="one_rep_max")))[1]
+    assert of_one == [one for one in found if (one.exercise, one.kind) == ("e0", "one_rep_max")]
 
 
 async def test_a_goal_follows_its_own_progress(ann: Person) -> None:
