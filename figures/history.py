@@ -16,7 +16,7 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -31,7 +31,6 @@ from figures.forms import (
     Record,
     Set,
     Stored,
-    UnreadableRecord,
     Values,
     Workout,
     decode,
@@ -70,6 +69,9 @@ class History:
     Give `catch_up` what the feeds of the spaces bring, in the order of each feed; then `take_dirty` says what to work
     out again. What is public here is only read; between two calls of `catch_up` all of it is one consistent state.
 
+    Who reads feeds page by page gives each to `take_in_steps`, and works out once, by `work_out_in_steps`, what all of
+    them touched.
+
     lifts: by the set's id. lifts_of_exercise, lifts_of_workout: the ids of the lifts. sessions: by the workout's id.
     """
 
@@ -86,6 +88,7 @@ class History:
         self._spaces = Spaces(person, self.catalog)
         self._weighings = Weighings()
         self._dirty = Dirty()
+        self._touched = Touched()
 
     # -- what there is -------------------------------------------------------------------------------------------
 
@@ -98,7 +101,7 @@ class History:
         """An exercise by its id, wherever it is known from: the person's own, the catalog's, one of a shared space."""
         return self._spaces.exercise(id)
 
-    def weighings(self) -> list[tuple[str, Quantity]]:
+    def weighings(self) -> Iterator[tuple[str, Quantity]]:
         """(when, kg) of every measurement of the body's weight, oldest first."""
         return self._weighings.all()
 
@@ -118,29 +121,27 @@ class History:
         Raises:
             UnreadableRecord: one of them is no record. What came before it is taken.
         """
-        at_once(self.catch_up_in_steps(stored))
+        try:
+            at_once(self.take_in_steps(stored))
+        finally:
+            at_once(self.work_out_in_steps())
 
-    def catch_up_in_steps(self, stored: Iterable[Stored]) -> Steps[None]:
-        """As `catch_up`; before the last step the history is in no state that anybody may read."""
-        touched = Touched()
-        weighed_from: str | None = None
-        unreadable: UnreadableRecord | None = None
+    def take_in_steps(self, stored: Iterable[Stored]) -> Steps[None]:
+        """Take records as `catch_up` does. Until they are worked out, the history is in no state that anybody may read.
+
+        Raises as catch_up.
+        """
         for one in stored:
-            try:
-                record = decode(one.body)
-            except UnreadableRecord as error:
-                unreadable = error
-                break
+            record = decode(one.body)
             if record is not None:
-                since = self._take(one, record, touched)
-                if since is not None and (weighed_from is None or since < weighed_from):
-                    weighed_from = since
+                self._take(one, record, self._touched)
             yield
-        if weighed_from is not None:
-            yield from self._weigh(weighed_from, touched)
+
+    def work_out_in_steps(self) -> Steps[None]:
+        """Bring lifts and sessions to where the records are that were taken (H1). O(what these touch)."""
+        touched, self._touched = self._touched, Touched()
+        yield from self._weigh(touched)
         yield from self._work_out(touched)
-        if unreadable is not None:
-            raise unreadable
 
     def leave(self, space: str) -> None:
         """Forget a shared space that the person is no longer in."""
@@ -150,13 +151,12 @@ class History:
         """As `leave`; before the last step the history is in no state that anybody may read."""
         book = self._spaces.leave(space)
         if book is not None:
-            touched = Touched()
-            yield from book.touch_everything_in_steps(touched)
+            yield from book.touch_everything_in_steps(self._touched)
             # What stood hidden behind the same id elsewhere counts now.
-            yield from self._work_out(touched)
+            yield from self.work_out_in_steps()
 
-    def _take(self, stored: Stored, record: Record, touched: Touched) -> str | None:
-        """Put one record into its book. Returns since when the body weighed something else, where that is so."""
+    def _take(self, stored: Stored, record: Record, touched: Touched) -> None:
+        """Put one record into its book."""
         collection, id, values = record
         own = stored.space == self.person.space
         book = self._spaces.book(stored.space)
@@ -180,13 +180,12 @@ class History:
             self._dirty.exercises.add(id)
         elif own and collection == "measurements":
             self._dirty.measurements = True
-            return self._weighings.put(id, _as(Measurement, values))
+            self._weighings.put(id, _as(Measurement, values))
         elif own and collection == "goals":
             self.goals.put(id, _as(Goal, values))
             self._dirty.goals = True
         elif own and collection == "preferences":
             self._prefer(_as(Preferences, values) or _NO_PREFERENCES, touched)
-        return None
 
     def _prefer(self, preferences: Preferences, touched: Touched) -> None:
         old, self.preferences = self.preferences, preferences
@@ -194,9 +193,11 @@ class History:
         if (old.one_rep_max, old.timezone) != (preferences.one_rep_max, preferences.timezone):
             touched.everything = True
 
-    def _weigh(self, since: str, touched: Touched) -> Steps[None]:
-        """Read the weights of the body again, and touch every workout from then on."""
-        yield from self._weighings.read_again()
+    def _weigh(self, touched: Touched) -> Steps[None]:
+        """Read the weights of the body again, and touch every workout since they are others."""
+        since = yield from self._weighings.read_again()
+        if since is None:
+            return
         for book in self._spaces:
             for id, workout in book.workouts.items():
                 if _until(workout) >= since:

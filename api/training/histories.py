@@ -116,7 +116,8 @@ class Kept:
         self.unwritten = None
 
     def work_out_in_steps(self) -> Steps[None]:
-        """Bring the records to where the history is (H5)."""
+        """Bring the history to where the records are that it took, and the personal ones to where it is (H5)."""
+        yield from self.history.work_out_in_steps()
         difference = yield from self.records.update_in_steps(self.history, self.history.take_dirty())
         if self.unwritten is not None:
             user = self.person.user
@@ -294,7 +295,7 @@ class Histories:
                 stored = await _stored(tx, page, shared=shared)
             if kept.unwritten is not None and any(_IS_RECORD in each.body for each in stored):
                 kept.unwritten = None
-            await take_all(kept.history.catch_up_in_steps(stored), kept.pace)
+            await take_all(kept.history.take_in_steps(stored), kept.pace)
             kept.size += len(stored)
             if len(page.rows) < _PAGE:
                 kept.places[space.id] = Place(space.life, page.space.head)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 from random import Random
 from typing import Any
@@ -14,6 +14,8 @@ from figures.history import History
 from figures.quantities import ONE
 from figures.records import Difference, Key, PersonalRecord, Records
 from figures.spaces import Person
+from figures.steps import at_once
+from tests.figures.counted import counted
 from tests.figures.log import CATALOG, CLUB, GYM, HOME, ME, Log, kg, lb
 from tests.figures.oracle import Oracle
 
@@ -124,7 +126,7 @@ happenings = st.lists(st.integers(0, 2**32 - 1), min_size=25, max_size=60)
 
 def state(history: History) -> tuple[Any, ...]:
     return (
-        history.lifts, history.sessions, history.weighings(), history.preferences, dict(history.goals),
+        history.lifts, history.sessions, list(history.weighings()), history.preferences, dict(history.goals),
         dict(history.lifts_of_exercise), dict(history.lifts_of_workout),
     )  # fmt: skip
 
@@ -193,3 +195,32 @@ def test_the_order_in_which_records_are_read_does_not_matter(numbers: list[int],
     shuffled = History(Person(ME, HOME), CATALOG)
     shuffled.catch_up(feed)
     assert state(shuffled) == state(log.fresh())
+
+
+@given(happenings, st.integers(1, 40))
+def test_nor_does_it_matter_how_many_pages_they_are_read_in(numbers: list[int], size: int) -> None:
+    log = populated()
+    for number in numbers:
+        happen(log, number)
+    feed = [log.stored(key) for key in log.records]
+    paged = History(Person(ME, HOME), CATALOG)
+    for first in range(0, len(feed), size):
+        at_once(paged.take_in_steps(feed[first : first + size]))
+    at_once(paged.work_out_in_steps())
+    assert state(paged) == state(log.fresh())
+
+
+def test_somebody_who_weighs_themselves_before_every_workout_costs_in_proportion_to_the_days() -> None:
+    def steps(days: int) -> int:
+        log = Log()
+        for n in range(days):
+            day = str(TODAY - timedelta(days=n))
+            log.put("measurements", f"m{n}", kind="weight", at=f"{day}T08:00:00.000Z", value=80, unit="kg")
+            log.workout(f"w{n}", day)
+            log.set("pull-up", f"w{n}", reps=5)
+        history, feed = History(Person(ME, HOME), CATALOG), [log.stored(key) for key in log.records]
+        # A page a day.
+        taken = sum(counted(history.take_in_steps(feed[first : first + 4]))[0] for first in range(0, len(feed), 4))
+        return taken + counted(history.work_out_in_steps())[0]
+
+    assert steps(200) <= 2 * steps(100) + 1

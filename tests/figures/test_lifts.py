@@ -347,7 +347,7 @@ def test_measurements_goals_and_preferences_of_a_shared_space_are_nobodys() -> N
     log.put("goals", "g", space=GYM, by="you", kind="volume", target=1)
     log.put("measurements", "m", space=GYM, by="you", kind="weight", at="2026", value=1, unit="kg")
     history = log.catch_up()
-    assert (history.formula, dict(history.goals), history.weighings()) == ("epley", {}, [])
+    assert (history.formula, dict(history.goals), list(history.weighings())) == ("epley", {}, [])
 
 
 # -- sessions --------------------------------------------------------------------------------------------------

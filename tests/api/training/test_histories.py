@@ -152,6 +152,26 @@ async def test_H3_so_does_what_is_made_of_it(rig: Rig) -> None:
     assert rig.rests - before >= at_least(100)
 
 
+async def test_in_how_many_pages_a_history_is_read_makes_it_no_dearer(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.ann.push(
+        rig.ann.device.put("measurements", rig.world.uuid(), kind="weight", value=80, unit="kg",
+                           at=f"2026-11-10T08:{minute:02}:00.000Z")
+        for minute in range(60)
+    )  # fmt: skip
+
+    async def steps(page: int) -> int:
+        monkeypatch.setattr(module, "_PAGE", page)
+        rig.histories.forget(rig.ann.user)
+        before = rig.look.ticks
+        await rig.look_at()
+        return rig.look.ticks - before
+
+    # The clock is looked at some times more for each page.
+    assert await steps(5) < await steps(500) + 5 * (180 // 5)
+
+
 async def test_a_long_history_is_read_at_a_pace_of_its_own(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     await rig.look_at()
     await rig.look_at(looks=False)
