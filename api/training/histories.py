@@ -8,7 +8,8 @@ Invariants
     H2  Default deny: a space that the person left, or was only invited to, is none of theirs at the next answer.
     H3  A history is read and worked out by one at a time; reading a long one holds up nobody else (pacing.py). Whoever
         looks at their own waits no longer for that it is only kept up: it then goes on at the pace of a look.
-    H4  What is kept is bounded by the number of records; who looked longest ago is read anew.
+    H4  What is kept is bounded by the number of records; who looked longest ago is read anew. A history that alone has
+        more than all may have pushes out nobody: one such, the latest, is kept beside the others.
     H5  `unwritten` has every record that is another one than when it was last written, or is None: also once anybody
         else wrote one.
 """
@@ -103,7 +104,8 @@ class Kept:
     # None in all: nobody knows what is stored.
     unwritten: dict[str, PersonalRecord | None] | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    # How many look at it, or wait for that.
+    # How many have it or wait for it, and how many of these look at it.
+    holders: int = 0
     looks: int = 0
 
     @property
@@ -139,13 +141,20 @@ class Kept:
         return self.paces.keep if self.size <= LONG else self.paces.keep_long
 
     @asynccontextmanager
-    async def held(self, *, looks: bool) -> AsyncIterator[None]:
-        """Have it to oneself, for a look or only to keep it up. Who waits for a look hurries whoever has it."""
+    async def held(self, *, looks: bool) -> AsyncIterator[bool]:
+        """Have it to oneself, for a look or only to keep it up. Who waits for a look hurries whoever has it.
+
+        Gives whether somebody else had it or was in line for it: then time went by.
+        """
+        # Not by the lock: between one who has released it and the next it is free, and yet there is a line.
+        waited = self.holders > 0
+        self.holders += 1
         self.looks += looks
         try:
             async with self.lock:
-                yield
+                yield waited
         finally:
+            self.holders -= 1
             self.looks -= looks
 
     @property
@@ -199,6 +208,8 @@ class Histories:
         self._kept_records_max = kept_records_max
         self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._size = 0
+        # Whose history alone has more records than all may have.
+        self._outsized: str | None = None
 
     @property
     def kept(self) -> int:
@@ -227,12 +238,11 @@ class Histories:
             if self._length(caller, found) > longest:
                 raise TooLong
             kept = self._kept_of(caller, found)
-            waits = kept.lock.locked()
-            async with kept.held(looks=looks):
+            async with kept.held(looks=looks) as waited:
                 if self._kept.get(caller.user) is not kept:
                     continue  # Who had it meanwhile left half of it behind, or there was no room for it.
                 try:
-                    await self._catch_up(caller, kept, await self._find(caller) if waits else found)
+                    await self._catch_up(caller, kept, await self._find(caller) if waited else found)
                 except BaseException:
                     # Half of a page may have been taken.
                     self._drop(caller.user)
@@ -241,7 +251,7 @@ class Histories:
                     yield kept
                 finally:
                     # Also where the block ends badly: what is kept is counted (H4).
-                    self._let_go(caller.user)
+                    self._count(kept)
                 return
 
     async def _find(self, caller: Caller) -> _Found:
@@ -302,19 +312,29 @@ class Histories:
                 return
             after = page.rows[-1][0]
 
-    def _let_go(self, but: str) -> None:
-        if (kept := self._kept.get(but)) is not None:
-            self._size += kept.size - kept.counted
-            kept.counted = kept.size
-        while self._size > self._kept_records_max and len(self._kept) > 1:
-            oldest = next(iter(self._kept))
-            if oldest == but:
-                return
-            self._drop(oldest)
+    def _count(self, kept: Kept) -> None:
+        """Count a history that was looked at, and let others go where they are too many now (H4)."""
+        user = kept.person.user
+        if self._kept.get(user) is not kept:
+            return
+        if self._outsized == user:
+            self._outsized = None
+        is_outsized = kept.size > self._kept_records_max
+        counted = 0 if is_outsized else kept.size
+        self._size += counted - kept.counted
+        kept.counted = counted
+        if is_outsized:
+            if self._outsized is not None:
+                self._drop(self._outsized)
+            self._outsized = user
+        while self._size > self._kept_records_max:
+            self._drop(next(other for other, each in self._kept.items() if each.counted and other != user))
 
     def _drop(self, user: str) -> None:
         if (kept := self._kept.pop(user, None)) is not None:
             self._size -= kept.counted
+        if self._outsized == user:
+            self._outsized = None
 
 
 async def _stored(tx: Transaction, page: Page, *, shared: bool) -> list[Stored]:

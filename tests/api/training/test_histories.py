@@ -12,7 +12,7 @@ import pytest
 from api.training import histories as module
 from api.training.histories import Histories, Kept, Paces, TooLong
 from api.training.pacing import Pace
-from figures import Records
+from figures import History, Person, Records
 from sync.caller import Caller
 from tests.api.harness import until
 from tests.api.training.logbook import Lifter
@@ -211,6 +211,24 @@ async def test_who_waited_sees_what_was_written_meanwhile(rig: Rig) -> None:
     assert len((await looks[0]).history.lifts) == 101
 
 
+async def test_who_comes_between_one_who_had_it_and_the_next_has_waited_too() -> None:
+    kept, waited = Kept(History(Person("me", "home"))), []
+
+    async def have() -> None:
+        async with kept.held(looks=False) as one_waited:
+            waited.append(one_waited)
+
+    async with kept.held(looks=False) as first_waited:
+        second = asyncio.ensure_future(have())
+        await until(lambda: kept.holders == 2)
+    # The second has not run since.
+    assert not kept.lock.locked()
+    await have()
+    await second
+    await have()
+    assert (first_waited, waited) == (False, [True, True, False])
+
+
 @pytest.mark.parametrize("rests", [1, 5, 10, 15])
 async def test_who_waited_for_somebody_who_gave_up_halfway_reads_it_anew(rig: Rig, rests: int) -> None:
     looks: list[asyncio.Task[Kept]] = []
@@ -255,3 +273,28 @@ async def test_H4_a_history_that_its_holder_fails_over_is_counted_like_any_other
             async with histories.of(caller):
                 raise ZeroDivisionError
     assert [histories.has(caller.user) for caller in callers] == [False, False, False, True, True]
+
+
+async def test_H4_a_history_that_alone_is_too_long_pushes_out_nobody_and_is_kept_beside_the_others(rig: Rig) -> None:
+    callers = await others(rig, 2)
+    histories = rig.made(kept_records_max=2 * (EMPTY + 3))
+    for _ in range(2):
+        for caller in (rig.caller, *callers):
+            async with histories.of(caller, looks=False):
+                pass
+        assert all(histories.has(caller.user) for caller in (*callers, rig.caller))
+    # Of what is short it is still the latest that are kept.
+    more = await others(rig, 1)
+    async with histories.of(more[0]):
+        pass
+    assert [histories.has(caller.user) for caller in (*callers, *more)] == [False, True, True]
+    assert histories.has(rig.ann.user)
+
+
+async def test_H4_of_those_that_alone_are_too_long_the_latest_is_kept(rig: Rig) -> None:
+    callers = await others(rig, 3)
+    histories = rig.made(kept_records_max=EMPTY)
+    for caller in callers:
+        async with histories.of(caller):
+            pass
+        assert histories.has(caller.user) and histories.kept == 1
