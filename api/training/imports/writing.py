@@ -13,7 +13,9 @@ Invariants
         does, and one that has much to write holds up another by a step, not by all of its own.
     M10 Where more wait than are worked on, an import gives way after `turn_steps`: at most TURNS_MAX times, since its
         file is read again for each, and what is kept of it meanwhile is on disk.
-    M11 What was deleted of an import since it wrote it stays deleted, however often the import is taken up again.
+    M11 What was deleted of an import since it wrote it stays deleted, however often the import is taken up again, and
+        what lies below it is not written. An exercise alone is made again, where it was deleted before a turn that
+        still has workouts with it.
 """
 
 from __future__ import annotations

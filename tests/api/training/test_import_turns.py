@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from api.operations.jobs import WAITED_MS
-from api.training.imports import planning, writing
+from api.training.imports import own_export, planning, writing
 from api.training.imports.forms import Arguments, Reading
 from api.training.imports.worker import read_log
 from api.training.imports.writing import TURN_STEPS, TURNS_MAX, turn_steps
@@ -69,10 +69,14 @@ async def read(bench: Bench, id: str) -> tuple[ImportRow, dict[str, Any]]:
     return row, msgspec.json.decode(row.summary or b"{}")
 
 
-async def workouts(bench: Bench) -> set[str]:
+async def shown(bench: Bench, collection: str) -> set[str]:
     async with bench.world.database.read() as tx:
         view = await bench.imports.records.view(tx, bench.caller, await bench.imports.records.space_of(bench.caller))
-        return {each.id for each in await bench.imports.records.all_shown(view, "workouts")}
+        return {each.id for each in await bench.imports.records.all_shown(view, collection)}
+
+
+async def workouts(bench: Bench) -> set[str]:
+    return await shown(bench, "workouts")
 
 
 async def test_a_third_import_begins_after_one_turn_and_each_goes_on_in_its_turn(bench: Bench, steps: Steps) -> None:
@@ -106,6 +110,58 @@ async def test_what_was_deleted_of_an_import_before_its_next_turn_stays_deleted(
     assert (row.state, summary["written"], len(deleted)) == ("done", 1 + 3 * DAYS, 1)
     left = await workouts(bench)
     assert len(left) == DAYS - 1 and not left & deleted
+
+
+async def test_what_lies_below_what_was_deleted_does_not_bring_it_back(
+    bench: Bench, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Our own export is written collection by collection: a workout turns before its sets.
+    monkeypatch.setattr(own_export, "GROUP_RECORDS", 1)
+    first, second, exercise = bench.world.uuid(), bench.world.uuid(), bench.world.uuid()
+    records = [("exercises", exercise, {"name": "My Press"})]
+    for workout in (first, second):
+        block, set_ = bench.world.uuid(), bench.world.uuid()
+        records += [
+            ("workouts", workout, {"title": workout, "status": "completed"}),
+            ("workout_exercises", block, {"workout": workout, "exercise": exercise, "position": "a"}),
+            ("sets", set_, {"workout_exercise": block, "position": "a", "reps": 5, "kind": "normal"}),
+        ]
+    listed = [{"collection": name, "id": id, "values": values} for name, id, values in records]
+    document = {"format": "fitai-export", "version": 1, "spaces": [{"kind": "personal", "records": listed}]}
+    other, deleted = await another(bench), set[str]()
+
+    async def delete_the_first(user: str) -> None:
+        if user == other.caller.user and await workouts(bench) == {first} and not deleted:
+            deleted.add(first)
+            await bench.imports.records.write(bench.caller, bench.world.space, [Edit("delete", "workouts", first)])
+
+    steps.after = delete_the_first
+    id = await bench.take(msgspec.json.encode(document))
+    await other.take(LOG)
+    await bench.jobs.run_due()
+    row, summary = await read(bench, id)
+    assert (row.state, deleted, summary["written"]) == ("done", {first}, len(records) - 2)
+    left = [await shown(bench, name) for name in ("workouts", "workout_exercises", "sets")]
+    assert (left[0], [len(each) for each in left]) == ({second}, [1, 1, 1])
+
+
+async def test_an_exercise_that_was_deleted_between_turns_is_made_again_for_what_follows(
+    bench: Bench, steps: Steps
+) -> None:
+    other, deleted = await another(bench), set[str]()
+
+    async def delete_it(user: str) -> None:
+        if user == other.caller.user and await workouts(bench) and not deleted:
+            deleted.update(await shown(bench, "exercises"))
+            edits = [Edit("delete", "exercises", id) for id in deleted]
+            await bench.imports.records.write(bench.caller, bench.world.space, edits)
+
+    steps.after = delete_it
+    id = await bench.take(LOG)
+    await other.take(LOG)
+    await bench.jobs.run_due()
+    assert ((await read(bench, id))[0].state, len(deleted)) == ("done", 1)
+    assert (await shown(bench, "exercises"), len(await workouts(bench))) == (deleted, DAYS)
 
 
 async def test_imports_that_are_taken_back_take_turns_too(bench: Bench, steps: Steps) -> None:

@@ -192,6 +192,20 @@ async def test_a_patch_that_says_when_a_session_ended_is_believed(ann: Person) -
     assert (await ann.ask("PATCH", f"/workouts/{made['id']}", said)).data["ended_at"] == made["started_at"]
 
 
+@pytest.mark.parametrize("status", ["planned", "active", "paused"])
+async def test_an_end_that_stands_is_kept_when_the_session_is_over(ann: Person, status: str) -> None:
+    ended = "2025-03-01T11:00:00.000Z"
+    body = {"status": status, "started_at": "2025-03-01T10:00:00.000Z", "ended_at": ended}
+    # Whether or not it is said once more.
+    for said in ({}, {"ended_at": ended}):
+        made = await ann.made("/workouts", body)
+        over = await ann.ask("PATCH", f"/workouts/{made['id']}", {"status": "completed", **said})
+        assert (over.data["ended_at"], over.data.get("warnings")) == (ended, None)
+        made = await ann.made("/workouts", body)
+        over = await ann.ask("POST", f"/workouts/sessions/{made['id']}/complete", said)
+        assert over.data["ended_at"] == ended, status
+
+
 async def test_a_session_that_ends_before_it_was_to_begin_has_no_end(ann: Person) -> None:
     made = await ann.made("/workouts", {"status": "planned", "started_at": "2099-01-05T10:00:00Z"})
     ended = (await ann.ask("PATCH", f"/workouts/{made['id']}", {"status": "discarded"})).data
