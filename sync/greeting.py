@@ -122,6 +122,6 @@ class Greeting:
         for space, refusal in refused:
             session.refuse(None, refusal.code, refusal.message, {**(refusal.details or {}), "space": space})
         for subscription, state, cursor in behind:
-            await self.subscribing.hub.resume(subscription, state, cursor)
+            await self.subscribing.resume(subscription, state, cursor)
         for space in list(session.subscriptions):
             self.subscribing.signals.join(session, space)

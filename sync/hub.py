@@ -239,6 +239,13 @@ class Hub:
         self._stand_at_channel(subscription)
         self._decide(channel)
 
+    def fall_behind(self, subscription: Subscription, state: SpaceState) -> None:
+        """Deltas from now on, once the device was told to pull what it missed. `state` was read after `join`."""
+        if subscription.attached:
+            self._note_state(subscription.channel, state)
+            self._tell_behind(subscription)
+            self._decide(subscription.channel)
+
     async def resume(self, subscription: Subscription, state: SpaceState, cursor: str) -> None:
         """Deltas from `cursor` on: what was missed first, then what comes. `state` was read after `join`.
 

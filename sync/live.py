@@ -114,7 +114,7 @@ class Live:
             sessions=lambda space: [s.session for s in self.hub.subscribers(space) if s.role],
             later=self._later,
         )
-        self._subscribing = Subscribing(self.hub, self.signals, access)
+        self._subscribing = Subscribing(self.hub, self.signals, access, self._throttle)
         self._greeting = Greeting(access, self._subscribing, self.roster, pusher, environment, limits)
 
     @property

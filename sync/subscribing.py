@@ -6,6 +6,8 @@ Refuses to know: messages, and how deltas are read (sync/hub.py) and signals hel
 Invariants
     L1  A subscription is joined before the right to it is checked: a right that is lost meanwhile is found either by
         the check or by the event.
+    L5  What a socket reads is counted with what its account reads over HTTP. Too much of it refuses nothing: the space
+        is listened to, and told to be `behind`, so that its device pulls, and is told there how long to wait.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sync.errors import NotFound, SyncError
-from sync.hub import Hub, Subscription
+from sync.hub import Hub, SpaceState, Subscription
 from sync.protocol import SPACES_MAX, Session
 from sync.rights import Access, Sight
 from sync.signals import Signals
+from sync.throttle import Throttle
 
 
 class TooManySpaces(SyncError):
@@ -34,6 +37,7 @@ class Subscribing:
     hub: Hub
     signals: Signals
     access: Access
+    throttle: Throttle
 
     async def subscribe(self, session: Session, space: str, cursor: str | None) -> None:
         """Listen to a space from `cursor` on, or from now. Raises NotFound, TooManySpaces."""
@@ -41,9 +45,19 @@ class Subscribing:
         if cursor is None:
             self.hub.go_live(subscription, sight.state)
         else:
-            await self.hub.resume(subscription, sight.state, cursor)
+            await self.resume(subscription, sight.state, cursor)
         if subscription.attached:
             self.signals.join(session, space)
+
+    async def resume(self, subscription: Subscription, state: SpaceState, cursor: str) -> None:
+        """Go on with a space that may be seen from `cursor` on, where its account may read that much (L5)."""
+        assert subscription.session.caller is not None
+        try:
+            await self.throttle.read(subscription.session.caller.user)
+        except SyncError:
+            self.hub.fall_behind(subscription, state)
+        else:
+            await self.hub.resume(subscription, state, cursor)
 
     async def _look(self, session: Session, space: str) -> tuple[Subscription, Sight]:
         """Join a space, then check the right to it (L1); on any failure nothing stays joined."""

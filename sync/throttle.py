@@ -1,4 +1,4 @@
-"""How much one account may write in a while: a port, since what counts it differs with the process.
+"""How much one account may write and read in a while: a port, since what counts it differs with the process.
 
 Owns: what is counted. Refuses to know: how much that may be (api/sync/throttle.py).
 """
@@ -15,6 +15,10 @@ class Throttle(Protocol):
         """Count one request that writes."""
         ...
 
+    async def read(self, user: str) -> object:
+        """Count one request that reads, or one space that a socket brings up to date."""
+        ...
+
     async def upload(self, user: str, changes: int, size: int) -> None:
         """Count a batch of so many changes in so many bytes."""
         ...
@@ -28,6 +32,9 @@ class Unthrottled:
     """Counts nothing: for tests and simulations."""
 
     async def write(self, user: str) -> None:
+        return
+
+    async def read(self, user: str) -> None:
         return
 
     async def upload(self, user: str, changes: int, size: int) -> None:

@@ -57,7 +57,6 @@ class AccountThrottle:
         return await self._take(self._write, user, 1)
 
     async def read(self, user: str) -> Decision:
-        """Count one request that reads. Raises RateLimited."""
         return await self._take(self._read, user, 1)
 
     async def upload(self, user: str, changes: int, size: int) -> None:

@@ -205,10 +205,16 @@ async def announce(bus: Bus, space: str, before: int, after: int) -> None:
 
 
 class Budget(Unthrottled):
-    """An account that may push as often as `left` says, and not once more."""
+    """An account that may push as often as `left` says and read as often as `reads`, and not once more."""
 
-    def __init__(self, left: int) -> None:
+    def __init__(self, left: int, reads: int = 1_000) -> None:
         self.left = left
+        self.reads = reads
+
+    async def read(self, user: str) -> None:
+        if self.reads == 0:
+            raise RateLimited(retry_after_s=1)
+        self.reads -= 1
 
     async def write(self, user: str) -> None:
         if self.left == 0:

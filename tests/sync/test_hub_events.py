@@ -119,6 +119,32 @@ async def test_a_resume_that_fails_makes_the_space_behind_and_it_goes_on(process
     assert ann.types() == ["delta"]
 
 
+async def test_a_cursor_too_many_is_not_read_from_and_its_space_goes_on_behind(store: Store) -> None:
+    store.add("t", "ann")
+    budget = Budget(0, reads=1)
+    process = Process(store, throttle=budget)
+    cursors: dict[str, str | None] = {space: cursor_of(store, space) for space in ("s", "t")}
+    for space in cursors:
+        store.write(space, "missed")
+    ann = await process.connect("ann", "phone", cursors)
+    assert [(each["type"], each.get("space")) for each in ann.read()] == [
+        ("welcome", None),
+        ("delta", "s"),
+        ("behind", "t"),
+    ]
+    await ann.say("subscribe", space="s", cursor=cursors["s"])
+    assert ann.read() == [{"type": "behind", "space": "s"}]
+    # What is listened to from now on reads nothing, and what comes later is told in every space.
+    await ann.say("subscribe", space="t", cursor=None)
+    for space in cursors:
+        await process.write(space, "later")
+        assert [(each["type"], each["space"]) for each in ann.read()] == [("delta", space)]
+    budget.reads = 1
+    await ann.say("subscribe", space="t", cursor=cursors["t"])
+    assert ann.types() == ["delta"]
+    await process.close()
+
+
 async def test_a_right_lost_while_a_device_resumes_is_lost(process: Process, store: Store) -> None:
     bob = await process.connect("bob", "tablet", {"s": None})
     cursor = cursor_of(store, "s")

@@ -175,6 +175,28 @@ async def test_a_push_over_the_socket_is_counted_with_those_of_http(sqlite_url: 
             assert (await line.hear("ack"))["acked"] == 1
 
 
+async def test_what_a_socket_brings_up_to_date_is_counted_with_the_reads_of_http(sqlite_url: str) -> None:
+    async with limited(sqlite_url, reads_per_minute=2) as server:
+        mallory = await join(server)
+        cursor = (await mallory.pull())["cursor"]
+        await mallory.push(*voids(mallory, 1))
+        # To look for one's own space, and that pull, were two of six.
+        async with mallory.socket({mallory.space: cursor}) as line:
+            assert (await line.hear())["type"] == "delta"
+            for _ in range(3):
+                await line.say("subscribe", space=mallory.space, cursor=cursor)
+                assert (await line.hear())["type"] == "delta"
+            await line.say("subscribe", space=mallory.space, cursor=cursor)
+            assert await line.hear() == {"type": "behind", "space": mallory.space}
+            refused = await mallory.ask("GET", mallory.at("pull"))
+            assert (refused.status, refused.code) == (429, "rate_limited")
+        # A server that was restarted is met by one hello of each device, and closes none for it.
+        async with mallory.socket({mallory.space: cursor}) as line:
+            assert (await line.hear())["type"] == "behind"
+            await mallory.push(*voids(mallory, 1))
+            assert (await line.hear("delta"))["version"] == {mallory.device: 2}
+
+
 async def test_a_seen_too_many_is_told_and_takes_no_push_away(sqlite_url: str) -> None:
     async with limited(sqlite_url, writes_per_minute=1) as server:
         mallory = await join(server)
