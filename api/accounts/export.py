@@ -9,8 +9,8 @@ Invariants
     D2  It needs a proof of who asks (confirming.py), and only the session that gave it fetches the file.
     D3  It is gone after KEPT_MS, and a file without its job goes with the next round of housekeeping.
     D4  It is read in pages, each of which asks anew whether the user is a member still.
-    D5  Many are made at once, and take turns page by page: together they load the server and its memory as
-        PAGES_AT_ONCE do, and one of a large account holds up another by a page.
+    D5  Many are made at once, and take turns page by page, and as they end a list piece by piece: together they load
+        the server and its memory as PAGES_AT_ONCE do, and one of a large account holds up another by a page.
 """
 
 from __future__ import annotations
@@ -181,31 +181,43 @@ class Exports:
         while True:
             async with self._turns:
                 rows = await self._page_of_records(job.user, space, after)
-                if not rows:
-                    return await _closed(listing)
-                after = rows[-1].key
-                for name in dict.fromkeys(row.collection for row in rows):
-                    if listing is None or name != collection:
-                        await _closed(listing)
-                        collection = name
-                        listing = file.listing(f"spaces/{space}/{name}", _columns(name))
-                    shown = [_record(row) for row in rows if row.collection == name and row.status != STUB]
-                    await asyncio.to_thread(listing.add, shown)
-                job.done += len(rows)
-                await job.beat()
+                if listing is None and rows:
+                    collection = rows[0].collection
+                    listing = file.listing(f"spaces/{space}/{collection}", _columns(collection))
+                # What follows it is read again rather than kept while others have their turn.
+                of_it = [row for row in rows if row.collection == collection]
+                if listing is not None and of_it:
+                    after = of_it[-1].key
+                    await asyncio.to_thread(listing.add, [_record(row) for row in of_it if row.status != STUB])
+                    job.done += len(of_it)
+                    await job.beat()
+            if listing is not None and (not rows or len(of_it) < len(rows)):
+                await self._close(job, listing)
+                listing = None
+            if not rows:
+                return
 
     async def _history(self, job: Job, file: ExportFile, space: str) -> None:
         after, listing = ("", 0), file.listing(f"spaces/{space}/history", _HISTORY)
         while True:
             async with self._turns:
-                lines = await self._page_of_history(job.user, space, after)
-                if not lines:
-                    return await _closed(listing)
-                after = lines[-1].device, lines[-1].n
-                shown = [_line(line, job.user) for line in lines if line.verdict is None or line.user == job.user]
-                await asyncio.to_thread(listing.add, shown)
-                job.done += len(lines)
-                await job.beat()
+                if lines := await self._page_of_history(job.user, space, after):
+                    after = lines[-1].device, lines[-1].n
+                    shown = [_line(line, job.user) for line in lines if line.verdict is None or line.user == job.user]
+                    await asyncio.to_thread(listing.add, shown)
+                    job.done += len(lines)
+                    await job.beat()
+            if not lines:
+                return await self._close(job, listing)
+
+    async def _close(self, job: Job, listing: Listing) -> None:
+        """End a listing, which may be large, piece by piece: each has its turn, as a page has (D5)."""
+        ended = False
+        while not ended:
+            async with self._turns:
+                ended = await asyncio.to_thread(listing.end)
+                if not ended:
+                    await job.beat()
 
     async def _page_of_records(self, user: str, space: str, after: tuple[str, str]) -> list[AuditedRecord]:
         async with self.database.read() as tx:
@@ -276,11 +288,6 @@ def _write_all(file: ExportFile, name: str, columns: list[str], objects: list[di
     listing = file.listing(name, columns)
     listing.add(objects)
     listing.close()
-
-
-async def _closed(listing: Listing | None) -> None:
-    if listing is not None:
-        await asyncio.to_thread(listing.close)
 
 
 def _publish(draft: Path, path: Path) -> None:

@@ -11,14 +11,15 @@ Refuses to know: where rows come from (export.py). It is synchronous, for a thre
 Invariants
     Z1  No cell begins with what a spreadsheet takes for a formula.
     Z2  Memory does not grow with the file: what is written beside an open entry waits on disk.
+    Z3  What ends badly is let go of at once: nothing more is written for a file that nobody gets.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import io
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,8 @@ from typing import IO, Any, Final, Self
 
 import msgspec
 
+# Compressed about as fast as a page of records is read and written.
+PIECE_BYTES: Final = 1_048_576
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 README: Final = """\
 Everything that this server has about you.
@@ -46,7 +49,7 @@ _encode: Final = msgspec.json.encode
 
 
 class ExportFile:
-    """A zip that is being written. As a context manager it closes the file."""
+    """A zip that is being written. As a context manager it closes the file, and abandons it after an error."""
 
     def __init__(self, path: Path) -> None:
         """Begin the file anew. Raises OSError, as all methods do."""
@@ -60,9 +63,20 @@ class ExportFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is not None:
+            self.abandon()
+            return
         if self._listing is not None:
-            self._listing.close()  # where it was cut off; a zip is not closed over an open entry
+            self._listing.close()
         self._zip.close()
+
+    def abandon(self) -> None:
+        """Close what is open, as it is (Z3). Raises nothing: whoever lets go of a file has an error to tell already."""
+        # A thread may still be at an entry; then the file is closed with the last that is known of it.
+        with contextlib.suppress(OSError, ValueError):
+            if self._listing is not None:
+                self._listing.abandon()
+            self._zip.close()
 
     def listing(self, name: str, columns: Sequence[str]) -> Listing:
         """Begin `<name>.json` and `<name>.csv`; close it before the next one."""
@@ -81,6 +95,7 @@ class Listing:
         self._rows = 0
         self._columns = columns
         self._csv = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the listing
+        self._entry: IO[bytes] | None = None
         self._text = io.TextIOWrapper(self._csv, encoding="utf-8", newline="")
         self._writer = csv.writer(self._text)
         self._writer.writerow(columns)
@@ -95,15 +110,32 @@ class Listing:
 
     def close(self) -> None:
         """End both files; a second time it does nothing."""
+        while not self.end():
+            pass
+
+    def end(self) -> bool:
+        """Do a piece of ending both files, and return whether that was the last. Afterwards nothing is added."""
         if self._text.closed:
-            return
-        self._json.write(b"\n]\n" if self._rows else b"]\n")
-        self._json.close()
-        self._text.flush()
-        self._csv.seek(0)
-        with self._zip.open(f"{self._name}.csv", "w", force_zip64=True) as entry:
-            shutil.copyfileobj(self._csv, entry)
+            return True
+        if self._entry is None:
+            self._json.write(b"\n]\n" if self._rows else b"]\n")
+            self._json.close()
+            self._text.flush()
+            self._csv.seek(0)
+            self._entry = self._zip.open(f"{self._name}.csv", "w", force_zip64=True)
+        piece = self._csv.read(PIECE_BYTES)
+        self._entry.write(piece)
+        if len(piece) == PIECE_BYTES:
+            return False
+        self._entry.close()
         self._text.close()
+        return True
+
+    def abandon(self) -> None:
+        """Let go of both files, unended. Raises OSError and ValueError where a thread is still at them."""
+        with contextlib.closing(self._text), contextlib.closing(self._json):
+            if self._entry is not None:
+                self._entry.close()
 
 
 def cell(value: Any) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from api.accounts import export
+from api.accounts import export, export_file
 from api.accounts.export import KEPT_MS, Exports
-from api.accounts.export_file import cell
+from api.accounts.export_file import ExportFile, Listing, cell
 from api.app import JOBS
 from api.middleware import SETTINGS
 from storage.personal import BY_SPACE, PERSONAL
@@ -206,6 +206,26 @@ async def test_exports_that_take_long_hold_nobody_elses_up(
     go.set()
 
 
+async def test_a_large_list_that_is_ended_holds_nobody_elses_up(
+    plain_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *slow, quick = [await sign_up(plain_server, f"person{number}") for number in range(export.PAGES_AT_ONCE + 1)]
+    spaces = [await each.personal_space() for each in slow]
+    original, ending, go = Listing.end, set[str](), asyncio.Event()
+
+    def long(self: Listing) -> bool:
+        of = [space for space in spaces if space in self._name]
+        ending.update(of)
+        return original(self) if go.is_set() or not of else False
+
+    monkeypatch.setattr(Listing, "end", long)
+    for each in slow:
+        await each.do("POST", "users/export-data", CONFIRM)
+    await until(lambda: ending == set(spaces))
+    assert (await ask(quick))["state"] == "done"
+    go.set()
+
+
 async def test_exports_take_turns_page_by_page(plain_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     people = [await sign_up(plain_server, f"person{number}") for number in range(export.PAGES_AT_ONCE + 2)]
     monkeypatch.setattr(export, "PAGE", 1)
@@ -258,6 +278,40 @@ async def test_exports_take_turns_page_by_page(plain_server: Server, monkeypatch
 )
 def test_no_cell_is_a_formula(value: Any, shown: str) -> None:
     assert cell(value) == shown
+
+
+@pytest.mark.parametrize("rows", [0, 1, 50])
+def test_a_list_is_ended_piece_by_piece_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr(export_file, "PIECE_BYTES", 10)
+    with ExportFile(tmp_path / "x.zip") as file:
+        for name in ("one", "two"):
+            listing = file.listing(name, ["n"])
+            listing.add({"n": number} for number in range(rows))
+            pieces = 1
+            while not listing.end():
+                pieces += 1
+            assert (pieces > 10) == (rows == 50)
+            listing.close()
+    with zipfile.ZipFile(tmp_path / "x.zip") as made:
+        for name in ("one", "two"):
+            assert json.loads(made.read(f"{name}.json")) == [{"n": number} for number in range(rows)]
+            assert made.read(f"{name}.csv").decode().split() == ["n", *map(str, range(rows))]
+
+
+@pytest.mark.parametrize("pieces", [0, 1])
+def test_what_ends_badly_is_let_go_of_without_being_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    monkeypatch.setattr(export_file, "PIECE_BYTES", 10)
+    with pytest.raises(RuntimeError, match="the job is lost"), ExportFile(tmp_path / "x.zip") as file:
+        listing = file.listing("one", ["n"])
+        listing.add({"n": number} for number in range(50))
+        for _ in range(pieces):
+            listing.end()
+        raise RuntimeError("the job is lost")
+    assert listing._csv.closed and listing._json.closed
+    with zipfile.ZipFile(tmp_path / "x.zip") as left:
+        assert [each.file_size for each in left.infolist() if each.filename.endswith("csv")] == [10] * pieces
 
 
 def test_the_files_are_beside_the_database_unless_they_are_elsewhere(tmp_path: Path) -> None:
