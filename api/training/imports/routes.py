@@ -138,8 +138,9 @@ def endpoints(imports: Imports, jobs: Jobs) -> Sequence[Endpoint]:
     async def confirm_import(call: Call[ImportChoices, Empty]) -> ImportShown:
         row, _ = await imports.get(call.caller, call.path["import"])
         said = {name: each for name, each in msgspec.structs.asdict(call.body).items() if each is not UNSET}
+        names = said.pop("names", {})
         choices = msgspec.structs.replace(msgspec.json.decode(row.choices, type=Choices), **said)
-        return _shown(await imports.confirm(call.caller, jobs, row.id, choices), None)
+        return _shown(await imports.confirm(call.caller, jobs, row.id, choices, names), None)
 
     async def undo_import(call: Call[Empty, Empty]) -> ImportShown:
         return _shown(await imports.undo(call.caller, jobs, call.path["import"]), None)

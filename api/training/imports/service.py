@@ -125,16 +125,22 @@ class Imports:
         jobs.wake()
         return row
 
-    async def confirm(self, caller: Caller, jobs: Jobs, id: str, choices: Choices) -> ImportRow:
+    async def confirm(
+        self, caller: Caller, jobs: Jobs, id: str, choices: Choices, names: Mapping[str, str | None]
+    ) -> ImportRow:
         """Import a file that was looked at.
+
+        choices: all that holds for it, among it decisions about other files' names that were handed on to it (M7).
+        names: those that are decided now.
 
         Raises: NotFound, ImportState, ImportInProgress; InvalidFields for a name that is none of the file's, or an
         exercise that nobody knows.
         """
         _check(choices)
         row, _ = await self.get(caller, id)
-        if row.state in ("ready", "failed") and choices.names:
-            await self._check_names(row, choices.names)
+        if row.state in ("ready", "failed") and names:
+            await self._check_names(row, names)
+        choices = msgspec.structs.replace(choices, names={**choices.names, **names})
         return await self._next(caller, jobs, id, ("ready", "failed"), "importing", READ, choices)
 
     async def _check_names(self, row: ImportRow, names: Mapping[str, str | None]) -> None:

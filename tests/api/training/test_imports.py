@@ -534,7 +534,7 @@ async def test_a_file_is_not_kept_for_ever(bench: Bench) -> None:
     bench.world.clock.ms += FILE_KEPT_MS + 1
     assert await bench.imports.forget() == 1
     with pytest.raises(ImportState):
-        await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC"))
+        await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC"), {})
 
 
 NO_LOG = b"just some words"
@@ -572,7 +572,7 @@ async def test_what_was_decided_about_names_outlives_the_import_that_it_was_deci
 ) -> None:
     monkeypatch.setattr(service, "IMPORTS_MAX", 2)
     id = await bench.took(preview=True)
-    await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC", names={"My Own Press": None}))
+    await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC"), {"My Own Press": None})
     await bench.jobs.run_due()
     for day in range(1, 4):
         await bench.took(LOG.replace(b"2025-03-0", f"2024-0{day}-0".encode()))
@@ -580,6 +580,28 @@ async def test_what_was_decided_about_names_outlives_the_import_that_it_was_deci
     async with bench.world.database.read() as tx:
         found = await earlier_choices(tx, bench.caller.user, 1_000)
     assert [json.loads(each)["names"] for each in found] == [{"My Own Press": None}, {}]
+
+
+async def test_names_of_other_files_that_were_handed_on_keep_nobody_from_importing(
+    plain: Athlete, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "IMPORTS_MAX", 2)
+    other = LOG.replace(b"My Own Press", b"Another Press").replace(b"2025", b"2024")
+    press = (await plain.ask("POST", "/api/exercises", {"name": "My Machine", "measure": "weight_reps"})).data["id"]
+    waiting = await plain.imported(LOG, "&preview=true")
+    decided = await plain.imported(other, "&preview=true")
+    path = f"/api/imports/{decided['id']}"
+    await plain.ended(await plain.ask("POST", f"{path}/confirm", {"names": {"Another Press": press}}))
+    await plain.ended(await plain.ask("DELETE", path))
+    await plain.imported(LOG.replace(b"2025", b"2023"))
+    assert (await plain.ask("GET", path)).status == 404
+    confirm = f"/api/imports/{waiting['id']}/confirm"
+    # A name is refused where it is said now.
+    assert (await plain.ask("POST", confirm, {"names": {"Another Press": None}})).status == 422
+    assert (await plain.ended(await plain.ask("POST", confirm, {"names": {"My Own Press": None}})))["state"] == "done"
+    # And what was handed on is remembered still.
+    later = await plain.imported(other, "&preview=true")
+    assert later["summary"]["matched"]["Another Press"] == press
 
 
 def test_of_two_decisions_about_a_name_the_later_one_is_handed_on() -> None:
@@ -648,7 +670,7 @@ async def test_of_what_was_decided_about_names_the_latest_is_remembered(bench: B
 
     for name in ("One", "Two"):
         id = await bench.took(LOG.replace(b"My Own Press", name.encode()), preview=True)
-        await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC", names={name: None}))
+        await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC"), {name: None})
         await bench.jobs.run_due()
     assert await remembered(1_000) == [{"One": None}, {"Two": None}]
     assert await remembered(100) == [{"Two": None}]
