@@ -38,8 +38,12 @@ class Comparing:
     environment: Environment
     records: Records
 
-    async def arguments(self, caller: Caller, row: ImportRow) -> Arguments:
-        """How a file is to be read: as its owner says, and as they said of earlier ones."""
+    async def arguments(self, caller: Caller, row: ImportRow, brought: Collection[Key]) -> Arguments:
+        """How a file is to be read: as its owner says, and as they said of earlier ones.
+
+        brought: what was written of it. An exercise among it is none that is known already: a file that is read again
+        is read as it was.
+        """
         choices = msgspec.json.decode(row.choices, type=Choices)
         own = await self._all(caller, row.space, "exercises")
         async with self.database.read() as tx:
@@ -49,13 +53,14 @@ class Comparing:
                 for each in await store.earlier_choices(tx, row.user, CHOICES_BYTES_MAX)
             ]
         ids = {record.id for record in [*own, *catalog]}
+        made = set(brought)
         remembered = {name: id for each in earlier for name, id in each.names.items() if id is None or id in ids}
         return Arguments(
             timezone=choices.timezone,
             now=rfc3339(self.environment.now_ms()),
             unit=choices.unit,
             choices=remembered | {name: id for name, id in choices.names.items() if id is None or id in ids},
-            own=_names(own),
+            own=_names([each for each in own if ("exercises", each.id) not in made]),
             catalog=_names(catalog),
         )
 

@@ -30,7 +30,7 @@ import msgspec
 from api.errors import InvalidFields
 from api.operations.jobs import Job
 from api.training.imports.comparing import Comparing
-from api.training.imports.planning import STEP_RECORDS, Planned, Step, roots
+from api.training.imports.planning import Planned, Step, roots
 from api.training.imports.reading import Unreadable, read_file
 from api.training.imports.summaries import bounded
 from api.training.imports.taking_back import Brought, Kept, read_brought, untouched, unused
@@ -75,22 +75,25 @@ class Writing:
         if file is None:
             return await self._end(job, row, "failed", {"refused": "The file is no longer kept; hand it in again."})
         try:
-            reading = await read_file(file, await self.comparing.arguments(caller, row))
+            brought = await asyncio.to_thread(read_brought, row.brought)
+            reading = await read_file(file, await self.comparing.arguments(caller, row, brought.roots))
         except Unreadable as error:
             return await self._end(job, row, "failed", {"refused": str(error)})
-        brought = await asyncio.to_thread(read_brought, row.brought)
         if job.memory is None:
             planned = await self.comparing.plan(caller, row, reading)
-            job.memory = {"groups": 0, "known": planned.known}
+            # Of all its steps: those that are left are fewer with each turn.
+            turn = turn_steps(len(planned.steps))
+            job.memory = {"groups": 0, "known": planned.known, "turn": turn}
         else:
             planned = await self.comparing.plan(
                 caller, row, reading, done=job.memory["groups"], brought=set(brought.roots)
             )
+            # One that an earlier version began did not note it.
+            turn = job.memory.get("turn", turn_steps(len(planned.steps)))
         seen = reading.seen | {"known": job.memory["known"], "twins": planned.twins, "new": planned.new + job.done}
         if row.state == "reading":
             return await self._end(job, row, "ready", seen, keep_file=True)
         job.total = planned.new + job.done
-        turn = turn_steps(-(-job.total // STEP_RECORDS))
         try:
             for number, step in enumerate(planned.steps):
                 if number >= turn:

@@ -164,6 +164,31 @@ async def test_an_exercise_that_was_deleted_between_turns_is_made_again_for_what
     assert (await shown(bench, "exercises"), len(await workouts(bench))) == (deleted, DAYS)
 
 
+async def test_a_file_of_large_workouts_has_at_most_a_few_turns(
+    bench: Bench, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A step holds one of them, and not two: there are many more steps than its records fill.
+    monkeypatch.setattr(planning, "STEP_RECORDS", 5)
+    other = await another(bench)
+    log = HEADER + "".join(f"2025-03-{day:02} 10:00:00,Day,45m,My Press,1,5,5,0,0,8\n" for day in range(1, 25))
+    ids = [await each.take(log.encode()) for each in (bench, other)]
+    await bench.jobs.run_due()
+    turns = [user for number, user in enumerate(steps.of) if number == 0 or user != steps.of[number - 1]]
+    assert [turns.count(each.caller.user) for each in (bench, other)] == [TURNS_MAX] * 2
+    assert [(await read(each, id))[0].state for each, id in zip((bench, other), ids, strict=True)] == ["done"] * 2
+
+
+async def test_what_is_shown_of_an_import_is_the_same_however_many_turns_it_had(bench: Bench, steps: Steps) -> None:
+    other, alone = await another(bench), await another(bench)
+    ids = [await each.take(LOG) for each in (bench, other)]
+    await bench.jobs.run_due()
+    steps.of.clear()
+    at_once = await alone.take(LOG)
+    await bench.jobs.run_due()
+    assert steps.of == [alone.caller.user] * (DAYS + 1)
+    assert (await read(bench, ids[0]))[1] == (await read(alone, at_once))[1]
+
+
 async def test_imports_that_are_taken_back_take_turns_too(bench: Bench, steps: Steps) -> None:
     people = [bench, await another(bench)]
     ids = []
