@@ -27,7 +27,8 @@ class Witness:
     """Who saw what they wrote over. A value is lost where it is nowhere, and nobody replaced it who had seen it.
 
     followed: the fields whose values are remembered. replaced: by a write, or with its record by a delete. deleted:
-    those of them that a delete took; overwritten: those that went otherwise.
+    those of them that a delete took, beaten among them those that had lost a conflict; overwritten: those that went
+    otherwise.
     """
 
     def __init__(self, followed: frozenset[str] = TOKENS) -> None:
@@ -35,6 +36,7 @@ class Witness:
         self.written: set[Value] = set()
         self.replaced: set[Value] = set()
         self.deleted: set[Value] = set()
+        self.beaten: set[Value] = set()
         self.overwritten: set[Value] = set()
 
     def note(self, one: Write, get: Callable[[str, str], Record | None], shown: Callable[[], Shown]) -> None:
@@ -44,6 +46,7 @@ class Witness:
             for record in shown().values():
                 if (record.collection, record.id) == key or one.id in record.above.values():
                     self.deleted |= self._shown(record, list(record.values))
+                    self.beaten |= self._losers(record, list(record.values))
             self.replaced |= self.deleted
             return
         record_ = get(*key)
@@ -58,20 +61,32 @@ class Witness:
         self._gone(self._shown(record, names))
 
     def _shown(self, record: Record, names: list[str]) -> set[Value]:
-        found: set[Value] = set()
         key = (record.collection, record.id)
-        for name in names:
-            if name in self.followed:
-                found.add((key, name, token(record.values.get(name))))
-                found |= {(key, name, token(loser.value)) for loser in record.conflicts.get(name, ())}
-        return found
+        found = {(key, name, token(record.values.get(name))) for name in names if name in self.followed}
+        return found | self._losers(record, names)
+
+    def _losers(self, record: Record, names: list[str]) -> set[Value]:
+        key = (record.collection, record.id)
+        return {
+            (key, name, token(loser.value))
+            for name in names
+            if name in self.followed
+            for loser in record.conflicts.get(name, ())
+        }
 
     def _gone(self, values: set[Value]) -> None:
         self.replaced |= values
         self.overwritten |= values
 
     def undone(self, before: Shown, after: Shown) -> None:
-        """A user took something back: what shows otherwise afterwards was replaced knowingly."""
+        """A user took something back: what shows otherwise afterwards was replaced knowingly.
+
+        A record whose delete is taken back is written as it showed (rule 19): without what had lost a conflict.
+        """
+        for key in after.keys() - before.keys():
+            record = after[key]
+            back = self._shown(record, list(record.values))
+            self.overwritten |= {one for one in self.beaten if one[0] == (record.collection, record.id)} - back
         for key, record in before.items():
             now = after.get(key)
             self.saw(
