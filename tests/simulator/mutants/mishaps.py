@@ -69,7 +69,7 @@ def a_look_counts_as_synced(patch: Patch) -> None:
 @mutant("I23", "suite", tests="tests/client_sdk/test_rules_lost_records.py -k gone_device_replaced")
 def what_a_record_has_written_behind_it(patch: Patch) -> None:
     """Of a record that is written anew, a device's own older changes are written once more behind it."""
-    patch(recovery, "_held_already", lambda tx, found, key, row, before: [])
+    patch(recovery, "_held_already", lambda *_: [])
 
 
 @mutant("I23", "suite", tests="tests/client_sdk/test_rules_lost_records.py -k another_device_gives_back")

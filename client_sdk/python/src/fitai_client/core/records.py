@@ -57,9 +57,6 @@ NONE, SHOWN, WAITING, TOMBSTONE = 0, 1, 2, 3
 # The kind of what is aside of a record that shows all the while, and of which the server lost something.
 AWAITED = "awaited"
 
-# Records no longer shown are kept as long as the server keeps tombstones at least.
-ASIDE_KEPT_MS = 30 * 24 * 3600 * 1000
-
 
 class Row(NamedTuple):
     """A record's row, its JSON not decoded."""

@@ -13,7 +13,7 @@ Rules of device.md kept here
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from ..collections import COLLECTIONS, parent_of
@@ -153,11 +153,13 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
     for key in touched:
         asked.update(above for above in ancestors(tx, found.no, key) if above in lacking)
     held: list[int] = []
+    # Of an id that was left, under whose numbers they were.
+    merged = set(json.loads(tx.meta(f"merged:{found.no}") or "[]"))
     for key in asked:
         tx.execute("INSERT OR IGNORE INTO missing VALUES (?, ?, ?)", (found.no, *key))
         row = read_row(tx, found.no, key)
         if row is not None and row.body is not None:
-            held += _held_already(tx, found, key, row, before)
+            held += _held_already(tx, found, key, row, before, merged)
             if adopting.was_lost(tx, found, row, before):
                 adopting.await_return(tx, found, key, row)
     tx.set_meta(f"held:{found.no}", dumps(held) if held else None)
@@ -174,7 +176,9 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
     save(tx, found, resync="ids" if asked else "", resync_acked=None, checked_at=checked_at)
 
 
-def _held_already(tx: Tx, found: Space, key: Key, row: Row, before: vectors.Vector) -> list[int]:
+def _held_already(
+    tx: Tx, found: Space, key: Key, row: Row, before: vectors.Vector, merged: Collection[int]
+) -> list[int]:
     """The positions of own changes that are in the body of a record which the snapshot lacks.
 
     A server had answered and merged them before it lost them, so that the body has them, or what others replaced them
@@ -182,8 +186,6 @@ def _held_already(tx: Tx, found: Space, key: Key, row: Row, before: vectors.Vect
     """
     if row.status != SHOWN or adopting.is_partial(tx, found, row):
         return []
-    # Of an id that was left, under whose numbers they were.
-    merged = json.loads(tx.meta(f"merged:{found.no}") or "[]")
     rows = tx.all(
         "SELECT pos, answered_at IS NOT NULL, device, n FROM log"
         " WHERE space = ? AND collection = ? AND id = ? AND laid = 1 AND state < 2",
