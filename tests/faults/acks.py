@@ -94,6 +94,11 @@ class AckLog:
         made = Made(actor, change, _whole(seen or {}), context or {})
         self.made.setdefault(made.name, made)
 
+    def issue_anew(self, change: Change) -> None:
+        """A device has written this of its own accord, after a server lost it: nobody was shown what it took the place
+        of, so that it is no excuse for the lack of anything."""
+        self.issued.add(change)
+
     def acknowledged(self, actor: str, dot: Dot, change: Change) -> None:
         """`actor` was told that this is stored."""
         ack = Ack(self.now, actor, dot, change)

@@ -20,6 +20,7 @@ from fitai_client.core.adopting import LOST_CODE
 from fitai_client.core.digest import local_digest
 from fitai_client.core.environment import Environment
 from fitai_client.core.records import SHOWN
+from fitai_client.core.writing import WRITTEN_ANEW
 from fitai_client.errors import FitaiError, InvalidWrite, NotFound
 from tests.faults.acks import AckLog, Change
 
@@ -30,7 +31,7 @@ _OWN: Final = "FROM log WHERE space = 1 AND op <> 'void'"
 _ANSWERED: Final = (
     f"SELECT device, n, op, collection, id, fields, verdict {_OWN} AND state = 2 AND device = ? AND n > ? ORDER BY n"
 )
-_WRITTEN: Final = f"SELECT pos, op, collection, id, fields, before, seen, context {_OWN} AND pos > ? ORDER BY pos"
+_WRITTEN: Final = f"SELECT pos, op, collection, id, fields, before, seen, context, mark {_OWN} AND pos > ? ORDER BY pos"
 _STREAMS: Final = "SELECT device FROM streams WHERE space = 1 AND device <> ''"
 _SHOWN: Final = f"SELECT collection, id, seq FROM records WHERE space = 1 AND status = {SHOWN}"
 
@@ -174,10 +175,13 @@ class Phone:
             return conn.execute(_WRITTEN, (upto,)).fetchall(), answered
 
         written, answered = await self.client.read(read)
-        for pos, op, collection, id, fields, before, seen, context in written:
+        for pos, op, collection, id, fields, before, seen, context, mark in written:
             self._issued_upto = pos
             change = Change.of(op, collection, id, fields)
-            self._log.issue(self.name, change, seen=_shown(before, seen), context=json.loads(context))
+            if mark == WRITTEN_ANEW:
+                self._log.issue_anew(change)
+            else:
+                self._log.issue(self.name, change, seen=_shown(before, seen), context=json.loads(context))
         for device, n, op, collection, id, fields, verdict in answered:
             self._noted[device] = n
             if verdict is None:

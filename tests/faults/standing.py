@@ -5,6 +5,7 @@ of what led there only this much is demanded, and nothing less.
 
 S1   a value is there: some change that is stored writes it, or a device's inbox offers it
 S2   or whoever replaced it had been shown it, and what they wrote in its place is accounted for in the same way
+     (a device that writes anew what a server lost is nobody: it may replace nothing of anybody's)
      or the same device deleted the record afterwards, and that delete is stored
 S3   a delete is stored, by whomever, or was overruled: by an edit of somebody else who had not seen it, and which it
      had not seen

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
+from fitai_client import Client
+from fitai_client.core.database import LocalDatabase
+from fitai_client.core.spaces import PERSONAL
+from fitai_client.core.writing import WRITTEN_ANEW, Write, write_groups
 from tests.faults.acks import Ack, AckLog, Change, Made
+from tests.faults.phones import Phone
 from tests.faults.verdict import Stored, Violation, compare
 
 SET = Change.of("put", "sets", "s", {"reps": 8})
@@ -87,6 +93,29 @@ def test_a_value_that_an_inbox_offers_is_not_lost() -> None:
 
 def test_a_value_of_nobody_is_made_up_in_whatever_record_it_stands() -> None:
     assert given_back([1, 7], [ONE]) == "made_up"
+
+
+@pytest.mark.parametrize(("mark", "rule"), [(None, None), (WRITTEN_ANEW, "lost")], ids=["a person", "a recovery"])
+async def test_what_a_device_writes_anew_replaces_nothing_though_it_showed_there(
+    tmp_path: Path, mark: str | None, rule: str | None
+) -> None:
+    log = AckLog(tmp_path / "acks")
+    async with await Client.open(tmp_path / "phone.db", server="http://127.0.0.1:9", background=False) as client:
+        phone = Phone("phone", client, log, Random(1))
+        workout = (await client.workouts.create(title="newer")).id
+        await phone.note()
+        older = Write("workouts", workout, {"title": "older"})
+
+        def write(db: LocalDatabase) -> None:
+            with db.write() as tx:
+                write_groups(tx, PERSONAL, [[older]], mark=mark)
+
+        await client.run(write)
+        await phone.note()
+    log.close()
+    newer = Ack(1.0, "phone", ("d", 1), Change.of("put", "workouts", workout, {"title": "newer"}))
+    stored = Stored({("e", 1): Change.of("put", "workouts", workout, older.fields)}, {})
+    assert rule_of([newer], log.issued, stored, renamed=True, made=log.made.values()) == rule
 
 
 DELETE = Change.of("delete", "sets", "s", None)
