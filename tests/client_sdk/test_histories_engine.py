@@ -219,3 +219,28 @@ def test_what_this_device_deleted_after_its_edit_stays_deleted_where_a_restored_
     world.assert_settled()
     assert deleter.get("sets", one) is None and deleter.get(*key) is None
     world.close()
+
+
+def test_what_was_lost_is_recovered_though_what_it_was_in_was_deleted_since(
+    tmp_path: Path, sqlite_template: Path
+) -> None:
+    world = World(tmp_path, engine=sqlite_template)
+    deleter, lost, other = world.phone(), world.phone(), world.phone()
+    template = deleter.put("templates", title="made")
+    exercise = deleter.put("template_exercises", template=template)
+    world.settle()
+    backup = world.server.backup()
+    one = lost.put("template_sets", template_exercise=exercise)
+    lost.sync()
+    other.sync()
+    world.devices.remove(lost)
+    lost.db.close()
+    world.server.restore(backup)
+    deleter.delete("template_exercises", exercise)
+    deleter.sync()
+
+    world.settle()
+
+    rows = other.db.conn.execute("SELECT id, kind FROM aside ORDER BY kind").fetchall()
+    assert rows == [(exercise, "dropped"), (one, "recovered")]
+    world.close()

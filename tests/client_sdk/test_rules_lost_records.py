@@ -273,3 +273,58 @@ def test_rule_14_an_own_value_that_others_replaced_is_not_written_again_though_t
     finish(world)
 
     assert value(maker, "workouts", kept, "title") == "new"
+
+
+def test_rule_14_what_was_lost_is_recovered_though_somebody_who_never_heard_of_it_deletes_what_it_was_in(
+    world: World,
+) -> None:
+    lost, other, _, exercise, _ = pair(world)
+    deleter = world.phone()
+    deleter.sync()
+    backup = world.server.backup()
+    one = lost.put("sets", workout_exercise=exercise, reps=77)
+    lost.sync()
+    other.sync()
+    gone(world, lost)
+    world.server.restore(backup)
+    deleter.sync()
+    # The snapshot still has what the set was in, and the pull behind it has the tombstone.
+    other.heal()
+    while other.asked[-1:] != ["snapshot"]:
+        assert other.step() is not None
+    deleter.delete("workout_exercises", exercise)
+    deleter.sync()
+
+    world.settle()
+
+    kept = other.db.conn.execute("SELECT id FROM aside WHERE kind = 'recovered'").fetchall()
+    assert kept == [(one,)] and other.get("sets", one) is None
+
+
+def test_rule_14_what_one_server_did_not_hold_is_not_written_anew_where_the_next_one_holds_it(world: World) -> None:
+    deleter = world.phone()
+    world.settle()
+    older = world.server.backup()
+    # The older backup does not know it, so that it takes an id that the newer one does not know.
+    maker = world.phone()
+    world.settle()
+    kept, deleted, last = (maker.put("workouts", title=f"made {n}") for n in range(3))
+    world.settle()
+    newer = world.server.backup()
+    deleter.delete("workouts", deleted)
+    deleter.sync()
+    world.server.restore(older)
+    deleter.sync()
+    maker.device.ids_at_once = 1
+    for workout in (kept, deleted, last):
+        maker.put("workouts", workout, status="active")
+    maker.heal()
+    while maker.asked.count("ids") < 2:
+        assert maker.step() is not None
+    world.server.restore(newer)
+
+    finish(world)
+
+    assert not any("made 0" in fields for fields in adoptions(maker))
+    with maker.db.write() as tx:
+        assert tx.meta(f"gone:{PERSONAL}") is None

@@ -35,7 +35,7 @@ from .records import (
     touch_tree,
     watches_below,
 )
-from .recovery import snapshot_completed
+from .recovery import keep_lost, snapshot_completed
 from .requests import Request, space_path
 from .spaces import Space, current_device, save, save_stream, streams
 
@@ -182,6 +182,8 @@ def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str
     shown = [key for key, record in latest.items() if not record.get("deleted")]
     replaced += _show_records(tx, found, [latest[key] for key in shown], found.version)
     _lay_again(tx, found, shown, found.version)
+    if settled:
+        keep_lost(tx, found, before)
     for key, record in latest.items():
         if record.get("deleted"):
             bury(tx, found.no, key, record.get("seq"))

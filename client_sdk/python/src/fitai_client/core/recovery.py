@@ -47,6 +47,7 @@ __all__ = [
     "begin_resync",
     "ids_answered",
     "ids_request",
+    "keep_lost",
     "restate",
     "server_behind",
     "snapshot_completed",
@@ -141,13 +142,10 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
 
     before: the version from before the snapshot.
     """
-    lacking = [
-        (row[0], row[1])
-        for row in tx.all(
-            f"SELECT collection, id FROM records WHERE space = ? AND status IN ({SHOWN}, {WAITING}) AND snap <> ?",
-            (found.no, found.snap),
-        )
-    ]
+    # What was asked of the server of before says nothing of this one.
+    tx.execute("DELETE FROM missing WHERE space = ?", (found.no,))
+    tx.set_meta(f"gone:{found.no}", None)
+    lacking = _lacking(tx, found)
     touched = [key for key in lacking if has_put_at_or_below(tx, found.no, key, unsent_only=True)]
     asked = set(touched)
     for key in touched:
@@ -174,6 +172,35 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
     # After a resync the digests are compared; a first snapshot has nothing of before to differ in.
     checked_at = 0 if found.resync else tx.environment.now_ms()
     save(tx, found, resync="ids" if asked else "", resync_acked=None, checked_at=checked_at)
+
+
+def keep_lost(tx: Tx, found: Space, before: vectors.Vector) -> None:
+    """Keep aside as recovered what the snapshot lacks because the server lost it, before a tombstone of the pull behind
+    it takes that along: whoever deleted what is above may never have heard of it.
+
+    before: the version from before the snapshot.
+    """
+    lost: set[Key] = set()
+    lacking = _lacking(tx, found)
+    for key in lacking:
+        row = read_row(tx, found.no, key)
+        if row is not None and row.body is not None and adopting.was_lost(tx, found, row, before):
+            lost.add(key)
+    for key in lacking if lost else ():
+        goes = key in lost or any(above in lost for above in ancestors(tx, found.no, key))
+        if goes and not has_put_at_or_below(tx, found.no, key, unsent_only=True):
+            drop(tx, found.no, key, "recovered" if key in lost else "dropped")
+
+
+def _lacking(tx: Tx, found: Space) -> list[Key]:
+    """What shows, and the snapshot did not bring; what is below something before that, since each goes for a reason of
+    its own."""
+    rows = tx.all(
+        f"SELECT collection, id FROM records WHERE space = ? AND status IN ({SHOWN}, {WAITING}) AND snap <> ?"
+        " ORDER BY collection, id",
+        (found.no, found.snap),
+    )
+    return sorted(((row[0], row[1]) for row in rows), key=lambda key: -len(list(_above(key[0]))))
 
 
 def _held_already(
