@@ -233,8 +233,8 @@ ORPHANS: Final[dict[str, Any]] = {
         "AND m.state = 'member' AND (s.kind = 'shared' OR m.user_id = s.owner_id)) LIMIT :most"
     ),
     "member_without_role": text(
-        "SELECT space_id, user_id, CASE WHEN role IN ('owner', 'editor', 'viewer') THEN state ELSE role END FROM members "
-        "WHERE role NOT IN ('owner', 'editor', 'viewer') OR state NOT IN ('invited', 'member') LIMIT :most"
+        "SELECT space_id, user_id, CASE WHEN role IN ('owner', 'editor', 'viewer') THEN state ELSE role END "
+        "FROM members WHERE role NOT IN ('owner', 'editor', 'viewer') OR state NOT IN ('invited', 'member') LIMIT :most"
     ),
     "device_without_user": _without("devices", "user_id", "users", "t.id"),
     "session_without_user": _without("sessions", "user_id", "users", "t.id"),

@@ -17,6 +17,7 @@ from fitai_client import Client, DatabaseError, InvalidWrite
 from tests.api.harness import PASSWORD, Server
 from tests.client_sdk.conftest import OpenPhone
 from tests.client_sdk.old_files import as_version_2
+from tests.client_sdk.world import World
 
 MAIL = "ann@example.com"
 
@@ -54,6 +55,37 @@ async def test_damage_is_told_with_the_way_out(open_phone: OpenPhone, tmp_path: 
     with pytest.raises(DatabaseError) as told:
         await broken.workouts.list()
     assert told.value.code == "corrupt" and "Client.rescue" in str(told.value)
+
+
+@pytest.mark.parametrize("put", [b"\x02", b"\xff"], ids=["no JSON", "no UTF-8"])
+async def test_a_flipped_bit_within_a_row_is_told_with_the_way_out_and_without_what_stands_there(
+    open_phone: OpenPhone, tmp_path: Path, put: bytes
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 30)
+    damaged = overwritten(tmp_path / "phone.db", tmp_path / "damaged.db", 0, b"")
+    found = re.search(MARKS["records"], data := damaged.read_bytes())
+    assert found is not None
+    damaged.write_bytes(data[: found.end() - 2] + put + data[found.end() - 1 :])
+    broken = await open_phone("damaged", "http://127.0.0.1:9", background=False)
+    with pytest.raises(DatabaseError) as told:
+        await broken.workouts.list()
+    assert told.value.code == "corrupt" and "Client.rescue" in str(told.value)
+    assert "words" not in str(told.value)
+
+
+async def test_a_flipped_bit_is_not_blamed_on_the_server_whose_answer_meets_it(world: World) -> None:
+    phone, other = world.phone(), world.phone()
+    workout = phone.put("workouts", title="mine")
+    phone.sync()
+    other.sync()
+    phone.put("workouts", workout, title="mine again")
+    phone.db.conn.execute("UPDATE log SET fields = '{' WHERE fields LIKE '%again%'")
+    other.put("workouts", workout, rating=3)
+    other.sync()
+    with pytest.raises(DatabaseError) as told:
+        phone.take_delta()
+    assert told.value.code == "corrupt"
 
 
 @pytest.mark.parametrize("table", ["records", "log"])
