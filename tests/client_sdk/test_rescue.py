@@ -115,6 +115,37 @@ async def test_what_can_be_read_is_saved_and_goes_on_in_a_new_database(
     assert len([t for t in titles if t.startswith("w")]) == 250
 
 
+async def test_what_was_unsent_in_a_shared_space_goes_on_in_that_space(
+    open_phone: OpenPhone, lite: Server, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    token = (await lite.login(MAIL)).data["access_token"]
+    made = (await lite.ask("POST", "/api/sync/spaces", {"name": "Gym"}, token=token)).json
+    await phone.sync()
+    workout = await (await phone.space(made["id"])).workouts.create(title="together")
+    await phone.attachments.add(workout, b"a photo", media_type="image/jpeg", space=await phone.space(made["id"]))
+    await phone.workouts.create(title="alone")
+    rescued = await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
+    assert rescued.unsent == 2
+
+    fresh = await open_phone("fresh", lite.url, background=False)
+    await fresh.sign_in(MAIL, PASSWORD)
+    await fresh.sync()
+    assert await fresh.write_rescued(tmp_path / "rescued.json") == 2
+    gym = await fresh.space(made["id"])
+    assert [one["title"] for one in await gym.workouts.list()] == ["together"]
+    assert [one["title"] for one in await fresh.workouts.list()] == ["alone"]
+    assert len(await fresh.attachments.list(workout, space=gym)) == 1
+    await fresh.sync()
+    assert (await fresh.status()).pending == 0
+
+    # Where the space is not known, nothing is written anywhere else.
+    stranger = await open_phone("stranger", "http://127.0.0.1:9", background=False)
+    assert await stranger.write_rescued(tmp_path / "rescued.json") == 1
+    assert [one["title"] for one in await stranger.workouts.list()] == ["alone"]
+
+
 async def test_an_undamaged_file_is_saved_whole(open_phone: OpenPhone, tmp_path: Path) -> None:
     phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
     await filled(phone, 20)
