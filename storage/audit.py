@@ -179,6 +179,11 @@ _LOST = text(
     "WHERE r.space_id = c.space_id AND r.collection = c.collection AND r.id = c.record_id) LIMIT :most"
 )
 
+_VERDICTS = text(
+    "SELECT n, collection, record_id, verdict FROM changes WHERE space_id = :space AND device_id = :device "
+    "AND n > :above AND n <= :upto AND verdict IS NOT NULL ORDER BY n"
+)
+
 _NEXT_DEVICE = text(
     "SELECT d.id, (SELECT MIN(n) FROM changes WHERE space_id = :space AND device_id = d.id), "
     "(SELECT MAX(n) FROM changes WHERE space_id = :space AND device_id = d.id) FROM "
@@ -221,6 +226,16 @@ ORPHANS: Final[dict[str, Any]] = {
     "member_without_user": _without("members", "user_id", "users", "t.user_id", space="t.space_id"),
     "member_without_space": _without("members", "space_id", "spaces", "t.user_id", space="t.space_id"),
     "owner_without_user": _without("spaces", "owner_id", "users", "t.id", space="t.id"),
+    # The catalog is everybody's to read, and what is being erased is nobody's.
+    "space_without_owner": text(
+        "SELECT s.id, s.id, coalesce(s.owner_id, 'nobody') FROM spaces AS s WHERE s.kind IN ('personal', 'shared') "
+        "AND NOT EXISTS (SELECT 1 FROM members AS m WHERE m.space_id = s.id AND m.role = 'owner' "
+        "AND m.state = 'member' AND (s.kind = 'shared' OR m.user_id = s.owner_id)) LIMIT :most"
+    ),
+    "member_without_role": text(
+        "SELECT space_id, user_id, CASE WHEN role IN ('owner', 'editor', 'viewer') THEN state ELSE role END "
+        "FROM members WHERE role NOT IN ('owner', 'editor', 'viewer') OR state NOT IN ('invited', 'member') LIMIT :most"
+    ),
     "device_without_user": _without("devices", "user_id", "users", "t.id"),
     "session_without_user": _without("sessions", "user_id", "users", "t.id"),
     "session_without_device": _without("sessions", "device_id", "devices", "t.id", more=" AND w.user_id = t.user_id"),
@@ -301,7 +316,20 @@ async def unfounded(tx: Transaction, space: str, puts: Sequence[Put]) -> list[Pu
 async def read_lost(tx: Transaction, space: str, device: str, above: int, upto: int, most: int) -> list[Key]:
     """Records that are not stored although a change of `device` with a number over `above` and up to `upto` stands."""
     window = {"space": space, "device": device, "above": above, "upto": upto, "most": most}
-    return [(row[0], row[1]) for row in await tx.execute(_LOST, window)]
+    return [(_name(row[0]), _name(row[1])) for row in await tx.execute(_LOST, window)]
+
+
+async def read_verdicts(
+    tx: Transaction, space: str, device: str, above: int, upto: int
+) -> list[tuple[int, Key, bytes]]:
+    """(number, record, why) of the rejected changes of `device` with a number over `above` and up to `upto`."""
+    window = {"space": space, "device": device, "above": above, "upto": upto}
+    return [(row[0], (_name(row[1]), _name(row[2])), row[3]) for row in await tx.execute(_VERDICTS, window)]
+
+
+def _name(stored: object) -> str:
+    """Part of a key, where damage may have left none."""
+    return "?" if stored is None else str(stored)
 
 
 async def next_device(tx: Transaction, space: str, after: str) -> tuple[str, int, int] | None:

@@ -29,7 +29,7 @@ from storage.retention import LEDGER_KEPT
 from storage.rows import Key
 from storage.spaces import SpaceRow, read_space
 from sync.audit_records import Counted, RecordAudit
-from sync.audit_rules import Finding, Violation, check_space
+from sync.audit_rules import ODD, Finding, Violation, check_space, is_verdict
 from sync.audit_workers import Part, PartAudit, Workers
 from sync.texts import TextReader
 
@@ -105,7 +105,15 @@ class Audit:
 
     async def _in_snapshot(self, space: str) -> None:
         async with self._at_once, self.database.read(snapshot=True) as tx:
-            await self._space(tx, space)
+            try:
+                await self._space(tx, space)
+            except ODD as error:
+                # One row must not hide what is wrong with all others.
+                self._tell(
+                    space,
+                    None,
+                    Finding("row_unreadable", f"a value in one of its rows is none that its column has ({error})"),
+                )
 
     def _told(self, violation: Violation) -> None:
         self.tally.violations += 1
@@ -170,6 +178,10 @@ class Audit:
                 self._tell(space.id, None, Finding("head_behind", what))
             for start in range(oldest - 1, newest, NUMBERS_PER_PAGE):
                 upto = start + NUMBERS_PER_PAGE
+                for n, key, verdict in await store.read_verdicts(tx, space.id, device, start, upto):
+                    if not is_verdict(verdict):
+                        what = f"change {n} of {device} was rejected, and why cannot be read: its device gets no answer"
+                        self._tell(space.id, "/".join(key), Finding("change_unreadable", what))
                 lost |= set(await store.read_lost(tx, space.id, device, start, upto, ORPHANS_MAX))
                 if len(lost) > ORPHANS_MAX:
                     break

@@ -23,7 +23,7 @@ from storage.collections import COLLECTIONS
 from storage.database import Transaction
 from storage.rows import Key, StoredChange
 from storage.spaces import SpaceRow
-from sync.audit_rules import Finding, Parent, Replay, Violation, check_record, decode_state, differences
+from sync.audit_rules import ODD, Finding, Parent, Replay, Violation, check_record, decode_state, differences
 from sync.bodies import HIDDEN, SHOWN
 from sync.texts import BadText, TextReader
 
@@ -65,7 +65,13 @@ class RecordAudit:
         """Go over the records whose keys are above `after` and at most `upto`; to the end where that is None."""
         while True:
             rows = await store.read_records(self.tx, self.space.id, after, upto, RECORDS_PER_PAGE)
-            await self._replay({row.key: row.seq for row in rows}, await self._page(rows))
+            try:
+                await self._replay({row.key: row.seq for row in rows}, await self._page(rows))
+            except ODD as error:
+                # One row must not hide what is wrong with the other pages.
+                where = f"in it, in one of the {len(rows) - 1} records after it or in their changes"
+                what = f"a value {where} is none that its column has ({error})"
+                self._tell("/".join(map(str, rows[0].key)), Finding("row_unreadable", what))
             self.walked(len(rows))
             if len(rows) < RECORDS_PER_PAGE:
                 return self.counted

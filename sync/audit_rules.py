@@ -59,8 +59,12 @@ REMEDIES: Final[dict[str, str]] = {
     "ledger_missing": _RESTORE,
     "record_missing": _RESTORE,
     "change_unreadable": _RESTORE,
+    "row_unreadable": f"{_RESTORE}; what else is wrong there shows once this is mended",
     "member_without_user": "delete the row from members",
     "member_without_space": "delete the row from members",
+    "member_without_role": "set the member's role (owner, editor, viewer) and state (invited, member) in members",
+    "space_without_owner": "insert the owner's row into members, with the role owner and the state member; until then "
+    "they cannot reach what they logged",
     "owner_without_user": _REPORT,
     "device_without_user": "delete the row from devices",
     "session_without_user": "delete the row from sessions",
@@ -89,6 +93,10 @@ class Violation:
         return REMEDIES[self.rule]
 
 
+# What a value that its column cannot have comes to. SQLite stores any, and a hand with a tool writes one.
+ODD: Final = (TypeError, ValueError, AttributeError)
+
+
 class Finding(NamedTuple):
     """A rule that one row breaks, and how."""
 
@@ -115,6 +123,8 @@ def check_space(space: SpaceRow) -> Iterator[Finding]:
         yield Finding("lives_disorder", f"its lives begin at {starts}, which must rise from 0 to the head {space.head}")
     if space.floor > space.head:
         yield Finding("floor_above_head", f"its floor {space.floor} is above its head {space.head}")
+    if space.kind not in _KINDS:
+        yield Finding("space_unreadable", f"its kind is {space.kind!r}")
     if not is_hlc(space.server_hlc):
         yield Finding("space_unreadable", f"the stamp of its server device is {space.server_hlc!r}")
 
@@ -155,6 +165,7 @@ def check_record(space: SpaceRow, row: AuditedRecord, state: RecordState, parent
             yield Finding("below_short", f"its parent does not count its puts of {', '.join(short)}")
 
 
+_KINDS: Final = ("personal", "shared", "catalog", "erasing")
 _NAMES: Final = {SHOWN: "shown", DELETED: "deleted", HIDDEN: "hidden", STUB: "a stub"}
 
 
@@ -183,6 +194,21 @@ def _same_body(row: AuditedRecord, state: RecordState) -> bool:
         return json_equal(msgspec.json.decode(row.body), msgspec.json.decode(meant))
     except msgspec.DecodeError:
         return False
+
+
+class _Verdict(msgspec.Struct, forbid_unknown_fields=True):
+    code: str
+    message: str
+    field: str | None = None
+
+
+def is_verdict(data: bytes) -> bool:
+    """Whether a rejected line can be given to its device again."""
+    try:
+        msgspec.json.decode(data, type=_Verdict)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def decode_state(data: bytes) -> RecordState | None:

@@ -17,6 +17,7 @@ from fitai_client import Client, DatabaseError, InvalidWrite
 from tests.api.harness import PASSWORD, Server
 from tests.client_sdk.conftest import OpenPhone
 from tests.client_sdk.old_files import as_version_2
+from tests.client_sdk.world import World
 
 MAIL = "ann@example.com"
 
@@ -56,6 +57,37 @@ async def test_damage_is_told_with_the_way_out(open_phone: OpenPhone, tmp_path: 
     assert told.value.code == "corrupt" and "Client.rescue" in str(told.value)
 
 
+@pytest.mark.parametrize("put", [b"\x02", b"\xff"], ids=["no JSON", "no UTF-8"])
+async def test_a_flipped_bit_within_a_row_is_told_with_the_way_out_and_without_what_stands_there(
+    open_phone: OpenPhone, tmp_path: Path, put: bytes
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 30)
+    damaged = overwritten(tmp_path / "phone.db", tmp_path / "damaged.db", 0, b"")
+    found = re.search(MARKS["records"], data := damaged.read_bytes())
+    assert found is not None
+    damaged.write_bytes(data[: found.end() - 2] + put + data[found.end() - 1 :])
+    broken = await open_phone("damaged", "http://127.0.0.1:9", background=False)
+    with pytest.raises(DatabaseError) as told:
+        await broken.workouts.list()
+    assert told.value.code == "corrupt" and "Client.rescue" in str(told.value)
+    assert "words" not in str(told.value)
+
+
+async def test_a_flipped_bit_is_not_blamed_on_the_server_whose_answer_meets_it(world: World) -> None:
+    phone, other = world.phone(), world.phone()
+    workout = phone.put("workouts", title="mine")
+    phone.sync()
+    other.sync()
+    phone.put("workouts", workout, title="mine again")
+    phone.db.conn.execute("UPDATE log SET fields = '{' WHERE fields LIKE '%again%'")
+    other.put("workouts", workout, rating=3)
+    other.sync()
+    with pytest.raises(DatabaseError) as told:
+        phone.take_delta()
+    assert told.value.code == "corrupt"
+
+
 @pytest.mark.parametrize("table", ["records", "log"])
 async def test_what_can_be_read_is_saved_and_goes_on_in_a_new_database(
     lite: Server, open_phone: OpenPhone, tmp_path: Path, table: str
@@ -81,6 +113,37 @@ async def test_what_can_be_read_is_saved_and_goes_on_in_a_new_database(
     titles = [record["title"] for record in await fresh.workouts.list()]
     assert len([t for t in titles if t.startswith("unsent")]) == rescued.unsent
     assert len([t for t in titles if t.startswith("w")]) == 250
+
+
+async def test_what_was_unsent_in_a_shared_space_goes_on_in_that_space(
+    open_phone: OpenPhone, lite: Server, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    token = (await lite.login(MAIL)).data["access_token"]
+    made = (await lite.ask("POST", "/api/sync/spaces", {"name": "Gym"}, token=token)).json
+    await phone.sync()
+    workout = await (await phone.space(made["id"])).workouts.create(title="together")
+    await phone.attachments.add(workout, b"a photo", media_type="image/jpeg", space=await phone.space(made["id"]))
+    await phone.workouts.create(title="alone")
+    rescued = await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
+    assert rescued.unsent == 2
+
+    fresh = await open_phone("fresh", lite.url, background=False)
+    await fresh.sign_in(MAIL, PASSWORD)
+    await fresh.sync()
+    assert await fresh.write_rescued(tmp_path / "rescued.json") == 2
+    gym = await fresh.space(made["id"])
+    assert [one["title"] for one in await gym.workouts.list()] == ["together"]
+    assert [one["title"] for one in await fresh.workouts.list()] == ["alone"]
+    assert len(await fresh.attachments.list(workout, space=gym)) == 1
+    await fresh.sync()
+    assert (await fresh.status()).pending == 0
+
+    # Where the space is not known, nothing is written anywhere else.
+    stranger = await open_phone("stranger", "http://127.0.0.1:9", background=False)
+    assert await stranger.write_rescued(tmp_path / "rescued.json") == 1
+    assert [one["title"] for one in await stranger.workouts.list()] == ["alone"]
 
 
 async def test_an_undamaged_file_is_saved_whole(open_phone: OpenPhone, tmp_path: Path) -> None:

@@ -251,6 +251,14 @@ BY_SQL: list[tuple[str, str | None, str]] = [
     ("replay_differs", "set", "UPDATE changes SET hlc = '0000000000000001' WHERE record_id = :set"),
     ("change_unreadable", "set", "UPDATE changes SET hlc = 'x' WHERE record_id = :set"),
     ("change_unreadable", "set", "UPDATE changes SET op = 'move' WHERE record_id = :set"),
+    ("record_missing", "?/set", "UPDATE changes SET collection = NULL WHERE record_id = :set"),
+    ("space_unreadable", None, "UPDATE spaces SET kind = 'persona1'"),
+    ("space_without_owner", "space", "DELETE FROM members"),
+    ("space_without_owner", "space", "UPDATE members SET role = 'editor'"),
+    ("space_without_owner", "space", "UPDATE members SET state = 'invited'"),
+    ("space_without_owner", "space", "UPDATE spaces SET owner_id = NULL"),
+    ("member_without_role", "user", "UPDATE members SET role = 'boss'"),
+    ("member_without_role", "user", "UPDATE members SET state = ''"),
 ]
 
 
@@ -261,7 +269,9 @@ async def test_damage_is_named(damaged: Damaged, rule: str, record: str | None, 
     where = None
     if record is not None:
         collection, _, name = record.rpartition("/")
-        where = f"{collection or collections[name]}/{damaged.names[name]}"
+        where = (
+            f"{collection or collections[name]}/{damaged.names[name]}" if name in collections else damaged.names[name]
+        )
     found = await audit(damaged.world)
     assert (rule, where) in rules(found)
     assert {violation.space for violation in found} == {damaged.world.space}
@@ -286,6 +296,8 @@ BY_BYTES: list[tuple[str, str, bytes]] = [
     ("change_unreadable", "UPDATE changes SET fields = :bytes WHERE record_id = :set", b'{"reps":-1}'),
     ("change_unreadable", "UPDATE changes SET context = :bytes WHERE record_id = :set", b"[]"),
     ("replay_differs", "UPDATE changes SET fields = :bytes WHERE record_id = :set", b'{"reps":9}'),
+    ("change_unreadable", "UPDATE changes SET verdict = :bytes WHERE record_id = :set", b"{"),
+    ("change_unreadable", "UPDATE changes SET verdict = :bytes WHERE record_id = :set", b'{"code":"x"}'),
 ]
 
 
@@ -434,9 +446,32 @@ async def test_a_damaged_file_of_sqlite_is_named(damaged: Damaged) -> None:
     assert "file_damaged" in {violation.rule for violation in await audit(damaged.world)}
 
 
+ODD_VALUES: list[tuple[str, str | None]] = [
+    ("UPDATE spaces SET head = 'x' WHERE id = :space", None),
+    ("UPDATE changes SET arrival = 'x' WHERE record_id = :set", None),
+    ("UPDATE changes SET context = 5 WHERE record_id = :set", "records"),
+    ("UPDATE records SET seq = 'x' WHERE id = :set", "records"),
+    ("UPDATE records SET body = 5 WHERE id = :set", "records"),
+]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("damage", "where"), ODD_VALUES)
+async def test_a_value_that_its_column_cannot_have_hides_no_other_fault(
+    damaged: Damaged, damage: str, where: str | None
+) -> None:
+    other = await damaged.world.add_space(damaged.world.user, "shared")
+    await damaged.run(damage)
+    await damaged.run("UPDATE spaces SET records = 7 WHERE id = :other", other=other)
+    found = await audit(damaged.world)
+    odd = [(v.space, v.record is not None) for v in found if v.rule == "row_unreadable"]
+    assert odd == [(damaged.world.space, where is not None)]
+    assert ("counter_differs", other) in {(v.rule, v.space) for v in found}
+
+
 def test_every_rule_that_can_be_broken_is_broken_above() -> None:
     tested = {rule for rule, *_ in [*BY_SQL, *BY_BYTES, *BY_STATE, *ORPHANS]}
-    assert tested | {"file_damaged", "seq_stale"} == REMEDIES.keys()
+    assert tested | {"file_damaged", "seq_stale", "row_unreadable"} == REMEDIES.keys()
 
 
 # -- in other processes ------------------------------------------------------------------------------------------

@@ -36,9 +36,16 @@ def write_export(conn: sqlite3.Connection, path: Path, *, database: Path) -> int
             number += len(records)
             document["spaces"].append({"id": id, "kind": kind, "name": name, "records": records})
         document["unsent"] = [
-            {"space": row[0], "op": row[1], "collection": row[2], "id": row[3], "fields": json.loads(row[4] or "{}")}
+            {
+                "space": row[0],
+                "space_id": row[1],
+                "op": row[2],
+                "collection": row[3],
+                "id": row[4],
+                "fields": json.loads(row[5] or "{}"),
+            }
             for row in conn.execute(
-                "SELECT s.kind, l.op, l.collection, l.id, l.fields FROM log l JOIN spaces s ON s.no = l.space"
+                "SELECT s.kind, s.id, l.op, l.collection, l.id, l.fields FROM log l JOIN spaces s ON s.no = l.space"
                 " WHERE l.state < 2 AND l.op <> 'void' ORDER BY l.pos"
             )
         ]
@@ -61,14 +68,14 @@ def write_export(conn: sqlite3.Connection, path: Path, *, database: Path) -> int
 
 
 _ATTACHMENTS = (
-    "SELECT s.kind, a.collection, a.record, a.id, a.media_type, a.sha256, a.bytes, a.remote"
+    "SELECT s.kind, s.id, a.collection, a.record, a.id, a.media_type, a.sha256, a.bytes, a.remote"
     " FROM attachments a JOIN spaces s ON s.no = a.space ORDER BY a.id"
 )
 
 
 def _attachment(row: tuple[Any, ...], folder: Path) -> dict[str, Any]:
     """file: where its bytes are, beside the device's database."""
-    names = ("space", "collection", "id", "attachment", "media_type", "sha256", "bytes", "remote")
+    names = ("space", "space_id", "collection", "id", "attachment", "media_type", "sha256", "bytes", "remote")
     named = dict(zip(names, row, strict=True))
     return {**named, "file": f"{folder.name}/{named['sha256']}"}
 

@@ -53,13 +53,17 @@ def rescue(path: Path, to: Path) -> Rescued:
     return Rescued(records, unsent, refused, unreadable, attachments)
 
 
-def unsent_of(path: Path) -> list[Write]:
-    """The changes of the personal space in an export that no server had, in their order.
+def unsent_of(path: Path) -> dict[str | None, list[Write]]:
+    """The changes in an export that no server had, in order, by their space's id at the server; None is one's own.
 
     Raises:
         InvalidWrite: the file is no export of a device.
     """
-    return [Write(c["collection"], c["id"], c["fields"], c["op"]) for c in _personal(path, "unsent")]
+    found: dict[str | None, list[Write]] = {}
+    for line in _lines(path, "unsent"):
+        change = Write(line["collection"], line["id"], line["fields"], line["op"])
+        found.setdefault(_space_of(line), []).append(change)
+    return found
 
 
 def only_here(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
@@ -82,8 +86,12 @@ def only_here(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """An attachment of an export whose bytes are there. remote: what it is called where it was uploaded to."""
+    """An attachment of an export whose bytes are there.
 
+    space: the server's id of its space, None for one's own. remote: what it is called where it was uploaded to.
+    """
+
+    space: str | None
     collection: str
     record: str
     media_type: str
@@ -92,30 +100,38 @@ class SavedFile:
 
 
 def files_of(path: Path, *beside: Path) -> list[SavedFile]:
-    """The attachments of the personal space in an export whose files are beside it, or in one of the folders `beside`.
+    """The attachments in an export whose files are beside it, or in one of the folders `beside`.
 
     A file with other bytes than the export says is passed over. Raises as `unsent_of`.
     """
     found = []
-    for one in _personal(path, "attachments"):
+    for one in _lines(path, "attachments"):
         folder = Path(str(one["file"])).parent.name
         for place in (path.parent, *beside):
             file = place / folder / str(one["sha256"])
             if _holds(file, str(one["sha256"])):
-                found.append(SavedFile(one["collection"], one["id"], one["media_type"], file, one.get("remote")))
+                found.append(
+                    SavedFile(_space_of(one), one["collection"], one["id"], one["media_type"], file, one.get("remote"))
+                )
                 break
     return found
 
 
-def _personal(path: Path, what: str) -> list[dict[str, Any]]:
+def _lines(path: Path, what: str) -> list[dict[str, Any]]:
+    needed = {"unsent": ("collection", "id", "fields", "op"), "attachments": ("collection", "id", "file", "sha256")}
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         # Exports of before there were attachments have none.
         lines = document[what] if what == "unsent" else document.get(what, [])
-        needed = {"unsent": ("collection", "id", "fields", "op"), "attachments": ("collection", "id", "file", "sha256")}
-        return [line for line in lines if line["space"] == "personal" and [line[name] for name in needed[what]]]
+        # Older ones do not say which shared space a line is of, and damage may have taken it.
+        placed = [line for line in lines if line["space"] == "personal" or isinstance(line.get("space_id"), str)]
+        return [line for line in placed if [line[name] for name in needed[what]]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidWrite(f"{path} is no export of a FitAI device.") from error
+
+
+def _space_of(line: dict[str, Any]) -> str | None:
+    return None if line["space"] == "personal" else str(line["space_id"])
 
 
 def _holds(file: Path, sha256: str) -> bool:

@@ -165,21 +165,24 @@ class MendingCalls(Calls):
     async def write_rescued(self, path: str | os.PathLike[str]) -> int:
         """Write the unsent changes of an export that `Client.rescue` made, as new changes. How many were written.
 
-        One that the damage left without sense is passed over, and stays in the export. Where neither the damaged device
-        nor this one has an account, nobody else has the records: what lost its changes is written as it stood.
+        One that the damage left without sense is passed over, and stays in the export; so are those of a shared space
+        that this device does not know, or is out of. Where neither the damaged device nor this one has an account,
+        nobody else has the records: what lost its changes is written as it stood.
 
-        Sync first: then what the server has meanwhile is below them. Attachments come along whose files are beside the
-        export, or where they were, and whose records show; what was uploaded already is not uploaded again.
+        Sync first: then what the server has meanwhile is below them, and the shared spaces are known. Attachments come
+        along whose files are beside the export, or where they were, and whose records show; what was uploaded already
+        is not uploaded again.
 
         Raises:
             InvalidWrite: the file is no export.
         """
-        writes = await asyncio.to_thread(unsent_of, Path(path))
-        # Each on its own: what the server refuses of them holds back none of the others.
-        try:
-            written = await self._write_with(lambda tx: write_groups(tx, PERSONAL, [[one] for one in writes]))
-        except _NO_WRITE:
-            written = await self._write_with(lambda tx: _write_each(tx, writes))
+        written = 0
+        for space, writes in (await asyncio.to_thread(unsent_of, Path(path))).items():
+            number = await self._number_of(space)
+            if number is None:
+                log.warning("%d saved changes are of a space that is not here: they stay in the export", len(writes))
+            else:
+                written += await self._write_saved(number, writes)
         if self._account.identity is None:
             saved = await asyncio.to_thread(only_here, Path(path))
             written += await self._write_with(lambda tx: _write_lacking(tx, saved))
@@ -187,11 +190,26 @@ class MendingCalls(Calls):
             await self._attach(file)
         return written
 
+    async def _number_of(self, space: str | None) -> int | None:
+        """The space here that has this id of the server's, or one's own; None where there is none to write to."""
+        if space is None:
+            return PERSONAL
+        return next((one.no for one in (await self.status()).spaces if one.id == space and one.phase != "gone"), None)
+
+    async def _write_saved(self, number: int, writes: Sequence[Write]) -> int:
+        # Each on its own: what the server refuses of them holds back none of the others.
+        try:
+            return await self._write_with(lambda tx: write_groups(tx, number, [[one] for one in writes]))
+        except _NO_WRITE:
+            return await self._write_with(lambda tx: _write_each(tx, number, writes))
+
     async def _attach(self, file: SavedFile) -> None:
-        record = await self.collection(file.collection).find(file.record)
+        number = await self._number_of(file.space)
+        space = None if number is None else SpaceHandle(self, number)
+        record = await space.collection(file.collection).find(file.record) if space is not None else None
         if record is None:
             return
-        added = await self.attachments.add(record, file.path, media_type=file.media_type)
+        added = await self.attachments.add(record, file.path, media_type=file.media_type, space=space)
         if (remote := file.remote) is not None and added.remote is None:
 
             def note(db: LocalDatabase) -> None:
@@ -205,13 +223,13 @@ class MendingCalls(Calls):
 _NO_WRITE = (InvalidWrite, NotFound, LookupError, TypeError, ValueError, AttributeError)
 
 
-def _write_each(tx: Tx, writes: Sequence[Write]) -> int:
+def _write_each(tx: Tx, space: int, writes: Sequence[Write]) -> int:
     """Write those that can be written; how many they are."""
     written = 0
     for one in writes:
         tx.execute("SAVEPOINT one")
         try:
-            written += write_groups(tx, PERSONAL, [[one]])
+            written += write_groups(tx, space, [[one]])
         except _NO_WRITE as error:
             # Without its text, which may be what somebody wrote.
             log.warning("a saved change of %s cannot be written: %s", one.collection, type(error).__name__)
@@ -230,7 +248,7 @@ def _write_lacking(tx: Tx, saved: Sequence[tuple[str, str, Mapping[str, Any]]]) 
         here = json.loads(row.shown or row.body or "{}").get("values", {}) if row is not None and row.alive else {}
         lacking = {name: value for name, value in values.items() if _lacks(collection, here, name, value)}
         if lacking:
-            written += _write_each(tx, whole_writes(tx, PERSONAL, (collection, id), {"values": lacking}))
+            written += _write_each(tx, PERSONAL, whole_writes(tx, PERSONAL, (collection, id), {"values": lacking}))
     return written
 
 

@@ -13,6 +13,7 @@ Invariants
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -212,7 +213,7 @@ class LocalDatabase:
                 raise
             finally:
                 self._tx = None
-        except sqlite3.DatabaseError as error:
+        except _DAMAGE as error:
             ours = _ours(self.path, error)
             if ours is None:
                 raise
@@ -314,28 +315,35 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return conn
 
 
+# All JSON that is read at the file is its own: answers are decoded before.
+_DAMAGE = (sqlite3.DatabaseError, json.JSONDecodeError)
+
+
 @contextmanager
 def border(path: Path) -> Iterator[None]:
     """sqlite3's exceptions become ours; those that tell of a mistake in this package stay what they are."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except _DAMAGE as error:
         ours = _ours(path, error)
         if ours is None:
             raise
         raise ours from error
 
 
-def _ours(path: Path, error: sqlite3.DatabaseError) -> DatabaseError | None:
+def _ours(path: Path, error: Exception) -> DatabaseError | None:
     # The extended codes keep the plain one in their lowest byte.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return DatabaseError(f"{path} is in use by another process: try again.", code="locked")
     if code == sqlite3.SQLITE_FULL:
         return DatabaseError(f"The disk is full: {path} was left as it was.", code="full")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    flipped = isinstance(error, json.JSONDecodeError) or "decode to UTF-8" in str(error)
+    if flipped or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        # A flipped bit that SQLite takes for part of a value; Python's sentence would quote what somebody wrote.
+        what = "a value in it cannot be read" if flipped else error
         return DatabaseError(
-            f"{path} is damaged or is no database ({error}): Client.rescue(path, to) saves what can still be read.",
+            f"{path} is damaged or is no database ({what}): Client.rescue(path, to) saves what can still be read.",
             code="corrupt",
         )
     if isinstance(error, sqlite3.OperationalError):
