@@ -182,7 +182,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             live, environment, check_token=authenticator.open, bodies=bodies, origins=_origins(settings)
         )
         await live.start()
-        records = Records(database, engine.writer, texts)
+        records = Records(database, engine.server_writer, texts)
         search = ExerciseSearch(database, environment)
         imports = Imports(database, environment, records)
         data_exports = Exports(database, environment, accounts.confirmation, settings.blob_folder / "exports")
@@ -197,11 +197,11 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         histories = Histories(database)
         keeping = RecordKeeping(
             database,
-            engine.writer,
+            engine.server_writer,
             histories,
             fraction=lambda: int.from_bytes(environment.token_bytes(2), "big") / 65_536,
         )
-        engine.writer.listeners.append(keeping.heard)
+        engine.write_path.listeners.append(keeping.heard)
         opened.push_async_callback(keeping.start())
         idempotency = Idempotency(database, environment)
         chores = {

@@ -393,7 +393,7 @@ class Bench:
 
 @pytest.fixture
 def bench(world: World) -> Bench:
-    records = Records(world.database, world.engine.writer, world.engine.texts)
+    records = Records(world.database, world.engine.server_writer, world.engine.texts)
     imports = Imports(world.database, world.engine.environment, records)
     jobs = Jobs(world.database, world.engine.environment, imports.kinds())
     return Bench(world, imports, jobs, Caller(world.user, "browser"))
