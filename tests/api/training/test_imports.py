@@ -738,8 +738,7 @@ def test_roots_are_what_nothing_else_of_the_step_is_above() -> None:
         ("workouts", "w", {}),
         ("workout_exercises", "e", {"workout": "w"}),
     ]
-    above = {"sets": "workout_exercise", "workout_exercises": "workout"}
-    assert roots(step, above) == [("sets", "s"), ("workouts", "w")]
+    assert roots(step) == [("sets", "s"), ("workouts", "w")]
 
 
 def test_a_note_of_seqs_holds_runs() -> None:
