@@ -1,15 +1,15 @@
 """The composition root: the one place that knows every concrete class and puts them together.
 
 Owns: the order in which parts are opened, and that they are closed in the reverse one.
-Refuses to know: how the process was started (api/command_line), and how it listens (api/server.py).
+Refuses to know: which kinds of a part the settings ask for (backends.py), how the process was started
+(api/command_line), and how it listens (api/server.py).
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import Final
 
 from aiohttp import web
@@ -27,13 +27,11 @@ from api.accounts.people import People
 from api.accounts.relations import NoFriends, Relations
 from api.accounts.service import Accounts
 from api.accounts.tokens import AccessTokens
+from api.backends import cache_of, limiter_of, mail_sender, mail_transport, open_storage, secrets_of
 from api.bodies import BODIES, Bodies
-from api.cache import Cache, MemoryCache, RedisCache
 from api.errors import ENVIRONMENT, LINE, answer_errors
 from api.http import BODY_BYTES_MAX
 from api.mail.outbox import Outbox
-from api.mail.server import mail_server, sender
-from api.mail.transport import FolderTransport, SmtpTransport, Transport
 from api.middleware import (
     AUTHENTICATOR,
     DRAIN_HOOKS,
@@ -54,12 +52,12 @@ from api.operations import front_page
 from api.operations import routes as operation_routes
 from api.operations.housekeeping import start_housekeeping
 from api.operations.jobs import Jobs, Kind
-from api.rate_limits import Limiter, MemoryLimiter, NoLimiter, RedisLimiter
+from api.rate_limits import MemoryLimiter, NoLimiter
 from api.rest import routes as rest_routes
 from api.rest.endpoint import Endpoint
 from api.rest.idempotency import Idempotency
 from api.rest.serving import Serving
-from api.secret_key import Keys, SecretKeyError, derive, kept_beside
+from api.secret_key import Keys, derive
 from api.server import HANDLER_ARGS
 from api.settings import Settings
 from api.shedding import Line
@@ -76,10 +74,10 @@ from api.training.imports import routes as import_routes
 from api.training.imports.service import Imports
 from api.training.record_keeping import RecordKeeping
 from api.training.template_links import Links
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.erasure import KIND as ERASE_ACCOUNT
 from sync.access import DatabaseAccess
-from sync.bus import Bus, MemoryBus
+from sync.bus import Bus
 from sync.engine import Engine
 from sync.environment import Environment, system
 from sync.live import Live
@@ -117,14 +115,10 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         log.warning("FITAI_PUBLIC_URL is not set: mails hold codes instead of links, and shared links have no server")
     async with AsyncExitStack() as opened:
         keys = [derive(secret) for secret in secrets_of(settings, environment)]
-        database = await open_database(settings.database_url)
-        opened.push_async_callback(database.close)
-        bus = bus_of(settings, environment)
-        await bus.start()
-        opened.push_async_callback(bus.close)
-        limiter = _limiter(settings, environment)
+        database, bus = await opened.enter_async_context(open_storage(settings, environment))
+        limiter = limiter_of(settings, environment)
         opened.push_async_callback(limiter.close)
-        cache = _cache(settings, environment)
+        cache = cache_of(settings, environment)
         opened.push_async_callback(cache.close)
         hasher = PasswordHasher(environment, cost=settings.bcrypt_cost)
         opened.callback(hasher.close)
@@ -134,8 +128,8 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         outbox = Outbox(
             database,
             environment,
-            _mail_transport(settings),
-            sender=_mail_sender(settings),
+            mail_transport(settings),
+            sender=mail_sender(settings),
             compose=Letters(environment, settings.public_url).compose,
         )
         accounts = Accounts(
@@ -182,7 +176,7 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
             live, environment, check_token=authenticator.open, bodies=bodies, origins=_origins(settings)
         )
         await live.start()
-        records = Records(database, engine.writer, texts)
+        records = Records(database, engine.server_writer, texts)
         search = ExerciseSearch(database, environment)
         imports = Imports(database, environment, records)
         data_exports = Exports(database, environment, accounts.confirmation, settings.blob_folder / "exports")
@@ -197,11 +191,11 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
         histories = Histories(database)
         keeping = RecordKeeping(
             database,
-            engine.writer,
+            engine.server_writer,
             histories,
             fraction=lambda: int.from_bytes(environment.token_bytes(2), "big") / 65_536,
         )
-        engine.writer.listeners.append(keeping.heard)
+        engine.write_path.listeners.append(keeping.heard)
         opened.push_async_callback(keeping.start())
         idempotency = Idempotency(database, environment)
         chores = {
@@ -281,50 +275,14 @@ async def create_app(settings: Settings, *, environment: Environment | None = No
 async def administration(settings: Settings) -> AsyncIterator[Administration]:
     """What the operator does to accounts, over a migrated database. Raises StorageError where it is not to be had."""
     environment = system()
-    async with AsyncExitStack() as opened:
-        database = await open_database(settings.database_url)
-        opened.push_async_callback(database.close)
-        # Servers that run already hear of it.
-        bus = bus_of(settings, environment)
-        await bus.start()
-        opened.push_async_callback(bus.close)
-        hasher = PasswordHasher(environment, cost=settings.bcrypt_cost)
-        opened.callback(hasher.close)
-        yield Administration(database, bus, environment, hasher)
-
-
-def secrets_of(settings: Settings, environment: Environment) -> tuple[str, ...]:
-    """Return the server's secrets, the signing one first; made now if this is the first start with SQLite."""
-    if settings.secrets():
-        return settings.secrets()
-    file = settings.sqlite_file
-    if file is None:
-        raise SecretKeyError(
-            "FITAI_SECRET_KEY must be set with Postgres: 32 random bytes, for instance from `openssl rand -hex 32`."
-        )
-    return (kept_beside(file, environment),)
+    async with open_storage(settings, environment) as (database, bus):
+        with closing(PasswordHasher(environment, cost=settings.bcrypt_cost)) as hasher:
+            yield Administration(database, bus, environment, hasher)
 
 
 def _origins(settings: Settings) -> tuple[str, ...]:
     """The web origins that may open a socket beside the host itself: behind a proxy, the public address is another."""
     return (*settings.cors_origins, *((settings.public_url,) if settings.public_url else ()))
-
-
-def bus_of(settings: Settings, environment: Environment) -> Bus:
-    """The bus that the settings ask for; it is to be started."""
-    if settings.redis_url is None:
-        return MemoryBus()
-    from sync.redis_bus import RedisBus
-
-    return RedisBus(
-        settings.redis_url,
-        tag=environment.token_bytes(8),
-        fraction=lambda: int.from_bytes(environment.token_bytes(4), "big") / 2**32,
-    )
-
-
-def _cache(settings: Settings, environment: Environment) -> Cache:
-    return MemoryCache(environment) if settings.redis_url is None else RedisCache(settings.redis_url, environment)
 
 
 def _elsewhere(
@@ -342,28 +300,6 @@ def _elsewhere(
         opened.push_async_callback(provider.close)
     elsewhere = SignInElsewhere(accounts.parts, providers=providers, public_url=settings.public_url, keys=keys)
     return oidc_routes.endpoints(elsewhere, public_url=settings.public_url, return_urls=settings.return_urls)
-
-
-def _mail_sender(settings: Settings) -> tuple[str, str]:
-    return ("FitAI", "fitai@localhost") if settings.mail_from is None else sender(settings.mail_from)
-
-
-def _mail_transport(settings: Settings) -> Transport:
-    if settings.smtp_url is not None:
-        host_name = _mail_sender(settings)[1].rpartition("@")[2]
-        return SmtpTransport(mail_server(settings.smtp_url), host_name=host_name)
-    beside = settings.sqlite_file or Path("fitai")
-    folder = Path(settings.mail_folder or beside.with_name(beside.name + ".mails")).absolute()
-    log.info("FITAI_SMTP_URL is not set: mails are not sent but written to %s", folder)
-    return FolderTransport(folder)
-
-
-def _limiter(settings: Settings, environment: Environment) -> Limiter:
-    if not settings.rate_limits:
-        return NoLimiter()
-    if settings.redis_url is None:
-        return MemoryLimiter(environment)
-    return RedisLimiter(settings.redis_url, environment)
 
 
 def _serve_under_v1(app: web.Application) -> None:

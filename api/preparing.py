@@ -6,9 +6,7 @@ Refuses to know: how they come there (`storage/migrations`, `sync/catalog.py`).
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
-
-from api.app import bus_of
+from api.backends import open_storage
 from api.settings import Settings
 from storage.database import Database, open_database
 from storage.errors import StorageError
@@ -51,13 +49,10 @@ async def _needs_nothing(url: str) -> bool:
 
 async def _fill_catalog(settings: Settings) -> None:
     environment = system()
-    async with AsyncExitStack() as opened:
-        database = await open_database(settings.database_url)
-        opened.push_async_callback(database.close)
-        # Servers that run already hear of it, so that their sockets do too.
-        bus = bus_of(settings, environment)
-        await bus.start()
-        opened.push_async_callback(bus.close)
+    # Servers that run already hear of it, so that their sockets do too.
+    async with open_storage(settings, environment) as (database, bus):
         texts = ProcessTextReader()
-        opened.push_async_callback(texts.close)
-        await seed_catalog(Engine(database, bus, texts, environment))
+        try:
+            await seed_catalog(Engine(database, bus, texts, environment))
+        finally:
+            await texts.close()

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, insert
 
 from storage.database import Transaction
 from storage.tables import audit_log
@@ -41,36 +41,7 @@ class Event(StrEnum):
     DELETED = "deleted"
 
 
-class Line(NamedTuple):
-    """One event. at: Unix milliseconds; address: where the request came from."""
-
-    id: str
-    at: int
-    event: str
-    user: str | None
-    actor: str | None
-    session: str | None
-    address: str | None
-    details: dict[str, Any]
-
-
 _INSERT = insert(audit_log)
-_columns = select(
-    audit_log.c.id,
-    audit_log.c.at,
-    audit_log.c.event,
-    audit_log.c.user_id,
-    audit_log.c.actor_id,
-    audit_log.c.session_id,
-    audit_log.c.address,
-    audit_log.c.details,
-)
-_OF_USER = (
-    _columns.where(audit_log.c.user_id == bindparam("user"))
-    .order_by(audit_log.c.at.desc(), audit_log.c.id.desc())
-    .limit(bindparam("most"))
-)
-_NEWEST = _columns.order_by(audit_log.c.at.desc(), audit_log.c.id.desc()).limit(bindparam("most"))
 _FORGET = delete(audit_log).where(audit_log.c.at < bindparam("before")).returning(audit_log.c.id)
 
 
@@ -100,15 +71,6 @@ async def add_line(
             "details": msgspec.json.encode(dict(details)),
         },
     )
-
-
-async def newest_lines(tx: Transaction, *, user: str | None = None, most: int = 100) -> list[Line]:
-    """The newest events, of one user or of all, newest first."""
-    if user is None:
-        rows = await tx.execute(_NEWEST, {"most": most})
-    else:
-        rows = await tx.execute(_OF_USER, {"user": user, "most": most})
-    return [Line._make((*row[:-1], msgspec.json.decode(row[-1]))) for row in rows]
 
 
 async def forget_lines(tx: Transaction, *, before: int) -> int:

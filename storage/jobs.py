@@ -2,7 +2,7 @@
 
 Owns: the statements over `jobs`. Refuses to know: what a job does, and who runs it (api/operations/jobs.py).
 
-A job is `queued`, `running`, and at last `done`, `failed` or `cancelled`. One that runs is due again where nobody has
+A job is `queued`, `running`, and at last `done` or `failed`. One that runs is due again where nobody has
 said for a while that they still work on it: `due_at` is its queue and its lease in one.
 
 Invariants
@@ -93,10 +93,6 @@ _FAIL = Prepared(
     "UPDATE jobs SET state = 'failed', failures = failures + 1, memory = NULL, error = :error, finished_at = :now_ms "
     + _MINE
 )
-_CANCEL = Prepared(
-    "UPDATE jobs SET state = 'cancelled', memory = NULL, finished_at = :now_ms "
-    "WHERE id = :job AND user_id = :user AND finished_at IS NULL RETURNING id"
-)
 _REMOVE = Prepared("DELETE FROM jobs WHERE id = :job RETURNING id")
 _FORGET = Prepared("DELETE FROM jobs WHERE kind = :kind AND finished_at < :before_ms RETURNING id")
 _known = select(jobs.c.id).where(jobs.c.id.in_(bindparam("ids", expanding=True)))
@@ -177,11 +173,6 @@ async def release_job(tx: Transaction, *, job: str, attempt: int, now_ms: int) -
 async def fail_job(tx: Transaction, *, job: str, attempt: int, error: str, now_ms: int) -> bool:
     """End a job badly; False where it is no longer the caller's."""
     return bool(await tx.execute(_FAIL, {"job": job, "attempt": attempt, "error": error, "now_ms": now_ms}))
-
-
-async def cancel_job(tx: Transaction, *, job: str, user: str, now_ms: int) -> bool:
-    """End a user's job before it is done; False where there is no such unfinished one."""
-    return bool(await tx.execute(_CANCEL, {"job": job, "user": user, "now_ms": now_ms}))
 
 
 async def remove_job(tx: Transaction, job: str) -> None:

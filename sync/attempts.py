@@ -1,8 +1,8 @@
 """One write of a space as a transaction: under its lock or without it, in its turn, and again where it collided.
 
 Owns: when a write may be tried without the lock, how often it is tried, and when that is given up.
-Refuses to know: what is written (sync/push.py), and how a write without the lock finds that it was too late
-(storage/push_writes.py).
+Refuses to know: what is written (sync/push.py, sync/server_writes.py), and how a write without the lock finds that it
+was too late (storage/push_writes.py).
 
 Without a lock a write is tried where nobody else of this process writes the space, and only on Postgres, where a lock
 costs a statement. Whatever that attempt meets is no answer yet: it is made again under the lock (W1).

@@ -27,7 +27,7 @@ from storage.feed import read_after
 from storage.spaces import CATALOG_SPACE, SpaceRow, create_space, read_space
 from sync.engine import Engine
 from sync.environment import Environment
-from sync.push import ServerWrite
+from sync.server_writes import ServerWrite
 
 COLLECTION: Final = "exercises"
 # More than the catalog will ever hold; one page, since it is compared as one state.
@@ -72,7 +72,7 @@ async def seed_catalog(engine: Engine, exercises: Sequence[Exercise] | None = No
             await catalog_mark.note(tx, fingerprint(), space)
         return writes
 
-    plan = await engine.writer.write_as_server(CATALOG_SPACE, (), guard=differences)
+    plan = await engine.server_writer.write_as_server(CATALOG_SPACE, (), guard=differences)
     return len(plan.records)
 
 

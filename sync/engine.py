@@ -1,12 +1,14 @@
 """The sync engine of one process: its parts, put together once.
 
-    Writer    the one write path            sync/push.py
-    Feed      the one read path             sync/feed.py
-    History   what was, and going back      sync/history.py
-    Votes     which devices hold tombstones sync/votes.py
-    Devices   the installations of a user   sync/devices.py
-    Spaces    who may be where              sync/spaces.py
-    Digests   whether two hold the same     sync/digest.py
+    WritePath     the one write path            sync/write_path.py
+    DeviceWriter  what devices push over it     sync/push.py
+    ServerWriter  what is written without one   sync/server_writes.py
+    Feed          the one read path             sync/feed.py
+    History       what was, and going back      sync/history.py
+    Votes         which devices hold tombstones sync/votes.py
+    Devices       the installations of a user   sync/devices.py
+    Spaces        who may be where              sync/spaces.py
+    Digests       whether two hold the same     sync/digest.py
 
 Everything that touches the outside (database, bus, reader of texts, clock, randomness) is an argument, so a test
 or a simulator builds the same engine over its own.
@@ -29,12 +31,14 @@ from sync.feed import Feed
 from sync.history import History
 from sync.limits import LIMITS, MIN_PROTOCOL, PROTOCOL, Limits
 from sync.messages import PushRequest
-from sync.push import Writer
+from sync.push import DeviceWriter
 from sync.push_answer import Answer
+from sync.server_writes import ServerWriter
 from sync.spaces import Spaces
 from sync.text_guard import TextGuard
 from sync.texts import TextReader
 from sync.votes import Votes
+from sync.write_path import WritePath
 
 FEATURES = ("groups", "history", "live", "rewind", "signals", "snapshot", "spaces", "yjs")
 
@@ -50,7 +54,9 @@ class Engine:
     limits: Limits = LIMITS
     # New devices of one account; None: as many as they like.
     devices_per_day: int | None = None
-    writer: Writer = field(init=False)
+    write_path: WritePath = field(init=False)
+    device_writer: DeviceWriter = field(init=False)
+    server_writer: ServerWriter = field(init=False)
     feed: Feed = field(init=False)
     history: History = field(init=False)
     votes: Votes = field(init=False)
@@ -59,18 +65,15 @@ class Engine:
     digests: Digests = field(init=False)
 
     def __post_init__(self) -> None:
-        writer = Writer(
-            Attempts(self.database, self.environment),
-            self.texts,
-            self.bus,
-            self.environment,
-            self.limits,
-            TextGuard(self.texts, self.environment),
-        )
+        attempts = Attempts(self.database, self.environment)
+        path = WritePath(attempts, self.texts, self.bus, self.environment, self.limits)
+        server_writer = ServerWriter(path)
         # The parts follow from the arguments, and a frozen value is set this way alone.
-        object.__setattr__(self, "writer", writer)
+        object.__setattr__(self, "write_path", path)
+        object.__setattr__(self, "device_writer", DeviceWriter(path, TextGuard(self.texts, self.environment)))
+        object.__setattr__(self, "server_writer", server_writer)
         object.__setattr__(self, "feed", Feed(self.database, self.limits))
-        object.__setattr__(self, "history", History(self.database, writer, self.texts))
+        object.__setattr__(self, "history", History(self.database, server_writer, self.texts))
         object.__setattr__(self, "votes", Votes(self.database, self.environment))
         devices = Devices(self.database, self.bus, self.environment, self.limits, self.devices_per_day)
         object.__setattr__(self, "devices", devices)
@@ -90,9 +93,9 @@ class Engine:
         }
 
     async def push(self, caller: Caller, space: str, request: PushRequest) -> Answer:
-        """Apply one batch; see `Writer.push`. A session that pushes for a device is bound to it."""
+        """Apply one batch; see `DeviceWriter.push`. A session that pushes for a device is bound to it."""
         await self.devices.note(caller, request.device)
-        answer = await self.writer.push(caller, space, request)
+        answer = await self.device_writer.push(caller, space, request)
         self.votes.pushed(space, request.device)
         return answer
 

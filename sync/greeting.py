@@ -18,9 +18,10 @@ from typing import Final, Protocol
 
 from conflict.clock import rfc3339
 from sync.caller import Caller
+from sync.channels import Subscription
 from sync.environment import Environment
 from sync.errors import DeviceRevoked, NotFound, SyncError, Unauthenticated, UnknownDevice
-from sync.hub import SpaceState, Subscription
+from sync.hub import SpaceState
 from sync.limits import Limits
 from sync.protocol import (
     CLOSE_REVOKED,

@@ -30,7 +30,7 @@ from storage.rows import Key, StoredChange
 from storage.spaces import SpaceRow, membership
 from sync.caller import Caller
 from sync.errors import Forbidden, Invalid, Malformed, NotFound, ReadOnly, Unavailable
-from sync.push import ServerWrite, Writer
+from sync.server_writes import ServerWrite, ServerWriter
 from sync.texts import BadText, TextReader
 from sync.validation import Rejection, check_put
 
@@ -58,7 +58,7 @@ class History:
     """The undo list of any record, and the ways back."""
 
     database: Database
-    writer: Writer
+    writer: ServerWriter
     texts: TextReader
 
     async def read(self, caller: Caller, space: str, key: Key, before: str | None = None) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class History:
         page = changes[:CHANGES_PER_PAGE]
         sizes = itertools.accumulate(len(change.fields or b"") for change in page)
         # One change always fits.
-        page = page[: max(1, sum(size <= self.writer.limits.page_bytes_max for size in sizes))]
+        page = page[: max(1, sum(size <= self.writer.path.limits.page_bytes_max for size in sizes))]
         return {
             "changes": [
                 {

@@ -2,7 +2,8 @@
 
 Owns: a channel for each space that a socket of this process listens to, with the position it has reached, and for
 each subscription the position that its device was last sent.
-Refuses to know: who may see what (sync/subscribing.py asks first), how records are stored, how frames are written.
+Refuses to know: who may see what (sync/subscribing.py asks first), how records are stored, how a delta is spelled
+(sync/deltas.py), how frames are written.
 
 A hint says only that a space moved. The hub then reads once from the channel's position, builds the delta once, and
 hands the same bytes to every subscriber. A subscriber that stands elsewhere (it resumed a moment ago) gets the same
@@ -32,18 +33,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from typing import Final, Protocol
 
-import msgspec
-
 from conflict.vectors import moved
 from sync.bus import Bus, space_topic
+from sync.channels import Channel, Standing, Step, Subscription, step_of
 from sync.cursors import CursorSpace, decode_cursor, encode_mark
+from sync.deltas import DeltaLike, Shared, serialise
 from sync.errors import BadCursor, NotFound, Resync
-from sync.outgoing import Frame, Kind
+from sync.outgoing import Frame
 from sync.protocol import Session
 from sync.tasks import end_tasks
 
@@ -56,25 +55,10 @@ RESUME_READS_MAX: Final = 5
 RETRY_MIN_S: Final = 0.1
 RETRY_MAX_S: Final = 10.0
 
-_encode: Final = msgspec.json.Encoder().encode
-
 
 class SpaceState(CursorSpace, Protocol):
     """A space as it is now: what a cursor is judged by, and where a channel begins."""
 
-    @property
-    def version(self) -> dict[str, int]: ...
-
-
-class DeltaLike(Protocol):
-    """What moved in a space after `from_seq`, up to `to_seq`; see `sync.feed.Delta`."""
-
-    @property
-    def life(self) -> str: ...
-    @property
-    def to_seq(self) -> int: ...
-    @property
-    def records(self) -> tuple[bytes, ...]: ...
     @property
     def version(self) -> dict[str, int]: ...
 
@@ -89,82 +73,6 @@ class DeltaFeed(Protocol):
     async def space(self, space: str) -> SpaceState:
         """The space as it is now. Raises NotFound."""
         ...
-
-
-class Standing(Enum):
-    """What a subscription is waiting for."""
-
-    JOINING = "joining"  # its right and its cursor are being looked at
-    LIVE = "live"  # it gets deltas
-    BEHIND = "behind"  # it was told to pull; deltas go on once that is written
-
-
-class Step(Enum):
-    """What one subscription gets of a delta."""
-
-    NOTHING = "nothing"
-    SHARED = "shared"
-    OWN_FROM = "own_from"
-    BEHIND = "behind"
-
-
-class Subscription:
-    """One space on one socket."""
-
-    __slots__ = ("channel", "cursor", "position", "role", "session", "standing")
-
-    def __init__(self, session: Session, channel: Channel) -> None:
-        self.session = session
-        self.channel = channel
-        self.standing = Standing.JOINING
-        # The seq, and the very text, that the device has as its cursor once it has read what was queued.
-        self.position = 0
-        self.cursor = ""
-        self.role = ""
-
-    @property
-    def attached(self) -> bool:
-        """False once it was ended or replaced by another subscription to the same space."""
-        return self.channel.subscriptions.get(self.session) is self
-
-
-@dataclass(eq=False, slots=True)
-class Channel:
-    """One space in this process. `position` is None until the space was first read."""
-
-    space: str
-    subscriptions: dict[Session, Subscription] = field(default_factory=dict)
-    leave_topic: Callable[[], None] | None = None
-    life: str = ""
-    position: int | None = None
-    version: Mapping[str, int] = field(default_factory=dict)
-    cursor: str = ""
-    # A hint came, or was perhaps lost, since the last read began.
-    dirty: bool = False
-    reader: asyncio.Task[None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """One delta for all: `body` lacks only its `from`, which differs for few."""
-
-    from_seq: int
-    from_cursor: str
-    to_seq: int
-    to_cursor: str
-    body: bytes
-    frame: Frame
-
-
-def step_of(standing: Standing, position: int, cursor: str, delta: Shared) -> Step:
-    """What a subscription gets of `delta`: the rule by which nothing is skipped (D1, D2)."""
-    if standing is not Standing.LIVE or position >= delta.to_seq:
-        return Step.NOTHING
-    if position < delta.from_seq:
-        return Step.BEHIND
-    if position == delta.from_seq and cursor == delta.from_cursor:
-        return Step.SHARED
-    return Step.OWN_FROM
 
 
 class Hub:
@@ -286,9 +194,8 @@ class Hub:
             if delta is None or delta.life != life:
                 break
             if delta.to_seq > subscription.position:
-                shared = self._serialise(
-                    channel.space, subscription.position, subscription.cursor, delta, delta.version
-                )
+                self.serialised += 1
+                shared = serialise(channel.space, subscription.position, subscription.cursor, delta, delta.version)
                 if not self._send(subscription, shared, shared.frame):
                     return
         self._tell_behind(subscription)
@@ -354,7 +261,7 @@ class Hub:
         if step is Step.SHARED:
             self._send(subscription, delta, delta.frame)
         elif step is Step.OWN_FROM:
-            self._send(subscription, delta, _with_from(delta.frame.space, delta.body, subscription.cursor))
+            self._send(subscription, delta, delta.frame_from(subscription.cursor))
         elif step is Step.BEHIND:
             self._tell_behind(subscription)
 
@@ -406,7 +313,8 @@ class Hub:
             self._jump(channel, state)
         elif delta is not None and delta.to_seq > position:
             news = moved(channel.version, delta.version)
-            shared = self._serialise(channel.space, position, channel.cursor, delta, news)
+            self.serialised += 1
+            shared = serialise(channel.space, position, channel.cursor, delta, news)
             channel.position, channel.version, channel.cursor = delta.to_seq, delta.version, shared.to_cursor
             self._decide(channel, shared)
 
@@ -432,22 +340,3 @@ class Hub:
             del self._channels[channel.space]
         if channel.leave_topic is not None:
             channel.leave_topic()
-
-    def _serialise(
-        self, space: str, from_seq: int, from_cursor: str, delta: DeltaLike, version: Mapping[str, int]
-    ) -> Shared:
-        self.serialised += 1
-        to_cursor = encode_mark(space, delta.life, delta.to_seq)
-        body = b'{"type":"delta","space":%b,"life":%b,"to":%b,"version":%b,"records":[%b],"from":' % (
-            _encode(space),
-            _encode(delta.life),
-            _encode(to_cursor),
-            _encode(version),
-            b",".join(delta.records),
-        )
-        frame = _with_from(space, body, from_cursor)
-        return Shared(from_seq, from_cursor, delta.to_seq, to_cursor, body, frame)
-
-
-def _with_from(space: str, body: bytes, cursor: str) -> Frame:
-    return Frame(b"%b%b}" % (body, _encode(cursor)), Kind.DELTA, space)

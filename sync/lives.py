@@ -1,6 +1,6 @@
 """The lives of a space: each begins where the server may have lost what the one before knew.
 
-Owns: what a new life is. Refuses to know: why it begins (a changed timeline: `sync/push.py`; a restored backup).
+Owns: what a new life is. Refuses to know: why it begins (a changed timeline: `sync/write_path.py`; a restored backup).
 """
 
 from __future__ import annotations

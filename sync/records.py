@@ -31,7 +31,7 @@ from sync.bodies import SHOWN, STUB
 from sync.caller import Caller
 from sync.edits import Edit, Fault, fault_of, fields_of
 from sync.errors import Invalid, InvalidFields, NotFound, PreconditionFailed, TooLargeToShow
-from sync.push import After, ServerWrite, Writer
+from sync.server_writes import After, ServerWrite, ServerWriter
 from sync.shown import Record, Tree, record_of, trees_of, version_of
 from sync.texts import TextReader
 
@@ -188,7 +188,7 @@ class Records:
     """The records of every space of one database."""
 
     database: Database
-    writer: Writer
+    writer: ServerWriter
     texts: TextReader
     _personal: OrderedDict[str, str] = field(default_factory=OrderedDict)
 

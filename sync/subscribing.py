@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sync.channels import Subscription
 from sync.errors import NotFound, SyncError
-from sync.hub import Hub, SpaceState, Subscription
+from sync.hub import Hub, SpaceState
 from sync.protocol import SPACES_MAX, Session
 from sync.rights import Access, Sight
 from sync.signals import Signals

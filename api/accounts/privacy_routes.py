@@ -52,7 +52,7 @@ class Export(Shown):
     """
 
     id: str
-    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    state: Literal["queued", "running", "done", "failed"]
     done: int
     total: int | None
     created_at: str
@@ -158,7 +158,7 @@ def _shown(exports: Exports, job: JobRow, caller: Caller) -> Export:
     done = job.state == "done"
     return Export(
         id=job.id,
-        state=msgspec.convert(job.state, Literal["queued", "running", "done", "failed", "cancelled"]),
+        state=msgspec.convert(job.state, Literal["queued", "running", "done", "failed"]),
         done=job.done,
         total=job.total,
         created_at=rfc3339(job.created_at),

@@ -35,7 +35,8 @@ from typing import Any, Final, cast
 import click
 
 from api import logs
-from api.app import SEARCH, create_app, secrets_of
+from api.app import SEARCH, create_app
+from api.backends import secrets_of
 from api.command_line import running
 from api.command_line.failures import Failure, WrongSetting
 from api.command_line.options import server_flags, settings_from

@@ -9,7 +9,7 @@ transaction (a file) is made so that making it twice is as good as once.
 
 Invariants
     K1  Of a job's effects, those count that were written while the job was the writer's: whoever lost it (the lease
-        ran out, the user cancelled it) gets JobLost out of the transaction, which is rolled back.
+        ran out, its row is gone) gets JobLost out of the transaction, which is rolled back.
     K2  A job that fails is tried again, ever later; after `tries_max` it has failed, and its owner is told so.
     K3  A server that stops gives its jobs back at once; of one that was killed they are due after LEASE_MS. One that
         lives says so for its jobs, so a step may take longer than that.
@@ -169,15 +169,6 @@ class Jobs:
         """Look for jobs now: one was added."""
         self._wake.set()
 
-    async def run_due(self) -> int:
-        """Do what is due, to the end; how many jobs that were. For tests and for tools: a server has `start`."""
-        done = 0
-        async with self.database.read() as tx:
-            due = await store.due_kinds(tx, list(self.kinds), self.environment.now_ms())
-        for kind in due:
-            done += await self._work(kind)
-        return done
-
     async def forget(self) -> int:
         """Let go of jobs that ended long ago; how many."""
         gone = 0
@@ -210,14 +201,14 @@ class Jobs:
 
     async def _work_off(self, kind: str) -> None:
         try:
-            await self._work(kind)
+            await self.work(kind)
         finally:
             self._working[kind].discard(_this_task())
             if kind in self._found_late:
                 self._found_late.discard(kind)
                 self.wake()
 
-    async def _work(self, kind: str) -> int:
+    async def work(self, kind: str) -> int:
         """Do the jobs of one kind, one after the other, until none is due; how many that were."""
         done = 0
         try:

@@ -3,7 +3,7 @@
 Owns: when a person's records are brought up, what of them is written, and up to where that was done.
 Refuses to know: what a record is (figures/), how a history is kept up (histories.py), what of the stored records
 differs (stored_records.py), who of the processes may write any (record_rules.py), and how one is written
-(sync/push.py).
+(sync/server_writes.py).
 
 A record is a function of everything that its person trains, and stands in their own space alone: a shared space tells
 nobody of anybody's records. Commits of this process are heard of at once; everything else is found from the marks that
@@ -49,7 +49,7 @@ from storage.record_marks import Mark
 from storage.spaces import SpaceRow, read_space
 from sync.caller import Caller
 from sync.errors import NotFound
-from sync.push import ServerWrite, Writer
+from sync.server_writes import ServerWrite, ServerWriter
 from sync.tasks import end_tasks
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,8 @@ class _Moved(Exception):
 
 @dataclass
 class RecordKeeping:
-    """The records of everybody, kept by one process. `heard` belongs to the listeners of its `writer`.
+    """The records of everybody, kept by one process. `heard` belongs to the listeners of the
+    write path.
 
     histories: those that are kept for people's own looks. fraction: draws from [0, 1). rest: how much longer than the
     records of one person took nobody's are looked at. rules: names how records are worked out; the larger number is the
@@ -89,7 +90,7 @@ class RecordKeeping:
     """
 
     database: Database
-    writer: Writer
+    writer: ServerWriter
     histories: Histories
     fraction: Callable[[], float]
     rest: float = REST
@@ -117,7 +118,7 @@ class RecordKeeping:
             catalog=self.histories.catalog,
             paces=self.histories.paces,
         )
-        self._agreement = Agreement(self.database, self.writer.environment, self.rules)
+        self._agreement = Agreement(self.database, self.writer.path.environment, self.rules)
 
     # -- when ------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from figures import PersonalRecord, Steps
 from storage.database import Transaction
 from storage.records import list_shown, read_rows
 from sync.bodies import SHOWN
-from sync.push import ServerWrite
+from sync.server_writes import ServerWrite
 
 COLLECTION: Final = "personal_records"
 _PAGE: Final = 1_000

@@ -18,6 +18,7 @@ from api.accounts.export_file import ExportFile, Listing, cell
 from api.app import JOBS
 from api.middleware import SETTINGS
 from storage.personal import BY_SPACE, PERSONAL
+from tests.api.due_jobs import run_due
 from tests.api.harness import PASSWORD, Server, running, settings_for, until
 from tests.api.whole_life import CANARY, SHARED, Life, Person, live, sign_up
 
@@ -30,7 +31,7 @@ async def ask(person: Person) -> dict[str, Any]:
     made = (await person.do("POST", "users/export-data", CONFIRM))["data"]
 
     async def is_done() -> bool:
-        await person.server.app[JOBS].run_due()
+        await run_due(person.server.app[JOBS])
         return bool((await person.do("GET", f"users/export-data/{made['id']}"))["data"]["state"] == "done")
 
     await until(is_done)
@@ -177,7 +178,7 @@ async def test_an_export_of_a_killed_process_is_made_anew(
 
     async def is_done() -> bool:
         plain_server.clock.advance(seconds=5)
-        await plain_server.app[JOBS].run_due()
+        await run_due(plain_server.app[JOBS])
         found = (await ann.do("GET", f"users/export-data/{made['id']}"))["data"]
         return found["file"] is not None
 

@@ -16,9 +16,10 @@ from api.accounts.erasure import SETTLE_MS
 from api.app import JOBS
 from api.middleware import SETTINGS
 from storage import erasure as store
-from storage.audit_log import newest_lines
 from storage.personal import IMPERSONAL
 from storage.tables import erasures, exercise_use_heads, exercise_uses, spaces, users
+from tests.api.audit_lines import newest_lines
+from tests.api.due_jobs import run_due
 from tests.api.harness import PASSWORD, Server, running, settings_for, until
 from tests.api.whole_life import CANARY, SHARED, Person, dump, live, sign_up
 from tests.backup.support import violations_in
@@ -35,7 +36,7 @@ async def delete(person: Person) -> None:
 async def finish(server: Server) -> None:
     """Let the time go by that the job waits, and do it."""
     server.clock.advance(seconds=SETTLE_MS / 1_000 + 1)
-    await server.app[JOBS].run_due()
+    await run_due(server.app[JOBS])
 
     async def is_over() -> bool:
         async with server.database.read() as tx:
@@ -191,7 +192,7 @@ async def test_an_erasure_goes_on_where_a_process_was_killed(server: Server, mon
     assert kind.tries_max is None
     for _ in range(30):
         server.clock.advance(seconds=3_700)
-        await server.app[JOBS].run_due()
+        await run_due(server.app[JOBS])
     monkeypatch.setattr(store, "purge_rows", original)
     server.clock.advance(seconds=3_700)
     await finish(server)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from api.app import create_app, secrets_of
+from api.app import create_app
+from api.backends import secrets_of
 from api.secret_key import SecretKeyError, derive, kept_beside, weakness
 from sync.environment import system
 from tests.api.harness import SECRET, settings_for

@@ -12,6 +12,7 @@ from api.app import JOBS
 from api.command_line.commands import fitai
 from storage.backup.erasures import read_erasures
 from storage.errors import BackupDamaged, NoBackup
+from tests.api.due_jobs import run_due
 from tests.api.harness import PASSWORD, running, settings_for
 from tests.api.test_erasure import delete, finish
 from tests.api.whole_life import CANARY, Life, dump, live
@@ -38,7 +39,7 @@ def test_an_older_backup_is_put_back_without_who_was_erased_since(
         async with running(settings_for(url)) as server:
             # Before the first job even, there is no such account.
             assert (await server.login(life.ann.email)).code == "invalid_credentials"
-            await server.app[JOBS].run_due()
+            await run_due(server.app[JOBS])
             found = await dump(server.database)
             assert not [trace for text in found.values() for trace in (CANARY, life.ann.id) if trace in text]
             assert (await server.login(life.bob.email, PASSWORD)).status == 200

@@ -13,6 +13,7 @@ import pytest
 from api.app import JOBS
 from fitai_client import AccountError, Accounts, NotFound, UnsentChanges
 from fitai_client.core.environment import Environment
+from tests.api.due_jobs import run_due
 from tests.api.harness import PASSWORD, Server
 from tests.client_sdk.conftest import OpenPhone
 
@@ -122,7 +123,7 @@ async def test_a_device_learns_of_the_deletion_however_late_and_remembers_it(
     await lite.ask("DELETE", "/api/users/account", {"password": PASSWORD}, token=token)
     # By then its tokens have ended, and nothing of them is left there.
     lite.clock.advance(days=400)
-    await lite.app[JOBS].run_due()
+    await run_due(lite.app[JOBS])
     with pytest.raises(AccountError):
         await phone.sync()
     await phone.close()

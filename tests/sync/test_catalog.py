@@ -15,7 +15,7 @@ from storage.database import Database
 from storage.spaces import CATALOG_SPACE
 from sync.catalog import is_seeded, seed_catalog, writes_for
 from sync.messages import read_push
-from sync.push import ServerWrite
+from sync.server_writes import ServerWrite
 from tests.sync.harness import World
 
 EXERCISES = load()
@@ -57,7 +57,7 @@ async def test_what_was_compared_is_not_compared_again_until_something_moves(wor
     assert await seeded()
 
     renamed = ServerWrite("exercises", EXERCISES[0].id, "put", {"name": "Renamed"})
-    await world.engine.writer.write_as_server(CATALOG_SPACE, [renamed])
+    await world.engine.server_writer.write_as_server(CATALOG_SPACE, [renamed])
     assert not await seeded()
     assert (await seed_catalog(world.engine), await seed_catalog(world.engine)) == (1, 0)
     assert await seeded()

@@ -11,8 +11,9 @@ import pytest
 import pytest_asyncio
 
 from sync.bus import LOST, space_topic
+from sync.channels import Standing, Step, step_of
 from sync.cursors import encode_mark
-from sync.hub import Shared, Standing, Step, step_of
+from sync.deltas import Shared
 from sync.outgoing import OUTGOING_BYTES_MAX, Frame, Kind
 from tests.sync.live_fakes import FakeDelta, Process, Store, announce, cursor_of, until
 

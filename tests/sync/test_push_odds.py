@@ -16,7 +16,7 @@ from storage.database import Database, Transaction
 from storage.errors import Busy, Moved
 from sync.errors import Invalid, Unavailable
 from sync.limits import Limits
-from sync.push import Writer
+from sync.push import DeviceWriter
 from sync.texts import ProcessTextReader
 from tests.sync.harness import World
 
@@ -48,9 +48,10 @@ class Crowded:
                 raise Busy("another writer was there first")
 
 
-def crowded_writer(world: World, crowded: Crowded) -> Writer:
-    writer = world.engine.writer
-    return replace(writer, attempts=replace(writer.attempts, database=crowded))  # type: ignore[arg-type]
+def crowded_writer(world: World, crowded: Crowded) -> DeviceWriter:
+    writer = world.engine.device_writer
+    attempts = replace(writer.path.attempts, database=crowded)  # type: ignore[arg-type]
+    return replace(writer, path=replace(writer.path, attempts=attempts))
 
 
 @pytest.mark.parametrize("times", [1, 3])
@@ -78,7 +79,8 @@ async def test_a_push_that_meets_others_again_and_again_is_asked_to_come_later(w
 async def test_texts_that_take_too_long_cost_their_own_changes_and_few_waits(world: World) -> None:
     phone = await world.device()
     hurried = ProcessTextReader(read_timeout_s=0.0)
-    writer = replace(world.engine.writer, texts=hurried)
+    writer = world.engine.device_writer
+    writer = replace(writer, path=replace(writer.path, texts=hurried))
     slow = [phone.put("workouts", world.uuid(), notes=text_update("x" * 20_000)) for _ in range(6)]
     plain = phone.put("workouts", world.uuid(), title="fine")
     answer = await writer.push(phone.caller, world.space, phone.request([*slow, plain]))

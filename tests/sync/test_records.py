@@ -25,7 +25,7 @@ class Desk:
     def __init__(self, world: World) -> None:
         self.world = world
         self.caller = Caller(world.user, "browser")
-        self.records = Records(world.database, world.engine.writer, world.engine.texts)
+        self.records = Records(world.database, world.engine.server_writer, world.engine.texts)
 
     async def write(self, *edits: Edit) -> Written:
         return await self.records.write(self.caller, self.world.space, edits)

@@ -43,7 +43,8 @@ def with_reader(world: World, reader: ProcessTextReader) -> World:
     """The same world whose pushes ask another reader."""
     engine = world.engine
     guard = TextGuard(reader, engine.environment)
-    object.__setattr__(engine, "writer", replace(engine.writer, texts=reader, guard=guard))
+    path = replace(engine.write_path, texts=reader)
+    object.__setattr__(engine, "device_writer", replace(engine.device_writer, path=path, guard=guard))
     return world
 
 

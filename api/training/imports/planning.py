@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from storage.collections import COLLECTIONS
 from storage.rows import Key
 
 Planned = tuple[str, str, dict[str, Any]]
@@ -95,15 +96,16 @@ def plan(
     return Plan(_steps(made, wanted), known, twins)
 
 
-def roots(step: Sequence[Planned], above: Mapping[str, str]) -> list[Key]:
-    """The highest records among what was written; with them goes what is below. above: collection → the field that
-    names its parent."""
-    ids = {id for _, id, _ in step}
-    return [
-        (collection, id)
-        for collection, id, fields in step
-        if collection not in above or fields.get(above[collection]) not in ids
-    ]
+def parent_of(collection: str, fields: Mapping[str, Any]) -> Key | None:
+    """The record that one is below; None for one of a collection that is below nothing."""
+    rule = COLLECTIONS[collection].rules.parent
+    return None if rule is None else (rule[1], str(fields.get(rule[0])))
+
+
+def roots(step: Sequence[Planned]) -> list[Key]:
+    """The highest records among what was written; with them goes what is below."""
+    written = {(collection, id) for collection, id, _ in step}
+    return [(collection, id) for collection, id, fields in step if parent_of(collection, fields) not in written]
 
 
 def _steps(exercises: Sequence[Sequence[Planned]], groups: Sequence[Sequence[Planned]]) -> list[Step]:

@@ -63,7 +63,7 @@ class ImportInProgress(Conflict):
     """Another import of the same user is under way."""
 
     code = "import_in_progress"
-    default = "Another import of yours is under way; wait for its end, or cancel it."
+    default = "Another import of yours is under way; wait for its end."
 
 
 class ImportState(Conflict):

@@ -30,12 +30,11 @@ import msgspec
 from api.errors import InvalidFields
 from api.operations.jobs import Job
 from api.training.imports.comparing import Comparing
-from api.training.imports.planning import Planned, Step, roots
+from api.training.imports.planning import Planned, Step, parent_of, roots
 from api.training.imports.reading import Unreadable, read_file
 from api.training.imports.summaries import bounded
 from api.training.imports.taking_back import Brought, Kept, read_brought, untouched, unused
 from storage import imports as store
-from storage.collections import COLLECTIONS
 from storage.database import Transaction
 from storage.imports import ImportRow
 from storage.rows import Key, StoredRecord
@@ -48,7 +47,6 @@ _TREES: Final = 200
 # Some seconds of writing.
 TURN_STEPS: Final = 20
 TURNS_MAX: Final = 8
-_ABOVE: Final = {name: spec.rules.parent[0] for name, spec in COLLECTIONS.items() if spec.rules.parent is not None}
 
 _encode = msgspec.json.encode
 
@@ -124,7 +122,7 @@ class Writing:
             # What came back with a record that the import made again is not of the import.
             made = {(collection, id) for collection, id, _ in missing}
             seqs = [each.seq for each in left if (each.collection, each.id) in made]
-            noted.add(roots(missing, _ABOVE), seqs)
+            noted.add(roots(missing), seqs)
             await store.note_brought(tx, id=row.id, user=row.user, brought=_encode(noted))
 
         missing: list[Planned] = []
@@ -205,8 +203,7 @@ async def _missing(view: View, records: Sequence[Planned]) -> list[Planned]:
     """Those that do not show, but for what lies below what the import brought and somebody deleted since (M11)."""
     missing: list[Planned] = []
     made: set[Key] = set()
-    above = {name: spec.rules.parent for name, spec in COLLECTIONS.items()}
-    parents = [(up[1], str(fields.get(up[0]))) if (up := above[name]) else None for name, _, fields in records]
+    parents = [parent_of(collection, fields) for collection, _, fields in records]
     await view.look_up([each for each in parents if each is not None])
     for (collection, id, fields), parent in zip(records, parents, strict=True):
         if await view.find(collection, id) is not None:

@@ -7,9 +7,9 @@ import pytest
 from api.accounts.service import AUDIT_KEPT_MS
 from api.app import ACCOUNTS
 from storage import accounts
-from storage.audit_log import Line, newest_lines
 from storage.errors import StorageError
 from tests.api.accounts.conftest import Post
+from tests.api.audit_lines import Line, newest_lines
 from tests.api.harness import PASSWORD, Server
 
 

@@ -10,8 +10,8 @@ import pytest
 from api.accounts.confirming import FRESH_MS
 from api.accounts.limits import PASSWORD_BY_ACCOUNT, PASSWORD_BY_SESSION
 from api.app import ACCOUNTS
-from storage.audit_log import newest_lines
 from tests.api.accounts.browser import browsing
+from tests.api.audit_lines import newest_lines
 from tests.api.harness import PASSWORD, Answer, FrozenClock, Server, running, settings_for
 
 NEW = "a new way to lift"

@@ -16,11 +16,11 @@ from yarl import URL
 
 from api.accounts.oidc.configuration import Provider as Configured
 from api.accounts.oidc.fetching import Fetcher, FetchError, is_public
-from storage.audit_log import newest_lines
 from storage.tables import identities, users
 from tests.api.accounts.browser import PATH, Browser, browsing
 from tests.api.accounts.conftest import URL as PUBLIC_URL
 from tests.api.accounts.conftest import posting
+from tests.api.audit_lines import newest_lines
 from tests.api.harness import PASSWORD
 from tests.services.oidc import CLIENT, SECRET, Provider, new_key, oidc_provider
 

@@ -16,10 +16,10 @@ from api.accounts.oidc.signing_in import CODE_MS
 from api.accounts.page import PATH as PAGE
 from api.settings import SettingsError
 from fitai_client import AccountError, Client, ServerRefused
-from storage.audit_log import newest_lines
 from storage.tables import one_time_tokens, sessions
 from tests.api.accounts.browser import PATH, Browser, browsing
 from tests.api.accounts.conftest import URL as PUBLIC_URL
+from tests.api.audit_lines import newest_lines
 from tests.api.harness import settings_for
 from tests.services.oidc import new_key
 

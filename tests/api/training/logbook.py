@@ -24,8 +24,8 @@ def keeping_of(world: World, **more: Any) -> RecordKeeping:
     """A process of its own that keeps records, and hears of what is written in this world."""
     given = {"database": world.database, "fraction": lambda: 0.0, "rest": 0, **more}
     given.setdefault("histories", Histories(world.database))
-    made = RecordKeeping(writer=world.engine.writer, **given)
-    world.engine.writer.listeners.append(made.heard)
+    made = RecordKeeping(writer=world.engine.server_writer, **given)
+    world.engine.write_path.listeners.append(made.heard)
     return made
 
 

@@ -16,6 +16,7 @@ from api.training.imports.writing import TURN_STEPS, TURNS_MAX, turn_steps
 from storage.imports import ImportRow
 from sync.caller import Caller
 from sync.records import Edit, Records
+from tests.api.due_jobs import run_due
 from tests.api.training.test_imports import HEADER, Bench, bench
 
 __all__ = ["bench"]
@@ -82,7 +83,7 @@ async def workouts(bench: Bench) -> set[str]:
 async def test_a_third_import_begins_after_one_turn_and_each_goes_on_in_its_turn(bench: Bench, steps: Steps) -> None:
     people = [bench, await another(bench), await another(bench)]
     ids = [await each.take(LOG) for each in people]
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     order = [each.caller.user for each in people]
     # One exercise and four workouts of each.
     assert steps.of == order * (DAYS + 1)
@@ -105,7 +106,7 @@ async def test_what_was_deleted_of_an_import_before_its_next_turn_stays_deleted(
     steps.after = delete_the_first
     id = await bench.take(LOG)
     await other.take(LOG)
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     row, summary = await read(bench, id)
     assert (row.state, summary["written"], len(deleted)) == ("done", 1 + 3 * DAYS, 1)
     left = await workouts(bench)
@@ -138,7 +139,7 @@ async def test_what_lies_below_what_was_deleted_does_not_bring_it_back(
     steps.after = delete_the_first
     id = await bench.take(msgspec.json.encode(document))
     await other.take(LOG)
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     row, summary = await read(bench, id)
     assert (row.state, deleted, summary["written"]) == ("done", {first}, len(records) - 2)
     left = [await shown(bench, name) for name in ("workouts", "workout_exercises", "sets")]
@@ -159,7 +160,7 @@ async def test_an_exercise_that_was_deleted_between_turns_is_made_again_for_what
     steps.after = delete_it
     id = await bench.take(LOG)
     await other.take(LOG)
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     assert ((await read(bench, id))[0].state, len(deleted)) == ("done", 1)
     assert (await shown(bench, "exercises"), len(await workouts(bench))) == (deleted, DAYS)
 
@@ -172,7 +173,7 @@ async def test_a_file_of_large_workouts_has_at_most_a_few_turns(
     other = await another(bench)
     log = HEADER + "".join(f"2025-03-{day:02} 10:00:00,Day,45m,My Press,1,5,5,0,0,8\n" for day in range(1, 25))
     ids = [await each.take(log.encode()) for each in (bench, other)]
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     turns = [user for number, user in enumerate(steps.of) if number == 0 or user != steps.of[number - 1]]
     assert [turns.count(each.caller.user) for each in (bench, other)] == [TURNS_MAX] * 2
     assert [(await read(each, id))[0].state for each, id in zip((bench, other), ids, strict=True)] == ["done"] * 2
@@ -181,10 +182,10 @@ async def test_a_file_of_large_workouts_has_at_most_a_few_turns(
 async def test_what_is_shown_of_an_import_is_the_same_however_many_turns_it_had(bench: Bench, steps: Steps) -> None:
     other, alone = await another(bench), await another(bench)
     ids = [await each.take(LOG) for each in (bench, other)]
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     steps.of.clear()
     at_once = await alone.take(LOG)
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     assert steps.of == [alone.caller.user] * (DAYS + 1)
     assert (await read(bench, ids[0]))[1] == (await read(alone, at_once))[1]
 
@@ -194,7 +195,7 @@ async def test_imports_that_are_taken_back_take_turns_too(bench: Bench, steps: S
     ids = []
     for each in people:
         ids.append(await each.take(LOG))
-        await bench.jobs.run_due()
+        await run_due(bench.jobs)
     first = min(await workouts(bench))
     await bench.imports.records.write(
         bench.caller, bench.world.space, [Edit("patch", "workouts", first, {"rating": 5})]
@@ -202,7 +203,7 @@ async def test_imports_that_are_taken_back_take_turns_too(bench: Bench, steps: S
     for each, id in zip(people, ids, strict=True):
         await each.imports.undo(each.caller, each.jobs, id)
     steps.of.clear()
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     turns = [user for number, user in enumerate(steps.of) if number == 0 or user != steps.of[number - 1]]
     assert len(turns) >= 2 * DAYS
     assert [(await read(each, id))[0].state for each, id in zip(people, ids, strict=True)] == ["undone"] * 2

@@ -23,6 +23,7 @@ from storage.imports import Chosen, earlier_choices, note_brought
 from storage.rows import Key
 from sync.caller import Caller
 from sync.records import Edit, Record, Records
+from tests.api.due_jobs import run_due
 from tests.api.harness import Answer, Server, until
 from tests.shared import shared
 from tests.sync.harness import World
@@ -374,7 +375,7 @@ class Bench:
     async def took(self, file: bytes = LOG, *, preview: bool = False) -> str:
         """An import on which no job works any more."""
         id = await self.take(file, preview=preview)
-        await self.jobs.run_due()
+        await run_due(self.jobs)
         return id
 
     async def kept(self) -> list[str]:
@@ -393,7 +394,7 @@ class Bench:
 
 @pytest.fixture
 def bench(world: World) -> Bench:
-    records = Records(world.database, world.engine.writer, world.engine.texts)
+    records = Records(world.database, world.engine.server_writer, world.engine.texts)
     imports = Imports(world.database, world.engine.environment, records)
     jobs = Jobs(world.database, world.engine.environment, imports.kinds())
     return Bench(world, imports, jobs, Caller(world.user, "browser"))
@@ -429,7 +430,7 @@ async def test_an_import_that_was_cut_off_goes_on_and_writes_nothing_twice(
     id = await bench.take()
     for _ in range(20):
         try:
-            await bench.jobs.run_due()
+            await run_due(bench.jobs)
         except Gone:
             bench.world.clock.ms += LEASE_MS + 1
     monkeypatch.undo()
@@ -439,7 +440,7 @@ async def test_an_import_that_was_cut_off_goes_on_and_writes_nothing_twice(
     assert job is not None and job.done == len(shown)
     writes = bench.world.database.statements
     await bench.take()
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     assert await bench.shown() == shown and bench.world.database.statements > writes
 
 
@@ -452,12 +453,12 @@ async def test_an_import_that_was_given_up_says_so_and_can_be_taken_back(
     monkeypatch.setattr(Records, "decide", fail)
     id = await bench.take()
     for _ in range(TRIES_MAX):
-        await bench.jobs.run_due()
+        await run_due(bench.jobs)
         bench.world.clock.ms += RETRY_MS_MAX
     monkeypatch.undo()
     assert await bench.state(id) == "failed"
     await bench.imports.undo(bench.caller, bench.jobs, id)
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     assert await bench.state(id) == "undone"
 
 
@@ -466,7 +467,7 @@ async def test_what_is_written_while_an_import_is_taken_back_stays(
 ) -> None:
     """A phone writes into each workout, and uses the exercise, after the job has begun and before it deletes."""
     id = await bench.take()
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     before = await bench.shown()
     phone = await bench.world.device()
     await phone.pull()
@@ -481,7 +482,7 @@ async def test_what_is_written_while_an_import_is_taken_back_stays(
 
     await bench.imports.undo(bench.caller, bench.jobs, id)
     monkeypatch.setattr(Records, "decide", late)
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     assert await bench.state(id) == "undone"
     after = await bench.shown()
     assert after.keys() == before.keys()
@@ -491,7 +492,7 @@ async def test_what_is_written_while_an_import_is_taken_back_stays(
 async def test_an_undo_that_was_cut_off_still_names_what_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "_TREES", 1)
     id = await bench.take()
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     first = next(key for key in await bench.shown() if key[0] == "workouts")
     await bench.imports.records.write(bench.caller, bench.world.space, [Edit("patch", *first, {"rating": 5})])
     await bench.imports.undo(bench.caller, bench.jobs, id)
@@ -508,7 +509,7 @@ async def test_an_undo_that_was_cut_off_still_names_what_stays(bench: Bench, mon
     monkeypatch.setattr(Records, "decide", lambda _, *args, **more: die(*args, **more))
     for _ in range(3):
         try:
-            await bench.jobs.run_due()
+            await run_due(bench.jobs)
         except Gone:
             bench.world.clock.ms += LEASE_MS + 1
     row, _ = await bench.imports.get(bench.caller, id)
@@ -529,7 +530,7 @@ async def test_one_import_of_a_person_is_under_way_at_a_time(bench: Bench) -> No
 async def test_a_file_is_not_kept_for_ever(bench: Bench) -> None:
     id = bench.world.uuid()
     await bench.imports.take(bench.caller, bench.jobs, id=id, file=LOG, name="", choices=Choices("UTC"), preview=True)
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     assert await bench.imports.forget() == 0
     bench.world.clock.ms += FILE_KEPT_MS + 1
     assert await bench.imports.forget() == 1
@@ -560,7 +561,7 @@ async def test_what_can_be_taken_back_or_waits_for_a_word_is_kept_before_what_is
     over = [await bench.took(NO_LOG) for _ in range(3)]
     assert await bench.kept() == [brought, waiting, over[-1]]
     await bench.imports.undo(bench.caller, bench.jobs, brought)
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     assert await bench.shown() == {}
     # What was taken back is over too, and older than the other.
     last = await bench.took(NO_LOG)
@@ -573,7 +574,7 @@ async def test_what_was_decided_about_names_outlives_the_import_that_it_was_deci
     monkeypatch.setattr(service, "IMPORTS_MAX", 2)
     id = await bench.took(preview=True)
     await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC"), {"My Own Press": None})
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     for day in range(1, 4):
         await bench.took(LOG.replace(b"2025-03-0", f"2024-0{day}-0".encode()))
     assert id not in await bench.kept()
@@ -634,7 +635,7 @@ async def test_an_import_of_which_nobody_noted_what_it_wrote_is_not_called_taken
         await note_brought(tx, id=id, user=bench.caller.user, brought=roots)
     with pytest.raises(ImportState, match="by hand"):
         await bench.imports.undo(bench.caller, bench.jobs, id)
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     assert (await bench.state(id), await bench.shown()) == ("done", before)
 
 
@@ -652,13 +653,13 @@ async def test_what_a_cut_off_import_brought_can_be_taken_back_when_its_file_is_
     monkeypatch.setattr(Records, "decide", fail)
     id = await bench.take()
     for _ in range(TRIES_MAX):
-        await bench.jobs.run_due()
+        await run_due(bench.jobs)
         bench.world.clock.ms += RETRY_MS_MAX
     monkeypatch.undo()
     bench.world.clock.ms += FILE_KEPT_MS + 1
     assert (await bench.imports.forget(), await bench.state(id), len(await bench.shown()) > 0) == (1, "failed", True)
     await bench.imports.undo(bench.caller, bench.jobs, id)
-    await bench.jobs.run_due()
+    await run_due(bench.jobs)
     assert (await bench.state(id), await bench.shown()) == ("undone", {})
 
 
@@ -671,7 +672,7 @@ async def test_of_what_was_decided_about_names_the_latest_is_remembered(bench: B
     for name in ("One", "Two"):
         id = await bench.took(LOG.replace(b"My Own Press", name.encode()), preview=True)
         await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC"), {name: None})
-        await bench.jobs.run_due()
+        await run_due(bench.jobs)
     assert await remembered(1_000) == [{"One": None}, {"Two": None}]
     assert await remembered(100) == [{"Two": None}]
 
@@ -737,8 +738,7 @@ def test_roots_are_what_nothing_else_of_the_step_is_above() -> None:
         ("workouts", "w", {}),
         ("workout_exercises", "e", {"workout": "w"}),
     ]
-    above = {"sets": "workout_exercise", "workout_exercises": "workout"}
-    assert roots(step, above) == [("sets", "s"), ("workouts", "w")]
+    assert roots(step) == [("sets", "s"), ("workouts", "w")]
 
 
 def test_a_note_of_seqs_holds_runs() -> None:

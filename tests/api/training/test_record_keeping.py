@@ -22,7 +22,7 @@ from storage.spaces import CATALOG_SPACE, create_space
 from sync.errors import ReadOnly
 from sync.lives import new_life
 from sync.messages import Rejected
-from sync.push import ServerWrite, Writer
+from sync.server_writes import ServerWrite, ServerWriter
 from tests.api.harness import until
 from tests.api.training.logbook import AT, Copy, Lifter, Meanwhile, keeping_of
 from tests.sync.harness import World
@@ -172,7 +172,7 @@ async def test_whatever_happens_to_a_log_a_device_has_the_records_of_a_full_reco
         await happen(chance, ann, late, tablet)
         if chance.random() < 0.1:
             # A process that has read nothing yet goes on.
-            world.engine.writer.listeners.clear()
+            world.engine.write_path.listeners.clear()
             keeping = keeping_of(world, writes_max=chance.choice([2, 1_000]))
         if chance.random() < 0.3:
             # It writes some of what is left, and more happens before the rest is.
@@ -297,7 +297,7 @@ async def test_what_a_process_that_died_had_heard_of_is_found_by_another(world: 
     await ann.log((100, 5))
     await keeping.settle()
     await ann.log((120, 5), day=21)
-    world.engine.writer.listeners.clear()
+    world.engine.write_path.listeners.clear()
     await keeping_of(world).settle()
     tablet = await ann.copy()
     await tablet.pull()
@@ -331,7 +331,9 @@ async def test_a_catalog_that_loads_an_exercise_otherwise_and_other_rules_put_ev
             tx, space=CATALOG_SPACE, kind="catalog", name="", owner=None, life=new_life(environment), now_ms=1
         )
     pull_up = {"name": "Pull-up", "load_mode": "bodyweight_plus", "bodyweight_fraction": 0.95}
-    await world.engine.writer.write_as_server(CATALOG_SPACE, [ServerWrite("exercises", world.uuid(), "put", pull_up)])
+    await world.engine.server_writer.write_as_server(
+        CATALOG_SPACE, [ServerWrite("exercises", world.uuid(), "put", pull_up)]
+    )
     assert await behind(keeping_of(world)) == [ann.user]
 
 
@@ -345,7 +347,7 @@ async def test_a_record_that_went_wrong_is_written_right_whoever_looks_next(
     tablet = await ann.copy()
     await tablet.pull()
     wrong, gone = sorted(tablet.shown)[:2]
-    await world.engine.writer.write_as_server(
+    await world.engine.server_writer.write_as_server(
         ann.space,
         [
             ServerWrite(COLLECTION, wrong, "put", {"value": 1}),
@@ -369,13 +371,13 @@ async def test_who_has_more_records_than_a_turn_writes_goes_behind_those_who_wai
     for each in both:
         await each.log((100, 5), (90, 8))
     turns: list[str] = []
-    write = Writer.write_as_server
+    write = ServerWriter.write_as_server
 
-    async def noting(self: Writer, space: str, *args: Any, **more: Any) -> Any:
+    async def noting(self: ServerWriter, space: str, *args: Any, **more: Any) -> Any:
         turns.append(space)
         return await write(self, space, *args, **more)
 
-    monkeypatch.setattr(Writer, "write_as_server", noting)
+    monkeypatch.setattr(ServerWriter, "write_as_server", noting)
     await keeping.settle()
     first, other = [each.space for each in sorted(both, key=lambda each: each.user)]
     # Seven records each: three, three and one.

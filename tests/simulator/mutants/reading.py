@@ -9,9 +9,10 @@ from typing import Any, Final
 from storage import feed as feed_store
 from storage import spaces
 from sync import cursors, feed, hub
+from sync.channels import Standing, Step, step_of
 from sync.errors import NotFound
 from sync.feed import Feed
-from sync.hub import Hub, Standing, Step
+from sync.hub import Hub
 from tests.simulator.mutants.registry import Patch, mutant
 
 SLOW_S: Final = 0.5
@@ -70,10 +71,9 @@ def membership_unasked(patch: Patch) -> None:
 @mutant("I10", needs=lambda plan: plan.config.delta <= 10)
 def hub_skips_a_gap(patch: Patch) -> None:
     """Too much moved for a delta: nobody is told, and gets the next delta as if nothing lay between."""
-    real = hub.step_of
 
     def step(standing: Standing, position: int, cursor: str, delta: Any) -> Step:
-        found = real(standing, position, cursor, delta)
+        found = step_of(standing, position, cursor, delta)
         return Step.OWN_FROM if found is Step.BEHIND else found
 
     def jump(self: Hub, channel: Any, state: Any) -> None:

@@ -20,9 +20,10 @@ from sync import planner, push, retention
 from sync.errors import DeviceForked
 from sync.messages import After
 from sync.planner import Planner
-from sync.push import Writer
+from sync.push import DeviceWriter
 from sync.repeats import compare
 from sync.working_copy import WorkingCopy
+from sync.write_path import WritePath
 from tests.simulator.mutants.registry import Patch, mutant
 
 _HELD: ContextVar[tuple[Sequence[Any], dict[str, int]]] = ContextVar("held", default=((), {}))
@@ -32,13 +33,13 @@ _TASKS: set[asyncio.Task[None]] = set()
 @mutant("I2")
 def repeats_apply_again(patch: Patch) -> None:
     """No uniqueness of dots: what a device sends again is merged again."""
-    check, judge, write = Writer._check_device, Writer._judge, push_writes.write_push
+    check, judge, write = DeviceWriter._check_device, DeviceWriter._judge, push_writes.write_push
 
-    async def checking(self: Writer, tx: Any, caller: Any, opened: Any, request: Any, held: Any) -> Any:
+    async def checking(self: DeviceWriter, tx: Any, caller: Any, opened: Any, request: Any, held: Any) -> Any:
         _HELD.set((held, {request.device: opened.space.version.get(request.device, 0)}))
         return await check(self, tx, caller, opened, request, held)
 
-    async def judging(self: Writer, tx: Any, plan: Planner, new: Any, context: Any) -> None:
+    async def judging(self: DeviceWriter, tx: Any, plan: Planner, new: Any, context: Any) -> None:
         await judge(self, tx, plan, [*_HELD.get()[0], *new], context)
 
     async def writing(tx: Any, *, space: Any, changes: Iterable[Any], **rest: Any) -> None:
@@ -48,9 +49,15 @@ def repeats_apply_again(patch: Patch) -> None:
         new = [change for change in changes if change.n not in known]
         await write(tx, space=replace(space, version=merged(space.version, version)), changes=new, **rest)
 
-    patch(Writer, "_check_device", checking)
-    patch(Writer, "_judge", judging)
+    patch(DeviceWriter, "_check_device", checking)
+    patch(DeviceWriter, "_judge", judging)
     patch(push_writes, "write_push", writing)
+
+
+def over(writer: DeviceWriter, database: Any) -> DeviceWriter:
+    """The same writer over another database."""
+    attempts = replace(writer.path.attempts, database=database)
+    return replace(writer, path=replace(writer.path, attempts=attempts))
 
 
 class _Early:
@@ -83,14 +90,12 @@ class _Early:
 @mutant("I1", needs=lambda plan: plan.store.abort > 0.02)
 def answer_before_commit(patch: Patch) -> None:
     """A push is answered once its statements have run, and commits afterwards."""
-    once = Writer._push_once
+    once = DeviceWriter._push_once
 
-    async def pushing(self: Writer, *arguments: Any, lock: bool) -> Any:
-        early: Any = _Early(self.attempts.database)
-        attempts = replace(self.attempts, database=early)
-        return await once(replace(self, attempts=attempts), *arguments, lock=lock)
+    async def pushing(self: DeviceWriter, *arguments: Any, lock: bool) -> Any:
+        return await once(over(self, _Early(self.path.attempts.database)), *arguments, lock=lock)
 
-    patch(Writer, "_push_once", pushing)
+    patch(DeviceWriter, "_push_once", pushing)
 
 
 class _Late:
@@ -144,22 +149,20 @@ class _Unlocked:
 @mutant("I9", needs=lambda plan: plan.store.latency_s > 0.003 and sum(plan.devices) > 5)
 def seq_without_lock(patch: Patch) -> None:
     """The head is read before the space is locked, so two pushes give the same seqs, and one forgets the other."""
-    once = Writer._push_once
+    once = DeviceWriter._push_once
 
-    async def pushing(self: Writer, *arguments: Any, lock: bool) -> Any:
-        unlocked: Any = _Unlocked(self.attempts.database)
-        attempts = replace(self.attempts, database=unlocked)
-        return await once(replace(self, attempts=attempts), *arguments, lock=lock)
+    async def pushing(self: DeviceWriter, *arguments: Any, lock: bool) -> Any:
+        return await once(over(self, _Unlocked(self.path.attempts.database)), *arguments, lock=lock)
 
-    patch(Writer, "_push_once", pushing)
+    patch(DeviceWriter, "_push_once", pushing)
 
 
 @mutant("I3", needs=lambda plan: not plan.bugs.resend)
 def batch_in_parts(patch: Patch) -> None:
     """Each change of a batch commits by itself, those of a group too."""
-    once = Writer._push_once
+    once = DeviceWriter._push_once
 
-    async def pushing(self: Writer, caller: Any, space: str, request: Any, *rest: Any, lock: bool) -> Any:
+    async def pushing(self: DeviceWriter, caller: Any, space: str, request: Any, *rest: Any, lock: bool) -> Any:
         if len(request.changes) < 2:
             return await once(self, caller, space, request, *rest, lock=lock)
         after, context, head, answers = request.after, None, None, []
@@ -176,7 +179,7 @@ def batch_in_parts(patch: Patch) -> None:
         clamped = [n for answer in answers for n in answer.clamped]
         return head, replace(answers[-1], rejected=rejected, clamped=clamped)
 
-    patch(Writer, "_push_once", pushing)
+    patch(DeviceWriter, "_push_once", pushing)
 
 
 @mutant("I8", needs=lambda plan: plan.accidents.fail_over > 1 and plan.accidents.fail_over_lose > 5)
@@ -238,18 +241,18 @@ def stamps_not_clamped(patch: Patch) -> None:
 @mutant("I11")
 def no_new_life(patch: Patch) -> None:
     """A database that went back goes on in the same life."""
-    patch(Writer, "_in_present_life", lambda self, tx, space: replace(space, timeline=tx.timeline))
+    patch(WritePath, "in_present_life", lambda self, tx, space: replace(space, timeline=tx.timeline))
 
 
 @mutant("I24", needs=lambda plan: plan.bugs.revoke > 0.1)
 def revoked_device_accepted(patch: Patch) -> None:
     """A device that its user has revoked goes on writing."""
-    check = Writer._check_device
+    check = DeviceWriter._check_device
 
-    async def checking(self: Writer, tx: Any, caller: Any, opened: Any, *rest: Any) -> Any:
+    async def checking(self: DeviceWriter, tx: Any, caller: Any, opened: Any, *rest: Any) -> Any:
         return await check(self, tx, caller, replace(opened, device_revoked=False), *rest)
 
-    patch(Writer, "_check_device", checking)
+    patch(DeviceWriter, "_check_device", checking)
 
 
 @mutant("I3", needs=lambda plan: plan.mishaps.refused_group > 1)

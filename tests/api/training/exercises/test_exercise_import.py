@@ -275,7 +275,7 @@ def test_an_exercise_is_no_twin_of_its_own_copy_in_a_shared_space() -> None:
 
 async def test_twice_the_same_file_imports_once_and_edits_stay(world: World) -> None:
     device = await world.device()
-    records = Records(world.database, world.engine.writer, world.engine.texts)
+    records = Records(world.database, world.engine.server_writer, world.engine.texts)
     search = ExerciseSearch(world.database, world.engine.environment)
     read = read_exercises(FREE)
     looked = preview(read, (), {})
