@@ -63,9 +63,7 @@ class Process:
         """Wait for the line that says where the server is."""
         deadline = time.monotonic() + DEADLINE_S
         while time.monotonic() < deadline:
-            # A command that was forked a moment ago has yet to open it.
-            said = self.folder / "stdout"
-            found = re.search(r"http://\S+", said.read_text() if said.exists() else "")
+            found = re.search(r"http://\S+", (self.folder / "stdout").read_text())
             if found is not None:
                 return found[0]
             assert self.process.poll() is None, self.log

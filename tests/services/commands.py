@@ -31,10 +31,11 @@ class Command:
     def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path):
         self.arguments = list(arguments)
         self.returncode: int | None = None
+        # Before it runs: whoever reads them finds nothing of an earlier command.
+        for file in (stdout, stderr):
+            file.write_bytes(b"")
         self.pid = int(
-            _parent().ask(
-                arguments=self.arguments, cwd=str(cwd), env=dict(env), stdout=str(stdout), stderr=str(stderr)
-            )
+            _parent().ask(arguments=self.arguments, cwd=str(cwd), env=dict(env), stdout=str(stdout), stderr=str(stderr))
         )
 
     def poll(self) -> int | None:
@@ -122,13 +123,18 @@ def _serve() -> None:
         asked = json.loads(line)
         if "pid" in asked:
             ended, status = os.waitpid(asked["pid"], os.WNOHANG)
-            print(json.dumps(os.waitstatus_to_exitcode(status) if ended else None), flush=True)
+            _answer(os.waitstatus_to_exitcode(status) if ended else None)
         elif pid := os.fork():
-            print(pid, flush=True)
+            _answer(pid)
         else:
             _become(**asked)
             return
     os._exit(0)
+
+
+def _answer(number: int | None) -> None:
+    sys.stdout.write(json.dumps(number) + "\n")
+    sys.stdout.flush()
 
 
 def _become(arguments: list[str], cwd: str, env: dict[str, str], stdout: str, stderr: str) -> None:
@@ -141,10 +147,10 @@ def _become(arguments: list[str], cwd: str, env: dict[str, str], stdout: str, st
     sys.argv[1:] = arguments
     for number, path, how in (
         (0, os.devnull, os.O_RDONLY),
-        (1, stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
-        (2, stderr, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+        (1, stdout, os.O_WRONLY),
+        (2, stderr, os.O_WRONLY),
     ):
-        opened = os.open(path, how, 0o600)
+        opened = os.open(path, how)
         os.dup2(opened, number)
         os.close(opened)
 
