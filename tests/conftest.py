@@ -25,7 +25,7 @@ from storage.database import Database, open_database
 from storage.migrations import upgrade
 from tests.patience import PatientLoop, patience
 from tests.services.databases import Databases
-from tests.services.postgres import USER, Postgres, postgres
+from tests.services.postgres import USER, Postgres, fastest, postgres
 from tests.services.processes import NotInstalled
 from tests.services.redis import Redis, redis_server
 from tests.services.redis import binary as find_redis
@@ -76,6 +76,9 @@ SERVERS = pytest.StashKey[Servers]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if (memory := fastest()) is not None:
+        # SQLite waits for the disk at each commit, and no test is there to see whether it does.
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
     servers = config.stash[SERVERS] = Servers()
     drives_workers = not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", default=None))
     if drives_workers:

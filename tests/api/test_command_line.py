@@ -22,6 +22,8 @@ import pytest
 from click.testing import CliRunner
 
 from api.command_line.commands import COMMANDS, fitai
+from tests.services import commands
+from tests.services.commands import Command
 
 FITAI = [sys.executable, "-m", "api.command_line.main"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,9 +37,7 @@ def environ(**settings: str) -> dict[str, str]:
 
 
 def run(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*FITAI, *arguments], cwd=cwd, env=environ(**settings), capture_output=True, text=True, timeout=DEADLINE_S
-    )
+    return commands.run(arguments, cwd=cwd, env=environ(**settings), timeout=DEADLINE_S)
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
@@ -51,7 +51,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> N
 
 
 class Process:
-    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str] | Command, folder: Path) -> None:
         self.process = process
         self.folder = folder
 
@@ -78,17 +78,21 @@ class Process:
 @contextmanager
 def served(*arguments: str, cwd: Path, **settings: str) -> Iterator[Process]:
     """`fitai serve` on a free port, until the block ends."""
-    with (cwd / "stdout").open("w") as out, (cwd / "stderr").open("w") as err:
-        process = subprocess.Popen(
-            [*FITAI, "serve", "--port", "0", *arguments],
-            cwd=cwd, env=environ(**settings), stdout=out, stderr=err, text=True, start_new_session=True,
-        )  # fmt: skip
-        try:
-            yield Process(process, cwd)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    words, env = ["serve", "--port", "0", *arguments], environ(**settings)
+    process: subprocess.Popen[str] | Command
+    if "--workers" in arguments:
+        with (cwd / "stdout").open("w") as out, (cwd / "stderr").open("w") as err:
+            process = subprocess.Popen(
+                [*FITAI, *words], cwd=cwd, env=env, stdout=out, stderr=err, text=True, start_new_session=True
+            )
+    else:
+        process = Command(words, cwd=cwd, env=env, stdout=cwd / "stdout", stderr=cwd / "stderr")
+    try:
+        yield Process(process, cwd)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def get(url: str) -> dict[str, object]:

@@ -42,13 +42,6 @@ def test_a_value_that_the_output_cannot_express_is_written_in_ascii(tmp_path: Pa
     assert b'"?' in done.stdout and b'" - ?' in done.stdout
 
 
-def test_the_demo_is_told_in_ascii(tmp_path: Path) -> None:
-    done = run("demo", cwd=tmp_path, PYTHONIOENCODING="ascii")
-    assert (done.returncode, done.stderr) == (0, b"")
-    told = done.stdout.decode("ascii")
-    assert "40 kg x 5" in told and 'The phone deletes "Pull day"' in told and "All three agree." in told
-
-
 def test_a_failure_that_the_output_cannot_express_is_one_sentence(tmp_path: Path) -> None:
     done = run("config", cwd=tmp_path, FITAI_CONFIG="“été”.toml", PYTHONIOENCODING="ascii")
     assert done.returncode == 2

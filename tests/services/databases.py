@@ -43,9 +43,11 @@ FROM (
 
 # Backends of connections that were closed a moment ago may not have ended yet, and others were never closed.
 _END_OTHERS: Final = """
-SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
+# Postgres itself looks every 100 ms whether one has ended, and most have after one.
+_LOOK_S: Final = 0.001
+_LOOKS_MAX: Final = 30_000
 
 
 @dataclass
@@ -125,8 +127,10 @@ class Databases:
             if database.connection.is_closed():
                 database.connection = await _connected(database.url)
             connection = database.connection
-            await connection.execute(_END_OTHERS)
-            if tuple(await connection.fetchrow(_DEFINITIONS)) != database.definitions:
+            if (
+                not await _is_alone(connection)
+                or tuple(await connection.fetchrow(_DEFINITIONS)) != database.definitions
+            ):
                 return False
             filled = ", ".join(f'"{row[0]}"' for row in await connection.fetch(_FILLED))
             await connection.execute(f"TRUNCATE {filled} CASCADE" if filled else "")
@@ -140,6 +144,15 @@ class Databases:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             # The test ended every connection, or it is a database that nobody may use any more.
             return False
+
+
+async def _is_alone(connection: asyncpg.Connection[Any]) -> bool:
+    """End whoever else is there. False where somebody does not go."""
+    for _ in range(_LOOKS_MAX):
+        if not await connection.fetch(_END_OTHERS):
+            return True
+        await asyncio.sleep(_LOOK_S)
+    return False
 
 
 async def _connected(url: str) -> asyncpg.Connection[Any]:
