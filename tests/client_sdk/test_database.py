@@ -78,6 +78,19 @@ def test_what_is_remembered_ends_with_a_part_that_is_rolled_back(world: World) -
         assert tx.recall(KINDS) == [("personal",)]
 
 
+def test_what_is_remembered_of_one_table_outlives_a_write_that_changes_another_alone(world: World) -> None:
+    phone = world.phone()
+    with phone.db.write() as tx:
+        devices = tx.recall("SELECT state FROM devices")
+        assert tx.recall(KINDS) == [("personal",)]
+        tx.update("spaces", "UPDATE spaces SET kind = 'catalog'")
+        assert tx.recall("SELECT state FROM devices") is devices
+        assert tx.recall(KINDS) == [("catalog",)]
+        tx.execute("UPDATE devices SET state = 'old'")
+        tx.update("spaces", "UPDATE spaces SET kind = 'personal'")
+        assert tx.recall("SELECT state FROM devices") == [("old",)]
+
+
 def test_what_is_remembered_ends_with_a_write_of_another_process(world: World) -> None:
     phone = world.phone()
     with phone.db.write() as tx:

@@ -3,6 +3,9 @@
 By chance alone this is too rare to be met: the backup has to be older than the record, the restore younger than the
 delete, and whoever edits must not have heard of it. Who made the record, who comes back first, and what is deleted of
 the tree that it stands in, is drawn; now and then its maker's phone is erased as well.
+
+What is dear is the restore, after which every phone takes everything anew, and not what is contested over it: so each
+has up to three trees of records, of which other parts are deleted and edited.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from tests.simulator.world import World
 # How long phones may take to show what another made, and to send what they have.
 PATIENCE_S = 300.0
 LOOK_EVERY_S = 5.0
+# Of one restore, each a workout with what is in it.
+TREES_MAX = 3
 
 
 class Contested:
@@ -47,16 +52,19 @@ class Contested:
         if not all(_is_at_rest(phone) for phone in (deleter, editor, maker)):
             return None
         backup = world.store.snapshot()
-        tree = self._make(person, maker)
-        if tree is None or not await self._until(lambda: all(_shows(phone, tree) for phone in (deleter, editor))):
+        made = [self._make(person, maker) for _ in range(draws.randint(1, TREES_MAX))]
+        trees = [tree for tree in made if tree is not None]
+        if not trees or not await self._until(lambda: _show(deleter, trees) and _show(editor, trees)):
             return None
         world.trace.note("fault", "contested", f"{maker.name} {deleter.name} {editor.name}")
         paths = self._paths(editor)
         world.network.cut(paths)
-        before = draws.random() < 0.5
-        if before:
-            self._edit(person, editor, tree, draws)
-        if not self._delete(person, deleter, draws.choice(tree)):
+        before = [draws.random() < 0.5 for _ in trees]
+        for tree, edited in zip(trees, before, strict=True):
+            if edited:
+                self._edit(person, editor, tree, draws)
+        deleted = [self._delete(person, deleter, draws.choice(tree)) for tree in trees]
+        if not all(deleted):
             return None
         if draws.random() < 0.8:
             await self._until(lambda: _has_sent_all(deleter))
@@ -68,8 +76,9 @@ class Contested:
             world.store.restore(backup)
         world.trace.note("fault", "restore", backup.number)
         self._nemesis.rewinds()
-        if not before or draws.random() < 0.3:
-            self._edit(person, editor, tree, draws)
+        for tree, edited in zip(trees, before, strict=True):
+            if not edited or draws.random() < 0.3:
+                self._edit(person, editor, tree, draws)
         await asyncio.sleep(draws.expovariate(1 / 60) if draws.random() < 0.8 else 0)
         if not world.calm:
             world.network.heal(paths)
@@ -131,11 +140,11 @@ def _is_at_rest(phone: Phone) -> bool:
     return rows.fetchone() is not None
 
 
-def _shows(phone: Phone, tree: list[Key]) -> bool:
+def _show(phone: Phone, trees: list[list[Key]]) -> bool:
     if not phone.is_up:
         return False
     found = "SELECT 1 FROM records WHERE space = ? AND collection = ? AND id = ? AND alive AND status = 1"
-    return all(phone.db.conn.execute(found, (PERSONAL, *key)).fetchone() is not None for key in tree)
+    return all(phone.db.conn.execute(found, (PERSONAL, *key)).fetchone() is not None for tree in trees for key in tree)
 
 
 def _has_sent_all(phone: Phone) -> bool:

@@ -43,7 +43,7 @@ def draw_mishaps(draws: Random) -> MishapWeather:
         erase=maybe(0.02, 0.5),
         sign_out=maybe(0.1, 3),
         refused_group=maybe(0.1, 5),
-        contested=maybe(0.2, 6),
+        contested=maybe(0.1, 3),
     )
 
 

@@ -99,7 +99,7 @@ def context_of_the_future(patch: Patch) -> None:
     """A change says that it has seen all that the server has of the others, whatever was shown."""
     real = pulling._apply
 
-    def apply(tx: Any, found: Space, records: Any, cursor: str, life: str, version: Any) -> None:
-        real(tx, found, records, cursor, life, {device: n + (n > 0) for device, n in version.items()})
+    def apply(tx: Any, found: Space, records: Any, cursor: str, life: str, version: Any, *, pull: int) -> None:
+        real(tx, found, records, cursor, life, {device: n + (n > 0) for device, n in version.items()}, pull=pull)
 
     patch(pulling, "_apply", apply)

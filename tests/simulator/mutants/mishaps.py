@@ -79,7 +79,7 @@ def given_back_and_not_compared(patch: Patch) -> None:
 
 
 # Where tombstones are collected, what comes back need not be whole.
-@mutant("I23", needs=lambda plan: plan.mishaps.contested > 2 and not plan.work.retention)
+@mutant("I23", needs=lambda plan: plan.mishaps.contested > 1 and not plan.work.retention)
 def what_a_tombstone_has_is_not_written_anew(patch: Patch) -> None:
     """Of a record of which the server has the delete alone, the changes that it lost are not given back either."""
     real = recovery._write_anew

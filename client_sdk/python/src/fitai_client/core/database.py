@@ -67,12 +67,24 @@ class Memory:
         """What was written was rolled back."""
         self._answers.clear()
 
-    def recall(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
-        """The rows of a reading; not to be changed."""
+    def update(self, table: str, sql: str, parameters: Sequence[Any]) -> int:
+        """Run a statement that changes this table alone: an answer that does not name it is as good as before."""
+        self._look()
+        changed = self._conn.execute(sql, parameters).rowcount
+        self._written = self._conn.total_changes
+        for asked in [asked for asked in self._answers if table in asked[0]]:
+            del self._answers[asked]
+        return changed
+
+    def _look(self) -> None:
         written = self._conn.total_changes
         if written != self._written:
             self._written = written
             self._answers.clear()
+
+    def recall(self, sql: str, parameters: tuple[Any, ...]) -> list[Any]:
+        """The rows of a reading; not to be changed."""
+        self._look()
         asked = (sql, parameters)
         rows = self._answers.get(asked)
         if rows is None:
@@ -105,6 +117,12 @@ class Tx:
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run one statement; the number of rows it changed."""
         return self.conn.execute(sql, parameters).rowcount
+
+    def update(self, table: str, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """As `execute`, for a statement that changes this table alone: what `recall` gave of others is kept."""
+        if self._memory is None:
+            return self.execute(sql, parameters)
+        return self._memory.update(table, sql, parameters)
 
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         if rows:

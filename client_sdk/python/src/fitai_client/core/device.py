@@ -90,7 +90,7 @@ class Device(Running):
         self.want_seen = self.want_seen or seen
         if pull:
             with self.db.write() as tx:
-                tx.execute("UPDATE spaces SET pull = pull + 1 WHERE phase <> 'gone'")
+                tx.update("spaces", "UPDATE spaces SET pull = pull + 1 WHERE phase <> 'gone'")
 
     def doubt_id(self) -> None:
         """The server may not know this device's id: a push is due, empty if need be, whose answer tells (rule 17)."""

@@ -107,10 +107,9 @@ def apply_pull(tx: Tx, found: Space, request: Request, pages: Sequence[Json]) ->
         last["cursor"],
         last["life"],
         last["version"],
+        # What was wished for while the pages came may lie behind where the first of them said that they end.
+        pull=0 if found.pull == request.asked["wished"] else found.pull,
     )
-    # What was wished for while the pages came may lie behind where the first of them said that they end.
-    if found.pull == request.asked["wished"]:
-        save(tx, found, pull=0)
     return True
 
 
@@ -119,8 +118,7 @@ def apply_delta(tx: Tx, found: Space, delta: Json) -> bool:
     if found.phase != "live" or found.resync or delta["from"] != found.cursor or found.life != delta["life"]:
         return False
     version = vectors.merged(found.version, delta.get("version") or {})
-    _apply(tx, found, delta["records"], delta["to"], delta["life"], version)
-    save(tx, found, pull=0)
+    _apply(tx, found, delta["records"], delta["to"], delta["life"], version, pull=0)
     return True
 
 
@@ -166,7 +164,7 @@ def _brings_new(tx: Tx, found: Space, keys: Iterable[Key]) -> bool:
     return any(tx.one(known, (found.no, *key, found.snap)) is None for key in keys)
 
 
-def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str, version: Json) -> None:
+def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str, version: Json, *, pull: int) -> None:
     latest: dict[Key, Json] = {}
     for record in records:
         # The pages of one pull are read one after another, and a record may have moved in between.
@@ -175,7 +173,7 @@ def _apply(tx: Tx, found: Space, records: Iterable[Json], cursor: str, life: str
     settled = found.phase == "settling"
     before = found.version
     replaced = adopting.replaced(tx, found, latest.values(), version) if settled else []
-    save(tx, found, cursor=cursor, life=life, version=dict(version), phase="live", snap_before=None)
+    save(tx, found, cursor=cursor, life=life, version=dict(version), phase="live", snap_before=None, pull=pull)
     # What the merged records have is laid over no more, before they are shown: most of a pull is one's own changes.
     done = covered(tx, found)
     stop_laying(tx, done)

@@ -244,7 +244,7 @@ def covered(tx: Tx, space: Space, *, keys: Iterable[Key] | None = None) -> list[
     keys: only those of these records, which the snapshot that is coming has just brought.
     """
     if keys is None:
-        rows = tx.all(
+        rows = tx.recall(
             "SELECT l.pos, l.device, l.n, l.collection, l.id, COALESCE(r.snap, 0) FROM log l LEFT JOIN records r"
             " ON r.space = l.space AND r.collection = l.collection AND r.id = l.id"
             " WHERE l.space = ? AND l.laid = 1 AND l.state = 2",

@@ -133,7 +133,8 @@ def save(tx: Tx, found: Space, **changes: Any) -> None:
     """Set columns of a space, in the table and in `found`."""
     for name, value in changes.items():
         setattr(found, name, value)
-    tx.execute(
+    tx.update(
+        "spaces",
         f"UPDATE spaces SET {', '.join(f'{name} = ?' for name in changes)} WHERE no = ?",
         [*(_stored(name, value) for name, value in changes.items()), found.no],
     )
@@ -202,7 +203,8 @@ def save_stream(tx: Tx, found: Stream, **changes: Any) -> None:
     """Set columns of a stream, in the table and in `found`."""
     for name, value in changes.items():
         setattr(found, name, value)
-    tx.execute(
+    tx.update(
+        "streams",
         f"UPDATE streams SET {', '.join(f'{name} = ?' for name in changes)} WHERE space = ? AND device = ?",
         [*changes.values(), found.space, found.device],
     )
