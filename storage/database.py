@@ -58,7 +58,8 @@ class Transaction(Protocol):
     async def execute_all(self, *statements: tuple[Prepared, PreparedParameters]) -> None:
         """Run statements whose rows nobody asks for, one after the other; on SQLite in one visit to the thread.
 
-        Raises as `execute`; those that follow a failed one are not run.
+        Raises as `execute`; those that follow a failed one are not run. Moved, where one of them looks for what the
+        write rests on (`Prepared`) and does not find it.
         """
         ...
 
@@ -68,6 +69,11 @@ class Database(Protocol):
 
     # How many statements were run, BEGIN and COMMIT not counted: tests hold budgets with it.
     statements: int
+
+    @property
+    def reads_unlocked(self) -> bool:
+        """Whether `write(single=True)` reads without a lock, so that a write which is alone is sooner done by it."""
+        ...
 
     @property
     def dialect(self) -> Dialect: ...
@@ -87,8 +93,9 @@ class Database(Protocol):
     def write(self, *, single: bool = False) -> AbstractAsyncContextManager[Transaction]:
         """A transaction: committed where the block ends well, rolled back where it does not. Raises as `read`.
 
-        single: the block writes by one statement, its last one. On Postgres that commits by itself, which spares two
-        trips to the server; what was read before it is locked by nothing, so the statement names what it rests on.
+        single: the block writes by one statement, its last one; on SQLite by one `execute_all`. That commits by itself,
+        which spares two trips to the server, or the turn among the writers while something is read and worked out;
+        what was read before it is locked by nothing, so it names what it rests on.
         """
         ...
 

@@ -82,8 +82,9 @@ _SERVED_POSTGRES = {
     "served": "string_agg(CAST('{\"seq\":' || seq || ',' AS bytea) || substr(body, 2), CAST('\\x1f' AS bytea))",
 }
 _SERVED_SQLITE = {
+    # Cut as bytes: of a text each character would be counted.
     "seqs": "group_concat(seq, ',')",
-    "served": "CAST(group_concat('{\"seq\":' || seq || ',' || substr(CAST(body AS TEXT), 2), char(31)) AS BLOB)",
+    "served": "CAST(group_concat('{\"seq\":' || seq || ',' || CAST(substr(body, 2) AS TEXT), char(31)) AS BLOB)",
 }
 
 

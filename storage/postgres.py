@@ -180,6 +180,7 @@ class PostgresDatabase:
     """A Database over one Postgres database."""
 
     dialect: Dialect = "postgresql"
+    reads_unlocked = True
 
     def __init__(self, engine: AsyncEngine, *, pool_size: int, wait_s: float) -> None:
         self._engine = engine

@@ -33,8 +33,13 @@ class Prepared:
         *,
         postgresql: str | ClauseElement | None = None,
         sqlite: str | ClauseElement | None = None,
+        or_moved: bool = False,
     ) -> None:
-        """`statement` for both databases, or one for each that it is meant for."""
+        """`statement` for both databases, or one for each that it is meant for.
+
+        or_moved: it looks for what a write rests on, and where it finds no row, `execute_all` raises Moved; on SQLite.
+        """
+        self.or_moved = or_moved
         self._statements = {
             "postgresql": statement if postgresql is None else postgresql,
             "sqlite": statement if sqlite is None else sqlite,

@@ -1,10 +1,13 @@
 """What a push reads: by one statement on SQLite and by one or two on Postgres, which may lock the space first.
 
-On SQLite the transaction holds the write lock with its first statement. On Postgres a push is usually alone in its
-space: it reads everything by one statement, without a lock, and writes by another (`storage/push_writes.py`), which
-writes only where the space's row is still the version that was read. Where it is not, nothing is written, and the
-push is done again with the lock: then `open_push` locks the row first and reads by a second statement, so that
-everything is as the lock's last holder left it.
+A push is usually alone in its space: it reads everything by one statement, without a lock, and writes by another
+(`storage/push_writes.py`), which writes only where the space's row is still the version that was read. Where it is
+not, nothing is written, and the push is done again with the lock: on SQLite the transaction holds it with its first
+statement; on Postgres `open_push` locks the row first and reads by a second statement, so that everything is as the
+lock's last holder left it.
+
+On SQLite a row has no version that could be asked for. There the row as it was read, and what else was read of who
+pushes, is looked for again under the lock (STANDS): whatever moves a record moves the head.
 
 Invariants
     H1  The number of statements does not depend on the batch, nor on the length of the history.
@@ -24,10 +27,14 @@ from storage.prepared import Prepared
 from storage.rows import CHANGE_COLUMNS, Key, StoredChange, StoredRecord, VoterRow
 from storage.spaces import SPACE_COLUMNS, SpaceRow, member_of, space_row
 
-__all__ = ["BELOW", "WANTED", "Opened", "named", "open_push", "read_below", "read_changes"]
+__all__ = ["BELOW", "STANDS", "WANTED", "Opened", "RowVersion", "named", "open_push", "read_below", "read_changes"]
 
 _encode = msgspec.json.Encoder().encode
 _vector_decoder = msgspec.json.Decoder(dict[str, int])
+
+
+# xmin on Postgres, and on SQLite the parameters of STANDS.
+RowVersion = int | dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class Opened:
     """A space, and everything a push needs to know of it. `row_version`: of a row that is not locked; else None."""
 
     space: SpaceRow
-    row_version: int | None
+    row_version: RowVersion | None
     role: str | None
     state: str | None
     device_user: str | None
@@ -143,6 +150,10 @@ UNION ALL SELECT {_nulls(_N_SPACE + 1 + _N_WHO)}, {_RECORD} {_TOUCHED_RECORDS["p
 SELECT {_SPACE}, NULL, {_WHO}, {_NO_RECORD.format(bytes="blob")} {_FROM}
 UNION ALL SELECT {_nulls(_N_SPACE + 1 + _N_WHO)}, {_RECORD} {_TOUCHED_RECORDS["sqlite"]}""",
 )
+_WAS = tuple(f"was_{place}" for place in range(_N_SPACE + _N_WHO))
+STANDS = Prepared(
+    sqlite=f"SELECT 1 {_FROM} AND ({_SPACE}, {_WHO}) IS ({', '.join(f':{name}' for name in _WAS)})", or_moved=True
+)
 _READ_BELOW = Prepared(
     postgresql=f"{BELOW['postgresql']} SELECT {_RECORD} {_TOUCHED_RECORDS['postgresql']}",
     sqlite=f"{BELOW['sqlite']} SELECT {_RECORD} {_TOUCHED_RECORDS['sqlite']}",
@@ -174,7 +185,7 @@ async def open_push(
 
     `records` holds those of `keys` that exist, and all their ancestors. Two statements on Postgres, one on SQLite.
 
-    Without `lock`, on Postgres, one statement and no lock: then hand `row_version` on to `write_push`.
+    Without `lock` one statement and no lock: then hand `row_version` on to `write_push`.
     """
     who = {"space": space, "user": user, "device": device, "after_n": -1 if after_n is None else after_n}
     if lock and tx.dialect == "postgresql" and not await tx.execute(_LOCK, who):
@@ -185,12 +196,15 @@ async def open_push(
     head = next((row for row in rows if row[0] is not None), None)
     if head is None:
         return None
-    row_version = None if lock else head[_N_SPACE]
+    row_version: RowVersion | None = None
+    if not lock:
+        was = (*head[:_N_SPACE], *head[_N_SPACE + 1 : _N_SPACE + 1 + _N_WHO])
+        row_version = {**who, **dict(zip(_WAS, was, strict=True))} if tx.dialect == "sqlite" else head[_N_SPACE]
     return _opened(device, space_row(head), row_version, head[_N_SPACE + 1 :], [row for row in rows if row[0] is None])
 
 
 def _opened(
-    device: str, space: SpaceRow, row_version: int | None, who: Sequence[Any], records: Sequence[Sequence[Any]]
+    device: str, space: SpaceRow, row_version: RowVersion | None, who: Sequence[Any], records: Sequence[Sequence[Any]]
 ) -> Opened:
     role, state, device_user, revoked_at = who[:4]
     role, state = member_of(space.id, role, state)

@@ -1,10 +1,11 @@
-"""What a push writes: all of it by one statement on Postgres, and by at most three on SQLite.
+"""What a push writes: all of it by one statement on Postgres, and by at most four on SQLite.
 
 Invariants
     H1  The number of statements does not depend on the batch, nor on the length of the history.
     H2  Every statement is confined to one space.
-    H3  Whoever writes anything of a space, or locks it to do so, makes a new version of the space's row. So where the
-        row is the one that was read (`storage/push_reads.py`), all that was read of the space still holds.
+    H3  Whoever writes anything of a space, or locks it to do so, makes a new version of the space's row on Postgres,
+        and other values in it on SQLite where it writes a record. So where the row is the one that was read
+        (`storage/push_reads.py`), all that was read of the space still holds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from storage.cancelling import to_the_end
 from storage.database import PreparedParameters, Transaction
 from storage.errors import Moved
 from storage.prepared import Prepared
+from storage.push_reads import STANDS, RowVersion
 from storage.rows import CHANGE_COLUMNS, StoredChange, StoredRecord, VoterRow, listed_at
 from storage.spaces import SpaceRow
 
@@ -134,11 +136,11 @@ async def write_push(
     changes: Sequence[StoredChange],
     voter: VoterRow | None,
     deleted_at: int,
-    row_version: int | None = None,
+    row_version: RowVersion | None = None,
 ) -> None:
     """Write what a push leaves: records, ledger, the device's vote where it moved, and the space as it now is.
 
-    `deleted_at` (Unix milliseconds) dates the tombstones among `records`. One statement on Postgres, at most three on
+    `deleted_at` (Unix milliseconds) dates the tombstones among `records`. One statement on Postgres, at most four on
     SQLite. Raises Duplicate where the ledger has one of the numbers already; and Moved, with nothing written, where
     `row_version` is that of a row that somebody has written since.
     """
@@ -150,6 +152,8 @@ async def write_push(
         await (writing if row_version is None else to_the_end(writing))
         return
     statements: list[tuple[Prepared, PreparedParameters]] = []
+    if isinstance(row_version, dict):
+        statements.append((STANDS, row_version))
     if records:
         statements.append((_RECORDS_SQLITE, [_record_values(space.id, record, deleted_at) for record in records]))
     if changes:

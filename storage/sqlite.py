@@ -7,6 +7,9 @@ What a commit costs is the disk's time, the same for one transaction or for twen
 does not commit at once: its commit queues behind the writes that wait already, they run in the same transaction of
 the file, each behind a savepoint of its own, and all of them return when it is on disk.
 
+While a transaction has its turn nobody else writes, so a single write neither reads in it nor is worked out in it: it
+has a line of its own (storage/sqlite_line.py), and joins in the commit of those who wait.
+
 Invariants
     G1  A write returns well only after the commit of the very transaction in which its statements ran.
     G2  A write that fails takes back its own statements alone, unless SQLite gave up the whole transaction; then
@@ -33,6 +36,7 @@ from storage.errors import DatabaseReadOnly, DatabaseUnavailable, StorageError
 from storage.pool import Pool
 from storage.prepared import Prepared
 from storage.sqlite_connection import ThreadedConnection, Work, path_of, sqlite_engine
+from storage.sqlite_line import LOST, Line, SingleWrite, Statements, commit, roll_back, write_all
 
 # Readers never wait for the writer in WAL; more of them than cores only adds memory.
 READERS: Final = 4
@@ -46,8 +50,6 @@ _MAKE_TIMELINE = text(
     "INSERT INTO meta (key, value) VALUES ('timeline', lower(hex(randomblob(8)))) ON CONFLICT (key) DO NOTHING"
 )
 _TIMELINE = text("SELECT value FROM meta WHERE key = 'timeline'")
-
-_LOST: Final = "The transaction was given up by SQLite; nothing of it is stored."
 
 
 class _Group:
@@ -95,13 +97,13 @@ class _Savepoint:
         elif driver.in_transaction:
             driver.execute(f"SAVEPOINT {self._name}")
         else:
-            raise StorageError(_LOST)
+            raise StorageError(LOST)
         self._is_set = True
 
     def roll_back(self, connection: Connection, driver: sqlite3.Connection) -> bool:
         """Take back what came since; False where the transaction of those before is gone too."""
         if self._first:
-            _roll_back(connection, driver)
+            roll_back(driver)
             return True
         if self._is_set and driver.in_transaction:
             driver.execute(f"ROLLBACK TO {self._name}")
@@ -142,10 +144,28 @@ class _SqliteTransaction:
             raise
 
 
+class _SingleWrite:
+    """Each statement reads by itself, without a lock, and the one `execute_all` is the write (`Database.write`)."""
+
+    dialect: Dialect = "sqlite"
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+        self.timeline = database.timeline
+
+    async def execute(self, statement: Executable | Prepared, parameters: Parameters = None) -> Sequence[Any]:
+        async with self._database.read() as tx:
+            return await tx.execute(statement, parameters)
+
+    async def execute_all(self, *statements: tuple[Prepared, PreparedParameters]) -> None:
+        await self._database.write_at_once(statements)
+
+
 class SqliteDatabase:
     """A Database over one SQLite file."""
 
     dialect: Dialect = "sqlite"
+    reads_unlocked = True
 
     def __init__(self, url: str, timeline: str, *, wait_s: float) -> None:
         self.timeline = timeline
@@ -157,6 +177,8 @@ class SqliteDatabase:
         # In the order in which they close: who goes last folds the log into the file, and a reader cannot.
         self._all: list[ThreadedConnection] = []
         self._group: _Group | None = None
+        self._line = Line(wait_s)
+        self._serving = False
         self._committing: set[asyncio.Task[None]] = set()
 
         async def open_writer() -> ThreadedConnection:
@@ -206,6 +228,9 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def write(self, *, single: bool = False) -> AsyncIterator[Transaction]:
+        if single:
+            yield _SingleWrite(self)
+            return
         writer = await self._writers.acquire()
         if self._group is not None and self._group.is_late:
             try:
@@ -238,6 +263,47 @@ class SqliteDatabase:
             self._writers.release(writer)
         await to_the_end(_until(group.stored))
 
+    async def write_at_once(self, statements: Statements) -> None:
+        """Run statements, and commit them together with those of others who wait. Raises as `execute_all`."""
+        write = self._line.join(statements)
+        self.statements += len(statements)
+        if not self._serving:
+            self._serving = True
+            self._later(self._serve_line())
+        await self._line.wait(write)
+
+    async def _serve_line(self) -> None:
+        try:
+            while self._line:
+                writer = await self._writers.acquire(patient=True)
+                try:
+                    await self._serve(writer, self._line.take(GROUP_WRITES_MAX))
+                finally:
+                    self._writers.release(writer)
+        finally:
+            self._serving = False
+
+    async def _serve(self, writer: ThreadedConnection, writes: Sequence[SingleWrite]) -> None:
+        """Write and commit, and with it what waits for a commit already."""
+        if not writes:
+            return
+        # One that has no write yet has begun no transaction.
+        group = self._group if self._group is not None and self._group.writes else None
+        failure: StorageError | None = None
+        outcomes: Sequence[StorageError | None]
+        try:
+            outcomes = await writer.end(
+                lambda _, driver: write_all(driver, writes, joins=group is not None, group_s=GROUP_S)
+            )
+        except StorageError as error:
+            outcomes, failure = [error] * len(writes), error
+        self.commits += 1
+        if group is not None:
+            self._leave(group, failure)
+        for write, outcome in zip(writes, outcomes, strict=False):
+            write.settle(outcome)
+        self._line.put_back(writes[len(outcomes) :])
+
     async def _take_back(self, writer: ThreadedConnection, group: _Group, savepoint: _Savepoint) -> None:
         """Undo what one write did, before the next one has its turn."""
 
@@ -247,7 +313,7 @@ class SqliteDatabase:
                     # Nobody else is in it, so that even a statement under way may be stopped.
                     writer.cut_off()
                 if not await writer.end(savepoint.roll_back):
-                    self._leave(group, StorageError(_LOST))
+                    self._leave(group, StorageError(LOST))
             except StorageError as error:
                 self._leave(group, error)
                 await writer.end(_roll_back)
@@ -309,17 +375,8 @@ def _begin_reading(connection: Connection, driver: sqlite3.Connection) -> None:
 
 
 def _commit(connection: Connection, driver: sqlite3.Connection) -> None:
-    if not driver.in_transaction:
-        raise StorageError(_LOST)
-    try:
-        driver.execute("COMMIT")
-    except sqlite3.Error:
-        # A commit that failed (a full disk) may leave the transaction open.
-        _roll_back(connection, driver)
-        raise
+    commit(driver)
 
 
 def _roll_back(connection: Connection, driver: sqlite3.Connection) -> None:
-    # SQLite may have rolled back by itself already.
-    if driver.in_transaction:
-        driver.execute("ROLLBACK")
+    roll_back(driver)

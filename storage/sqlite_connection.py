@@ -72,7 +72,7 @@ class ThreadedConnection:
             if first is not None:
                 first(connection, driver)
             if isinstance(statement, Prepared):
-                return _run_prepared(driver, statement, parameters)
+                return run_prepared(driver, statement, parameters)
             result = connection.execute(statement, parameters)
             return result.all() if result.returns_rows else ()
 
@@ -87,7 +87,7 @@ class ThreadedConnection:
             if first is not None:
                 first(connection, driver)
             for statement, parameters in statements:
-                _run_prepared(driver, statement, parameters)
+                run_prepared(driver, statement, parameters)
 
         await self.run(work)
 
@@ -113,7 +113,8 @@ class ThreadedConnection:
         self._thread.shutdown(wait=True)
 
 
-def _run_prepared(driver: sqlite3.Connection, statement: Prepared, parameters: PreparedParameters) -> Sequence[Any]:
+def run_prepared(driver: sqlite3.Connection, statement: Prepared, parameters: PreparedParameters) -> Sequence[Any]:
+    """The rows of a prepared statement; none where it is run for each of many rows. To be called in the thread."""
     if isinstance(parameters, Sequence):
         driver.executemany(*statement.rows("sqlite", parameters))
         return ()

@@ -4,8 +4,9 @@ Owns: when a write may be tried without the lock, how often it is tried, and whe
 Refuses to know: what is written (sync/push.py, sync/server_writes.py), and how a write without the lock finds that it
 was too late (storage/push_writes.py).
 
-Without a lock a write is tried where nobody else of this process writes the space, and only on Postgres, where a lock
-costs a statement. Whatever that attempt meets is no answer yet: it is made again under the lock (W1).
+Without a lock a write is tried where nobody else of this process writes the space: on Postgres a lock costs a
+statement, and on SQLite it keeps everybody else waiting. Whatever that attempt meets is no answer yet: it is made again
+under the lock (W1).
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Attempts:
     def _begin(self, space: str) -> bool:
         """Note a write; True where it may be tried without a lock, for nobody else here writes the space now."""
         self._under_way[space] = count = self._under_way.get(space, 0) + 1
-        return count == 1 and self.database.dialect == "postgresql"
+        return count == 1 and self.database.reads_unlocked
 
     def _end(self, space: str) -> None:
         self._under_way[space] -= 1

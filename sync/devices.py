@@ -189,7 +189,7 @@ class Devices:
         # A clock that was set back must not prolong anything.
         if noted is not None and 0 <= now_ms - noted < NOTE_MS:
             return
-        async with self.database.write(single=True) as tx:
+        async with self.database.write(single=self.database.dialect == "postgresql") as tx:
             if not await note_device(tx, session=caller.session, user=caller.user, device=device, now_ms=now_ms):
                 return
         if len(self._noted) >= self.remembered_max:

@@ -19,6 +19,7 @@ class DatabaseLink:
     """The `Database` of one worker process: what was open when the link is cut is lost, as are later calls."""
 
     dialect: Dialect = "sqlite"
+    reads_unlocked = False
 
     def __init__(self, store: SimStore, worker: str) -> None:
         self._store = store

@@ -107,6 +107,7 @@ class _Reading:
     """A `Database` for reading what is committed, at once, whatever the faults."""
 
     dialect: Dialect = "sqlite"
+    reads_unlocked = False
 
     def __init__(self, store: SimStore) -> None:
         self._store = store

@@ -81,6 +81,7 @@ class SimDatabase:
     """The `Database` of one worker process. `kill` it when the process dies; nothing of it can be used then."""
 
     dialect: Dialect = "sqlite"
+    reads_unlocked = False
 
     def __init__(self, store: SimStore, worker: str, *, wait_s: float) -> None:
         self.store = store

@@ -20,7 +20,8 @@ from sqlalchemy.engine import make_url
 
 from storage import sqlite
 from storage.database import Database, Transaction
-from storage.errors import Duplicate, StorageError
+from storage.errors import Duplicate, Moved, Overloaded, StorageError
+from storage.prepared import Prepared
 from storage.sqlite import GROUP_WRITES_MAX, SqliteDatabase
 from storage.tables import meta
 from tests.patience import AS_GOOD_AS_FOR_EVER_S
@@ -217,3 +218,85 @@ def test_what_returned_well_is_stored_and_what_failed_is_not(
     with tempfile.TemporaryDirectory() as folder:
         shutil.copyfile(sqlite_template, f"{folder}/fitai.db")
         asyncio.run(run(f"sqlite+aiosqlite:///{folder}/fitai.db"))
+
+
+# -- single writes: a line of their own, and one visit to the thread for all who wait ------------------------------
+
+ADD = Prepared("INSERT INTO meta (key, value) VALUES (:key, 'written')")
+FIRST_STANDS = Prepared("SELECT 1 FROM meta WHERE key = 'first' AND value = :value", or_moved=True)
+
+
+async def put_at_once(database: Database, key: str, *before: tuple[Prepared, dict[str, str]]) -> None:
+    async with database.write(single=True) as tx:
+        await tx.execute_all(*before, (ADD, {"key": key}), (ADD, {"key": f"{key} too"}))
+
+
+async def test_single_writes_that_wait_are_stored_by_one_commit_with_what_waits_for_one(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as database:
+        singles = [put_at_once(database, f"{n}") for n in range(10)]
+        async with waiting(database, put(database, "a"), *singles) as tasks:
+            pass
+        for task in tasks:
+            task.result()
+        assert await written(database) == {"first", "a", *map(str, range(10))}
+        assert database.commits == 1
+
+
+async def test_a_single_write_reads_while_another_one_has_its_turn(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as database:
+        await put(database, "before")
+        async with database.write() as holder:
+            await holder.execute(insert(meta), {"key": "held", "value": "unseen"})
+            async with database.write(single=True) as tx:
+                assert await tx.execute(select(meta.c.key).where(meta.c.key.in_(["before", "held"]))) == [("before",)]
+
+
+async def test_a_single_write_that_fails_takes_back_its_own_statements_alone(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as database:
+        singles = (
+            put_at_once(database, "a"),
+            put_at_once(database, "first"),
+            put_at_once(database, "b", (FIRST_STANDS, {"value": "something else"})),
+            put_at_once(database, "c", (FIRST_STANDS, {"value": "written"})),
+        )
+        async with waiting(database, *singles) as tasks:
+            pass
+        outcomes = [type(task.exception()) for task in tasks]
+        assert outcomes == [type(None), Duplicate, Moved, type(None)]
+        assert await written(database) == {"first", "a", "c"}
+        assert database.commits == 1
+
+
+async def test_a_single_write_that_is_cancelled_in_the_line_is_never_tried(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as database:
+        async with waiting(database, put_at_once(database, "a"), put_at_once(database, "b")) as tasks:
+            tasks[1].cancel()
+            # While the turn is this block's own.
+            await asyncio.wait([tasks[1]])
+        assert [task.cancelled() for task in tasks] == [False, True]
+        assert await written(database) == {"first", "a"}
+
+
+async def test_a_single_write_whose_turn_does_not_come_is_told_so_and_never_tried(sqlite_url: str) -> None:
+    database = await SqliteDatabase.open(sqlite_url, wait_s=0.01)
+    try:
+        async with database.write() as tx:
+            await tx.execute(insert(meta), {"key": "first", "value": "written"})
+            await tx.execute(insert(meta), {"key": "first too", "value": "written"})
+            with pytest.raises(Overloaded):
+                await put_at_once(database, "a")
+        assert await written(database) == {"first"}
+    finally:
+        await database.close()
+
+
+async def test_where_sqlite_gives_up_the_transaction_no_single_write_in_it_is_said_to_be_stored(
+    sqlite_url: str,
+) -> None:
+    async with opened(sqlite_url) as database:
+        lose = ((Prepared("ROLLBACK"), {}), (FIRST_STANDS, {"value": "written"}))
+        with pytest.raises(StorageError):
+            async with waiting(database, put_at_once(database, "a"), put_at_once(database, "b", *lose)) as tasks:
+                pass
+        assert all(isinstance(task.exception(), StorageError) for task in tasks)
+        assert await written(database) == set()

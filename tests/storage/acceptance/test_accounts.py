@@ -190,7 +190,7 @@ async def test_a_device_is_touched_with_its_version(database: Database) -> None:
 
 
 async def note(database: Database, *, session: str = "s1", user: str = "ann", device: str = "phone") -> bool:
-    async with database.write(single=True) as tx:
+    async with database.write(single=database.dialect == "postgresql") as tx:
         return await devices.note_device(tx, session=session, user=user, device=device, now_ms=NOW + 3)
 
 
