@@ -291,9 +291,11 @@ class SqliteDatabase:
         group = self._group if self._group is not None and self._group.writes else None
         failure: StorageError | None = None
         outcomes: Sequence[StorageError | None]
+        now = asyncio.get_running_loop().time
+        late_at = now() + GROUP_S
         try:
             outcomes = await writer.end(
-                lambda _, driver: write_all(driver, writes, joins=group is not None, group_s=GROUP_S)
+                lambda _, driver: write_all(driver, writes, joins=group is not None, is_late=lambda: now() >= late_at)
             )
         except StorageError as error:
             outcomes, failure = [error] * len(writes), error

@@ -14,9 +14,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from storage.cancelling import to_the_end
@@ -108,12 +107,12 @@ async def _until(stored: asyncio.Future[None]) -> None:
 
 
 def write_all(
-    driver: sqlite3.Connection, writes: Sequence[SingleWrite], *, joins: bool, group_s: float
+    driver: sqlite3.Connection, writes: Sequence[SingleWrite], *, joins: bool, is_late: Callable[[], bool]
 ) -> list[StorageError | None]:
     """Run writes in one transaction, each behind a savepoint, and commit it. To be called in the writer's thread.
 
     joins: a transaction is open, with writes that waited for this commit.
-    group_s: after so many seconds no further one is begun.
+    is_late: where it is, no further one is begun.
 
     Returns what became of each that was tried. Raises where nothing of the transaction is stored.
     """
@@ -121,12 +120,11 @@ def write_all(
         driver.execute("BEGIN IMMEDIATE")
     elif not driver.in_transaction:
         raise StorageError(LOST)
-    late_at = time.monotonic() + group_s
     outcomes: list[StorageError | None] = []
     try:
         for write in writes:
             outcomes.append(_write_one(driver, write))
-            if time.monotonic() >= late_at:
+            if is_late():
                 break
     except BaseException:
         roll_back(driver)
