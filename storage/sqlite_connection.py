@@ -55,7 +55,7 @@ class ThreadedConnection:
         try:
             if self._connection is None or self._driver is None:
                 self._connection = self._engine.connect()
-                self._driver = _driver_of(self._connection)
+                self._driver = driver_of(self._connection)
                 # sqlite3.Connection.interrupt() would miss a statement that is only about to begin.
                 self._driver.set_progress_handler(lambda: self._cut, STEPS_BETWEEN_LOOKS)
             return work(self._connection, self._driver)
@@ -130,6 +130,19 @@ def path_of(url: str) -> Path:
     return Path(name).absolute()
 
 
+def refuse_foreign(driver: sqlite3.Connection) -> None:
+    """Raise DatabaseUnavailable where a file holds what is no server's: a device's log, or another program's.
+
+    Nothing of it may be written, not even by a migration.
+    """
+    tables = {name for (name,) in driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and "alembic_version" not in tables:
+        raise DatabaseUnavailable(
+            "It is no database of a FitAI server, but a device's or another program's, and stays as it is; "
+            "name another file."
+        )
+
+
 def sqlite_engine(url: str, mode: Mode, *, wait_s: float = WAIT_S) -> Engine:
     """A synchronous engine over the file of `url`; SQLAlchemy begins no transaction on its connections by itself.
 
@@ -171,7 +184,8 @@ def sqlite_engine(url: str, mode: Mode, *, wait_s: float = WAIT_S) -> Engine:
     return create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)
 
 
-def _driver_of(connection: Connection) -> sqlite3.Connection:
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    """The driver's own connection below SQLAlchemy's."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver

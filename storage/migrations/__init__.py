@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 from storage.database import Transaction, backend_of, masked
 from storage.errors import DatabaseUnavailable
 from storage.prepared import Prepared
-from storage.sqlite_connection import sqlite_engine
+from storage.sqlite_connection import driver_of, refuse_foreign, sqlite_engine
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -79,16 +79,17 @@ async def upgrade(url: str, *, to: str = "head") -> None:
             await asyncio.to_thread(_upgrade_sqlite, url, to)
         else:
             await _upgrade_postgres(url, to)
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError, DatabaseUnavailable) as error:
         raise _cannot(url, error) from error
 
 
 def _cannot(url: str, error: Exception) -> DatabaseUnavailable:
     original = getattr(error, "orig", None) or error
+    if isinstance(error, DatabaseUnavailable):
+        return DatabaseUnavailable(f"The database {masked(url)} cannot be set up: {error}")
     said = (str(original).splitlines() or [type(original).__name__])[0].rstrip(".")
-    return DatabaseUnavailable(
-        f"The database {masked(url)} cannot be set up: {said}; start it, or correct FITAI_DATABASE_URL."
-    )
+    todo = "make room" if "full" in said or "No space" in said else "start it, or correct FITAI_DATABASE_URL"
+    return DatabaseUnavailable(f"The database {masked(url)} cannot be set up: {said}; {todo}.")
 
 
 def _upgrade_sqlite(url: str, to: str) -> None:
@@ -101,6 +102,7 @@ def _upgrade_sqlite(url: str, to: str) -> None:
         with engine.connect() as connection:
             # SQLite's tables are made and changed within transactions too, where one was begun in so many words.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+            refuse_foreign(driver_of(connection))
             migrate(connection, to)
             connection.exec_driver_sql("COMMIT")
     finally:

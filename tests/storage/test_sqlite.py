@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -75,6 +75,30 @@ async def test_a_file_without_tables_says_how_to_make_them(tmp_path: Path) -> No
     path.touch()
     with pytest.raises(DatabaseUnavailable, match="fitai db upgrade"):
         await open_database(f"sqlite+aiosqlite:///{path}")
+
+
+def dump(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as db:
+        return list(db.iterdump())
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A file as a device has one: with a table of ours by name, and not one step of the schema."""
+    path = tmp_path / "phone.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)")
+    return path
+
+
+@pytest.mark.parametrize("use", [open_database, upgrade], ids=["opened", "upgraded"])
+async def test_a_file_of_a_device_or_of_another_program_is_refused_and_left_as_it_is(
+    foreign: Path, use: Callable[[str], Awaitable[object]]
+) -> None:
+    was = dump(foreign)
+    with pytest.raises(DatabaseUnavailable, match="stays as it is"):
+        await use(f"sqlite+aiosqlite:///{foreign}")
+    assert dump(foreign) == was
 
 
 @pytest.mark.parametrize("url", ["", "fitai", "://", "sqlite//x", "http://[::1"])
