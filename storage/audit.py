@@ -369,4 +369,6 @@ async def read_damage(tx: Transaction) -> list[str]:
     """What SQLite finds wrong with its own file, in its words; nothing on Postgres, which keeps checksums itself."""
     if tx.dialect != "sqlite":
         return []
-    return [str(row[0]) for row in await tx.execute(_INTEGRITY_SQLITE) if row[0] != "ok"]
+    said = [str(row[0]) for row in await tx.execute(_INTEGRITY_SQLITE) if row[0] != "ok"]
+    # Of a torn file SQLite says many lines in one.
+    return [line for words in said for line in words.splitlines() if not line.startswith("*** ")]

@@ -25,6 +25,7 @@ from conflict.vectors import covers
 from storage import audit as store
 from storage.audit import ORPHANS, START
 from storage.database import Database, Transaction
+from storage.errors import DatabaseUnavailable
 from storage.retention import LEDGER_KEPT
 from storage.rows import Key
 from storage.spaces import SpaceRow, read_space
@@ -80,9 +81,14 @@ class Audit:
 
         Raises StorageError where the database cannot be read on; what was found until then was told.
         """
+        try:
+            async with self.database.read() as tx:
+                damage = await store.read_damage(tx)
+        except DatabaseUnavailable as error:
+            damage = [str(error).rstrip(".")]  # It ends even the search for what is broken.
+        for words in damage:
+            self._tell(None, None, Finding("file_damaged", f"SQLite says: {words}"))
         async with self.database.read() as tx:
-            for words in await store.read_damage(tx):
-                self._tell(None, None, Finding("file_damaged", f"SQLite says: {words}"))
             for kind in ORPHANS:
                 for orphan in await store.read_orphans(tx, kind, ORPHANS_MAX):
                     what = f"{kind.replace('_', ' ')}: it names {orphan.missing}"

@@ -21,8 +21,9 @@ from api.command_line.options import database_flags, settings_from
 from api.command_line.progress import progress_bar
 from api.command_line.restore import restore_into
 from api.command_line.running import run
-from api.command_line.terminal import console
+from api.command_line.terminal import console, say
 from storage.database import masked, open_database
+from storage.errors import StorageError
 from sync.audit import Audit, Tally
 from sync.audit_rules import Violation
 from sync.audit_workers import workers
@@ -79,10 +80,12 @@ async def _as_json(url: str, name: str) -> Tally:
 
     async with _opened(url) as audit:
         audit.found = found
-        tally = await audit.run()
+        tally, ended = await _as_far_as_it_goes(audit)
     report = {
         "checked": name,
         "clean": not tally.violations,
+        "complete": ended is None,
+        "ended": ended,
         "spaces": tally.spaces,
         "records": tally.records,
         "changes": tally.changes,
@@ -103,10 +106,25 @@ async def _in_words(url: str, name: str) -> Tally:
             audit.walked = lambda records: walked(records, size)
             # Not wrapped: one fault is one line for whatever reads it.
             audit.found = lambda v: terminal.print(line_of(v), markup=False, highlight=False, soft_wrap=True)
-            tally = await audit.run()
+            tally, ended = await _as_far_as_it_goes(audit)
     terminal.print(_summary(tally))
+    if ended is not None:
+        say(f"The check ended before it was done: {ended}", err=True)
     terminal.print(_verdict(name, tally), markup=False, highlight=False, soft_wrap=True)
     return tally
+
+
+async def _as_far_as_it_goes(audit: Audit) -> tuple[Tally, str | None]:
+    """Run an audit; where damage that it has told of already keeps it from going on, say so beside what was found.
+
+    Raises StorageError where it can be read on nowhere and nothing was found to be wrong.
+    """
+    try:
+        return await audit.run(), None
+    except StorageError as error:
+        if not audit.tally.violations:
+            raise
+        return audit.tally, str(error)
 
 
 @asynccontextmanager

@@ -80,6 +80,41 @@ def test_a_clean_database_is_clean_in_json(sqlite_url: str) -> None:
     assert report["violations"] == []
 
 
+@pytest.fixture
+def torn_url(sqlite_url: str) -> str:
+    """A database in whose records stand pages of nothing."""
+    asyncio.run(fill(sqlite_url))
+    path = Path(sqlite_url.partition("///")[2])
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((page,),) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'records'")
+        ((size,),) = db.execute("PRAGMA page_size")
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    return sqlite_url
+
+
+def test_what_was_found_is_told_in_json_where_damage_ends_the_check(torn_url: str) -> None:
+    result = check(torn_url, "--json")
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert (report["clean"], report["complete"]) == (False, False)
+    assert "file_damaged" in {violation["rule"] for violation in report["violations"]}
+    assert "malformed" in report["ended"]
+
+
+def test_what_was_found_is_summed_up_where_damage_ends_the_check(torn_url: str) -> None:
+    result = check(torn_url)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("The check ended before it was done: ")
+    assert result.stdout.splitlines()[-1].endswith(": each line above says what to do.")
+
+
+def test_each_page_that_sqlite_complains_of_is_a_line_of_its_own(torn_url: str) -> None:
+    assert "\N{REPLACEMENT CHARACTER}" not in check(torn_url).stdout
+
+
 def test_a_backup_is_checked_as_a_database_is_and_nothing_is_left_of_it(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
