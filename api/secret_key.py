@@ -64,13 +64,18 @@ def weakness(key: str) -> str | None:
     return None
 
 
+def place_beside(database: Path) -> Path:
+    """The file that keeps the secret of a SQLite database."""
+    return database.with_name(database.name + ".secret")
+
+
 def kept_beside(database: Path, environment: Environment) -> str:
     """Return the key of the SQLite database at `database`, made now if this is the first start.
 
     Raises:
         SecretKeyError: the file cannot be written or read, others may read it, or what it holds is weak.
     """
-    path = database.with_name(database.name + ".secret")
+    path = place_beside(database)
     if not path.parent.is_dir():
         raise SecretKeyError(
             f"The database {database} cannot be used: its folder is not there; make it, or correct FITAI_DATABASE_URL."

@@ -46,6 +46,8 @@ def backup(target: Path, as_json: bool, **flags: Any) -> None:
     it holds everybody's training, and the hashes of passwords.
     """
     settings = settings_from(flags).settings
+    if str(target) == "-":
+        raise click.BadParameter("a backup is written into a file, not to standard output; name one.")
     now = datetime.now(UTC)
     if target.is_dir():
         target /= f"fitai-{now:%Y%m%dT%H%M%SZ}.tar"

@@ -18,10 +18,13 @@ from api.command_line.options import database_flags, settings_from
 from api.command_line.progress import progress_bar
 from api.command_line.running import run
 from api.command_line.terminal import console, say
+from api.secret_key import place_beside
+from api.settings import Settings
 from storage.backup.archive import Archive, Header
 from storage.backup.erasures import read_erasures
 from storage.backup.restoring import restore as put_back
-from storage.database import masked
+from storage.database import backend_of, masked
+from storage.sqlite_connection import path_of
 from sync.environment import system
 from sync.lives import begin_life
 
@@ -70,9 +73,25 @@ def restore(source: Path, erasures: tuple[Path, ...], as_json: bool, **flags: An
             say(f"{accounts} erased again; the server takes away what is left of it at its start.")
         if not erasures:
             say(
-                "Accounts that were erased after the backup are back; `fitai admin erasures` and --erasures prevent it."
+                "An account that was erased after the backup is back; `fitai admin erasures` and --erasures prevent it."
             )
-        say(f"{rows_are(header)} restored in {shown}, as of {header.taken_at}; look over them with `fitai check`.")
+        # The flag is for one command alone: without it the next one would look at another database.
+        what = rows_are(header)
+        place = f" --database-url {shown}" if flags["database_url"] else ""
+        say(f"{what} restored in {shown}, as of {header.taken_at}; look over them with `fitai check{place}`.")
+        if (missing := _secret_missing(settings)) is not None:
+            say(
+                f"{missing} is not there, and no backup has it: put the old one there before the server starts, or "
+                "everybody has to sign in again."
+            )
+
+
+def _secret_missing(settings: Settings) -> Path | None:
+    """The file beside a restored database that the server would make anew, and so end all sessions; or None."""
+    if settings.secret_key is not None or backend_of(settings.database_url) != "sqlite":
+        return None
+    path = place_beside(path_of(settings.database_url))
+    return None if path.exists() else path
 
 
 async def restore_into(

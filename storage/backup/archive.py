@@ -168,7 +168,12 @@ def _inflated(path: Path, data: bytes) -> bytes:
 def _verify(path: Path, file: BinaryIO, walked: Callable[[int, int], None]) -> str:
     size = file.seek(0, 2)
     file.seek(0)
-    if not file.read(_BLOCK).startswith(_HEADER.encode() + b"\0"):
+    begins = file.read(_BLOCK)
+    if begins.startswith(b"SQLite format 3\0"):
+        raise NoBackup(
+            f"The file {path} is no backup of FitAI but a database; name it in --database-url, as sqlite+aiosqlite:///{path}."
+        )
+    if not begins.startswith(_HEADER.encode() + b"\0"):
         raise NoBackup(f"The file {path} is no backup of FitAI; name one that `fitai backup` wrote.")
     end_bytes = len(_end(""))
     left = size - end_bytes

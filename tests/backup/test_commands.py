@@ -48,7 +48,8 @@ def test_a_backup_and_its_restore_say_in_a_sentence_what_they_did(
 
     restored = command("restore", tmp_path / "a.tar", "--database-url", empty_url)
     assert (restored.exit_code, restored.stderr) == (0, "")
-    assert restored.stdout.endswith("; look over them with `fitai check`.\n")
+    shown = masked(empty_url)
+    assert f"; look over them with `fitai check --database-url {shown}`.\n" in restored.stdout
     assert f" rows are restored in {masked(empty_url)}, as of 20" in restored.stdout
     assert command("check", "--database-url", empty_url).exit_code == 0
 
@@ -80,6 +81,34 @@ def test_a_restored_file_is_for_its_user_alone(filled_url: str, empty: Empty, tm
     url = empty("sqlite")
     command("restore", tmp_path / "a.tar", "--database-url", url)
     assert Path(url.removeprefix("sqlite+aiosqlite:///")).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_restore_tells_of_the_secret_that_is_not_there(sqlite_url: str, tmp_path: Path) -> None:
+    command("backup", tmp_path / "a.tar", "--database-url", sqlite_url)
+    new = f"sqlite+aiosqlite:///{tmp_path}/new.db"
+    restored = command("restore", tmp_path / "a.tar", "--database-url", new)
+    assert f"{tmp_path}/new.db.secret is not there" in restored.stdout
+
+
+def test_a_restore_beside_the_old_secret_says_nothing_of_it(sqlite_url: str, tmp_path: Path) -> None:
+    command("backup", tmp_path / "a.tar", "--database-url", sqlite_url)
+    (tmp_path / "new.db.secret").touch()
+    new = f"sqlite+aiosqlite:///{tmp_path}/new.db"
+    assert "secret" not in command("restore", tmp_path / "a.tar", "--database-url", new).stdout
+
+
+def test_a_backup_to_standard_output_is_refused_and_leaves_no_file_of_that_name(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("backup", "-", "--database-url", sqlite_url).exit_code == 2
+    assert not (tmp_path / "-").exists()
+
+
+def test_a_database_that_is_named_as_a_backup_is_told_how_to_be_named(sqlite_url: str, tmp_path: Path) -> None:
+    file = sqlite_url.partition("///")[2]
+    told = command("check", file)
+    assert f"--database-url, as sqlite+aiosqlite:///{file}" in told.stderr
 
 
 def test_what_cannot_be_done_is_one_sentence_and_with_json_a_code(sqlite_url: str, tmp_path: Path) -> None:
