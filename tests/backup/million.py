@@ -106,7 +106,7 @@ def _copy_part(db: sqlite3.Connection, space: str, home: str, k: int, place: int
     )
     db.execute(
         f"INSERT INTO records SELECT :home, collection, {told('id')}, seq + :place, parent_collection, "
-        f"{told('parent_id')}, status, {bytes_('body')}, {bytes_('state')}, deleted_at FROM records "
+        f"{told('parent_id')}, status, {bytes_('body')}, {bytes_('state')}, deleted_at, listed_at FROM records "
         f"WHERE space_id = :space AND substr(id, 1, 9) = :mark",
         given,
     )
