@@ -10,6 +10,7 @@ So `tar` and `zstd` are enough to read it by hand, in whatever year.
 Invariants
     B1  Nothing of a file is believed before its checksum was compared; one changed bit, anywhere, is found.
     B2  It holds just the rows that it says it holds.
+    B3  Whatever it was made to inflate to, no more of it is in memory than a page, or the longest row.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import hashlib
 import importlib
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -36,6 +37,12 @@ _BLOCK: Final = 512
 _READ_BYTES: Final = 1024 * 1024
 # The levels above cost time and gain little.
 _LEVEL: Final = 3
+# What is inflated at once: about a page, see saving.PAGE_BYTES.
+_INFLATED_BYTES: Final = 4 * 1024 * 1024
+# The longest row is that of an import, whose file has up to 16 MiB, and six bytes for each where all is escaped.
+_ROW_BYTES_MAX: Final = 256 * 1024 * 1024
+# The longest that is ours has some thirty.
+_NAME_SHOWN: Final = 60
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -130,8 +137,9 @@ class Archive:
             with path.open("rb") as file:
                 checksum = _verify(path, file, walked)
                 file.seek(0)
-                name, data = next(_members(file))
-                assert name == _HEADER
+                name, data = next(_members(path, file))
+                if name != _HEADER:
+                    raise damaged(path, "it does not say what it is")
                 return cls(path, _header(path, data), checksum)
         except OSError as error:
             raise NoBackup(f"The file {path} cannot be read: {error.strerror}; name a backup that is there.") from error
@@ -145,24 +153,42 @@ class Archive:
         rows: Counter[str] = Counter()
         seen = hashlib.sha256()
         with self.path.open("rb") as file:
-            for name, data in _members(file):
+            for name, data in _members(self.path, file):
                 if name == _CHECKSUM:
                     break
                 seen.update(_member(name, data))
                 table = tables.get(name.partition("/")[0])
-                if table is not None:
-                    part = decode_rows(table.columns, _inflated(self.path, data))
-                    rows[table.name] += len(part)
+                if table is None:
+                    continue
+                for lines in _inflated(self.path, data):
+                    count = lines.count(b"\n")
+                    rows[table.name] += count
+                    # Counted before they are made: short ones take many times the room of their lines.
+                    if rows[table.name] > table.rows or len(part := decode_rows(table.columns, lines)) != count:
+                        raise damaged(self.path, f"it holds other rows of {table.name} than it says")
                     yield table, part
         if seen.hexdigest() != self.checksum or any(rows[table.name] != table.rows for table in tables.values()):
-            raise _damaged(self.path, "it changed while it was read, or holds other rows than it says")
+            raise damaged(self.path, "it changed while it was read, or holds other rows than it says")
 
 
-def _inflated(path: Path, data: bytes) -> bytes:
-    try:
-        return bytes(_zstd.decompress(data))
-    except _zstd.ZstdError as error:
-        raise _damaged(path, str(error)) from error
+def _inflated(path: Path, data: bytes) -> Iterator[bytes]:
+    """The lines of a member, some whole ones at a time (B3)."""
+    inflating, rest = _zstd.ZstdDecompressor(), b""
+    while not inflating.eof:
+        try:
+            piece = inflating.decompress(data, _INFLATED_BYTES)
+        except _zstd.ZstdError as error:
+            raise damaged(path, str(error)) from error
+        data = b""
+        if not piece and inflating.needs_input:
+            raise damaged(path, "a member of it has no end")
+        lines, end, rest = (rest + piece).rpartition(b"\n")
+        if len(rest) > _ROW_BYTES_MAX:
+            raise damaged(path, f"a row of it has more than {_ROW_BYTES_MAX:,} bytes")
+        if end:
+            yield lines + end
+    if rest or inflating.unused_data:
+        raise damaged(path, "a member of it ends within a row, or goes on behind its end")
 
 
 def _verify(path: Path, file: BinaryIO, walked: Callable[[int, int], None]) -> str:
@@ -178,18 +204,18 @@ def _verify(path: Path, file: BinaryIO, walked: Callable[[int, int], None]) -> s
     end_bytes = len(_end(""))
     left = size - end_bytes
     if left < _BLOCK:
-        raise _damaged(path, "its end is missing")
+        raise damaged(path, "its end is missing")
     file.seek(0)
     hash_ = hashlib.sha256()
     while left > 0:
         data = file.read(min(left, _READ_BYTES))
         if not data:
-            raise _damaged(path, "its end is missing")
+            raise damaged(path, "its end is missing")
         hash_.update(data)
         left -= len(data)
         walked(len(data), size)
     if file.read() != _end(hash_.hexdigest()):
-        raise _damaged(path, "its bytes do not have its checksum: it is torn, or was changed")
+        raise damaged(path, "its bytes do not have its checksum: it is torn, or was changed")
     return hash_.hexdigest()
 
 
@@ -205,22 +231,44 @@ def _header(path: Path, data: bytes) -> Header:
             raise BackupTooNew(
                 f"The backup {path} was written by FitAI {said.fitai} in a later form; use that version or a later one."
             )
-        return msgspec.json.decode(data, type=Header)
+        header = msgspec.json.decode(data, type=Header)
     except msgspec.DecodeError as error:
-        raise _damaged(path, f"what it says of itself cannot be read ({error})") from error
+        raise damaged(path, f"what it says of itself cannot be read ({error})") from error
+    if (name := _repeated(table.name for table in header.tables)) is not None:
+        raise damaged(path, f"it names the table {shown(name)} twice")
+    for table in header.tables:
+        if (name := _repeated(column.name for column in table.columns)) is not None:
+            raise damaged(path, f"it names the column {shown(name)} of {shown(table.name)} twice")
+    return header
 
 
-def _damaged(path: Path, what: str) -> BackupDamaged:
+def _repeated(names: Iterable[str]) -> str | None:
+    return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
+def shown(name: str) -> str:
+    """A name out of a file as a sentence can have it."""
+    return repr(name if len(name) <= _NAME_SHOWN else f"{name[:_NAME_SHOWN]}…")
+
+
+def damaged(path: Path, what: str) -> BackupDamaged:
+    """What to raise where a backup is not what it says that it is."""
     return BackupDamaged(f"The backup {path} is damaged: {what}; take another one, or another copy of it.")
 
 
-def _members(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
+def _members(path: Path, file: BinaryIO) -> Iterator[tuple[str, bytes]]:
     """(name, content) of each member of a tar that was verified."""
+    left = file.seek(0, 2)
+    file.seek(0)
     while (block := file.read(_BLOCK)).strip(b"\0"):
         try:
             info = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
-        except tarfile.HeaderError as error:
-            raise BackupDamaged(f"A member of the backup cannot be read ({error}); take another backup.") from error
+        except (tarfile.HeaderError, UnicodeDecodeError) as error:
+            raise damaged(path, f"a member of it cannot be read ({error})") from error
+        left -= _BLOCK
+        if not 0 <= info.size <= left:
+            raise damaged(path, "a member of it is longer than the file")
+        left -= info.size + -info.size % _BLOCK
         data = file.read(info.size)
         file.read(-info.size % _BLOCK)
         yield info.name, data

@@ -18,5 +18,5 @@ class Place(Protocol):
         ...
 
     async def insert(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
-        """Put rows into a table. Raises StorageError."""
+        """Put rows into a table, whose names stand in statements as they are (R5). Raises StorageError."""
         ...

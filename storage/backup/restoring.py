@@ -10,6 +10,7 @@ Invariants
         those that missed nothing go on as if nothing had been.
     R4  An account that is known to be erased ends with the restore, before anybody can sign in to it; the server's
         first jobs take the rest of it away.
+    R5  Names in a backup become part of statements, and only those do that the tables of its schema have.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from storage.backup.archive import Archive
+from storage.backup.archive import Archive, damaged, shown
 from storage.backup.postgres import postgres_place
 from storage.backup.sqlite import sqlite_place
 from storage.database import backend_of
@@ -29,7 +30,7 @@ from storage.erasure import erase_again
 from storage.errors import BackupTooNew, StorageError
 from storage.migrations import migrate, revisions
 from storage.spaces import SPACE_COLUMNS, SpaceRow, space_row
-from storage.tables import meta, spaces
+from storage.tables import meta, metadata, spaces
 
 SPACES_PER_PAGE: Final = 500
 
@@ -56,6 +57,7 @@ async def restore(
     place = sqlite_place(url) if backend_of(url) == "sqlite" else postgres_place(url)
     async with place as database:
         await database.run(lambda connection: migrate(connection, archive.header.schema))
+        await database.run(lambda connection: _refuse_strange_names(connection, archive))
         for table, rows in archive.parts():
             try:
                 await database.insert(table, rows)
@@ -76,6 +78,18 @@ def _refuse_later(archive: Archive) -> None:
             f"The backup {archive.path} was written by FitAI {header.fitai} with the schema {header.schema}, and the "
             f"newest that is known here is {revisions()[0]}; restore it with FitAI {header.fitai} or a later version."
         )
+
+
+def _refuse_strange_names(connection: sa.Connection, archive: Archive) -> None:
+    """Look at the tables as they were when it was written: also beside others in a database of Postgres (R5)."""
+    found = sa.inspect(connection).get_multi_columns()
+    columns = {table: {str(column["name"]) for column in found[schema, table]} for schema, table in found}
+    for table in archive.header.tables:
+        if table.name not in metadata.tables or table.name not in columns:
+            raise damaged(archive.path, f"it names a table {shown(table.name)}, which FitAI does not have")
+        for column in table.columns:
+            if column.name not in columns[table.name]:
+                raise damaged(archive.path, f"it names a column {shown(column.name)}, which {table.name} does not have")
 
 
 _page = (

@@ -7,7 +7,7 @@ UTF-8 as base64. A value of another type than its column's, which SQLite allows 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -30,8 +30,11 @@ class _Odd(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_field
     text: str | None = None
 
 
+# Neither database has larger ones.
+_Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
 _encoder: Final = msgspec.json.Encoder()
-_decoder: Final = msgspec.json.Decoder(list[str | int | float | bool | _Odd | None])
+_decoder: Final = msgspec.json.Decoder(list[str | _Integer | float | bool | _Odd | None])
 
 
 def encode_rows(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> bytes:
