@@ -257,6 +257,24 @@ async def test_a_file_that_was_lost_is_told_and_comes_back_with_the_same_bytes(
     assert await phone.attachments.upload() == 1 and folder.held() == {PHOTO}
 
 
+@pytest.mark.parametrize("bytes_", [PHOTO[:-1], PHOTO[:-1] + b"x", b""], ids=["shorter", "other", "empty"])
+async def test_a_file_that_was_changed_is_not_uploaded_and_keeps_no_other_back(
+    open_phone: OpenPhone, tmp_path: Path, lite: Server, folder: Folder, bytes_: bytes
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False, uploader=folder)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    record = await measured(phone)
+    changed = await phone.attachments.add(record, PHOTO, media_type="image/jpeg")
+    await phone.attachments.add(record, b"sound", media_type="image/jpeg")
+    (tmp_path / "phone.db-attachments" / changed.sha256).write_bytes(bytes_)
+    assert await phone.attachments.upload() == 1 and folder.held() == {b"sound"}
+    (left,) = await phone.attachments.pending()
+    assert (left.id, left.remote) == (changed.id, None)
+    assert left.error is not None and "no longer gives the bytes that were added: add the same bytes" in left.error
+    await phone.attachments.add(record, PHOTO, media_type="image/jpeg")
+    assert await phone.attachments.upload() == 1 and folder.held() == {b"sound", PHOTO}
+
+
 # -- on its way ------------------------------------------------------------------------------------------------------
 
 

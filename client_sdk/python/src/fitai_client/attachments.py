@@ -224,8 +224,7 @@ class Attachments:
         self._uploading_since_ms = self._environment.now_ms()
         code = "upload_failed"
         try:
-            if not await asyncio.to_thread(path.exists):
-                raise _lost(path)
+            await asyncio.to_thread(_require, path, attachment.sha256)
             remote = await uploader.upload(attachment, path)
             reason = "" if remote and isinstance(remote, str) else "The uploader returned no reference."
         except asyncio.CancelledError:
@@ -261,8 +260,16 @@ def _id(attachment: Attachment | str) -> str:
     return attachment if isinstance(attachment, str) else attachment.id
 
 
-def _lost(path: Path) -> DatabaseError:
-    return DatabaseError(f"{path} is gone: add the same bytes again, or remove the attachment.", code="lost")
+def _lost(path: Path, what: str = "is gone") -> DatabaseError:
+    return DatabaseError(f"{path} {what}: add the same bytes again, or remove the attachment.", code="lost")
+
+
+def _require(path: Path, sha256: str) -> None:
+    """Raises DatabaseError where a file is not there, or no longer what was added."""
+    if not path.exists():
+        raise _lost(path)
+    if not stored.holds(path, sha256):
+        raise _lost(path, "no longer gives the bytes that were added")
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -6,12 +6,12 @@ one is opened and filled by the server, and `unsent_of` gives the changes that n
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .core.attachments import holds
 from .core.database import border
 from .core.salvage import salvage
 from .core.writing import Write
@@ -109,7 +109,7 @@ def files_of(path: Path, *beside: Path) -> list[SavedFile]:
         folder = Path(str(one["file"])).parent.name
         for place in (path.parent, *beside):
             file = place / folder / str(one["sha256"])
-            if _holds(file, str(one["sha256"])):
+            if holds(file, str(one["sha256"])):
                 found.append(
                     SavedFile(_space_of(one), one["collection"], one["id"], one["media_type"], file, one.get("remote"))
                 )
@@ -132,11 +132,3 @@ def _lines(path: Path, what: str) -> list[dict[str, Any]]:
 
 def _space_of(line: dict[str, Any]) -> str | None:
     return None if line["space"] == "personal" else str(line["space_id"])
-
-
-def _holds(file: Path, sha256: str) -> bool:
-    try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest() == sha256
-    except OSError:
-        return False

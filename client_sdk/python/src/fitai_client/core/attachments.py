@@ -38,6 +38,7 @@ __all__ = [
     "copy_in",
     "delete_all",
     "folder_of",
+    "holds",
     "note_failed",
     "note_uploaded",
     "place",
@@ -127,6 +128,15 @@ def copy_in(folder: Path, source: bytes | Path, name: str) -> Copied:
             partial.unlink(missing_ok=True)
             raise
     return Copied(partial, digest.hexdigest(), size)
+
+
+def holds(file: Path, sha256: str) -> bool:
+    """Whether a file is there with just the bytes that it had when it was added. Not for the writing thread."""
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def clear_partial(folder: Path, now_ms: int) -> None:
