@@ -20,6 +20,7 @@ from tests.client_sdk.conftest import OpenPhone
 from tests.client_sdk.world import Phone, World
 
 TOKENS = {"access_token": "a", "refresh_token": "r", "expires_in": 900}
+ANN = {"id": "0193575e-0000-7000-8000-00000000bbbb", "email": "ann@example.com", "name": "Ann"}
 
 
 @asynccontextmanager
@@ -32,18 +33,47 @@ async def answering(answer: Callable[[web.Request], Awaitable[web.StreamResponse
 
 @pytest.mark.parametrize(
     "data",
-    [{}, TOKENS | {"expires_in": 1e300}, TOKENS | {"expires_in": "soon"}, TOKENS | {"refresh_token": None}],
-    ids=["empty", "for ever", "no number", "no token"],
+    [
+        {},
+        TOKENS | {"expires_in": 1e300},
+        TOKENS | {"expires_in": "soon"},
+        TOKENS | {"refresh_token": None},
+        TOKENS | {"access_token": "a\nb"},
+        TOKENS | {"refresh_token": "\0"},
+    ],
+    ids=["empty", "for ever", "no number", "no token", "two lines", "control character"],
 )
 async def test_tokens_that_are_none_sign_nobody_in(open_phone: OpenPhone, data: dict[str, Any]) -> None:
     async def answer(_: web.Request) -> web.StreamResponse:
-        return web.json_response({"data": {"user": ["no user"], **data}})
+        return web.json_response({"data": {"user": ANN, **data}})
 
     async with answering(answer) as url:
         phone = await open_phone("phone", url, background=False)
         with pytest.raises(Unreachable):
             await phone.sign_in("ann@example.com", "a long enough phrase")
         assert phone.identity is None and not (await phone.status()).signed_in
+
+
+@pytest.mark.parametrize(
+    "user",
+    [None, ["no user"], {}, ANN | {"id": ""}, ANN | {"id": None}, ANN | {"id": 7}, ANN | {"email": None}],
+    ids=["none", "no user", "empty", "no id", "null", "number", "no address"],
+)
+async def test_tokens_of_nobody_sign_nobody_in_and_keep_nobody_out(open_phone: OpenPhone, user: object) -> None:
+    users = [user, ANN]
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"data": {"user": users.pop(0) if users else None, **TOKENS}})
+
+    async with answering(answer) as url:
+        phone = await open_phone("phone", url, background=False)
+        with pytest.raises(Unreachable, match="does not say whose the account is"):
+            await phone.sign_in("ann@example.com", "a long enough phrase")
+        assert phone.identity is None and not (await phone.status()).signed_in
+        # Signed in; that it is no server of the protocol shows when it is asked for more.
+        with pytest.raises(Unreachable, match="no answer of the protocol"):
+            await phone.sign_in("ann@example.com", "a long enough phrase")
+        assert phone.identity is not None and phone.identity.user == ANN["id"]
 
 
 async def test_an_answer_without_end_is_cut_off() -> None:

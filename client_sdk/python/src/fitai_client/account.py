@@ -190,9 +190,7 @@ class Account:
         return _data(await self._transport.send(Request("spaces", "POST", path, body=json.dumps(body))))
 
     async def _take(self, data: dict[str, Any], email: str) -> None:
-        user = data.get("user")
-        user = user if isinstance(user, dict) else {}
-        identity = Identity(str(user.get("id", "")), str(user.get("email", email)), str(user.get("name", "")))
+        identity = _identity(data.get("user"), email)
         if self.identity is not None and identity.user != self.identity.user:
             raise AccountError("This database belongs to another account: open another file.", code="other_account")
         before, self.identity = self.identity, identity
@@ -206,7 +204,9 @@ class Account:
         access, refresh, lasts_s = (data.get(name) for name in ("access_token", "refresh_token", "expires_in"))
         if not isinstance(lasts_s, int | float) or not 0 <= lasts_s <= TOKEN_S_MAX:
             lasts_s = None
-        if not isinstance(access, str) or not isinstance(refresh, str) or lasts_s is None:
+        # One that no header can carry would fail every request from then on.
+        usable = all(isinstance(token, str) and token.isascii() and token.isprintable() for token in (access, refresh))
+        if not usable or lasts_s is None:
             raise Unreachable("The answer has no tokens that are understood: is this a FitAI server?")
         ends_ms = self._db.environment.now_ms() + int(lasts_s * 1000)
         await self._store({"access": access, "refresh": refresh, "ends_ms": ends_ms})
@@ -231,6 +231,15 @@ class Account:
 
         await self._run(write)
         self._tokens = tokens
+
+
+def _identity(user: Any, email: str) -> Identity:
+    """Whose tokens came. What is stored of it decides who may sign in here from then on: it is never made up (A1)."""
+    found = user if isinstance(user, dict) else {}
+    id, named, name = found.get("id"), found.get("email", email), found.get("name", "")
+    if not (isinstance(id, str) and id and isinstance(named, str) and named):
+        raise Unreachable("The answer does not say whose the account is: is this a FitAI server?")
+    return Identity(id, named, name if isinstance(name, str) else "")
 
 
 def _data(answer: Answer) -> dict[str, Any]:
