@@ -8,12 +8,15 @@ import re
 import shutil
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fitai_client import Client, DatabaseError, InvalidWrite
+from fitai_client.core import salvage
+from fitai_client.core.schema import VERSION
 from tests.api.harness import PASSWORD, Server
 from tests.client_sdk.conftest import OpenPhone
 from tests.client_sdk.old_files import as_version_2
@@ -186,6 +189,8 @@ async def test_of_a_file_of_noise_nothing_is_saved(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError) as told:
         await Client.rescue(noise, tmp_path / "rescued.json")
     assert told.value.code == "corrupt" and not (tmp_path / "rescued.json").exists()
+    # It says what to do, which is not what was just done.
+    assert "move it aside" in str(told.value) and "Client.rescue" not in str(told.value)
 
 
 async def test_a_file_that_cannot_be_opened_says_so_and_leaves_nothing_running(tmp_path: Path) -> None:
@@ -234,6 +239,38 @@ async def test_damage_at_the_beginning_of_the_file_costs_none_of_its_rows(
     assert told.value.code in ("corrupt", "unusable")
     rescued = await Client.rescue(damaged, tmp_path / "rescued.json")
     assert (rescued.records, rescued.unsent) == (50, 50)
+
+
+@pytest.mark.parametrize("version", [0, 1, 2, VERSION ^ 4, VERSION ^ 1 << 30])
+async def test_a_flipped_bit_in_the_version_is_told_with_the_way_out_and_costs_nothing(
+    open_phone: OpenPhone, tmp_path: Path, version: int
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 5)
+    damaged = overwritten(tmp_path / "phone.db", tmp_path / "damaged.db", 60, version.to_bytes(4, "big"))
+    with pytest.raises(DatabaseError, match=r"is damaged.*Client\.rescue\(path, to\) saves what") as told:
+        await open_phone("damaged", "http://127.0.0.1:9", background=False)
+    assert told.value.code == ("corrupt" if version < VERSION else "newer_version")
+    rescued = await Client.rescue(damaged, tmp_path / "rescued.json")
+    assert (rescued.records, rescued.unsent, rescued.unreadable) == (5, 5, 0)
+
+
+async def test_of_a_file_of_which_the_list_of_spaces_alone_is_left_nothing_is_saved(
+    open_phone: OpenPhone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(salvage, "_UNREADABLE_MAX", 50)
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 5)
+    damaged = overwritten(tmp_path / "phone.db", tmp_path / "damaged.db", 0, b"")
+    with closing(sqlite3.connect(damaged)) as conn:
+        (kept,) = conn.execute("SELECT rootpage FROM sqlite_master WHERE name = 'spaces'").fetchone()
+    data = damaged.read_bytes()
+    torn = b"\xa5" * (len(data) - PAGE)
+    at = (kept - 1) * PAGE
+    damaged.write_bytes(data[:PAGE] + torn[: at - PAGE] + data[at : at + PAGE] + torn[at:])
+    with pytest.raises(DatabaseError, match=r"Nothing can be saved of .*: move it aside, and sign in") as told:
+        await Client.rescue(damaged, tmp_path / "rescued.json")
+    assert told.value.code == "corrupt" and not (tmp_path / "rescued.json").exists()
 
 
 async def test_of_a_file_whose_end_is_gone_what_stands_before_it_is_saved(

@@ -82,7 +82,7 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, UnsentChanges):
         noun = "change has" if error.count == 1 else "changes have"
         return f"{error.count} {noun} not reached the server: run `fitai sync` first, or add --force to leave anyway."
-    if isinstance(error, DatabaseError) and error.code == "corrupt":
+    if isinstance(error, DatabaseError):
         return str(error).replace("Client.rescue(path, to) saves", "`fitai rescue` saves")
     if isinstance(error, AccountError) and error.code == "sign_in_needed":
         return "Nobody is signed in here: run `fitai sign-in`."

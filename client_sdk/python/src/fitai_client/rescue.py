@@ -15,7 +15,7 @@ from .core.attachments import holds
 from .core.database import border
 from .core.salvage import salvage
 from .core.writing import Write
-from .errors import InvalidWrite
+from .errors import DatabaseError, InvalidWrite
 from .export import write_export
 
 __all__ = ["Rescued", "SavedFile", "files_of", "only_here", "rescue", "unsent_of"]
@@ -39,10 +39,19 @@ def rescue(path: Path, to: Path) -> Rescued:
     """Write an export of what can still be read of the device's file at `path`. The file itself is left as it is.
 
     Raises:
-        DatabaseError: nothing at all can be read of it.
+        DatabaseError: corrupt: nothing at all can be read of it, and nothing was written.
     """
-    with border(path):
-        saved, unreadable = salvage(path)
+    try:
+        with border(path):
+            saved, unreadable = salvage(path)
+    except DatabaseError as error:
+        if error.code != "corrupt":
+            raise
+        raise DatabaseError(
+            f"Nothing can be saved of {path}, which is no device's file or has nothing left in it that can be read: "
+            "move it aside, and sign in on a new one, to which what the server has comes back.",
+            code="corrupt",
+        ) from error
     try:
         records = write_export(saved, to, database=path)
         unsent = saved.execute("SELECT COUNT(*) FROM log WHERE state < 2 AND op <> 'void'").fetchone()[0]

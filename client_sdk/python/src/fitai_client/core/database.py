@@ -270,12 +270,25 @@ class LocalDatabase:
             # Another process may have made the tables while this one waited.
             version = self._version()
             if version < VERSION:
-                bring_up_to_date(self.conn, version)
+                self._bring_up_to_date(version)
             self.conn.execute("COMMIT")
         except BaseException:
             if self.conn.in_transaction:
                 self.conn.execute("ROLLBACK")
             raise
+
+    def _bring_up_to_date(self, version: int) -> None:
+        try:
+            bring_up_to_date(self.conn, version)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            # A flipped bit in the version's number, or in a table's definition.
+            raise DatabaseError(
+                f"{self.path} is damaged (its tables are not those of its version): "
+                "Client.rescue(path, to) saves what can still be read.",
+                code="corrupt",
+            ) from error
 
     def _version(self) -> int:
         """The version of the file's tables; 0 where it is empty.
@@ -302,7 +315,9 @@ class LocalDatabase:
             )
         if version > VERSION:
             raise DatabaseError(
-                f"{self.path} was written by a newer version of fitai_client: update this one.", code="newer_version"
+                f"{self.path} was written by a newer version of fitai_client, or is damaged: update this one, and "
+                "where that changes nothing Client.rescue(path, to) saves what can still be read.",
+                code="newer_version",
             )
         return version
 
