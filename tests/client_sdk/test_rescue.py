@@ -273,6 +273,44 @@ async def test_of_a_file_of_which_the_list_of_spaces_alone_is_left_nothing_is_sa
     assert told.value.code == "corrupt" and not (tmp_path / "rescued.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("cell", "value", "kept"),
+    [
+        (("records", "collection"), b"workouts", 2),
+        (("records", "space"), "x", 1),
+        (("records", "alive"), b"\xff", 1),
+        (("records", "shown"), "7", 1),
+        (("records", "shown"), '{"values":[1]}', 1),
+        (("records", "shown"), None, 1),
+        (("records", "seq"), "x", 2),
+        (("log", "op"), b"put", 2),
+        (("log", "state"), "x", 1),
+        (("log", "space"), 1e300, 1),
+        (("log", "fields"), "[]", 1),
+        (("attachments", "remote"), b"\xff", 1),
+        (("spaces", "name"), b"\xff", 1),
+    ],
+)
+async def test_a_value_without_sense_costs_its_row_at_most_and_is_counted(
+    open_phone: OpenPhone, tmp_path: Path, cell: tuple[str, str], value: object, kept: int
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await filled(phone, 2)
+    (one, _) = await phone.workouts.list()
+    await phone.attachments.add(one, b"a photo", media_type="image/jpeg")
+    damaged = overwritten(tmp_path / "phone.db", tmp_path / "damaged.db", 0, b"")
+    table, column = cell
+    with closing(sqlite3.connect(damaged)) as conn, conn:
+        conn.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = (SELECT MAX(rowid) FROM {table})", (value,))
+    rescued = await Client.rescue(damaged, tmp_path / "rescued.json")
+    found = {"records": rescued.records, "log": rescued.unsent, "attachments": rescued.attachments, "spaces": 1}
+    assert found == {"records": 2, "log": 2, "attachments": 1, "spaces": 1} | {table: kept}
+    assert rescued.unreadable == {"records": 2, "log": 2, "attachments": 1, "spaces": 1}[table] - kept
+    fresh = await open_phone("fresh", "http://127.0.0.1:9", background=False)
+    await fresh.write_rescued(tmp_path / "rescued.json")
+    assert await fresh.workouts.count() == 2
+
+
 async def test_of_a_file_whose_end_is_gone_what_stands_before_it_is_saved(
     open_phone: OpenPhone, tmp_path: Path
 ) -> None:

@@ -24,6 +24,10 @@ __all__ = ["salvage"]
 _TABLES = ("spaces", "log", "records", "inbox", "attachments")
 # The version of the file with which a table came.
 _SINCE = {"attachments": 3}
+# The columns that have objects of JSON.
+_OBJECTS = ("body", "shown", "fields")
+# The numbers that decide what of a row is told, and where.
+_NUMBERS = ("space", "alive", "state")
 # Beyond this many rows that cannot be read, the rest of a table is taken to be gone.
 _UNREADABLE_MAX = 20_000
 # As SQLite has it by default; a file is opened with no other.
@@ -154,14 +158,29 @@ def _copy(damaged: sqlite3.Connection, saved: sqlite3.Connection, table: str) ->
                 break
             continue
         try:
-            saved.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", row)
-        except sqlite3.DatabaseError:
+            saved.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", [_text(value) for value in row])
+        except (sqlite3.DatabaseError, OverflowError):
             unreadable += 1
-    for name in ("body", "shown", "fields"):
-        if name in ours:
-            broken = f"{name} IS NOT NULL AND NOT json_valid({name})"
-            unreadable += saved.execute(f"DELETE FROM {table} WHERE {broken}").rowcount
-    return unreadable
+    return unreadable + sum(
+        saved.execute(f"DELETE FROM {table} WHERE {senseless}").rowcount for senseless in _senseless(saved, table)
+    )
+
+
+def _text(value: Any) -> Any:
+    """One bit makes a BLOB of a text, and no column of ours has BLOBs."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _senseless(saved: sqlite3.Connection, table: str) -> Iterator[str]:
+    """What is true of rows that can be read, and that would stop whoever makes sense of them."""
+    for _, name, type_, *_ in saved.execute(f"PRAGMA table_info({table})").fetchall():
+        if type_ == "INTEGER" and name in _NUMBERS:
+            yield f"typeof({name}) <> 'integer'"
+        if name in _OBJECTS:
+            yield f"{name} IS NOT NULL AND CASE WHEN json_valid({name}) THEN json_type({name}) <> 'object' ELSE 1 END"
+    if table == "records":
+        yield "alive = 1 AND COALESCE(shown, body) IS NULL"
+        yield "COALESCE(json_type(COALESCE(shown, body), '$.values'), 'null') NOT IN ('object', 'null')"
 
 
 def _rows(conn: sqlite3.Connection, table: str, names: str, top: int) -> Iterator[tuple[Any, ...] | None]:
