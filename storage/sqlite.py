@@ -299,12 +299,18 @@ class SqliteDatabase:
             )
         except StorageError as error:
             outcomes, failure = [error] * len(writes), error
-        self.commits += 1
-        if group is not None:
-            self._leave(group, failure)
-        for write, outcome in zip(writes, outcomes, strict=False):
-            write.settle(outcome)
-        self._line.put_back(writes[len(outcomes) :])
+        except BaseException:
+            # The database was closed under them, or the loop ends: who waits must not wait for ever.
+            failure = DatabaseUnavailable("The database was closed while this was to be written.")
+            outcomes = [failure] * len(writes)
+            raise
+        finally:
+            self.commits += 1
+            if group is not None:
+                self._leave(group, failure)
+            for write, outcome in zip(writes, outcomes, strict=False):
+                write.settle(outcome)
+            self._line.put_back(writes[len(outcomes) :])
 
     async def _take_back(self, writer: ThreadedConnection, group: _Group, savepoint: _Savepoint) -> None:
         """Undo what one write did, before the next one has its turn."""

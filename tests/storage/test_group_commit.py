@@ -7,6 +7,7 @@ import math
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -20,9 +21,10 @@ from sqlalchemy.engine import make_url
 
 from storage import sqlite
 from storage.database import Database, Transaction
-from storage.errors import Duplicate, Moved, Overloaded, StorageError
+from storage.errors import DatabaseUnavailable, Duplicate, Moved, Overloaded, StorageError
 from storage.prepared import Prepared
 from storage.sqlite import GROUP_WRITES_MAX, SqliteDatabase
+from storage.sqlite_line import Line, write_all
 from storage.tables import meta
 from tests.patience import AS_GOOD_AS_FOR_EVER_S
 
@@ -183,11 +185,13 @@ async def test_where_sqlite_gives_up_the_transaction_no_write_of_the_group_is_sa
 
 @settings(max_examples=25)
 @given(
-    plans=st.lists(st.tuples(st.integers(0, 12), st.sampled_from(["well", "fails", "cancelled"])), max_size=12),
+    plans=st.lists(
+        st.tuples(st.integers(0, 12), st.sampled_from(["well", "fails", "cancelled"]), st.booleans()), max_size=16
+    ),
     waits_s=st.sampled_from([0, math.inf]),
 )
 def test_what_returned_well_is_stored_and_what_failed_is_not(
-    sqlite_template: Path, plans: list[tuple[int, str]], waits_s: float
+    sqlite_template: Path, plans: list[tuple[int, str, bool]], waits_s: float
 ) -> None:
     async def run(url: str) -> None:
         # The fixture above puts back what it was.
@@ -197,9 +201,15 @@ def test_what_returned_well_is_stored_and_what_failed_is_not(
             async def fail(tx: Transaction) -> None:
                 raise KeyError
 
+            async def begin(key: str, fate: str, at_once: bool) -> None:
+                if not at_once:
+                    await put(database, key, fail if fate == "fails" else None)
+                else:
+                    await put_at_once(database, key, *((NOBODY_STANDS,) if fate == "fails" else ()))
+
             tasks = []
-            for number, (turns, fate) in enumerate(plans):
-                task = asyncio.create_task(put(database, str(number), fail if fate == "fails" else None))
+            for number, (turns, fate, at_once) in enumerate(plans):
+                task = asyncio.create_task(begin(str(number), fate, at_once))
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 if fate == "cancelled":
@@ -210,8 +220,8 @@ def test_what_returned_well_is_stored_and_what_failed_is_not(
             for number, outcome in enumerate(outcomes):
                 if outcome is None:
                     assert str(number) in stored
-                elif isinstance(outcome, KeyError):
-                    assert str(number) not in stored
+                elif isinstance(outcome, KeyError | Moved):
+                    assert plans[number][1] == "fails" and str(number) not in stored
                 else:
                     assert isinstance(outcome, asyncio.CancelledError)
 
@@ -223,6 +233,7 @@ def test_what_returned_well_is_stored_and_what_failed_is_not(
 # -- single writes: a line of their own, and one visit to the thread for all who wait ------------------------------
 
 ADD = Prepared("INSERT INTO meta (key, value) VALUES (:key, 'written')")
+NOBODY_STANDS = (Prepared("SELECT 1 FROM meta WHERE key = ''", or_moved=True), dict[str, str]())
 FIRST_STANDS = Prepared("SELECT 1 FROM meta WHERE key = 'first' AND value = :value", or_moved=True)
 
 
@@ -277,17 +288,81 @@ async def test_a_single_write_that_is_cancelled_in_the_line_is_never_tried(sqlit
         assert await written(database) == {"first", "a"}
 
 
-async def test_a_single_write_whose_turn_does_not_come_is_told_so_and_never_tried(sqlite_url: str) -> None:
-    database = await SqliteDatabase.open(sqlite_url, wait_s=0.01)
-    try:
+async def test_a_single_write_whose_turn_does_not_come_is_told_so_and_never_tried(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of all waits this one alone is short, and nothing ends it but its own end.
+    monkeypatch.setattr(sqlite, "Line", lambda wait_s: Line(0.01))
+    async with opened(sqlite_url) as database:
         async with database.write() as tx:
             await tx.execute(insert(meta), {"key": "first", "value": "written"})
             await tx.execute(insert(meta), {"key": "first too", "value": "written"})
             with pytest.raises(Overloaded):
                 await put_at_once(database, "a")
         assert await written(database) == {"first"}
+
+
+async def test_a_single_write_into_a_database_that_was_closed_fails_and_does_not_wait(sqlite_url: str) -> None:
+    async with opened(sqlite_url) as database:
+        await put_at_once(database, "a")
+    with pytest.raises(DatabaseUnavailable):
+        await put_at_once(database, "b")
+
+
+@asynccontextmanager
+async def visited(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[], Coroutine[Any, Any, bool]]]:
+    """Every visit to the thread waits for the end of the block, which is given what waits for one to begin."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def held(*given: Any, **more: Any) -> list[StorageError | None]:
+        begun.set()
+        go_on.wait()
+        return write_all(*given, **more)
+
+    monkeypatch.setattr(sqlite, "write_all", held)
+    try:
+        yield lambda: asyncio.to_thread(begun.wait)
     finally:
-        await database.close()
+        go_on.set()
+
+
+async def test_a_single_write_that_is_cancelled_while_it_is_tried_is_carried_to_its_end(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(sqlite_url) as database:
+        task = asyncio.create_task(put_at_once(database, "a"))
+        async with visited(monkeypatch) as begun:
+            await begun()
+            task.cancel()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            # It is not on disk yet.
+            assert not task.done()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert await written(database) == {"a"}
+
+
+async def test_who_was_taken_but_not_tried_keeps_their_place_in_the_line(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whatever a visit has done, it is late.
+    monkeypatch.setattr(sqlite, "GROUP_S", 0)
+    came: list[str] = []
+
+    async def note(key: str) -> None:
+        await put_at_once(database, key)
+        came.append(key)
+
+    async with opened(sqlite_url) as database:
+        tasks = [asyncio.create_task(note(key)) for key in ("a", "b", "c")]
+        async with visited(monkeypatch) as begun:
+            await begun()
+            tasks.append(asyncio.create_task(note("d")))
+            await asyncio.sleep(0)
+        await asyncio.wait(tasks)
+        assert came == ["a", "b", "c", "d"]
+        assert await written(database) == {*came}
 
 
 async def test_where_sqlite_gives_up_the_transaction_no_single_write_in_it_is_said_to_be_stored(
