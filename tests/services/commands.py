@@ -23,12 +23,23 @@ from pathlib import Path
 from typing import Any, Final
 
 POLL_S: Final = 0.005
+# What an interpreter asks its environment for when it starts: a fork has what its parent was given.
+ASKED_AT_START: Final = (
+    "LC_ALL",
+    "PYTHONHASHSEED",
+    "PYTHONIOENCODING",
+    "PYTHONUNBUFFERED",
+    "PYTHONUTF8",
+    "PYTHONWARNINGS",
+)
 
 
 class Command:
     """One that runs, or has ended."""
 
     def __init__(self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: Path, stderr: Path):
+        late = [name for name in ASKED_AT_START if env.get(name) != os.environ.get(name)]
+        assert not late, f"{late} would have no effect: begin with an interpreter"
         self.arguments = list(arguments)
         self.returncode: int | None = None
         # Before it runs: whoever reads them finds nothing of an earlier command.
