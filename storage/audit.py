@@ -150,12 +150,13 @@ _READ_LINES = Prepared(
     ),
 )
 # A counted put is of a record below: no collection lies deeper than two others. The ledger may have let go of the
-# line, or the record may have been collected, which leaves its puts behind in the parent.
+# line, or the record may have been collected, which leaves its puts behind in the parent, also where it came back since
+# below another one.
 _UNFOUNDED = """
 SELECT w.collection, w.id, w.device, w.n FROM {wanted} CROSS JOIN {changes}
 LEFT JOIN records AS r ON r.space_id = :space AND r.collection = c.collection AND r.id = c.record_id
 LEFT JOIN records AS p ON p.space_id = :space AND p.collection = r.parent_collection AND p.id = r.parent_id
-WHERE {more} (c.op <> 'put' OR c.verdict IS NOT NULL OR (r.id IS NOT NULL
+WHERE {more} (c.op <> 'put' OR c.verdict IS NOT NULL OR (r.id IS NOT NULL AND NOT c.collected
     AND NOT coalesce(r.parent_collection = w.collection AND r.parent_id = w.id, false)
     AND NOT coalesce(p.parent_collection = w.collection AND p.parent_id = w.id, false)))"""
 _OF_DOT = "c.space_id = :space AND c.device_id = w.device AND c.n = w.n"

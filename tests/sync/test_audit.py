@@ -350,6 +350,23 @@ async def test_what_a_collected_record_left_in_its_parent_is_sound(damaged: Dama
     assert await audit(world) == []
 
 
+async def test_a_record_that_was_collected_may_come_back_below_another_one(damaged: Damaged) -> None:
+    world, phone = damaged.world, damaged.phone
+    # The last put that is counted above is its own.
+    await phone.push(phone.put("workout_exercises", damaged.exercise, rest_s=90))
+    await phone.pull()
+    await phone.push(phone.delete("workout_exercises", damaged.exercise))
+    await phone.pull()
+    await phone.push(seen=phone.context)
+    world.clock.ms += 31 * DAY_MS
+    assert await Retention(world.database, world.engine.environment).run() > 0
+    other = world.uuid()
+    await phone.push(
+        phone.put("workouts", other, title="x"), phone.put("workout_exercises", damaged.exercise, workout=other)
+    )
+    assert await audit(world) == []
+
+
 async def test_what_follows_a_broken_change_is_not_blamed_for_it(damaged: Damaged) -> None:
     phone = damaged.phone
     await phone.push(*[phone.put("sets", damaged.set, reps=reps) for reps in (9, 10)])
