@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from itertools import count
 
+from tests.shared import needed_model
 from tests.simulator.many import Tally, run_many, run_twice
 from tests.simulator.run import Options, Outcome, simulate
 from tests.simulator.shrink import shrink
@@ -24,6 +25,7 @@ from tests.simulator.shrink import shrink
 
 def main() -> None:
     args = _arguments()
+    needed_model()
     options = Options(hours=args.hours, without=tuple(args.without), phones=args.phones, edits=args.edits)
     if args.seed is not None:
         sys.exit(_one(args, options))
