@@ -167,16 +167,19 @@ class Audit:
     async def _ledger(self, tx: Transaction, space: SpaceRow) -> None:
         version = dict(space.version)
         lost: set[Key] = set()
-        device = ""
+        device, last, whole = "", 0, True
         while (found := await store.next_device(tx, space.id, device)) is not None:
             device, oldest, newest = found
             n = version.pop(device, 0)
             if n != newest:
+                whole = False
                 what = f"the space has seen {n} of {device}, and the ledger's newest is {newest}"
                 self._tell(space.id, None, Finding("version_differs", what))
             above = max(0, newest - LEDGER_KEPT)
             count, arrival = await store.count_newest(tx, space.id, device, above)
+            last = max(last, arrival)
             if count != newest - above:
+                whole = False
                 what = f"{newest - above - count} of the newest {newest - above} changes of {device} are missing"
                 self._tell(space.id, None, Finding("ledger_hole", what))
             if arrival > space.head:
@@ -195,8 +198,14 @@ class Audit:
             what = "the ledger has accepted changes of it, and it is not stored"
             self._tell(space.id, "/".join(key), Finding("record_missing", what))
         for device, n in version.items():
+            whole = False
             what = f"the space has seen {n} of {device}, and the ledger has nothing of it"
             self._tell(space.id, None, Finding("version_differs", what))
+        # Each batch notes the head that it leaves, rejected changes and voids too, and of each device the newest stay
+        # whatever is collected: only where lines are missing may the one that led to the head be among them.
+        if whole and last < space.head:
+            what = f"its head is {space.head}, and the newest change arrived at {last}"
+            self._tell(space.id, None, Finding("head_ahead", what))
 
     async def _seen(self, tx: Transaction, space: SpaceRow) -> None:
         device = ""

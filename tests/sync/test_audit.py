@@ -224,6 +224,7 @@ def rules(found: list[Violation]) -> set[tuple[str, str | None]]:
 # Rule, what it is told of (a name of `Damaged.names`, or None for the space), and the damage.
 BY_SQL: list[tuple[str, str | None, str]] = [
     ("head_behind", "set", "UPDATE spaces SET head = head - 3"),
+    ("head_ahead", None, "UPDATE spaces SET head = head + 1"),
     ("seq_repeated", None, "UPDATE records SET seq = (SELECT seq FROM records WHERE id = :set) WHERE id = :gone"),
     ("seq_repeated", "set", "UPDATE records SET seq = 0 WHERE id = :set"),
     ("counter_differs", None, "UPDATE spaces SET records = records + 1"),
