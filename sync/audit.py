@@ -25,7 +25,7 @@ from conflict.vectors import covers
 from storage import audit as store
 from storage.audit import ORPHANS, START
 from storage.database import Database, Transaction
-from storage.errors import DatabaseUnavailable
+from storage.errors import DatabaseUnavailable, StorageError
 from storage.retention import LEDGER_KEPT
 from storage.rows import Key
 from storage.spaces import SpaceRow, read_space
@@ -72,9 +72,12 @@ class Audit:
         self._at_once = asyncio.Semaphore(1 if self.workers is None else min(self.workers.count + 1, 4))
 
     async def size(self) -> int:
-        """About how many records there are, for a progress bar: the sum of the spaces' own counters."""
-        async with self.database.read() as tx:
-            return (await store.read_size(tx))[1]
+        """About how many records there are to go over, tombstones too; 0 where damage keeps them from being counted."""
+        try:
+            async with self.database.read() as tx:
+                return await store.read_size(tx)
+        except StorageError:
+            return 0  # `run` tells what is damaged.
 
     async def run(self) -> Tally:
         """Go over everything once.

@@ -158,6 +158,15 @@ async def test_every_space_is_checked_for_itself(world: World) -> None:
     assert await audit(world) == []
 
 
+async def test_what_is_gone_over_comes_to_what_was_announced(damaged: Damaged) -> None:
+    walked: list[int] = []
+    made = Audit(damaged.world.database, damaged.world.engine.texts, lambda _: None, walked.append)
+    # A tombstone among them.
+    assert await made.size() == 4
+    await made.run()
+    assert sum(walked) == 4
+
+
 # -- what is damaged ---------------------------------------------------------------------------------------------
 
 
