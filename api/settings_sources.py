@@ -92,9 +92,9 @@ _OIDC: Final = re.compile(rf"{PREFIX}OIDC_([A-Z0-9]+(?:_[A-Z0-9]+)*?)_({'|'.join
 
 # The variable that names the file.
 _CONFIG: Final = PREFIX + "CONFIG"
-# No settings: read by the launcher of a Postgres for tests and measurements (tests/services/postgres.py), and by the
-# terminal as a device (api/command_line/device/).
-_OF_OTHERS: Final = frozenset(PREFIX + name for name in ("PG_BIN", "DEVICE", "PROFILE", "SERVER", "DEBUG"))
+# No settings: read by the tests (tests/shared.py), by the launcher of a Postgres for them and for measurements
+# (tests/services/postgres.py), and by the terminal as a device (api/command_line/device/).
+_OF_OTHERS: Final = frozenset(PREFIX + name for name in ("SHARED", "PG_BIN", "DEVICE", "PROFILE", "SERVER", "DEBUG"))
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,14 @@ class Server:
             raise BenchError(f"{self.name} answers {method} {path} with {response.status}: {shown}")
         return body
 
+    async def expect(self, otherwise: str) -> None:
+        """Find out whether anything answers at its address. Raises BenchError, with what to do, where nothing does."""
+        try:
+            async with self._http.get("/"):
+                pass
+        except (aiohttp.ClientError, TimeoutError):
+            raise BenchError(f"Nothing answers at {self.url}: {otherwise}.") from None
+
     async def rest(self, method: str, path: str, token: str, body: Any = None) -> Any:
         """The `data` of the answer of a REST request, whose body is JSON. Raises as `request`."""
         sent = None if body is None else msgspec.json.encode(body)

@@ -2,8 +2,9 @@
 
 Owns: where things stand and what colours they have. Refuses to know: how a figure came about, or is judged.
 
-Every figure has a bar for ours and, where there is one, a thinner one for the bare limit, both to one scale that
-begins at zero; a mark stands where the aim is. What grows with the history is a curve.
+Every figure that has something beside it has a bar for ours and, where there is one, a thinner one for the bare limit,
+both to one scale that begins at zero; a mark stands where the aim is. A figure alone is a number. What grows with the
+history is a curve.
 """
 
 from __future__ import annotations
@@ -113,8 +114,10 @@ def _row(line: Line, y: int) -> Iterator[str]:
         yield _text(_TEXT_X, middle, "not known", "soft")
         return
     longest = max(line.fitai, line.bare or 0.0, line.aim_value or 0.0) or 1.0
-    yield _bar("ours", y + 5, 11, line.fitai / longest)
-    if line.bare is not None:
+    # With nothing beside it, a bar would be as long as it can be whatever the figure is.
+    if line.bare or line.aim_value is not None:
+        yield _bar("ours", y + 5, 11, line.fitai / longest)
+    if line.bare:
         yield _bar("bare", y + 18, 5, line.bare / longest)
     if line.aim_value is not None:
         x = _BAR_X + _BAR_W * line.aim_value / longest

@@ -90,11 +90,14 @@ class Line:
 
     @property
     def aim_value(self) -> float | None:
-        """What is to be reached, as a figure like ours; None where there is nothing, or nothing known."""
+        """What is to be reached, as a figure like ours; None where there is nothing, or nothing known.
+
+        Of a bare limit that was too small to be measured (0) there is no share to reach.
+        """
         comparison = self.comparison
         if comparison.limit is not None:
             return comparison.limit
-        return None if comparison.reach is None or self.bare is None else comparison.reach * self.bare
+        return comparison.reach * self.bare if comparison.reach is not None and self.bare else None
 
     @property
     def aim(self) -> str:

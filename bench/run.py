@@ -100,10 +100,12 @@ async def _targets(options: Options) -> AsyncIterator[tuple[Target, Target | Non
 
         if options.url is not None:
             bare_url = options.bare_url
-            yield (
-                await target("the server", options.url, None),
-                None if bare_url is None else await target("the bare limit", bare_url, None),
-            )
+            fitai = await target("the server", options.url, None)
+            bare = None if bare_url is None else await target("the bare limit", bare_url, None)
+            await fitai.server.expect("start it, with its rate limits off, or correct --url")
+            if bare is not None:
+                await bare.server.expect("start it (python -m bench.bare), or correct --bare-url")
+            yield fitai, bare
             return
-        fitai, bare = await stack.enter_async_context(started(options.database, options.database_url, options.folder))
-        yield await target("FitAI", fitai.url, fitai.pid), await target("the bare limit", bare.url, bare.pid)
+        ours, least = await stack.enter_async_context(started(options.database, options.database_url, options.folder))
+        yield await target("FitAI", ours.url, ours.pid), await target("the bare limit", least.url, least.pid)

@@ -85,7 +85,7 @@ _spaces = (
     .order_by(spaces.c.id)
     .limit(bindparam("most"))
 )
-_size = select(func.count(), func.coalesce(func.sum(spaces.c.records), 0)).select_from(spaces)
+_size = select(func.count()).select_from(records)
 _records = (
     select(
         records.c.collection,
@@ -263,10 +263,9 @@ ORPHANS: Final[dict[str, Any]] = {
 _INTEGRITY_SQLITE = text("PRAGMA integrity_check(20)")
 
 
-async def read_size(tx: Transaction) -> tuple[int, int]:
-    """(spaces, records by their own counters): what an audit has before it."""
-    rows = await tx.execute(_size)
-    return int(rows[0][0]), int(rows[0][1])
+async def read_size(tx: Transaction) -> int:
+    """How many records there are, tombstones and those that are not served too. Walks an index."""
+    return int((await tx.execute(_size))[0][0])
 
 
 async def read_space_ids(tx: Transaction, after: str, most: int) -> list[str]:

@@ -25,7 +25,7 @@ from conflict.vectors import covers
 from storage import audit as store
 from storage.audit import ORPHANS, START
 from storage.database import Database, Transaction
-from storage.errors import DatabaseUnavailable
+from storage.errors import DatabaseUnavailable, StorageError
 from storage.retention import LEDGER_KEPT
 from storage.rows import Key
 from storage.spaces import SpaceRow, read_space
@@ -72,9 +72,12 @@ class Audit:
         self._at_once = asyncio.Semaphore(1 if self.workers is None else min(self.workers.count + 1, 4))
 
     async def size(self) -> int:
-        """About how many records there are, for a progress bar: the sum of the spaces' own counters."""
-        async with self.database.read() as tx:
-            return (await store.read_size(tx))[1]
+        """About how many records there are to go over, tombstones too; 0 where damage keeps them from being counted."""
+        try:
+            async with self.database.read() as tx:
+                return await store.read_size(tx)
+        except StorageError:
+            return 0  # `run` tells what is damaged.
 
     async def run(self) -> Tally:
         """Go over everything once.
@@ -167,16 +170,19 @@ class Audit:
     async def _ledger(self, tx: Transaction, space: SpaceRow) -> None:
         version = dict(space.version)
         lost: set[Key] = set()
-        device = ""
+        device, last, whole = "", 0, True
         while (found := await store.next_device(tx, space.id, device)) is not None:
             device, oldest, newest = found
             n = version.pop(device, 0)
             if n != newest:
+                whole = False
                 what = f"the space has seen {n} of {device}, and the ledger's newest is {newest}"
                 self._tell(space.id, None, Finding("version_differs", what))
             above = max(0, newest - LEDGER_KEPT)
             count, arrival = await store.count_newest(tx, space.id, device, above)
+            last = max(last, arrival)
             if count != newest - above:
+                whole = False
                 what = f"{newest - above - count} of the newest {newest - above} changes of {device} are missing"
                 self._tell(space.id, None, Finding("ledger_hole", what))
             if arrival > space.head:
@@ -195,8 +201,14 @@ class Audit:
             what = "the ledger has accepted changes of it, and it is not stored"
             self._tell(space.id, "/".join(key), Finding("record_missing", what))
         for device, n in version.items():
+            whole = False
             what = f"the space has seen {n} of {device}, and the ledger has nothing of it"
             self._tell(space.id, None, Finding("version_differs", what))
+        # Each batch notes the head that it leaves, rejected changes and voids too, and of each device the newest stay
+        # whatever is collected: only where lines are missing may the one that led to the head be among them.
+        if whole and last < space.head:
+            what = f"its head is {space.head}, and the newest change arrived at {last}"
+            self._tell(space.id, None, Finding("head_ahead", what))
 
     async def _seen(self, tx: Transaction, space: SpaceRow) -> None:
         device = ""

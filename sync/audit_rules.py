@@ -35,6 +35,7 @@ REMEDIES: Final[dict[str, str]] = {
     "file_damaged": _RESTORE,
     "space_unreadable": _RESTORE,
     "head_behind": f"{_RESTORE} (readers would miss what is written next)",
+    "head_ahead": "write anything into the space from any device; numbers were skipped, and no reader misses anything",
     "lives_disorder": _RESTORE,
     "floor_above_head": _RESTORE,
     "seq_repeated": f"{_REWRITE}; devices may have missed one of them and find it by their digest",

@@ -26,20 +26,21 @@ from storage.database import open_database
 from storage.erasure import list_erasures
 from sync.errors import SyncError
 
-EXAMPLES = """\b
-Examples:
-  fitai admin create-user ann@example.com --name Ann --role admin
-  fitai admin grant ann@example.com --role premium --plan premium
-  fitai admin erasures > /srv/backups/erasures.jsonl
-"""
+_CREATE_USER = "  fitai admin create-user ann@example.com --name Ann --role admin\n"
+_GRANT = "  fitai admin grant ann@example.com --role premium --plan premium\n"
+_ERASURES = "  fitai admin erasures > /srv/backups/erasures.jsonl\n"
 
 
-@click.group(epilog=EXAMPLES)
+def _examples(*lines: str) -> str:
+    return "\b\nExamples:\n" + "".join(lines)
+
+
+@click.group(epilog=_examples(_CREATE_USER, _GRANT, _ERASURES))
 def admin() -> None:
     """Look after accounts: make one, give a role or a plan, list who was erased."""
 
 
-@admin.command("create-user", epilog=EXAMPLES, short_help="Make an account.")
+@admin.command("create-user", epilog=_examples(_CREATE_USER), short_help="Make an account.")
 @click.argument("email")
 @click.option("--name", required=True, help="What others see.")
 @click.option("--role", type=click.Choice(ROLES), default="user", show_default=True, help="What they may do.")
@@ -58,7 +59,7 @@ def create_user(email: str, name: str, role: str, plan: str, password_stdin: boo
     _tell(user, as_json=as_json, words=f"{user.email} has an account as {user.role}, on the plan {user.plan}.")
 
 
-@admin.command(epilog=EXAMPLES, short_help="Give a role or a plan.")
+@admin.command(epilog=_examples(_GRANT), short_help="Give a role or a plan.")
 @click.argument("email")
 @click.option("--role", type=click.Choice(ROLES), help="What they may do.")
 @click.option("--plan", type=click.Choice(PLANS), help="What they have paid for.")
@@ -76,7 +77,7 @@ def grant(email: str, role: str | None, plan: str | None, as_json: bool, **flags
     _tell(user, as_json=as_json, words=f"{user.email} is {user.role} now, on the plan {user.plan}.")
 
 
-@admin.command(epilog=EXAMPLES, short_help="List who was erased, for a restore.")
+@admin.command(epilog=_examples(_ERASURES), short_help="List who was erased, for a restore.")
 @database_flags
 def erasures(**flags: Any) -> None:
     """Print the ledger of erased accounts: hashes and moments, as lines of JSON.

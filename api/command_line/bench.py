@@ -6,6 +6,7 @@ Owns: the flags, the progress, the table and the files. Refuses to know: what is
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.progress import Progress as Bars
 from api.command_line import running
 from api.command_line.failures import Failure
 from api.command_line.terminal import console, say
+from api.command_line.training_log import training_log
 from bench.client import BenchError
 from bench.picture import picture
 from bench.report import as_json, table
@@ -39,6 +41,7 @@ Examples:
 REFRESHED_A_SECOND: Final = 4
 
 
+_CALLED: Final = {"sqlite": "SQLite", "postgres": "Postgres"}
 _KNOWN: Final = ", ".join(f"{name} ({WORKLOADS[name].title})" for name in sorted(WORKLOADS))
 _BY_ANY_CASE: Final = {name.casefold(): name for name in WORKLOADS}
 
@@ -55,6 +58,12 @@ def _writable(_: click.Context, parameter: click.Parameter, value: Path | None) 
     # Found out now, and not after minutes of work.
     if value is not None and not os.access(value if value.exists() else value.absolute().parent, os.W_OK):
         raise click.BadParameter(f"{value} cannot be written; name a file in a folder that is there.", param=parameter)
+    return value
+
+
+def _address(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.match(r"https?://[^/]", value):
+        raise click.BadParameter(f"{value} is no address; write one like http://127.0.0.1:8080.", param=parameter)
     return value
 
 
@@ -118,8 +127,14 @@ def _progress() -> Iterator[Progress]:
     type=click.Path(path_type=Path, exists=True, file_okay=False, writable=True),
     help="Where the SQLite files go: it decides which disk is measured.",
 )
-@click.option("--url", help="A server that runs already, with its rate limits off; nothing is started.")
-@click.option("--bare-url", help="With --url: a bare server (python -m bench.bare) on the same machine.")
+@click.option(
+    "--url", callback=_address, help="A server that runs already, with its rate limits off; nothing is started."
+)
+@click.option(
+    "--bare-url",
+    callback=_address,
+    help="With --url: a bare server (python -m bench.bare) on the same machine.",
+)
 @click.option(
     "--scale",
     type=click.FloatRange(0.001, 100),
@@ -137,6 +152,7 @@ def _progress() -> Iterator[Progress]:
 @click.option(
     "--import-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    callback=training_log,
     help="For W8b: the export of another app; one of 7,211 sets is made where this is left out.",
 )
 @click.option(
@@ -197,7 +213,7 @@ def bench(
             )
     except BenchError as error:
         raise Failure(str(error)) from None
-    title = f"on {url or database}, {'one round' if rounds == 1 else f'medians of {rounds} rounds'}"
+    title = f"on {url or _CALLED[database]}, {'one round' if rounds == 1 else f'medians of {rounds} rounds'}"
     console().print(table(results, title))
     if json_file is not None:
         report = {"scale": scale, **options.about()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -23,7 +23,7 @@ from api.command_line.restore import restore_into
 from api.command_line.running import run
 from api.command_line.terminal import console, say
 from storage.database import masked, open_database
-from storage.errors import StorageError
+from storage.errors import BackupUnwritable, DatabaseReadOnly, DatabaseUnavailable, StorageError
 from sync.audit import Audit, Tally
 from sync.audit_rules import Violation
 from sync.audit_workers import workers
@@ -52,7 +52,7 @@ def check(backup: Path | None, as_json: bool, **flags: Any) -> None:
     """Check everything that is stored, in the database or in the file BACKUP, and change nothing.
 
     Works beside a running server. Ends with 0 where all is well, and with 1 where anything is not; each fault is
-    one line that says what to do. A backup is restored into a temporary file, which goes with the check.
+    one line that says what to do. A backup is restored into a temporary file (in TMPDIR), which goes with the check.
     """
     settings = settings_from(flags).settings
     with telling(as_json):
@@ -65,10 +65,25 @@ async def _check(backup: Path | None, url: str, *, as_json: bool) -> Tally:
     look = _as_json if as_json else _in_words
     if backup is None:
         return await look(url, masked(url))
-    with TemporaryDirectory(prefix="fitai-check-") as folder:
-        url = f"sqlite+aiosqlite:///{folder}/restored.db"
-        await restore_into(backup, url, quiet=as_json)
+    async with _restored(backup, quiet=as_json) as url:
         return await look(url, str(backup))
+
+
+@asynccontextmanager
+async def _restored(backup: Path, *, quiet: bool) -> AsyncIterator[str]:
+    """A backup as a database in a temporary file, by its URL."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(TemporaryDirectory(prefix="fitai-check-"))
+            url = f"sqlite+aiosqlite:///{folder}/restored.db"
+            await restore_into(backup, url, quiet=quiet)
+        except (DatabaseReadOnly, DatabaseUnavailable, BackupUnwritable, OSError):
+            # The only database in this is the temporary one: nothing is said about the server's.
+            raise BackupUnwritable(
+                "The backup could not be restored into a temporary file, as a check of it has to; name a folder with "
+                "room for the whole database in TMPDIR."
+            ) from None
+        yield url
 
 
 async def _as_json(url: str, name: str) -> Tally:

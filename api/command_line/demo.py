@@ -22,6 +22,7 @@ from api.command_line.demonstration.story import Failed, Story
 from api.command_line.failures import Failure
 from api.command_line.running import run
 from api.command_line.terminal import console
+from api.command_line.training_log import training_log
 from fitai_client import FitaiError
 from fitai_client.importing import NotATrainingLog
 
@@ -62,7 +63,9 @@ class TerminalTeller:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path), callback=training_log
+)
 @click.option(
     "--timezone",
     default="UTC",

@@ -6,11 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 # Told of each step, and of how many there are in all.
 Walked = Callable[[int, int], None]
 Counting = Callable[[str, str], Walked]
+
+
+class _Counted(ProgressColumn):
+    """How many of how many."""
+
+    def render(self, task: Task) -> Text:
+        total = f"{task.total:,.0f}" if task.total else "?"
+        return Text(f"{task.completed:,.0f}/{total}", style="progress.download")
 
 
 @contextmanager
@@ -22,7 +31,7 @@ def progress_bar(console: Console) -> Iterator[Counting]:
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        _Counted(),
         TextColumn("{task.fields[unit]}"),
         TimeElapsedColumn(),
         console=console,

@@ -121,7 +121,8 @@ async def _at_rest(server: Server, home: Home, id: str, state: str) -> Any:
             if found["state"] == state:
                 return found
             if found["state"] not in ("reading", "importing"):
-                raise BenchError(f"{server.name} says that an import is {found['state']}: {found['summary']}")
+                why = found["summary"].get("refused", "it does not say why.")
+                raise BenchError(f"{server.name} says that an import is {found['state']}: {why}")
             await asyncio.sleep(_POLL_S)
 
 

@@ -108,3 +108,10 @@ def test_the_ledger_of_erasures_is_lines_of_json(sqlite_url: str) -> None:
     asyncio.run(erase())
     (line,) = command(sqlite_url, "erasures").stdout.splitlines()
     assert json.loads(line) == {"user": hash_of_user("u1"), "at": "2026-11-18T11:06:40.000Z"}
+
+
+@pytest.mark.parametrize("name", ["create-user", "grant", "erasures"])
+def test_the_help_of_a_command_shows_its_own_example_alone(name: str) -> None:
+    said = CliRunner().invoke(fitai, ["admin", name, "--help"], terminal_width=80).output
+    examples = said.partition("Examples:\n")[2].splitlines()
+    assert len(examples) == 1 and examples[0].startswith(f"    fitai admin {name} ")

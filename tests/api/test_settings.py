@@ -112,8 +112,9 @@ def test_a_variable_that_is_like_no_setting_stops_nothing_and_is_told() -> None:
     assert loaded.ignored == ("FITAI_PORT_8080_TCP", "FITAI_STRIPE_KEY")
 
 
-def test_the_variable_of_the_launcher_of_postgres_is_known() -> None:
-    assert load({"FITAI_PG_BIN": "/usr/bin"}).ignored == ()
+@pytest.mark.parametrize("variable", ["FITAI_PG_BIN", "FITAI_SHARED"])
+def test_a_variable_of_the_tests_is_known(variable: str) -> None:
+    assert load({variable: "/somewhere"}).ignored == ()
 
 
 def test_a_slip_in_the_file_is_refused_with_what_was_meant(tmp_path: Path) -> None:

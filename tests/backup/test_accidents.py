@@ -185,6 +185,20 @@ async def test_a_full_disk_is_told_and_leaves_no_database(
     assert unfinished(tmp_path) == []
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_backup_for_which_there_is_no_room_to_be_checked_is_not_blamed_on_the_server(
+    world: World, tmp_path: Path
+) -> None:
+    await filled(world, 1_000)
+    await back_up(world.database, tmp_path / "a.tar")
+    told = await run("check", tmp_path / "a.tar", preexec_fn=limited(300 * 1024))
+    assert told.returncode == 1
+    assert told.stderr.decode() == (
+        "fitai: The backup could not be restored into a temporary file, as a check of it has to; name a folder with "
+        "room for the whole database in TMPDIR.\n"
+    )
+
+
 async def test_what_was_answered_before_a_backup_began_is_in_it_whoever_writes_meanwhile(
     world: World, database: Database, database_url: str, empty: Empty, tmp_path: Path
 ) -> None:

@@ -272,6 +272,30 @@ def test_a_figure_that_is_not_known_has_no_ratio_and_no_verdict() -> None:
     assert median([{"x": 1}, {"x": 9}, {"x": 2}]) == {"x": 2}
 
 
+@pytest.mark.parametrize("address", ["nonsense", "localhost:8080", "ftp://127.0.0.1"])
+def test_what_is_no_address_of_a_server_is_refused(address: str) -> None:
+    result = CliRunner().invoke(bench, ["--url", address, "W1"])
+    assert result.exit_code == 2
+    assert f"{address} is no address; write one like http://127.0.0.1:8080." in " ".join(result.output.split())
+
+
+def test_an_address_at_which_nothing_answers_is_told_with_what_to_do() -> None:
+    result = CliRunner().invoke(bench, ["--url", "http://127.0.0.1:1", "W1"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "fitai: Nothing answers at http://127.0.0.1:1: start it, with its rate limits off, or correct --url.\n"
+    )
+
+
+def test_a_file_that_is_no_training_log_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    file = tmp_path / "notes.md"
+    file.write_text("# Notes\n")
+    result = CliRunner().invoke(bench, ["W8b", "--import-file", str(file)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"fitai: {file} cannot be imported: The first line is no header of ")
+    assert result.stderr.count("\n") == 1
+
+
 def test_an_unknown_workload_is_refused_by_name() -> None:
     for asked in ("W1,W9", "W1,", ""):
         result = CliRunner().invoke(bench, ["--workload", asked])
@@ -303,12 +327,6 @@ def test_a_postgres_that_is_not_there_is_told_in_one_sentence() -> None:
     result = CliRunner().invoke(bench, ["--database", "postgres", "--database-url", url, "--workload", "W1"])
     assert result.exit_code == 1
     assert result.stderr.startswith("fitai: Postgres cannot be reached: ") and "--database-url." in result.stderr
-
-
-def test_a_server_that_is_not_there_is_told_in_one_sentence() -> None:
-    result = CliRunner().invoke(bench, ["--url", "http://127.0.0.1:1", "--workload", "W1"])
-    assert result.exit_code == 1
-    assert "does not answer POST /api/users/register" in result.output
 
 
 async def test_whatever_is_written_over_rest_is_a_durable_row_of_the_bare_server(bare: Server, tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ def test_what_is_to_be_reached_is_drawn_as_a_figure_like_ours() -> None:
     assert Line("x", Comparison("x", higher=True, reach=0.5), 40.0, None).aim_value is None
     assert Line("x", Comparison("x", higher=False, limit=20.0), 40.0, 100.0).aim_value == 20.0
     assert Line("x", Comparison("x", higher=False), 40.0, 100.0).aim_value is None
+    # Too small to be measured: a share of it is no aim.
+    assert Line("x", Comparison("x", higher=False, reach=2.0), 40.0, 0.0).aim_value is None
 
 
 def drawn(*results: Result) -> ElementTree.Element:
@@ -85,6 +87,18 @@ def test_bars_are_to_one_scale_and_the_mark_stands_at_the_aim() -> None:
     assert float(mark.get("x1", "")) == pytest.approx(left + full / 2, abs=0.1)
     texts = [text.text for text in root.iter(f"{SVG}text")]
     assert "✗ missed" in texts and "not known" in texts and "on <paper> & screen" in texts
+
+
+@pytest.mark.parametrize("bare", [None, 0.0])
+def test_a_figure_with_nothing_beside_it_is_a_number_without_a_bar(bare: float | None) -> None:
+    figures = {"sets_per_s": 25.0, "cpu_us_per_set": None, "push_p50_ms": None, "push_p99_ms": None}
+    root = drawn(Result("W1", [figures], [] if bare is None else [{**figures, "sets_per_s": bare}], Sizes()))
+
+    legend = 1
+    for kind in ("ours", "bare"):
+        assert len([bar for bar in root.iter(f"{SVG}rect") if bar.get("class") == kind]) == legend
+    assert len([line for line in root.iter(f"{SVG}line") if line.get("class") == "aim"]) == legend
+    assert "25" in [text.text for text in root.iter(f"{SVG}text")]
 
 
 def test_growth_is_drawn_with_a_point_for_each_size() -> None:

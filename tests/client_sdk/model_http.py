@@ -16,6 +16,7 @@ from fitai_client.core.requests import Request
 from storage.collections import describe
 from sync.limits import LIMITS
 from tests.client_sdk.model_server import SCHEMA, TEXTS, Json, ModelServer, State
+from tests.shared import needed_model
 
 USER = {"id": "0193575e-0000-7000-8000-00000000bbbb", "name": "Ann"}
 PORT = 8091
@@ -97,4 +98,5 @@ class ModelHttp:
 
 
 if __name__ == "__main__":
+    needed_model()
     web.run_app(ModelHttp().app, host="127.0.0.1", port=int(sys.argv[1]) if sys.argv[1:] else PORT)

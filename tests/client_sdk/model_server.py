@@ -26,24 +26,34 @@ from pycrdt import Doc, Text
 from fitai_client.core.requests import Answer, Request
 from tests.shared import load_model
 
-model = load_model()
-
 Json = dict[str, Any]
 Key = tuple[str, str]
 
 SPACE = "0193575e-0000-7000-8000-00000000aaaa"
 
 _LIVE = ("energy_kcal", "rest_timer")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A collection in the model's words, at hand before the model is."""
+
+    kinds: Mapping[str, str]
+    order: Mapping[str, Any] = field(default_factory=dict)
+    parent: tuple[str, str] | None = None
+    passing: frozenset[str] = frozenset()
+
+
 SCHEMA = {
-    "workouts": model.Collection(
+    "workouts": Collection(
         kinds={"title": "register", "status": "register", "rest_timer": "register", "tags": "set"},
         order={"status": ["planned", "active", "paused", "discarded", "completed"]},
         passing=frozenset({"rest_timer"}),
     ),
-    "workout_exercises": model.Collection(
+    "workout_exercises": Collection(
         kinds={"workout": "register", "superset": "register"}, parent=("workout", "workouts")
     ),
-    "sets": model.Collection(
+    "sets": Collection(
         kinds={"workout_exercise": "register", "reps": "register", "tempo": "register"},
         parent=("workout_exercise", "workout_exercises"),
     ),
@@ -308,7 +318,7 @@ class ModelServer:
                 verdict = verdicts[change["n"]]
                 made = None
                 if verdict is None and change["op"] != "void":
-                    made = model.Change(
+                    made = load_model().Change(
                         device=device,
                         n=change["n"],
                         hlc=change["hlc"],
@@ -343,7 +353,7 @@ class ModelServer:
         """Show the whole history anew, and give what moved a new seq."""
         state = self.state
         history = [entry.change for entry in state.ledger.values() if entry.change is not None]
-        shown = model.show(history, SCHEMA)
+        shown = load_model().show(history, SCHEMA)
         for key, record in shown.items():
             self._show_texts(key, record, history)
         moved = {(change.collection, change.id) for change in written if change is not None}

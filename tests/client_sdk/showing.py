@@ -17,9 +17,10 @@ from fitai_client.core.requests import Answer, Request, space_path
 from fitai_client.core.spaces import PERSONAL, space
 from fitai_client.core.vectors import decode
 from fitai_client.core.writing import Write
-from tests.client_sdk.model_server import SCHEMA, SPACE, Key, model
+from tests.client_sdk.model_server import SCHEMA, SPACE, Key
 from tests.client_sdk.scripts import SCRIPTS, Act, Json, key_of
 from tests.client_sdk.world import Phone, World
+from tests.shared import load_model
 
 ME, OTHER = "dev00001", "laptop00"
 
@@ -182,8 +183,10 @@ def like_the_model(phone: Phone, world: World) -> None:
         if device != ME and n <= version.get(device, 0) and entry.change is not None
     ]
     for n, hlc, context, collection, id_, op, fields in own:
-        history.append(model.Change(ME, n, hlc, decode(context), collection, id_, op, json.loads(fields or "{}")))
-    expected = {k: r for k, r in model.show(history, SCHEMA).items() if not r["deleted"] and not r["hidden"]}
+        history.append(
+            load_model().Change(ME, n, hlc, decode(context), collection, id_, op, json.loads(fields or "{}"))
+        )
+    expected = {k: r for k, r in load_model().show(history, SCHEMA).items() if not r["deleted"] and not r["hidden"]}
     shown = phone.shown()
     assert shown.keys() <= expected.keys()
     assert all(deleted.intersection(_and_above(key, expected)) for key in expected.keys() - shown.keys())

@@ -1,7 +1,7 @@
 """Random histories of a space, and the little of a server that the kernel needs to play them.
 
 Owns the strategies and `Space`, which keeps records by key, counts each dot once, and carries puts up the chain
-of parents. The oracle is the model of the merge rules (tests/vectors/oracle.py).
+of parents. The oracle is the model of the merge rules (tests/shared.py).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from conflict import (
     raise_below,
     show,
 )
-from tests.vectors import oracle
+from tests import shared
 
 # A few hundred histories by default; FITAI_HYPOTHESIS_EXAMPLES=10000 for a long run.
 EXAMPLES = int(os.environ.get("FITAI_HYPOTHESIS_EXAMPLES", "200"))
@@ -77,12 +77,10 @@ RULES = {name: _collection(above) for name, above in _ABOVE.items()}
 
 def load_model() -> ModuleType:
     """The model as a module. Skips the calling test module where it is not at hand."""
-    model = oracle.load_model()
-    if model is None:
-        pytest.skip(
-            "the model of the merge rules is not here; name its folder in FITAI_SHARED", allow_module_level=True
-        )
-    return model
+    try:
+        return shared.load_model()
+    except shared.ModelMissing as error:
+        pytest.skip(str(error), allow_module_level=True)
 
 
 def model_schema(model: ModuleType, rules: dict[str, CollectionRules] = RULES) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from conflict import (
 )
 from conflict.values import to_number
 from tests.conflict.histories import model_schema
-from tests.vectors import oracle
+from tests.shared import needed_model
 
 CHANGES_MAX: Final = 4
 # From the weakest to the strongest where they write at once: (name, clock).
@@ -332,9 +332,7 @@ def main() -> int:
     parser.add_argument("--changes", type=int, default=CHANGES_MAX, help="changes of a history at most")
     parser.add_argument("--fields", choices=sorted(ALPHABETS), action="append", help="which kinds of fields")
     options = parser.parse_args()
-    model = oracle.load_model()
-    if model is None:
-        parser.error("the model of the merge rules is not here; name its folder in FITAI_SHARED")
+    model = needed_model()
     for name in options.fields or sorted(ALPHABETS):
         scope = Scope(ALPHABETS[name], model)
         for length in range(1, options.changes + 1):

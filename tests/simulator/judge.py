@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -28,24 +29,30 @@ from tests.sync.inline_texts import InlineTexts
 
 T = TypeVar("T")
 decode: Final = msgspec.json.decode
-model = load_model()
-SCHEMA = {
-    name: model.Collection(
-        kinds={field: kind for field, kind in collection.kinds.items() if kind != "text"},
-        order=collection.order,
-        parent=collection.parent,
-        passing=collection.passing,
-    )
-    for name, collection in model_schema(model, dict(RULES)).items()
-}
 _LINES = (
     "SELECT device_id, n, COALESCE(clamped_hlc, hlc), context, collection, record_id, op, fields, collected"
     " FROM changes WHERE space_id = ? AND verdict IS NULL AND op <> 'void'"
 )
 
 
+@cache
+def _schema() -> dict[str, Any]:
+    """The declared collections in the model's words."""
+    model = load_model()
+    return {
+        name: model.Collection(
+            kinds={field: kind for field, kind in collection.kinds.items() if kind != "text"},
+            order=collection.order,
+            parent=collection.parent,
+            passing=collection.passing,
+        )
+        for name, collection in model_schema(model, dict(RULES)).items()
+    }
+
+
 def judge_space(store: SimStore, space: str) -> None:
     """Compare every record of a space with what the model makes of its ledger."""
+    model = load_model()
     changes = []
     collected = set()
     for device, n, hlc, context, collection, record, op, fields, gone in store.query(_LINES, space):
@@ -54,7 +61,7 @@ def judge_space(store: SimStore, space: str) -> None:
         )
         if gone:
             collected.add((collection, record))
-    wanted = model.show(changes, SCHEMA)
+    wanted = model.show(changes, _schema())
     rows = store.query("SELECT collection, id, status, body FROM records WHERE space_id = ? AND status < 3", space)
     stored = {(collection, record): (status, body) for collection, record, status, body in rows}
     for key, record in wanted.items():

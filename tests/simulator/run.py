@@ -91,11 +91,14 @@ class Outcome:
     @property
     def line(self) -> str:
         """One line that says what happened and how to see it again."""
+        broken = f" invariant={self.invariant}" if self.violation else ""
         what = f" {self.violation}" if self.violation else ""
-        return (
-            f"seed={self.seed} invariant={self.invariant} t={self.at_s:.3f}{what}"
-            f" replay: python -m tests.simulator --seed {self.seed}{self.options}"
-        )
+        return f"seed={self.seed}{broken} t={self.at_s:.3f}{what} replay: {self.replay}"
+
+    @property
+    def replay(self) -> str:
+        """The command that runs the same world again."""
+        return f"python -m tests.simulator --seed {self.seed}{self.options}"
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "device_hours": round(self.device_hours, 2), "cpu_s": round(self.cpu_s, 2)}

@@ -40,7 +40,7 @@ def _smaller(best: Outcome) -> Iterator[Options]:
     hours = best.at_s / 3_600
     # It broke before the end: what comes after is not needed. Halves, then a little less.
     for wanted in (hours / 4, hours / 2, hours * 0.9):
-        if wanted < plan.hours * 0.95:
+        if 0 < round(wanted, 4) < plan.hours * 0.95:
             yield replace(options, hours=round(wanted, 4))
     edits = best.edits if options.edits is None else options.edits
     for fewer in dict.fromkeys((edits // 4, edits // 2, edits * 9 // 10, edits - 1)):

@@ -7,9 +7,10 @@ which everything goes wrong at once finds less than many in which a few things g
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from tests.simulator.mishaps import MishapWeather
 
@@ -161,19 +162,24 @@ class Plan:
         return replace(self, **{group: replace(part, **{name: getattr(type(part)(), name)})})
 
     def dimensions(self) -> list[str]:
-        """What is switched on; how long and how far is no kind of its own."""
-        lesser = {"least_s", "clog_s", "partition_s", "one_way", "pause_s", "fail_over_lose", "outage_s", "away_s"}
-        lesser |= {"worker_down_s", "phone_down_s", "store_down_s", "edits", "keep_ms", "lag_ms"}
-        found = [name for name in ("malice", "shared") if getattr(self, name)]
-        for group in ("network", "accidents", "bus", "clocks", "bugs", "store", "work", "config", "mishaps"):
-            part: Any = getattr(self, group)
-            plain = type(part)()
-            found += [
-                f"{group}.{one.name}"
-                for one in fields(part)
-                if one.name not in lesser and getattr(part, one.name) != getattr(plain, one.name)
-            ]
-        return found
+        """What is switched on."""
+        return [dimension for dimension in DIMENSIONS if self.without(dimension) != self]
+
+
+GROUPS: Final = ("network", "accidents", "bus", "clocks", "bugs", "store", "work", "config", "mishaps")
+
+
+def _dimensions() -> Iterator[str]:
+    # How long and how far is no kind of its own.
+    lesser = {"least_s", "clog_s", "partition_s", "one_way", "pause_s", "fail_over_lose", "outage_s", "away_s"}
+    lesser |= {"worker_down_s", "phone_down_s", "store_down_s", "edits", "keep_ms", "lag_ms"}
+    yield from ("malice", "shared")
+    for group in GROUPS:
+        yield from (f"{group}.{one.name}" for one in fields(getattr(Plan(), group)) if one.name not in lesser)
+
+
+# All that a world can be without, one by one; the name of a group stands for all of it.
+DIMENSIONS: Final = tuple(_dimensions())
 
 
 def log_uniform(draws: Random, low: float, high: float) -> float:

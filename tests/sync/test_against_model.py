@@ -12,7 +12,7 @@ import pytest
 from conflict.vectors import cut
 from storage.collections import COLLECTIONS
 from storage.database import Database
-from tests.shared import load_model
+from tests.conflict.histories import load_model
 from tests.sync.harness import Device, World
 
 model = load_model()

@@ -158,6 +158,15 @@ async def test_every_space_is_checked_for_itself(world: World) -> None:
     assert await audit(world) == []
 
 
+async def test_what_is_gone_over_comes_to_what_was_announced(damaged: Damaged) -> None:
+    walked: list[int] = []
+    made = Audit(damaged.world.database, damaged.world.engine.texts, lambda _: None, walked.append)
+    # A tombstone among them.
+    assert await made.size() == 4
+    await made.run()
+    assert sum(walked) == 4
+
+
 # -- what is damaged ---------------------------------------------------------------------------------------------
 
 
@@ -224,6 +233,7 @@ def rules(found: list[Violation]) -> set[tuple[str, str | None]]:
 # Rule, what it is told of (a name of `Damaged.names`, or None for the space), and the damage.
 BY_SQL: list[tuple[str, str | None, str]] = [
     ("head_behind", "set", "UPDATE spaces SET head = head - 3"),
+    ("head_ahead", None, "UPDATE spaces SET head = head + 1"),
     ("seq_repeated", None, "UPDATE records SET seq = (SELECT seq FROM records WHERE id = :set) WHERE id = :gone"),
     ("seq_repeated", "set", "UPDATE records SET seq = 0 WHERE id = :set"),
     ("counter_differs", None, "UPDATE spaces SET records = records + 1"),

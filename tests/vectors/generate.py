@@ -21,8 +21,8 @@ import pycrdt
 
 from tests.client_sdk.adopting import adopting_vectors
 from tests.client_sdk.showing import showing_vectors
+from tests.shared import needed_model
 from tests.vectors.device import digest_vectors, id_vectors, leaping_ticks
-from tests.vectors.oracle import load_model
 
 FOLDER = Path(__file__).parent
 Json = Any
@@ -512,10 +512,7 @@ def _layout(content: dict[str, Json]) -> str:
 
 
 def main() -> None:
-    model = load_model()
-    if model is None:
-        raise SystemExit("The model of the merge rules is not here; name its folder in FITAI_SHARED.")
-    for name, content in render(model).items():
+    for name, content in render(needed_model()).items():
         (FOLDER / name).write_text(content)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.security.fuzz.run import CASES_A_ROUND, Report, Violation, fuzz
 from tests.security.fuzz.targets import KINDS
+from tests.shared import needed_model
 
 
 def main() -> int:
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--only", choices=["answer", *KINDS])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    needed_model()
     seed = random.SystemRandom().randrange(2**31) if options.seed is None else options.seed
     logging.getLogger("api.access").setLevel(logging.ERROR)
 

@@ -7,6 +7,7 @@ import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.shared import needed_model
 from tests.simulator.mutants import MUTANTS
 from tests.simulator.mutants.judges import SEEDS_MAX, Verdict, try_mutant
 from tests.simulator.mutants.table import PAGE, page, short
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     parser.add_argument("--json", action="store_true", help="one JSON object a mutant; the page is not written")
     options = parser.parse_args()
+    needed_model()
     names = options.only or list(MUTANTS)
     verdicts = []
     with ProcessPoolExecutor(options.jobs) as pool:
