@@ -56,7 +56,7 @@ class Device(Running):
         if not self.signed_in or self.environment.elapsed_ms() < self.not_before_ms:
             return None
         now_ms = self.environment.now_ms()
-        with self.db.write(durable=True) as tx:
+        with self.db.write() as tx:
             request = due.due(tx, self, self.description, now_ms)
             if request is None:
                 self.want_seen = False
@@ -67,6 +67,9 @@ class Device(Running):
                 return None
             if request.kind == "push":
                 pushing.send(tx, request)
+        if request.kind == "push" and request.asked["first"] is not None:
+            # What was sent before and is a void now is marked already: its reason must be on the disk all the same.
+            self.db.make_durable()
         self._requests += 1
         return replace(request, no=self._requests, made_ms=self.environment.elapsed_ms())
 
