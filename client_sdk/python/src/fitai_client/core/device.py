@@ -182,4 +182,6 @@ def _prune(tx: Tx) -> None:
     """Forget answered changes and aside records after 30 days; where `after` stands is kept in `streams`."""
     before_ms = tx.environment.now_ms() - LOG_KEPT_MS
     tx.execute("DELETE FROM log WHERE state = 2 AND laid = 0 AND answered_at < ?", (before_ms,))
-    tx.execute("DELETE FROM aside WHERE kind = 'dropped' AND at < ?", (before_ms,))
+    # What is to be written again comes with what it is in.
+    recovered = "SELECT space FROM aside WHERE kind = 'recovered'"
+    tx.execute(f"DELETE FROM aside WHERE kind = 'dropped' AND at < ? AND space NOT IN ({recovered})", (before_ms,))
