@@ -22,7 +22,8 @@ from fitai_client.errors import DatabaseError, InvalidWrite
 from storage.tables import metadata
 from tests.client_sdk.old_files import as_version_1, as_version_2
 from tests.client_sdk.test_rules_showing import pair
-from tests.client_sdk.world import World
+from tests.client_sdk.world import Phone, World
+from tests.simulator.power import mark_of
 
 DESCRIPTION = {"name": "p", "platform": "test", "app_version": "1"}
 
@@ -34,15 +35,46 @@ def test_an_error_rolls_everything_back(world: World) -> None:
     assert phone.list("workouts") == []
 
 
-def test_a_durable_look_that_writes_nothing_leaves_what_was_written_before_to_be_made_durable(world: World) -> None:
+def on_the_disk(phone: Phone) -> Callable[[], bool]:
+    """Whether something was written, and so synced, since the last time."""
+    marks = [mark_of(phone.path)]
+
+    def moved() -> bool:
+        marks.append(mark_of(phone.path))
+        return marks[-1] != marks[-2]
+
+    return moved
+
+
+@pytest.mark.parametrize("what", ["nothing", "what is there already"])
+def test_a_durable_transaction_puts_what_was_written_before_on_the_disk_though_it_writes(
+    world: World, what: str
+) -> None:
     phone = world.phone()
     with phone.db.write() as tx:
         tx.set_meta("written", "1")
+    synced = on_the_disk(phone)
     with phone.db.write(durable=True) as tx:
-        tx.meta("written")
+        if what != "nothing":
+            tx.set_meta("written", "1")
+    assert synced()
+    with phone.db.write(durable=True):
+        pass
+    assert not synced()
+
+
+def test_what_another_process_wrote_is_made_durable_too(world: World) -> None:
+    phone = world.phone()
     phone.db.make_durable()
-    with phone.db.write() as tx:
-        assert tx.meta("durable_at") is not None
+    another = LocalDatabase(phone.path, phone.db.environment)
+    with another.write() as tx:
+        tx.set_meta("written", "1")
+    synced = on_the_disk(phone)
+    with phone.db.write():
+        pass
+    phone.db.make_durable()
+    assert synced()
+    another.close()
 
 
 KINDS = "SELECT kind FROM spaces ORDER BY no"
@@ -282,7 +314,19 @@ def test_what_leaves_is_durable_and_other_writes_soon_after(world: World) -> Non
         write_groups(tx, PERSONAL, [[Write("sets", one, {"reps": 3})]])
     phone.db.make_durable()
     phone.db.make_durable()
-    phone.device.next_request()
+    request = phone.device.next_request()
+    assert request is not None and request.kind == "push"
     with phone.db.write() as tx:
         write_groups(tx, PERSONAL, [[Write("sets", one, {"reps": 4})]])
-    assert modes == ["1", "2", "2", "1"]
+    assert modes == ["1", "2", "1", "2", "1"]
+
+
+def test_what_carries_no_change_waits_for_no_disk(world: World) -> None:
+    phone, _, _, _, _ = pair(world)
+    phone.db.make_durable()
+    phone.heal()
+    statements: list[str] = []
+    phone.db.conn.set_trace_callback(statements.append)
+    request = phone.device.next_request()
+    assert request is not None and request.kind != "push"
+    assert not any("FULL" in statement for statement in statements)

@@ -3,9 +3,12 @@ that is gone had edited last."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
-from fitai_client.core import adopting
+import pytest
+
+from fitai_client.core import adopting, undo
 from fitai_client.core.spaces import PERSONAL, space
 from tests.client_sdk.test_rules_adopting import adoptions, conflicts, finish, gone
 from tests.client_sdk.test_rules_showing import pair, value
@@ -299,6 +302,98 @@ def test_rule_14_what_was_lost_is_recovered_though_somebody_who_never_heard_of_i
 
     kept = other.db.conn.execute("SELECT id FROM aside WHERE kind = 'recovered'").fetchall()
     assert kept == [(one,)] and other.get("sets", one) is None
+
+
+@dataclass
+class Below:
+    """`one`, a set that the server lost, is among the recovered of `phone`; the workout that it was in was deleted
+    since by somebody who never heard of it."""
+
+    world: World
+    phone: Phone
+    other: Phone
+    workout: str
+    exercise: str
+    one: str
+
+
+def below_what_is_gone(world: World) -> Below:
+    """And the server has let the tombstone go."""
+    return below_what_is_deleted(world, collected=True)
+
+
+def below_what_is_deleted(world: World, *, collected: bool = False) -> Below:
+    phone, lost, workout, exercise, _ = pair(world)
+    deleter = world.phone()
+    deleter.sync()
+    backup = world.server.backup()
+    one = lost.put("sets", workout_exercise=exercise, reps=77)
+    lost.sync()
+    phone.sync()
+    gone(world, lost)
+    world.server.restore(backup)
+    deleter.sync()
+    deleter.delete("workouts", workout)
+    deleter.sync()
+    if collected:
+        world.server.forget_tombstones()
+    world.settle()
+    assert recovered(phone) == [one]
+    return Below(world, phone, deleter, workout, exercise, one)
+
+
+def title_aside(scene: Below) -> object:
+    row = scene.phone.db.conn.execute("SELECT body FROM aside WHERE id = ?", (scene.workout,)).fetchone()
+    return json.loads(row[0])["values"]["title"]
+
+
+def recovered(phone: Phone) -> list[str]:
+    return [row[0] for row in phone.db.conn.execute("SELECT id FROM aside WHERE kind = 'recovered' ORDER BY id")]
+
+
+def rewrite(phone: Phone) -> int:
+    with phone.db.write() as tx:
+        return undo.rewrite_recovered(tx, PERSONAL)
+
+
+@pytest.mark.parametrize("days", [0, 31], ids=["at once", "a month later"])
+def test_rule_14_what_is_written_again_comes_with_what_it_is_in_where_no_server_has_that_any_more(
+    world: World, days: int
+) -> None:
+    scene = below_what_is_gone(world)
+    world.tick(days * 24 * 3600 * 1000)
+    scene.phone.restart()
+    title = title_aside(scene)
+
+    assert rewrite(scene.phone) == 1
+    finish(world)
+
+    assert value(scene.other, "sets", scene.one, "reps") == 77
+    assert value(scene.other, "workouts", scene.workout, "title") == title
+    assert recovered(scene.phone) == []
+    # What else was in it stays deleted.
+    assert [record.id for record in scene.other.list("sets")] == [scene.one]
+
+
+def test_rule_14_where_the_server_still_has_what_it_is_in_that_comes_back_without_a_conflict(world: World) -> None:
+    scene = below_what_is_deleted(world)
+
+    assert rewrite(scene.phone) == 1
+    finish(world)
+
+    assert value(scene.other, "sets", scene.one, "reps") == 77
+    assert conflicts(scene.other, scene.workout) == []
+
+
+def test_rule_14_where_nothing_is_known_of_what_it_is_in_it_stays_among_the_recovered(world: World) -> None:
+    scene = below_what_is_gone(world)
+    with scene.phone.db.write() as tx:
+        tx.execute("DELETE FROM aside WHERE kind = 'dropped'")
+
+    assert rewrite(scene.phone) == 0
+    world.settle()
+
+    assert recovered(scene.phone) == [scene.one] and world.server.orphans() == {}
 
 
 def test_rule_14_what_one_server_did_not_hold_is_not_written_anew_where_the_next_one_holds_it(world: World) -> None:

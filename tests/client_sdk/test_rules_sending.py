@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +15,7 @@ from fitai_client.core.writing import Write
 from fitai_client.errors import NotFound, Unreachable
 from tests.client_sdk.test_rules_showing import pair, value
 from tests.client_sdk.world import Phone, World
+from tests.simulator.power import WatchedDatabase, left_by, mark_of
 
 
 def body(request: Request) -> dict[str, Any]:
@@ -54,6 +56,58 @@ def test_rule_8_sent_is_recorded_before_the_request_leaves(world: World) -> None
     assert phone.step().kind == "spaces"  # type: ignore[union-attr]
     again = phone.device.next_request()
     assert again is not None and body(again)["changes"] == body(request)["changes"]
+
+
+def power_of(phone: Phone) -> Callable[[], None]:
+    """Cuts the phone's power when called: of its file what is on the disk is left, and it starts again."""
+    phone.db.__class__ = WatchedDatabase
+    synced = [mark_of(phone.path)]
+    cast(WatchedDatabase, phone.db).synced = lambda: synced.append(mark_of(phone.path))
+
+    def cut() -> None:
+        files = left_by(phone.path, synced[-1])
+        phone.db.conn.close()
+        for suffix, data in files.items():
+            phone.path.with_name(phone.path.name + suffix).write_bytes(data)
+        phone.open()
+
+    return cut
+
+
+def push_void(phone: Phone) -> None:
+    """Up to where a void has left, and the server has it."""
+    while (request := phone.step()) is None or '"op":"void"' not in (request.body or ""):
+        assert request is not None
+
+
+def test_rule_8_what_a_server_refused_is_on_the_disk_before_a_void_in_its_place_leaves(world: World) -> None:
+    phone = ready(world)
+    cut_power = power_of(phone)
+    id = phone.put("workouts", title="w")
+    phone.refuse(400, "malformed")
+
+    push_void(phone)
+    cut_power()
+    phone.sync()
+
+    assert [(entry.id, entry.fields) for entry in phone.inbox()] == [(id, {"title": "w"})]
+
+
+def test_rule_8_so_it_is_where_the_server_that_had_refused_it_is_restored(world: World) -> None:
+    phone, _, _, exercise, _ = pair(world)
+    backup = world.server.backup()
+    cut_power = power_of(phone)
+    id = phone.put("sets", workout_exercise=exercise, reps=10_001)
+    phone.sync()
+    assert [entry.id for entry in phone.inbox()] == [id]
+    world.server.restore(backup)
+
+    phone.heal()
+    push_void(phone)
+    cut_power()
+    phone.sync()
+
+    assert [entry.id for entry in phone.inbox()] == [id]
 
 
 def test_rule_9_an_answer_speaks_for_the_changes_of_its_request_alone(world: World) -> None:

@@ -5,7 +5,8 @@ copied into the file itself (a checkpoint syncs both). Which frames these are is
 file, never from what the product says of itself.
 
 I1   what was made durable, as the client does soon after each write, is there after the cut
-I2   what a server may have heard of is there, and known to have been sent: else its number would be given again
+I2   what a server may have heard of is there, and known to have been sent: else its number would be given again; and
+     what was taken back from it stays so: the server holds a void under that number, and would call the change taken
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple, cast
 
 from fitai_client.calls.base import DURABLE_AFTER_S
 from fitai_client.core.database import LocalDatabase, Tx
+from fitai_client.core.requests import Request
 from tests.simulator.oracles import Oracles
 from tests.simulator.phone import Phone
 from tests.simulator.violation import Violation
@@ -47,12 +49,12 @@ class WatchedDatabase(LocalDatabase):
     @contextmanager
     def write(self, *, durable: bool = False) -> Iterator[Tx]:
         is_outer = self._tx is None
-        before = self.conn.total_changes
+        before = mark_of(self.path) if is_outer and durable else None
         with super().write(durable=durable) as tx:
             yield tx
-        # A commit that wrote nothing syncs nothing, and leaves what was committed before it where it is.
-        wrote = self.conn.total_changes != before
-        if is_outer and wrote and self.conn.execute("PRAGMA synchronous").fetchone()[0] >= _FULL:
+        # A commit that wrote no frame syncs nothing, and leaves what was committed before it where it is.
+        wrote = before is not None and mark_of(self.path) != before
+        if wrote and self.conn.execute("PRAGMA synchronous").fetchone()[0] >= _FULL:
             self.synced()
 
 
@@ -65,6 +67,8 @@ class Power:
         self._marks: dict[str, Mark] = {}
         # The place in the log up to which what a phone wrote was made durable, and by which opening of its file.
         self._promised: dict[str, tuple[LocalDatabase, int]] = {}
+        # The stamps of the voids that a phone has sent, and since which opening of its file.
+        self._taken_back: dict[str, tuple[LocalDatabase, set[str]]] = {}
         for phone in world.phones:
             self._watch(phone)
 
@@ -76,7 +80,14 @@ class Power:
             return db
 
         phone.open_database = opened
-        wake = phone.wake
+        asks, wake = phone.asks, phone.wake
+
+        def sent(request: Request) -> None:
+            asks(request)
+            if request.kind == "push" and '"op":"void"' in (request.body or ""):
+                self._note_voids(phone, request)
+
+        phone.asks = sent
 
         def wrote() -> None:
             wake()
@@ -87,6 +98,13 @@ class Power:
         # It runs already.
         phone.db.__class__ = WatchedDatabase
         cast(WatchedDatabase, phone.db).synced = lambda: self._synced(phone)
+
+    def _note_voids(self, phone: Phone, request: Request) -> None:
+        db, known = self._taken_back.get(phone.name, (phone.db, set()))
+        stamps = known if db is phone.db else set()
+        changes = json.loads(request.body or "{}")["changes"]
+        stamps |= {change["hlc"] for change in changes if change["op"] == "void"}
+        self._taken_back[phone.name] = (phone.db, stamps)
 
     def _synced(self, phone: Phone) -> None:
         self._marks[phone.name] = mark_of(phone.path)
@@ -105,6 +123,8 @@ class Power:
             return None
         before, promised = _log(phone.db.conn), self._promised.get(phone.name)
         surely = promised[1] if promised is not None and promised[0] is phone.db else 0
+        db, stamps = self._taken_back.get(phone.name, (phone.db, set()))
+        taken_back = stamps if db is phone.db else set()
         files = left_by(phone.path, self._marks[phone.name])
         phone.kill()
         for suffix, data in files.items():
@@ -112,7 +132,7 @@ class Power:
         phone.path.with_name(f"{phone.path.name}-shm").unlink(missing_ok=True)
         with closing(sqlite3.connect(phone.path)) as conn:
             after = _log(conn)
-        self._judge(phone, before, after, surely)
+        self._judge(phone, before, after, surely, taken_back)
         self._oracles.replaced(phone)
         world.trace.note("fault", "power cut", phone.name, len(before) - len(after))
         await asyncio.sleep(draws.expovariate(1 / 60))
@@ -120,11 +140,15 @@ class Power:
             phone.boot()
         return phone.name
 
-    def _judge(self, phone: Phone, before: dict[int, _Line], after: dict[int, _Line], surely: int) -> None:
+    def _judge(
+        self, phone: Phone, before: dict[int, _Line], after: dict[int, _Line], surely: int, taken_back: set[str]
+    ) -> None:
         for pos, line in before.items():
             left = after.get(pos)
             if line.state > 0 and (left is None or left.state == 0 or left.hlc != line.hlc):
                 self._world.loop.broke(Violation("I2", f"{phone.name} lost with its power that {line} was sent"))
+            if left is not None and left.op != "void" and line.op == "void" and line.hlc in taken_back:
+                self._world.loop.broke(Violation("I2", f"{phone.name} lost with its power that {left} was taken back"))
             if left is None and pos <= surely:
                 self._world.loop.broke(Violation("I1", f"{phone.name} lost {line}, which was on the disk"))
             if left is None and line.fields is not None:
@@ -133,14 +157,17 @@ class Power:
 
 class _Line(NamedTuple):
     state: int
+    op: str
     hlc: str
     fields: str | None
     key: tuple[str, str]
 
 
 def _log(conn: sqlite3.Connection) -> dict[int, _Line]:
-    rows = conn.execute("SELECT pos, state, hlc, fields, collection, id FROM log").fetchall()
-    return {pos: _Line(state, hlc, fields, (collection, id)) for pos, state, hlc, fields, collection, id in rows}
+    rows = conn.execute("SELECT pos, state, op, hlc, fields, collection, id FROM log").fetchall()
+    return {
+        pos: _Line(state, op, hlc, fields, (collection, id)) for pos, state, op, hlc, fields, collection, id in rows
+    }
 
 
 def _last(conn: sqlite3.Connection) -> int:

@@ -65,15 +65,24 @@ def test_where_nothing_was_synced_nothing_is_left(conn: sqlite3.Connection, tmp_
     conn.close()
 
 
-def test_a_commit_that_writes_nothing_syncs_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["nothing", "what is there already"])
+def test_a_commit_without_a_new_frame_is_none_that_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     db = WatchedDatabase(tmp_path / "phone.db", system())
     synced: list[int] = []
     db.synced = lambda: synced.append(1)  # type: ignore[method-assign]
     with db.write() as tx:
         tx.set_meta("a", "1")
+    # The product writes a mark of its own where it relies on the disk.
+    monkeypatch.setattr(db, "_mark", lambda tx: None)
     with db.write(durable=True) as tx:
-        tx.all("SELECT 1")
+        if what != "nothing":
+            tx.set_meta("a", "1")
     assert synced == []
+    monkeypatch.undo()
+    with db.write() as tx:
+        tx.set_meta("a", "2")
     db.make_durable()
     assert synced == [1]
     db.close()

@@ -29,8 +29,39 @@ def sent_before_it_is_on_the_disk(patch: Patch) -> None:
 
 @mutant("I1", needs=lambda plan: plan.mishaps.power_cut > 2 and plan.mishaps.sign_out > 1)
 def made_durable_by_word_alone(patch: Patch) -> None:
-    """What a client makes durable soon after a write is left to the next request, which may be long in coming."""
-    patch(LocalDatabase, "make_durable", lambda self: None)
+    """What a client makes durable soon after a write is left to the next push, which may be long in coming."""
+    next_request, make_durable = Device.next_request, LocalDatabase.make_durable
+    asking: list[bool] = []
+
+    def asks(self: Device) -> Any:
+        asking.append(True)
+        try:
+            return next_request(self)
+        finally:
+            asking.pop()
+
+    patch(Device, "next_request", asks)
+    patch(LocalDatabase, "make_durable", lambda self: make_durable(self) if asking else None)
+
+
+@mutant("I2", needs=lambda plan: plan.mishaps.power_cut > 2 and plan.mishaps.refused_group > 1)
+def a_void_leaves_before_it_is_on_the_disk(patch: Patch) -> None:
+    """A push waits for the disk only where it says of a change that it leaves, not where a void takes its place."""
+    real = Device.next_request
+
+    def next_request(self: Device) -> Any:
+        make_durable = self.db.make_durable
+        self.db.make_durable = lambda: None  # type: ignore[method-assign]
+        before = self.db.conn.execute("SELECT COUNT(*) FROM log WHERE state = 0").fetchone()
+        try:
+            request = real(self)
+        finally:
+            self.db.make_durable = make_durable  # type: ignore[method-assign]
+        if self.db.conn.execute("SELECT COUNT(*) FROM log WHERE state = 0").fetchone() != before:
+            make_durable()
+        return request
+
+    patch(Device, "next_request", next_request)
 
 
 @mutant("I15", needs=lambda plan: plan.mishaps.sign_out > 1)
@@ -52,18 +83,10 @@ def nothing_adopted(patch: Patch) -> None:
     patch(adopting, "replaced", lambda tx, found, records, version: [])
 
 
-@mutant("I1", "suite", tests="tests/client_sdk/test_database.py -k durable_look")
+@mutant("I1", "suite", tests="tests/client_sdk/test_database.py -k durable_transaction")
 def a_look_counts_as_synced(patch: Patch) -> None:
     """A durable commit that wrote nothing, and so synced nothing, counts as one that put everything on the disk."""
-    real = LocalDatabase.write
-
-    @contextmanager
-    def write(self: LocalDatabase, *, durable: bool = False) -> Iterator[Tx]:
-        with real(self, durable=durable) as tx:
-            yield tx
-        self._unsynced = not durable
-
-    patch(LocalDatabase, "write", write)
+    patch(LocalDatabase, "_mark", lambda self, tx: None)
 
 
 @mutant("I23", "suite", tests="tests/client_sdk/test_rules_lost_records.py -k gone_device_replaced")

@@ -144,7 +144,10 @@ class MendingCalls(Calls):
         return await self.read(read)
 
     async def rewrite_recovered(self) -> int:
-        """Write the recovered records again. How many there were."""
+        """Write the recovered records again, each with what it is in where that is gone too. How many are there again.
+
+        One stays among the recovered where nothing is known any more of what it is in.
+        """
 
         def write(tx: Any) -> int:
             return sum(undo.rewrite_recovered(tx, found.no) for found in all_spaces(tx))

@@ -4,10 +4,11 @@ Owns: opening, the schema's version, durability, and the border at which sqlite3
 
 Invariants
     D1  Whatever the process dies at, a transaction is there whole or not at all (WAL).
-    D2  What leaves the device is on the disk before: a transaction that marks changes as sent is synchronous
-        FULL, which makes every earlier one durable too. Others are NORMAL: a process that is killed loses
-        nothing, and a power cut at most the writes since the last durable one (`make_durable`), none of which
-        any server has heard of, so no number is ever used twice for two different changes.
+    D2  What leaves the device is on the disk before, and so is what the device made of it since: before each push
+        of changes everything is made durable (`make_durable`, synchronous FULL). Other transactions are NORMAL: a
+        process that is killed loses nothing, and a power cut at most the writes since the last durable one, none of
+        which any server has heard of. So no number is ever used twice for two different changes, and none that was
+        taken back by a void is a change again.
     D3  A file of a newer version of this package, of a server or of another program is not touched.
 """
 
@@ -56,12 +57,15 @@ class Memory:
         self._written = -1
         self._of_others = -1
 
-    def begin(self) -> None:
-        """A transaction begins that nobody else can write beside."""
+    def begin(self) -> bool:
+        """A transaction begins that nobody else can write beside. Whether others may have written since the last one,
+        as before the first one."""
         version = self._conn.execute("PRAGMA data_version").fetchone()[0]
-        if version != self._of_others:
-            self._of_others = version
-            self._answers.clear()
+        if version == self._of_others:
+            return False
+        self._of_others = version
+        self._answers.clear()
+        return True
 
     def forget(self) -> None:
         """What was written was rolled back."""
@@ -208,7 +212,10 @@ class LocalDatabase:
 
     @contextmanager
     def write(self, *, durable: bool = False) -> Iterator[Tx]:
-        """One transaction; inside another, the same one. Rolls back on any exception, then raises it."""
+        """One transaction; inside another, the same one. Rolls back on any exception, then raises it.
+
+        durable: afterwards it, and everything that was committed before it, is on the disk.
+        """
         if self._tx is not None:
             yield self._tx
             return
@@ -218,11 +225,15 @@ class LocalDatabase:
         try:
             self._synchronise("FULL" if durable else "NORMAL")
             self.conn.execute("BEGIN IMMEDIATE")
-            self._memory.begin()
+            # Whoever wrote it may have left it unsynced, a process of before that was killed as well.
+            self._unsynced |= self._memory.begin()
             self._tx = Tx(self.conn, self.environment, self.watched, self._memory)
             try:
                 yield self._tx
                 changes = self._tx.changed()
+                wrote = self.conn.total_changes != before
+                if durable and (wrote or self._unsynced):
+                    self._mark(self._tx)
                 self.conn.execute("COMMIT")
             except BaseException:
                 if self.conn.in_transaction:
@@ -236,9 +247,7 @@ class LocalDatabase:
             if ours is None:
                 raise
             raise ours from error
-        if self.conn.total_changes != before:
-            # A commit that wrote nothing synced nothing: what was written before waits for the disk as it did.
-            self._unsynced = not durable
+        self._unsynced = not durable and (wrote or self._unsynced)
         if changes:
             self.on_change(changes)
 
@@ -250,9 +259,14 @@ class LocalDatabase:
     def make_durable(self) -> None:
         """Put everything that was committed on the disk."""
         if self._unsynced:
-            with self.write(durable=True) as tx:
-                # A commit that writes nothing would sync nothing.
-                tx.set_meta("durable_at", str(self.environment.now_ms()))
+            with self.write(durable=True):
+                pass
+
+    def _mark(self, tx: Tx) -> None:
+        """Write something new: a commit that writes nothing, or what is there already, syncs nothing."""
+        tx.update(
+            "meta", "INSERT INTO meta VALUES ('syncs', '1') ON CONFLICT (key) DO UPDATE SET value = meta.value + 1"
+        )
 
     def close(self) -> None:
         with border(self.path):

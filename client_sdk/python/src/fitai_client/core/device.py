@@ -56,7 +56,7 @@ class Device(Running):
         if not self.signed_in or self.environment.elapsed_ms() < self.not_before_ms:
             return None
         now_ms = self.environment.now_ms()
-        with self.db.write(durable=True) as tx:
+        with self.db.write() as tx:
             request = due.due(tx, self, self.description, now_ms)
             if request is None:
                 self.want_seen = False
@@ -67,6 +67,9 @@ class Device(Running):
                 return None
             if request.kind == "push":
                 pushing.send(tx, request)
+        if request.kind == "push" and request.asked["first"] is not None:
+            # What was sent before and is a void now is marked already: its reason must be on the disk all the same.
+            self.db.make_durable()
         self._requests += 1
         return replace(request, no=self._requests, made_ms=self.environment.elapsed_ms())
 
@@ -179,4 +182,6 @@ def _prune(tx: Tx) -> None:
     """Forget answered changes and aside records after 30 days; where `after` stands is kept in `streams`."""
     before_ms = tx.environment.now_ms() - LOG_KEPT_MS
     tx.execute("DELETE FROM log WHERE state = 2 AND laid = 0 AND answered_at < ?", (before_ms,))
-    tx.execute("DELETE FROM aside WHERE kind = 'dropped' AND at < ?", (before_ms,))
+    # What is to be written again comes with what it is in.
+    recovered = "SELECT space FROM aside WHERE kind = 'recovered'"
+    tx.execute(f"DELETE FROM aside WHERE kind = 'dropped' AND at < ? AND space NOT IN ({recovered})", (before_ms,))

@@ -67,7 +67,7 @@ def build(
     """The push of as many of these changes as one batch takes, groups whole.
 
     `lines` are adjacent and start behind `after`, which is None before the first change of this id. The caller
-    marks them as sent (`send`) before the request leaves.
+    marks them as sent (`send`), durably, before the request leaves.
     """
     batch = _cut(lines, limit)
     changes: list[str] = []
@@ -144,7 +144,7 @@ def _cut(lines: Sequence[Line], limit: int) -> list[Line]:
 
 
 def send(tx: Tx, request: Request) -> None:
-    """Rule 8: record that these changes are about to leave. The transaction must be durable."""
+    """Rule 8: record that these changes are about to leave. They must not before all of that is on the disk."""
     if request.asked["first"] is not None:
         tx.execute(
             "UPDATE log SET state = 1 WHERE space = ? AND device = ? AND n BETWEEN ? AND ? AND state = 0",

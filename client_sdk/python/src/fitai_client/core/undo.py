@@ -52,18 +52,8 @@ def restore_deleted(
     shown = _known(tx, no, key) or ({"values": dict(values)} if values is not None else None)
     if shown is None:
         raise NotFound(f"Nothing is kept of {key[0]} {key[1]}: ask for its history.")
-    bodies: dict[Key, dict[str, Any]] = {key: shown}
-    one = key
-    while (parent := parent_of(one[0])) is not None:
-        above_id = bodies[one]["values"].get(parent[0])
-        above = (parent[1], above_id)
-        if not isinstance(above_id, str) or read_one(tx.conn, no, *above) is not None:
-            break
-        known = _known(tx, no, above)
-        if known is None:
-            break
-        bodies = {above: known, **bodies}
-        one = above
+    above, _ = _missing_above(tx, no, key, shown)
+    bodies: dict[Key, dict[str, Any]] = {**above, key: shown}
     for below, body in _below(tx, no, key):
         bodies.setdefault(below, body)
     writes = [one for k, body in bodies.items() for one in whole_writes(tx, no, k, body, counters=False)]
@@ -77,18 +67,43 @@ _GROUP = 500
 
 
 def rewrite_recovered(tx: Tx, no: int) -> int:
-    """Write again what the server lost and this device kept aside (rule 14). How many records were written.
+    """Write again what the server lost and this device kept aside (rule 14). How many records are there again.
 
-    In no context at all: of a record that does not show here the server may have had newer values meanwhile.
+    In no context at all: of a record that does not show here the server may have had newer values meanwhile. What it is
+    in comes along where that does not show, since the server may have let its tombstone go: below nothing nobody would
+    see it. Where nothing is known of that any more, it stays aside.
     """
     rows = tx.all("SELECT collection, id, body FROM aside WHERE space = ? AND kind = 'recovered'", (no,))
     depth = {row[0]: len(_levels(row[0])) for row in rows}
-    for collection, id, body in sorted(rows, key=lambda row: (depth[row[0]], row[1])):
-        if read_one(tx.conn, no, collection, id) is None:
-            writes = whole_writes(tx, no, (collection, id), json.loads(body), context={})
-            write_groups(tx, no, [writes], mark=WRITTEN_ANEW)
-    tx.execute("DELETE FROM aside WHERE space = ? AND kind = 'recovered'", (no,))
-    return len(rows)
+    done = 0
+    for collection, id, text in sorted(rows, key=lambda row: (depth[row[0]], row[1])):
+        key = (collection, id)
+        if read_one(tx.conn, no, *key) is None:
+            body = json.loads(text)
+            above, is_known = _missing_above(tx, no, key, body)
+            if not is_known:
+                continue
+            groups = [whole_writes(tx, no, one, known, context={}, counters=False) for one, known in above.items()]
+            write_groups(tx, no, [*groups, whole_writes(tx, no, key, body, context={})], mark=WRITTEN_ANEW)
+        tx.execute("DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", (no, *key))
+        done += 1
+    return done
+
+
+def _missing_above(tx: Tx, no: int, key: Key, shown: Mapping[str, Any]) -> tuple[dict[Key, dict[str, Any]], bool]:
+    """What a record is in, at any level, and does not show, as it was last known, the highest first; and whether that
+    is all of it."""
+    missing: dict[Key, dict[str, Any]] = {}
+    while (parent := parent_of(key[0])) is not None:
+        id = shown["values"].get(parent[0])
+        if isinstance(id, str) and read_one(tx.conn, no, parent[1], id) is not None:
+            break
+        known = _known(tx, no, (parent[1], id)) if isinstance(id, str) else None
+        if known is None:
+            return missing, False
+        key, shown = (parent[1], id), known
+        missing = {key: known, **missing}
+    return missing, True
 
 
 def undo(tx: Tx, no: int) -> int:
