@@ -55,7 +55,7 @@ class Oracles:
         self._inspections: dict[str, Inspection] = {}
         self._draws = world.streams.of("oracles")
         self.has_rewound = False
-        self.trust = Trust(world.store)
+        self.trust = Trust(world.store, world.loop)
         # (collection, id, stamp) of each change of groups of which the server must take nothing.
         self.refused: list[tuple[str, str, str]] = []
         self._behind: Phone | None = None

@@ -11,6 +11,7 @@ import pytest
 from fitai_client.core.spaces import PERSONAL
 from tests.simulator.fence import fence, outside
 from tests.simulator.oracles import Oracles
+from tests.simulator.trust import UNDER_WAY_S
 from tests.simulator.user import Hand
 from tests.simulator.violation import Violation
 from tests.simulator.weather import Plan
@@ -66,10 +67,27 @@ def test_a_phone_is_trusted_again_once_it_has_found_its_way(world: World) -> Non
     assert trusted == [False, True]
 
 
+def test_no_phone_is_trusted_while_an_answer_of_the_lost_history_may_be_under_way_to_it(world: World) -> None:
+    trusted: list[bool] = []
+
+    async def story(world: World, hand: Hand, oracles: Oracles) -> None:
+        with outside():
+            world.store.restore(world.store.snapshot())
+        oracles.rewound()
+        for _ in range(2):
+            trusted.append(oracles.trust.has(hand.phone))
+            await asyncio.sleep(UNDER_WAY_S)
+
+    live(world, story)
+    assert trusted == [False, True]
+
+
 def test_i8_is_asked_of_it_from_then_on(world: World) -> None:
     async def story(world: World, hand: Hand, oracles: Oracles) -> None:
         await write_and_go_back(world, hand, oracles)
         await asyncio.sleep(300)
+        hand.put("workouts", title=hand.token())
+        await asyncio.sleep(60)
         # A device that forgets what it knew.
         with hand.phone.db.write() as tx:
             tx.execute("UPDATE spaces SET version = '{}'")
