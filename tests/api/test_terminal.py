@@ -57,4 +57,4 @@ def test_a_wrong_argument_that_the_output_cannot_express_is_told(tmp_path: Path)
 def test_a_name_that_is_no_text_at_all_is_told_too(tmp_path: Path) -> None:
     (tmp_path / "log\udcff.csv").write_text("no log", encoding="utf-8")
     done = run("demo", "log\udcff.csv", cwd=tmp_path)
-    assert done.returncode == 1 and b"Traceback" not in done.stderr
+    assert done.returncode == 2 and b"Traceback" not in done.stderr
