@@ -20,11 +20,11 @@ from pycrdt import Doc, Text, merge_updates
 
 from ..errors import InvalidWrite
 
-__all__ = ["beyond", "laid_over", "replaced", "whole"]
+__all__ = ["CLIENT_BYTES", "beyond", "laid_over", "replaced", "whole"]
 
 _ROOT = "text"
 # Yjs client ids are kept to 32 bits, as its own implementations draw them.
-_CLIENT_BYTES = 4
+CLIENT_BYTES = 4
 # The update that says nothing.
 _NOTHING = b"\0\0"
 
@@ -46,7 +46,7 @@ def laid_over(shown: Any, update: str) -> dict[str, str]:
 def replaced(shown: Any, text: str, client: bytes) -> str:
     """The update (base64) that turns the shown text into `text`, changing only the stretch that differs.
 
-    `client` is _CLIENT_BYTES random bytes. An update that changes nothing is a valid one.
+    `client` is CLIENT_BYTES random bytes. An update that changes nothing is a valid one.
     """
     document = _document(shown, client)
     before = document.get_state()

@@ -139,7 +139,7 @@ def _counter_edit(value: Any, where: str) -> dict[str, Any]:
 
 def _text_edit(value: Any, shown: Any, where: str, environment: Environment) -> dict[str, str]:
     if isinstance(value, str):
-        return {"yjs": text.replaced(shown, _text(value, where), environment.random_bytes(4))}
+        return {"yjs": text.replaced(shown, _text(value, where), environment.random_bytes(text.CLIENT_BYTES))}
     if isinstance(value, Mapping) and isinstance(value.get("yjs"), str):
         return {"yjs": value["yjs"]}
     raise InvalidWrite(f"{where}: a text takes a string.")

@@ -82,7 +82,7 @@ def whole_parts(
         if weight > _PART_BYTES_MAX and shown is not None and declared.fields[name].kind == "text":
             # Without what was deleted in it, a text is as large as it looks.
             words = shown["values"][name].get("text", "")
-            edit = {"yjs": text.replaced(None, words, tx.environment.random_bytes(4))}
+            edit = {"yjs": text.replaced(None, words, tx.environment.random_bytes(text.CLIENT_BYTES))}
             weight = _weight(name, edit)
         if weight > _PART_BYTES_MAX:
             verdict = Verdict("too_long", "It is larger than a change may be, and could not be written again.", name)
