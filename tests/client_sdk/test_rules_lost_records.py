@@ -221,6 +221,10 @@ def test_rule_6_a_tombstone_waits_on_for_what_is_written_anew_below_it(world: Wo
     # The server has a delete of the workout alone, and nothing of what is below it.
     editor.put("workout_exercises", exercise, superset="since")
 
+    editor.heal()
+    while editor.asked[-1:] != ["ids"]:
+        assert editor.step() is not None
+    assert value(editor, "workouts", workout, "title") == "made"
     finish(world)
 
     assert value(deleter, "workouts", workout, "title") == "made"
