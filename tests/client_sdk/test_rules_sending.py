@@ -15,7 +15,7 @@ from fitai_client.core.writing import Write
 from fitai_client.errors import NotFound, Unreachable
 from tests.client_sdk.test_rules_showing import pair, value
 from tests.client_sdk.world import Phone, World
-from tests.simulator.power import WatchedDatabase, left_by, mark_of
+from tests.simulator.power import Mark, WatchedDatabase, left_by, mark_of
 
 
 def body(request: Request) -> dict[str, Any]:
@@ -58,10 +58,13 @@ def test_rule_8_sent_is_recorded_before_the_request_leaves(world: World) -> None
     assert again is not None and body(again)["changes"] == body(request)["changes"]
 
 
-def power_of(phone: Phone) -> Callable[[], None]:
-    """Cuts the phone's power when called: of its file what is on the disk is left, and it starts again."""
+def power_of(phone: Phone, *, synced_before: bool = True) -> Callable[[], None]:
+    """Cuts the phone's power when called: of its file what is on the disk is left, and it starts again.
+
+    synced_before: whether what is in the file now is on the disk.
+    """
     phone.db.__class__ = WatchedDatabase
-    synced = [mark_of(phone.path)]
+    synced = [mark_of(phone.path) if synced_before else Mark(b"", 0)]
     cast(WatchedDatabase, phone.db).synced = lambda: synced.append(mark_of(phone.path))
 
     def cut() -> None:
@@ -108,6 +111,22 @@ def test_rule_8_so_it_is_where_the_server_that_had_refused_it_is_restored(world:
     phone.sync()
 
     assert [entry.id for entry in phone.inbox()] == [id]
+
+
+def test_rule_8_an_installations_key_is_on_the_disk_before_it_asks_for_an_id(world: World) -> None:
+    phone = world.phone()
+    cut_power = power_of(phone, synced_before=False)
+    key = body(registration(phone))["key"]
+
+    cut_power()
+
+    assert body(registration(phone))["key"] == key
+
+
+def registration(phone: Phone) -> Request:
+    request = phone.device.next_request()
+    assert request is not None and request.kind == "register"
+    return request
 
 
 def test_rule_9_an_answer_speaks_for_the_changes_of_its_request_alone(world: World) -> None:

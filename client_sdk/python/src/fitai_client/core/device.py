@@ -67,8 +67,9 @@ class Device(Running):
                 return None
             if request.kind == "push":
                 pushing.send(tx, request)
-        if request.kind == "push" and request.asked["first"] is not None:
+        if request.kind == "register" or (request.kind == "push" and request.asked["first"] is not None):
             # What was sent before and is a void now is marked already: its reason must be on the disk all the same.
+            # And an installation whose key is lost would come again as another device.
             self.db.make_durable()
         self._requests += 1
         return replace(request, no=self._requests, made_ms=self.environment.elapsed_ms())
