@@ -427,3 +427,58 @@ def test_rule_14_what_one_server_did_not_hold_is_not_written_anew_where_the_next
     assert not any("made 0" in fields for fields in adoptions(maker))
     with maker.db.write() as tx:
         assert tx.meta(f"gone:{PERSONAL}") is None
+
+
+@pytest.mark.parametrize("collection", ["moods", "personal_records"], ids=["of a newer schema", "the server's own"])
+def test_rule_14_what_cannot_be_written_stays_among_the_recovered_and_holds_back_nothing_else(
+    world: World, collection: str
+) -> None:
+    scene = below_what_is_gone(world)
+    strange = scene.phone.new_id()
+    keep_aside(scene.phone, PERSONAL, collection, strange)
+
+    assert rewrite(scene.phone) == 1
+    finish(world)
+
+    assert value(scene.other, "sets", scene.one, "reps") == 77
+    assert recovered(scene.phone) == [strange]
+
+
+def test_rule_14_what_is_recovered_of_a_space_that_is_gone_stays_and_holds_back_nothing_else(world: World) -> None:
+    scene = below_what_is_gone(world)
+    with scene.phone.db.write() as tx:
+        tx.execute("INSERT INTO spaces (no, id, kind, phase) VALUES (7, 'team', 'shared', 'gone')")
+    strange = scene.phone.new_id()
+    keep_aside(scene.phone, 7, "workouts", strange)
+
+    with scene.phone.db.write() as tx:
+        assert sum(undo.rewrite_recovered(tx, no) for no in (7, PERSONAL)) == 1
+
+    assert recovered(scene.phone) == [strange]
+
+
+def keep_aside(phone: Phone, no: int, collection: str, id: str) -> None:
+    with phone.db.write() as tx:
+        tx.execute("INSERT INTO aside VALUES (?, ?, ?, 'recovered', ?, '{\"values\":{}}', 0)", (no, collection, id, id))
+
+
+def test_rule_14_what_the_server_alone_writes_is_not_kept_to_be_written_again(world: World) -> None:
+    lost, phone, _, exercise, _ = pair(world)
+    backup = world.server.backup()
+    one = lost.put("sets", workout_exercise=exercise, reps=77)
+    lost.sync()
+    phone.sync()
+    shown = phone.db.conn.execute("SELECT body FROM records WHERE id = ?", (one,)).fetchone()[0]
+    best = phone.new_id()
+    with phone.db.write() as tx:
+        tx.execute(
+            "INSERT INTO records (space, collection, id, status, snap, alive, body)"
+            " SELECT space, 'personal_records', ?, status, snap, alive, ? FROM records WHERE id = ?",
+            (best, shown, one),
+        )
+    gone(world, lost)
+    world.server.restore(backup)
+
+    world.settle()
+
+    assert recovered(phone) == [one] and phone.get("personal_records", best) is None

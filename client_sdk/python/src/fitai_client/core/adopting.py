@@ -97,8 +97,12 @@ def ended(tx: Tx, found: Space, before: vectors.Vector) -> None:
         tx.set_meta(_lost_key(found), vectors.encode(vectors.merged(lost, vectors.decode(told) if told else {})))
 
 
-def was_lost(tx: Tx, found: Space, row: Row, before: vectors.Vector) -> bool:
+def was_lost(tx: Tx, found: Space, key: Key, row: Row, before: vectors.Vector) -> bool:
     """Whether something of a record that the snapshot does not bring is lost, and not deleted by others knowingly."""
+    declared = COLLECTIONS.get(key[0])
+    if declared is not None and declared.read_only:
+        # The server works it out anew; nobody else could write it.
+        return False
     state, version = _state(tx, found), found.version
     author = json.loads(row.body or "{}").get("updated_by")
     if before.get(author, 0) > version.get(author, 0):

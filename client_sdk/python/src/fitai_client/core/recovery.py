@@ -158,7 +158,7 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
         row = read_row(tx, found.no, key)
         if row is not None and row.body is not None:
             held += _held_already(tx, found, key, row, before, merged)
-            if adopting.was_lost(tx, found, row, before):
+            if adopting.was_lost(tx, found, key, row, before):
                 adopting.await_return(tx, found, key, row)
     tx.set_meta(f"held:{found.no}", dumps(held) if held else None)
     # The id may be lost once more before they are written anew.
@@ -166,7 +166,7 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
     for key in lacking:
         if key in asked or (row := read_row(tx, found.no, key)) is None or row.body is None:
             continue
-        lost = adopting.was_lost(tx, found, row, before)
+        lost = adopting.was_lost(tx, found, key, row, before)
         drop(tx, found.no, key, "recovered" if lost else "dropped")
     adopting.ended(tx, found, before)
     # After a resync the digests are compared; a first snapshot has nothing of before to differ in.
@@ -184,7 +184,7 @@ def keep_lost(tx: Tx, found: Space, before: vectors.Vector) -> None:
     lacking = _lacking(tx, found)
     for key in lacking:
         row = read_row(tx, found.no, key)
-        if row is not None and row.body is not None and adopting.was_lost(tx, found, row, before):
+        if row is not None and row.body is not None and adopting.was_lost(tx, found, key, row, before):
             lost.add(key)
     for key in lacking if lost else ():
         goes = key in lost or any(above in lost for above in ancestors(tx, found.no, key))

@@ -22,12 +22,13 @@ Rule of device.md kept here
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ..collections import field_of, parent_of
-from ..errors import NotFound
+from ..collections import COLLECTIONS, field_of, parent_of
+from ..errors import InvalidWrite, NotFound
 from .database import Tx
 from .reads import read_one
 from .records import Key, descendants, read_row
@@ -35,6 +36,8 @@ from .whole import whole_writes
 from .writing import WRITTEN_ANEW, Write, write_groups
 
 __all__ = ["redo", "restore_deleted", "rewrite_recovered", "undo"]
+
+log = logging.getLogger("fitai_client.sync")
 
 
 def restore_deleted(
@@ -71,23 +74,33 @@ def rewrite_recovered(tx: Tx, no: int) -> int:
 
     In no context at all: of a record that does not show here the server may have had newer values meanwhile. What it is
     in comes along where that does not show, since the server may have let its tombstone go: below nothing nobody would
-    see it. Where nothing is known of that any more, it stays aside.
+    see it. Where nothing is known of that any more, it stays aside; and so does what cannot be written: of a space that
+    is gone, or of a newer schema.
     """
     rows = tx.all("SELECT collection, id, body FROM aside WHERE space = ? AND kind = 'recovered'", (no,))
     depth = {row[0]: len(_levels(row[0])) for row in rows}
     done = 0
     for collection, id, text in sorted(rows, key=lambda row: (depth[row[0]], row[1])):
-        key = (collection, id)
-        if read_one(tx.conn, no, *key) is None:
-            body = json.loads(text)
-            above, is_known = _missing_above(tx, no, key, body)
-            if not is_known:
-                continue
-            groups = [whole_writes(tx, no, one, known, context={}, counters=False) for one, known in above.items()]
-            write_groups(tx, no, [*groups, whole_writes(tx, no, key, body, context={})], mark=WRITTEN_ANEW)
-        tx.execute("DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", (no, *key))
-        done += 1
+        tx.execute("SAVEPOINT recovered")
+        try:
+            done += _rewrite(tx, no, (collection, id), json.loads(text))
+        except (InvalidWrite, NotFound) as error:
+            log.info("a recovered record of %s stays aside: %s", collection, error.code)
+            tx.roll_back_to("recovered")
+        tx.execute("RELEASE recovered")
     return done
+
+
+def _rewrite(tx: Tx, no: int, key: Key, body: Mapping[str, Any]) -> bool:
+    """Write one recovered record again; False where it stays aside."""
+    if read_one(tx.conn, no, *key) is None:
+        above, is_known = _missing_above(tx, no, key, body)
+        if not is_known or key[0] not in COLLECTIONS:
+            return False
+        groups = [whole_writes(tx, no, one, known, context={}, counters=False) for one, known in above.items()]
+        write_groups(tx, no, [*groups, whole_writes(tx, no, key, body, context={})], mark=WRITTEN_ANEW)
+    tx.execute("DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", (no, *key))
+    return True
 
 
 def _missing_above(tx: Tx, no: int, key: Key, shown: Mapping[str, Any]) -> tuple[dict[Key, dict[str, Any]], bool]:
