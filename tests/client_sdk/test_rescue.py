@@ -284,6 +284,7 @@ async def test_of_a_file_of_which_the_list_of_spaces_alone_is_left_nothing_is_sa
         (("records", "shown"), None, 1),
         (("records", "seq"), "x", 2),
         (("log", "op"), b"put", 2),
+        (("log", "n"), 1, 2),
         (("log", "state"), "x", 1),
         (("log", "space"), 1e300, 1),
         (("log", "fields"), "[]", 1),
@@ -301,6 +302,8 @@ async def test_a_value_without_sense_costs_its_row_at_most_and_is_counted(
     damaged = overwritten(tmp_path / "phone.db", tmp_path / "damaged.db", 0, b"")
     table, column = cell
     with closing(sqlite3.connect(damaged)) as conn, conn:
+        # A flipped bit asks no index.
+        conn.execute("DROP INDEX log_dot")
         conn.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = (SELECT MAX(rowid) FROM {table})", (value,))
     rescued = await Client.rescue(damaged, tmp_path / "rescued.json")
     found = {"records": rescued.records, "log": rescued.unsent, "attachments": rescued.attachments, "spaces": 1}
@@ -309,6 +312,24 @@ async def test_a_value_without_sense_costs_its_row_at_most_and_is_counted(
     fresh = await open_phone("fresh", "http://127.0.0.1:9", background=False)
     await fresh.write_rescued(tmp_path / "rescued.json")
     assert await fresh.workouts.count() == 2
+
+
+@pytest.mark.parametrize(("column", "title"), [("shown", "synced"), ("body", "edited")])
+async def test_of_a_record_that_is_kept_twice_one_flipped_bit_costs_no_more_than_what_it_is_in(
+    world: World, tmp_path: Path, column: str, title: str
+) -> None:
+    phone = world.phone()
+    workout = phone.put("workouts", title="synced")
+    phone.sync()
+    phone.put("workouts", workout, title="edited")
+    damaged = overwritten(phone.path, tmp_path / "damaged.db", 0, b"")
+    with closing(sqlite3.connect(damaged)) as conn, conn:
+        # A flipped bit asks no index.
+        conn.execute("DROP INDEX records_workouts_started_at")
+        conn.execute(f"UPDATE records SET {column} = '{{' || {column}")
+    rescued = await Client.rescue(damaged, tmp_path / "rescued.json")
+    assert (rescued.records, rescued.unsent, rescued.unreadable) == (1, 1, 1)
+    assert json.loads((tmp_path / "rescued.json").read_text())["spaces"][0]["records"][0]["values"]["title"] == title
 
 
 async def test_of_a_file_whose_end_is_gone_what_stands_before_it_is_saved(

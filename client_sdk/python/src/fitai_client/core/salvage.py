@@ -60,6 +60,9 @@ def salvage(path: Path) -> tuple[sqlite3.Connection, int]:
 def _read(path: Path) -> tuple[sqlite3.Connection, int]:
     saved = sqlite3.connect("", isolation_level=None)
     bring_up_to_date(saved, 0)
+    # They would refuse a row for a number that nothing is told by here, and one of which half makes sense.
+    for (index,) in saved.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").fetchall():
+        saved.execute(f"DROP INDEX {index}")
     # mode=ro: closing must not copy the log of the last transactions into a file that is damaged.
     damaged = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     # A flipped bit may be in a text: the row is judged by its JSON, not refused for a character.
@@ -161,9 +164,20 @@ def _copy(damaged: sqlite3.Connection, saved: sqlite3.Connection, table: str) ->
             saved.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", [_text(value) for value in row])
         except (sqlite3.DatabaseError, OverflowError):
             unreadable += 1
+    if table == "records":
+        # One of the two is enough: what was laid over is in the log as well.
+        for broken, whole in (("shown", "body"), ("body", "shown")):
+            halved = f"{broken} IS NOT NULL AND NOT {_makes_sense(broken)} AND {_makes_sense(whole)}"
+            unreadable += saved.execute(f"UPDATE records SET {broken} = NULL WHERE {halved}").rowcount
     return unreadable + sum(
         saved.execute(f"DELETE FROM {table} WHERE {senseless}").rowcount for senseless in _senseless(saved, table)
     )
+
+
+def _makes_sense(name: str) -> str:
+    """What is true where a column has a record as this database keeps it."""
+    values = f"COALESCE(json_type({name}, '$.values'), 'null') IN ('object', 'null')"
+    return f"CASE WHEN json_valid({name}) THEN json_type({name}) = 'object' AND {values} ELSE 0 END"
 
 
 def _text(value: Any) -> Any:
