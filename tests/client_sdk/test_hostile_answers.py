@@ -40,8 +40,10 @@ async def answering(answer: Callable[[web.Request], Awaitable[web.StreamResponse
         TOKENS | {"refresh_token": None},
         TOKENS | {"access_token": "a\nb"},
         TOKENS | {"refresh_token": "\0"},
+        TOKENS | {"access_token": ""},
+        TOKENS | {"refresh_token": "r "},
     ],
-    ids=["empty", "for ever", "no number", "no token", "two lines", "control character"],
+    ids=["empty", "for ever", "no number", "no token", "two lines", "control character", "no letter", "a space behind"],
 )
 async def test_tokens_that_are_none_sign_nobody_in(open_phone: OpenPhone, data: dict[str, Any]) -> None:
     async def answer(_: web.Request) -> web.StreamResponse:

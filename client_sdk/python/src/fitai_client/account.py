@@ -205,8 +205,7 @@ class Account:
         if not isinstance(lasts_s, int | float) or not 0 <= lasts_s <= TOKEN_S_MAX:
             lasts_s = None
         # One that no header can carry would fail every request from then on.
-        usable = all(isinstance(token, str) and token.isascii() and token.isprintable() for token in (access, refresh))
-        if not usable or lasts_s is None:
+        if not (_is_token(access) and _is_token(refresh)) or lasts_s is None:
             raise Unreachable("The answer has no tokens that are understood: is this a FitAI server?")
         ends_ms = self._db.environment.now_ms() + int(lasts_s * 1000)
         await self._store({"access": access, "refresh": refresh, "ends_ms": ends_ms})
@@ -231,6 +230,10 @@ class Account:
 
         await self._run(write)
         self._tokens = tokens
+
+
+def _is_token(token: Any) -> bool:
+    return isinstance(token, str) and token.isascii() and token.isprintable() and token.strip() == token != ""
 
 
 def _identity(user: Any, email: str) -> Identity:
