@@ -146,7 +146,8 @@ class MendingCalls(Calls):
     async def rewrite_recovered(self) -> int:
         """Write the recovered records again, each with what it is in where that is gone too. How many are there again.
 
-        One stays among the recovered where nothing is known any more of what it is in.
+        One stays among the recovered where nothing is known any more of what it is in, and where it cannot be written:
+        in a space that is gone, or with what only a newer version of this package knows.
         """
 
         def write(tx: Any) -> int:
