@@ -482,3 +482,39 @@ def test_rule_14_what_the_server_alone_writes_is_not_kept_to_be_written_again(wo
     world.settle()
 
     assert recovered(phone) == [one] and phone.get("personal_records", best) is None
+
+
+@pytest.mark.parametrize("collection", ["sets", "workouts"], ids=["itself", "what it is in"])
+def test_rule_14_what_is_deleted_here_is_not_kept_to_be_written_again(world: World, collection: str) -> None:
+    lost, phone, workout, exercise, _ = pair(world)
+    backup = world.server.backup()
+    one = lost.put("sets", workout_exercise=exercise, reps=77)
+    lost.sync()
+    phone.sync()
+    phone.delete(collection, {"sets": one, "workouts": workout}[collection])
+    gone(world, lost)
+    world.server.restore(backup)
+
+    world.settle()
+
+    assert recovered(phone) == []
+    kept = phone.db.conn.execute("SELECT kind FROM aside WHERE id = ?", (one,)).fetchall()
+    assert kept == [("dropped",)]
+
+
+def test_rule_14_an_edit_that_the_delete_here_had_not_seen_is_kept_all_the_same(world: World) -> None:
+    lost, phone, _, exercise, _ = pair(world)
+    backup = world.server.backup()
+    one = lost.put("sets", workout_exercise=exercise, reps=77)
+    lost.sync()
+    phone.sync()
+    phone.delete("sets", one)
+    lost.put("sets", one, reps=78)
+    lost.sync()
+    phone.take_delta()
+    gone(world, lost)
+    world.server.restore(backup)
+
+    world.settle()
+
+    assert recovered(phone) == [one]

@@ -166,8 +166,7 @@ def snapshot_completed(tx: Tx, found: Space, before: vectors.Vector) -> None:
     for key in lacking:
         if key in asked or (row := read_row(tx, found.no, key)) is None or row.body is None:
             continue
-        lost = adopting.was_lost(tx, found, key, row, before)
-        drop(tx, found.no, key, "recovered" if lost else "dropped")
+        drop(tx, found.no, key, "recovered" if _is_lost_to_all(tx, found, key, row, before) else "dropped")
     adopting.ended(tx, found, before)
     # After a resync the digests are compared; a first snapshot has nothing of before to differ in.
     checked_at = 0 if found.resync else tx.environment.now_ms()
@@ -184,12 +183,30 @@ def keep_lost(tx: Tx, found: Space, before: vectors.Vector) -> None:
     lacking = _lacking(tx, found)
     for key in lacking:
         row = read_row(tx, found.no, key)
-        if row is not None and row.body is not None and adopting.was_lost(tx, found, key, row, before):
+        if row is not None and row.body is not None and _is_lost_to_all(tx, found, key, row, before):
             lost.add(key)
     for key in lacking if lost else ():
         goes = key in lost or any(above in lost for above in ancestors(tx, found.no, key))
         if goes and not has_put_at_or_below(tx, found.no, key, unsent_only=True):
             drop(tx, found.no, key, "recovered" if key in lost else "dropped")
+
+
+def _is_lost_to_all(tx: Tx, found: Space, key: Key, row: Row, before: vectors.Vector) -> bool:
+    """Whether the server lost a record that nobody has deleted here, at or above it, as it was last shown: that would
+    come back."""
+    if not adopting.was_lost(tx, found, key, row, before):
+        return False
+    for one in (key, *ancestors(tx, found.no, key)):
+        line = read_row(tx, found.no, one)
+        if line is not None and not line.alive:
+            seq = tx.one(
+                "SELECT MAX(seq) FROM log WHERE space = ? AND collection = ? AND id = ? AND laid = 1 AND op = 'delete'",
+                (found.no, *one),
+            )[0]
+            # What was pulled under the delete had been shown to nobody.
+            if seq is not None and (row.seq or 0) <= seq:
+                return False
+    return True
 
 
 def _lacking(tx: Tx, found: Space) -> list[Key]:
