@@ -35,7 +35,7 @@ from storage.database import WAIT_S, Dialect, Parameters, PreparedParameters, Tr
 from storage.errors import DatabaseReadOnly, DatabaseUnavailable, StorageError
 from storage.pool import Pool
 from storage.prepared import Prepared
-from storage.sqlite_connection import ThreadedConnection, Work, path_of, refuse_foreign, sqlite_engine
+from storage.sqlite_connection import ThreadedConnection, Work, path_of, sqlite_engine
 from storage.sqlite_line import LOST, Line, SingleWrite, Statements, commit, roll_back, write_all
 
 # Readers never wait for the writer in WAL; more of them than cores only adds memory.
@@ -374,7 +374,6 @@ async def _until(stored: asyncio.Future[None]) -> None:
 
 
 def _read_timeline(connection: Connection, driver: sqlite3.Connection) -> str:
-    refuse_foreign(driver)
     connection.execute(_MAKE_TIMELINE)
     return str(connection.execute(_TIMELINE).scalar_one())
 

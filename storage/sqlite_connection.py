@@ -55,7 +55,7 @@ class ThreadedConnection:
         try:
             if self._connection is None or self._driver is None:
                 self._connection = self._engine.connect()
-                self._driver = driver_of(self._connection)
+                self._driver = _driver_of(self._connection)
                 # sqlite3.Connection.interrupt() would miss a statement that is only about to begin.
                 self._driver.set_progress_handler(lambda: self._cut, STEPS_BETWEEN_LOOKS)
             return work(self._connection, self._driver)
@@ -130,12 +130,17 @@ def path_of(url: str) -> Path:
     return Path(name).absolute()
 
 
-def refuse_foreign(driver: sqlite3.Connection) -> None:
+def _refuse_foreign(driver: sqlite3.Connection) -> None:
     """Raise DatabaseUnavailable where a file holds what is no server's: a device's log, or another program's.
 
-    Nothing of it may be written, not even by a migration.
+    SQLite's own tables (the figures of an ANALYZE) are nobody's.
     """
-    tables = {name for (name,) in driver.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    tables = {
+        name
+        for (name,) in driver.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
+        )
+    }
     if tables and "alembic_version" not in tables:
         raise DatabaseUnavailable(
             "It is no database of a FitAI server, but a device's or another program's, and stays as it is; "
@@ -148,7 +153,8 @@ def sqlite_engine(url: str, mode: Mode, *, wait_s: float = WAIT_S) -> Engine:
 
     `wait_s` bounds the wait for a lock that another process holds: a backup, a second worker.
 
-    Raises DatabaseUnavailable where the folder of the file is not there.
+    Raises DatabaseUnavailable where the folder of the file is not there; so do connections that may write where the
+    file is no server's, before anything is written into it.
     """
     path = path_of(url)
     if not path.parent.is_dir():
@@ -166,6 +172,8 @@ def sqlite_engine(url: str, mode: Mode, *, wait_s: float = WAIT_S) -> Engine:
         )
         try:
             if mode != "ro":
+                # Before all else: how a file keeps its journal stands in the file, and is its program's to say.
+                _refuse_foreign(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
                 # NORMAL would lose acknowledged commits when the power goes.
                 connection.execute("PRAGMA synchronous = FULL")
@@ -176,7 +184,7 @@ def sqlite_engine(url: str, mode: Mode, *, wait_s: float = WAIT_S) -> Engine:
                 connection.execute("PRAGMA temp_store = MEMORY")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB[mode]}")
-        except sqlite3.Error:
+        except (sqlite3.Error, DatabaseUnavailable):
             connection.close()
             raise
         return connection
@@ -184,8 +192,7 @@ def sqlite_engine(url: str, mode: Mode, *, wait_s: float = WAIT_S) -> Engine:
     return create_engine("sqlite+pysqlite://", creator=connect, poolclass=NullPool)
 
 
-def driver_of(connection: Connection) -> sqlite3.Connection:
-    """The driver's own connection below SQLAlchemy's."""
+def _driver_of(connection: Connection) -> sqlite3.Connection:
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver

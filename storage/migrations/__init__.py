@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 from storage.database import Transaction, backend_of, masked
 from storage.errors import DatabaseUnavailable
 from storage.prepared import Prepared
-from storage.sqlite_connection import driver_of, refuse_foreign, sqlite_engine
+from storage.sqlite_connection import sqlite_engine
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -102,7 +102,6 @@ def _upgrade_sqlite(url: str, to: str) -> None:
         with engine.connect() as connection:
             # SQLite's tables are made and changed within transactions too, where one was begun in so many words.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            refuse_foreign(driver_of(connection))
             migrate(connection, to)
             connection.exec_driver_sql("COMMIT")
     finally:

@@ -77,11 +77,6 @@ async def test_a_file_without_tables_says_how_to_make_them(tmp_path: Path) -> No
         await open_database(f"sqlite+aiosqlite:///{path}")
 
 
-def dump(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as db:
-        return list(db.iterdump())
-
-
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
     """A file as a device has one: with a table of ours by name, and not one step of the schema."""
@@ -95,10 +90,19 @@ def foreign(tmp_path: Path) -> Path:
 async def test_a_file_of_a_device_or_of_another_program_is_refused_and_left_as_it_is(
     foreign: Path, use: Callable[[str], Awaitable[object]]
 ) -> None:
-    was = dump(foreign)
+    was = foreign.read_bytes()
     with pytest.raises(DatabaseUnavailable, match="stays as it is"):
         await use(f"sqlite+aiosqlite:///{foreign}")
-    assert dump(foreign) == was
+    assert foreign.read_bytes() == was
+
+
+async def test_a_file_of_which_sqlite_alone_has_tables_is_an_empty_one(tmp_path: Path) -> None:
+    path = tmp_path / "fitai.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ANALYZE")
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("sqlite_stat1",)]
+    await upgrade(f"sqlite+aiosqlite:///{path}")
+    await (await open_database(f"sqlite+aiosqlite:///{path}")).close()
 
 
 @pytest.mark.parametrize("url", ["", "fitai", "://", "sqlite//x", "http://[::1"])
