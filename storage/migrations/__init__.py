@@ -56,10 +56,28 @@ def revisions() -> list[str]:
     return [step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
+def strange_step(connection: Connection) -> str | None:
+    """Where a database stands, if that is none of the steps that this program knows."""
+    from alembic.migration import MigrationContext
+
+    known = revisions()
+    return next(
+        (each for each in MigrationContext.configure(connection).get_current_heads() if each not in known), None
+    )
+
+
 def migrate(connection: Connection, to: str = "head") -> None:
-    """Take the steps up to `to` in the transaction that is open on `connection`."""
+    """Take the steps up to `to` in the transaction that is open on `connection`.
+
+    Raises DatabaseUnavailable where it stands at none that this program knows, and leaves it as it is.
+    """
     from alembic import command
 
+    if (step := strange_step(connection)) is not None:
+        raise DatabaseUnavailable(
+            f"Its schema {step} is of a later version of FitAI, or of another program, and stays as it is; use the "
+            "version that served it, or name another database."
+        )
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, to)

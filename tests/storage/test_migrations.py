@@ -103,6 +103,15 @@ async def test_an_upgrade_that_was_cut_off_left_nothing_and_may_be_repeated(empt
     assert await look(empty_url, differences) == []
 
 
+async def test_a_database_of_a_later_version_is_refused_in_a_sentence_and_left_as_it_is(empty_url: str) -> None:
+    await upgrade(empty_url)
+    await run(empty_url, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(DatabaseUnavailable, match="cannot be set up: Its schema 9999 is of a later"):
+        await upgrade(empty_url)
+    stands = await look(empty_url, lambda connection: connection.execute(text("SELECT * FROM alembic_version")).all())
+    assert stands == [("9999",)]
+
+
 async def test_what_stood_in_the_ledger_before_it_counted_is_added_to_the_quota(empty_url: str) -> None:
     await upgrade(empty_url, to="0001")
     await run(

@@ -77,6 +77,10 @@ async def test_a_file_without_tables_says_how_to_make_them(tmp_path: Path) -> No
         await open_database(f"sqlite+aiosqlite:///{path}")
 
 
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
     """A file as a device has one: with a table of ours by name, and not one step of the schema."""
@@ -90,10 +94,10 @@ def foreign(tmp_path: Path) -> Path:
 async def test_a_file_of_a_device_or_of_another_program_is_refused_and_left_as_it_is(
     foreign: Path, use: Callable[[str], Awaitable[object]]
 ) -> None:
-    was = foreign.read_bytes()
+    was = content(foreign)
     with pytest.raises(DatabaseUnavailable, match="stays as it is"):
         await use(f"sqlite+aiosqlite:///{foreign}")
-    assert foreign.read_bytes() == was
+    assert content(foreign) == was
 
 
 async def test_a_file_of_which_sqlite_alone_has_tables_is_an_empty_one(tmp_path: Path) -> None:
