@@ -30,7 +30,7 @@ from storage.erasure import erase_again
 from storage.errors import BackupTooNew, StorageError
 from storage.migrations import migrate, revisions
 from storage.spaces import SPACE_COLUMNS, SpaceRow, space_row
-from storage.tables import meta, metadata, spaces
+from storage.tables import meta, spaces
 
 SPACES_PER_PAGE: Final = 500
 
@@ -56,8 +56,7 @@ async def restore(
     _refuse_later(archive)
     place = sqlite_place(url) if backend_of(url) == "sqlite" else postgres_place(url)
     async with place as database:
-        await database.run(lambda connection: migrate(connection, archive.header.schema))
-        await database.run(lambda connection: _refuse_strange_names(connection, archive))
+        await database.run(lambda connection: _make_tables(connection, archive))
         for table, rows in archive.parts():
             try:
                 await database.insert(table, rows)
@@ -80,15 +79,21 @@ def _refuse_later(archive: Archive) -> None:
         )
 
 
-def _refuse_strange_names(connection: sa.Connection, archive: Archive) -> None:
-    """Look at the tables as they were when it was written: also beside others in a database of Postgres (R5)."""
-    found = sa.inspect(connection).get_multi_columns()
-    columns = {table: {str(column["name"]) for column in found[schema, table]} for schema, table in found}
+def _make_tables(connection: sa.Connection, archive: Archive) -> None:
+    """Make the tables as they were when it was written, also those that there are no more, and refuse other names (R5).
+
+    What else is in a database of Postgres is another program's.
+    """
+    others = {*sa.inspect(connection).get_table_names(), "alembic_version"}
+    migrate(connection, archive.header.schema)
+    made = sa.inspect(connection)
+    ours = set(made.get_table_names()) - others
     for table in archive.header.tables:
-        if table.name not in metadata.tables or table.name not in columns:
+        if table.name not in ours:
             raise damaged(archive.path, f"it names a table {shown(table.name)}, which FitAI does not have")
+        columns = {column["name"] for column in made.get_columns(table.name)}
         for column in table.columns:
-            if column.name not in columns[table.name]:
+            if column.name not in columns:
                 raise damaged(archive.path, f"it names a column {shown(column.name)}, which {table.name} does not have")
 
 
