@@ -232,7 +232,7 @@ def _header(path: Path, data: bytes) -> Header:
                 f"The backup {path} was written by FitAI {said.fitai} in a later form; use that version or a later one."
             )
         header = msgspec.json.decode(data, type=Header)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise damaged(path, f"what it says of itself cannot be read ({error})") from error
     if (name := _repeated(table.name for table in header.tables)) is not None:
         raise damaged(path, f"it names the table {shown(name)} twice")

@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from storage.backup.archive import Table
 from storage.database import masked
 from storage.errors import DatabaseUnavailable, PlaceTaken
-from storage.migrations import LOCK
+from storage.migrations import LOCK, strange_step
 from storage.postgres import translated
 from storage.tables import metadata
 
@@ -68,6 +68,11 @@ async def postgres_place(url: str) -> AsyncIterator[_Filling]:
 def _empty(connection: sa.Connection, url: str) -> None:
     """Wait for whoever migrates, see that no table has a row, and take the empty ones away."""
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    if (step := strange_step(connection)) is not None:
+        raise PlaceTaken(
+            f"The database {masked(url)} has the schema {step} of a later version of FitAI, or of another program, and "
+            "a backup is restored into an empty one only; make one (`createdb`), and name it with --database-url."
+        )
     found = set(sa.inspect(connection).get_table_names())
     tables = [table for table in metadata.sorted_tables if table.name in found]
     for table in tables:

@@ -15,7 +15,7 @@ import pytest
 from storage.backup import archive
 from storage.backup.archive import Archive
 from storage.backup.rows import Column, decode_rows
-from storage.errors import BackupDamaged
+from storage.errors import BackupDamaged, PlaceTaken
 from storage.migrations import newest
 from tests.backup.conftest import Empty
 from tests.backup.support import TAKEN_AT, put_back, rows_in
@@ -39,10 +39,18 @@ def member(name: str, data: bytes) -> bytes:
     return info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % 512)
 
 
-def crafted(path: Path, tables: list[dict[str, Any]], data: bytes = ROW, *, part: bytes | None = None) -> Path:
-    """One that says that it has these tables, and has `data` as rows of the first, or another `part` of a tar."""
+def crafted(
+    path: Path,
+    tables: list[dict[str, Any]],
+    data: bytes = ROW,
+    *,
+    part: bytes | None = None,
+    head: bytes | None = None,
+) -> Path:
+    """One that says that it has these tables, or what `head` says, and has `data` as rows of the first, or another
+    `part` of a tar."""
     said = {"format": "fitai-backup", "version": 1, "fitai": "1", "schema": newest(), "database": "sqlite"}
-    head = msgspec.json.encode({**said, "taken_at": TAKEN_AT, "tables": tables})
+    head = head or msgspec.json.encode({**said, "taken_at": TAKEN_AT, "tables": tables})
     members = member("backup.json", head) + (part or member(f"{tables[0]['name']}/1", zipped(data)))
     checksum = hashlib.sha256(members).hexdigest()
     path.write_bytes(members + member("sha256", f"{checksum}\n".encode()) + bytes(1024))
@@ -81,6 +89,24 @@ async def test_a_table_that_another_program_has_in_the_same_database_is_not_writ
         assert await diary.fetchval("SELECT COUNT(*) FROM diary") == 0
     finally:
         await diary.close()
+
+
+async def test_a_database_whose_schema_is_another_programs_is_no_empty_place(empty: Empty, tmp_path: Path) -> None:
+    url = empty("postgres")
+    diary = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        await diary.execute("CREATE TABLE alembic_version (version_num text)")
+        await diary.execute("INSERT INTO alembic_version VALUES ('ae1027a6acf')")
+        with pytest.raises(PlaceTaken, match=r"has the schema ae1027a6acf of .* another program"):
+            await put_back(crafted(tmp_path / "a.tar", [META]), url)
+        assert await diary.fetchval("SELECT version_num FROM alembic_version") == "ae1027a6acf"
+    finally:
+        await diary.close()
+
+
+def test_a_header_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BackupDamaged, match="what it says of itself cannot be read"):
+        Archive.verified(crafted(tmp_path / "a.tar", [META], head=b'{"format": "\xff", "version": 1, "fitai": "1"}'))
 
 
 @pytest.mark.parametrize(
