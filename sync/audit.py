@@ -140,8 +140,8 @@ class Audit:
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._tell(space_id, None, Finding("space_unreadable", "its version or its lives cannot be read"))
             return
-        if space is None:
-            return  # It was removed since it was listed.
+        if space is None or space.kind == "erasing":
+            return  # It was removed since it was listed, or goes piece by piece.
         for finding in check_space(space):
             self._tell(space_id, None, finding)
         for seq in await store.repeated_seqs(tx, space_id, ORPHANS_MAX):

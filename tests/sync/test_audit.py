@@ -21,7 +21,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from conflict import record as kernel
-from storage.database import Database
+from storage import audit as store
+from storage.database import Database, Transaction
 from storage.errors import StorageError
 from sync.audit import SPACES_PER_PAGE, Audit
 from sync.audit_rules import REMEDIES, Violation
@@ -544,6 +545,21 @@ async def test_a_space_that_moves_meanwhile_is_gone_over_again_in_one_state(
     monkeypatch.setattr(Workers, "audit", moving)
     assert await in_parts(world, database_url, monkeypatch) == []
     assert parts >= 2
+
+
+async def test_a_space_that_is_being_erased_since_it_was_listed_is_left_alone(
+    damaged: Damaged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, read = damaged.world, store.read_space_ids
+
+    async def overtaken(tx: Transaction, after: str, most: int) -> list[str]:
+        listed = await read(tx, after, most)
+        await damaged.run("UPDATE spaces SET kind = 'erasing' WHERE id = :space")
+        await damaged.run("DELETE FROM changes")
+        return listed
+
+    monkeypatch.setattr(store, "read_space_ids", overtaken)
+    assert await audit(world) == []
 
 
 async def test_a_process_that_ends_ends_the_check(
