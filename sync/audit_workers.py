@@ -68,14 +68,22 @@ class Workers:
     async def audit(self, part: Part) -> PartAudit:
         """Have a part audited, as soon as a child is free. Raises StorageError where it cannot be read."""
         child = await self._idle.get()
+        # A part that nobody waits for any more is finished all the same: its answer is not the next one's, and a child
+        # that was not given back would be missed by all other spaces.
+        exchange = asyncio.ensure_future(_exchange(child, part))
+        exchange.add_done_callback(lambda done: self._give_back(child, done))
         try:
-            made = await _exchange(child, part)
+            made = await asyncio.shield(exchange)
         except (asyncio.IncompleteReadError, ConnectionError):
             raise StorageError("A process of the check ended before it was done; run it again.") from None
-        self._idle.put_nowait(child)
         if made.error is not None:
             raise StorageError(made.error)
         return made
+
+    def _give_back(self, child: asyncio.subprocess.Process, done: asyncio.Future[PartAudit]) -> None:
+        if not done.cancelled():
+            done.exception()  # Whoever waits for it is told, if anybody does; and whoever asks that child next.
+            self._idle.put_nowait(child)
 
 
 @asynccontextmanager

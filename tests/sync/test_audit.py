@@ -529,6 +529,17 @@ async def test_other_processes_find_what_one_finds(
     assert set(await in_parts(world, database_url, monkeypatch)) == set(found)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_space_that_is_given_up_keeps_no_process_from_the_others(
+    damaged: Damaged, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await damaged.world.add_space(damaged.world.user, "shared")
+    await damaged.run("UPDATE changes SET arrival = 'x' WHERE record_id = :set")
+    await damaged.run("UPDATE spaces SET records = 7 WHERE id = :other", other=other)
+    found = await in_parts(damaged.world, database_url, monkeypatch)
+    assert {("row_unreadable", damaged.world.space), ("counter_differs", other)} <= {(v.rule, v.space) for v in found}
+
+
 async def test_a_space_that_moves_meanwhile_is_gone_over_again_in_one_state(
     damaged: Damaged, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
