@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -22,8 +22,9 @@ from api.command_line.progress import progress_bar
 from api.command_line.restore import restore_into
 from api.command_line.running import run
 from api.command_line.terminal import console, say
-from storage.database import masked, open_database
+from storage.database import Database, masked, open_database
 from storage.errors import BackupUnwritable, DatabaseReadOnly, DatabaseUnavailable, StorageError
+from storage.migrations import is_newest
 from sync.audit import Audit, Tally
 from sync.audit_rules import Violation
 from sync.audit_workers import workers
@@ -147,12 +148,27 @@ async def _opened(url: str) -> AsyncIterator[Audit]:
     async with AsyncExitStack() as stack:
         database = await open_database(url, patient=True)
         stack.push_async_callback(database.close)
+        await _refuse_other_schema(database)
         texts = ProcessTextReader()
         stack.push_async_callback(texts.close)
         audit = Audit(database, texts, found=lambda _: None)
         if await audit.size() >= RECORDS_FOR_WORKERS:
             audit = Audit(database, texts, lambda _: None, workers=await stack.enter_async_context(workers(url)))
         yield audit
+
+
+async def _refuse_other_schema(database: Database) -> None:
+    """What another schema says cannot be judged here. Raises StorageError."""
+    newest = True
+    # Where damage keeps it from being read, the audit tells of that.
+    with suppress(StorageError):
+        async with database.read() as tx:
+            newest = await is_newest(tx)
+    if not newest:
+        raise StorageError(
+            "The database has the schema of another version of FitAI, and is checked by that one; `fitai db upgrade` "
+            "brings one of an earlier version up to date."
+        )
 
 
 def line_of(violation: Violation) -> str:

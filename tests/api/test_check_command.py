@@ -57,6 +57,14 @@ def test_violations_end_with_1_each_in_one_line_with_what_to_do(database_url: st
     assert "counter_differs: it says records = 9, and has 3; to do: set the counter" in told[1]
 
 
+@pytest.mark.parametrize("schema", ["0011", "9999"])
+def test_a_database_of_another_version_is_not_judged(sqlite_url: str, schema: str) -> None:
+    asyncio.run(fill(sqlite_url, f"UPDATE alembic_version SET version_num = '{schema}'"))
+    result = check(sqlite_url)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "fitai: The database has the schema of another version of FitAI" in result.stderr
+
+
 def test_json_lists_what_was_found(database_url: str) -> None:
     asyncio.run(fill(database_url, "UPDATE spaces SET records = 9"))
     result = check(database_url, "--json")
