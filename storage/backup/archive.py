@@ -197,7 +197,8 @@ def _verify(path: Path, file: BinaryIO, walked: Callable[[int, int], None]) -> s
     begins = file.read(_BLOCK)
     if begins.startswith(b"SQLite format 3\0"):
         raise NoBackup(
-            f"The file {path} is no backup of FitAI but a database; name it in --database-url, as sqlite+aiosqlite:///{path}."
+            f"The file {path} is no backup of FitAI but a database: `fitai check` and `fitai backup` are told of it by "
+            f"--database-url sqlite+aiosqlite:///{path}."
         )
     if not begins.startswith(_HEADER.encode() + b"\0"):
         raise NoBackup(f"The file {path} is no backup of FitAI; name one that `fitai backup` wrote.")

@@ -107,8 +107,9 @@ def test_a_backup_to_standard_output_is_refused_and_leaves_no_file_of_that_name(
 
 def test_a_database_that_is_named_as_a_backup_is_told_how_to_be_named(sqlite_url: str, tmp_path: Path) -> None:
     file = sqlite_url.partition("///")[2]
-    told = command("check", file)
-    assert f"--database-url, as sqlite+aiosqlite:///{file}" in told.stderr
+    for name in ("check", "restore"):
+        said = f"`fitai check` and `fitai backup` are told of it by --database-url sqlite+aiosqlite:///{file}."
+        assert said in command(name, file).stderr
 
 
 def test_what_cannot_be_done_is_one_sentence_and_with_json_a_code(sqlite_url: str, tmp_path: Path) -> None:
