@@ -73,7 +73,7 @@ def restore(source: Path, erasures: tuple[Path, ...], as_json: bool, **flags: An
             say(f"{accounts} erased again; the server takes away what is left of it at its start.")
         if not erasures:
             say(
-                "Any account that was erased after the backup is back; `fitai admin erasures` and --erasures prevent it."
+                "An account that was erased after the backup is back; `fitai admin erasures` and --erasures prevent it."
             )
         # The flag is for one command alone: without it the next one would look at another database.
         what = rows_are(header)
