@@ -65,9 +65,9 @@ coverage: setup-dev
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	sed '/"fitai-client"/d' pyproject.toml > $(VENV)/pyproject.toml
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-annotate --no-header \
 	  --extra build $(VENV)/pyproject.toml client_sdk/python/pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-annotate --no-header \
 	  --extra build --extra dev $(VENV)/pyproject.toml client_sdk/python/pyproject.toml -o requirements-dev.lock
 
 clean:
