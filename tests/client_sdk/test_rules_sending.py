@@ -364,6 +364,25 @@ def test_a_read_that_is_too_much_is_asked_again_when_it_was_told(world: World) -
     assert again is not None and (again.kind, again.query) == (first.kind, first.query)
 
 
+def test_a_wait_that_ends_between_two_looks_is_over_and_not_forgotten(world: World) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    phone.refuse(503, "unavailable", retry_after_s=2)
+    phone.device.live = {PERSONAL, 2}
+    phone.device.pull_at_ms.clear()
+    world.tick((phone.device.next_wake_ms() or 0) - 1)
+    # Somebody writes in the last moment: it is too early, and once that was said it is not any more.
+    assert phone.device.next_request() is None
+    world.tick(5)
+    assert phone.device.next_wake_ms() == 0
+    assert phone.step() is not None
+    phone.finish()
+    world.tick(phone.device.next_wake_ms() or 0)
+    phone.finish()
+    # Nothing waits, so nothing wakes it.
+    assert phone.device.next_wake_ms() is None
+
+
 def test_a_clock_that_is_set_back_makes_no_wait_longer(world: World) -> None:
     phone = ready(world)
     phone.put("workouts", title="a")

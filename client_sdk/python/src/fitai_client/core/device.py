@@ -55,6 +55,8 @@ class Device(Running):
         """The request that is due now, or None. Changes it carries are recorded as sent, durably (rule 8)."""
         if not self.signed_in or self.environment.elapsed_ms() < self.not_before_ms:
             return None
+        # Waited for. As long as it stands `next_wake_ms` tells of it, though it may have passed meanwhile.
+        self.not_before_ms = 0
         now_ms = self.environment.now_ms()
         with self.db.write() as tx:
             request = due.due(tx, self, self.description, now_ms)
@@ -79,8 +81,8 @@ class Device(Running):
         if not self.signed_in:
             return None
         elapsed_ms = self.environment.elapsed_ms()
-        if elapsed_ms < self.not_before_ms:
-            return self.not_before_ms - elapsed_ms
+        if self.not_before_ms:
+            return max(self.not_before_ms - elapsed_ms, 0)
         times = list(self.pull_at_ms.values())
         return max(min(times) - elapsed_ms, 0) if times else None
 
