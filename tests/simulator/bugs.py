@@ -17,12 +17,10 @@ from typing import Any
 
 from fitai_client.core.requests import Answer, Request
 from fitai_client.errors import FitaiError
-from storage.errors import StorageError
-from sync.caller import Caller
-from sync.errors import SyncError
 from tests.simulator.discarded import Discarded
 from tests.simulator.nemesis import Nemesis
 from tests.simulator.phone import Phone
+from tests.simulator.tidying import Tidying
 from tests.simulator.world import World
 
 # No account may have more devices than this live, so clones end somewhere.
@@ -33,11 +31,17 @@ class Bugs:
     """The bugs of one world. `start` them once."""
 
     def __init__(
-        self, world: World, nemesis: Nemesis, watch: Callable[[Phone], None], replaced: Callable[[Phone], None]
+        self,
+        world: World,
+        nemesis: Nemesis,
+        watch: Callable[[Phone], None],
+        tidying: Tidying,
+        replaced: Callable[[Phone], None],
     ) -> None:
         self.world = world
         self._nemesis = nemesis
         self._watch = watch
+        self._tidying = tidying
         self._replaced = replaced
         self.discarded = Discarded(world)
         self._pushes: dict[str, list[Request]] = {}
@@ -146,14 +150,7 @@ class Bugs:
         if not phone.is_up or not worker.is_ready:
             return None
         device = phone.db.conn.execute("SELECT id FROM devices WHERE state = 'current'").fetchone()[0]
-        user, _, session = phone.token.partition(":")
-        self.world.trace.note("fault", "revoke", phone.name, device)
-
-        async def revoke() -> None:
-            with contextlib.suppress(SyncError, StorageError):
-                await worker.engine.devices.revoke(Caller(user, f"{session}-web"), device)
-
-        self.world.loop.spawn(worker.process, revoke(), "revoke")
+        self._tidying.revoke(phone, device, worker)
         return phone.name
 
     async def _away(self, draws: Random) -> str | None:

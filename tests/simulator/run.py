@@ -19,7 +19,9 @@ from tests.simulator.mishaps import draw_mishaps, start_mishaps
 from tests.simulator.nemesis import Nemesis
 from tests.simulator.oracles import Oracles
 from tests.simulator.owners import none_of_it_is_taken, sign_in
+from tests.simulator.phone import Phone
 from tests.simulator.randomness import Streams
+from tests.simulator.tidying import Tidying
 from tests.simulator.violation import Violation
 from tests.simulator.weather import Plan, draw
 from tests.simulator.world import World
@@ -187,7 +189,15 @@ async def _live(world: World, oracles: Oracles) -> None:
     loop = world.loop
     await world.begin()
     nemesis = Nemesis(world)
-    bugs = Bugs(world, nemesis, oracles.watch, oracles.replaced)
+    tidying = Tidying(world, world.streams.of("tidying"))
+    for phone in world.phones:
+        tidying.watch(phone)
+
+    def watch(phone: Phone) -> None:
+        oracles.watch(phone)
+        tidying.watch(phone)
+
+    bugs = Bugs(world, nemesis, watch, tidying, oracles.replaced)
     oracles.sent = bugs.remember
 
     def rewound() -> None:

@@ -63,6 +63,8 @@ class World:
             delta_records_max=plan.config.delta,
             ids_max=plan.config.ids,
             mass_delete_records=plan.config.mass_delete,
+            # In some worlds an account's list of devices fills up now and then.
+            devices_max=self.streams.of("devices").choice((16, 64, 64)),
         )
         self.workers = [self._worker(n) for n in range(plan.workers)]
         self.witness = Witness(FOLLOWED)
