@@ -214,6 +214,19 @@ def test_every_file_of_golden_vectors_is_named() -> None:
     assert [path.name for path in (ROOT / "tests/vectors").glob("*.json") if f"`{path.name}`" not in text] == []
 
 
+# -- the proof ---------------------------------------------------------------------------------------------------
+
+
+def test_every_invariant_that_a_report_can_name_is_described() -> None:
+    named_there: set[str] = set()
+    for path in (ROOT / "tests/simulator").rglob("*.py"):
+        named_there |= set(re.findall(r'(?:Violation|mutant)\(\s*"(I\d+)"', path.read_text(encoding="utf-8")))
+    assert {"I1", "I24"} <= named_there
+    text = page("reliability.md")
+    chapter = text[text.index("### The invariants") : text.index("## Run it yourself")]
+    assert {row[0] for row in tables(chapter) if re.fullmatch(r"I\d+", row[0])} == named_there
+
+
 # -- dependencies ------------------------------------------------------------------------------------------------
 
 

@@ -28,7 +28,8 @@ failover), the others are passed over and not counted.
 
 Seconds are of one core, counting the worlds that are run again without the mutant.
 
-A mutant stands in the list with the invariant of which its death was expected. What noticed first may be another one.
+A mutant stands in the list with the [invariant](reliability.md#the-invariants) of which its death was
+expected. What noticed first may be another one.
 """
 _LINE: Final = (
     "| mutant | what is broken | expected | judge | killed by | seeds | seconds |\n|---|---|---|---|---|---|---|\n"
