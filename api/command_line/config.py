@@ -10,7 +10,7 @@ from rich.table import Table
 
 from api.command_line.options import server_flags, settings_from
 from api.command_line.terminal import console
-from api.settings import PREFIX
+from api.settings import PREFIX, Settings
 
 EXAMPLES = """\b
 Examples:
@@ -40,15 +40,24 @@ def config(as_json: bool, **flags: Any) -> None:
         # A value is there to be read and copied whole.
         table.add_column(title, overflow="fold")
     for name, value in shown.items():
-        table.add_row(PREFIX + name.upper(), _words(name, value), loaded.sources.get(name, "default"))
+        table.add_row(PREFIX + name.upper(), _words(loaded.settings, name, value), loaded.sources.get(name, "default"))
     console().print(table)
 
 
-def _words(name: str, value: Any) -> str:
+def _words(settings: Settings, name: str, value: Any) -> str:
+    """What is in force: of a setting that nobody set, what follows from the others."""
     if name == "secret_key" and value is None:
         return "kept beside the SQLite database, made at the first start; to be set with Postgres"
-    if value is None or value == []:
+    if name == "registration":
+        return "confirmed" if settings.confirms_registrations else "open"
+    if name == "blob_url" and value is None:
+        return str(settings.blob_folder)
+    if name == "mail_folder" and value is None:
+        return "beside the database"
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    if value is None:
         return "off"
     if isinstance(value, bool):
         return "on" if value else "off"
-    return ", ".join(value) if isinstance(value, list) else str(value)
+    return str(value)

@@ -218,7 +218,10 @@ def test_config_shows_what_is_in_force_and_from_where(tmp_path: Path) -> None:
     assert "FITAI_PORT" in table and "9000" in table and "https://a.example" in table
     for text in (done.stdout, table):
         assert "hunter2" not in text and secret not in text
-    assert "made at the first start" in run("config", cwd=tmp_path).stdout
+    by_default = run("config", cwd=tmp_path).stdout
+    assert "made at the first start" in by_default
+    # Nobody set it, and yet people can sign up.
+    assert re.search(r"FITAI_REGISTRATION +open +default", by_default)
 
 
 def test_db_upgrade_makes_the_tables_and_may_be_repeated(tmp_path: Path) -> None:
