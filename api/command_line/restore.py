@@ -73,7 +73,8 @@ def restore(source: Path, erasures: tuple[Path, ...], as_json: bool, **flags: An
             say(f"{accounts} erased again; the server takes away what is left of it at its start.")
         if not erasures:
             say(
-                "An account that was erased after the backup is back; `fitai admin erasures` and --erasures prevent it."
+                "Accounts that were erased since the backup are back, if there were any. To keep them erased, restore "
+                "into an empty place with --erasures and what `fitai admin erasures` printed."
             )
         # The flag is for one command alone: without it the next one would look at another database.
         what = rows_are(header)
