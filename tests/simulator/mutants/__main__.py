@@ -36,10 +36,14 @@ def main() -> int:
             if options.json:
                 say(json.dumps(verdict.as_json()))
             else:
-                seeds = f"{verdict.seeds} seeds" if verdict.seeds else MUTANTS[name].judge
-                say(f"{name:28} {seeds:>10} {verdict.seconds:7.1f} s  {short(verdict.killed_by)}")
+                seeds = f"{verdict.seeds} seed{'s' * (verdict.seeds != 1)}" if verdict.seeds else MUTANTS[name].judge
+                say(f"{name:52} {seeds:>10} {verdict.seconds:7.1f} s  {short(verdict.killed_by)}")
+    if not options.json:
+        killed = sum(verdict.killed_by is not None for verdict in verdicts)
+        say(f"{killed} of {len(verdicts)} were noticed.")
     if not options.json and not options.only:
         PAGE.write_text(page(verdicts))
+        say(f"{PAGE.relative_to(PAGE.parents[1])} has them all.")
     return int(any(verdict.killed_by is None for verdict in verdicts))
 
 
