@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -183,6 +184,21 @@ def test_what_no_server_would_take_is_refused_before_it_is_logged(world: World, 
         phone.write([write])
     assert refused.value.code == code
     assert log(phone, "n") == []
+
+
+@pytest.mark.parametrize(
+    ("collection", "field", "hint"),
+    [
+        ("workouts", "titel", "did you mean 'title'?"),
+        ("measurements", "measured", "it has at, kind, note, photos, unit, value."),
+    ],
+)
+def test_a_field_that_there_is_not_is_told_with_what_may_have_been_meant(
+    world: World, collection: str, field: str, hint: str
+) -> None:
+    phone = world.phone()
+    with pytest.raises(InvalidWrite, match=f"{collection} has no field '{field}'; {re.escape(hint)}"):
+        phone.put(collection, **{field: "x"})
 
 
 def test_a_write_that_needs_its_record_is_refused_where_it_does_not_show(world: World) -> None:

@@ -15,7 +15,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-__all__ = ["CHILDREN", "COLLECTIONS", "NIL_UUID", "SCHEMA", "Collection", "Field", "chain", "field_of", "parent_of"]
+__all__ = [
+    "CHILDREN",
+    "COLLECTIONS",
+    "NIL_UUID",
+    "SCHEMA",
+    "Collection",
+    "Field",
+    "chain",
+    "field_of",
+    "no_such_field",
+    "parent_of",
+]
 
 # The id of the one record of `preferences`.
 NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
@@ -96,3 +107,14 @@ def chain(collection: str) -> tuple[tuple[str, str], ...]:
         above.append(parent)
         parent = parent_of(parent[1])
     return tuple(above)
+
+
+def no_such_field(collection: str, name: str) -> str:
+    """The sentence about a field that there is not, with what may have been meant."""
+    from difflib import get_close_matches  # Loaded for a mistake alone.
+
+    declared = COLLECTIONS.get(collection)
+    known = sorted(declared.fields) if declared else []
+    if close := get_close_matches(name, known, 1):
+        return f"{collection} has no field {name!r}; did you mean {close[0]!r}?"
+    return f"{collection} has no field {name!r}{'; it has ' if known else ''}{', '.join(known)}."

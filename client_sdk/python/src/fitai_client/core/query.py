@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..collections import COLLECTIONS, Field, chain
+from ..collections import COLLECTIONS, Field, chain, no_such_field
 from ..errors import InvalidWrite
 from .schema import value_of
 
@@ -83,7 +83,7 @@ def column(collection: str, name: str) -> str:
         if whole in declared.fields and (not dot or _PART.fullmatch(part)):
             is_text = declared.fields[whole].kind == "text"
             return value_of(f"{whole}.text" if is_text else name, alias)
-    raise InvalidWrite(f"{collection} has no field {name!r} to ask for.", code="unknown_field", field=name)
+    raise InvalidWrite(no_such_field(collection, name), code="unknown_field", field=name)
 
 
 def condition(collection: str, name: str, operator: str, value: Any) -> tuple[str, list[Any]]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from ..collections import COLLECTIONS, field_of
+from ..collections import COLLECTIONS, field_of, no_such_field
 from ..errors import InvalidWrite, NotFound
 from . import text
 from .clock import JUMP_MAX, tick
@@ -287,7 +287,7 @@ class _Session:
         result = {}
         for name, value in fields.items():
             if name not in declared.fields:
-                raise InvalidWrite(f"{key[0]} has no field {name!r}.", code="unknown_field", field=name)
+                raise InvalidWrite(no_such_field(key[0], name), code="unknown_field", field=name)
             where = f"{key[0]}.{name}"
             present = shown["values"].get(name)
             try:
