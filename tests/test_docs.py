@@ -29,6 +29,7 @@ from sync.limits import LIMITS
 from sync.messages import decode_push
 from sync.socket_messages import MESSAGES, Hello
 from sync.validation import check_put
+from tests import page_of_collections
 from tests.api.harness import settings_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -212,6 +213,13 @@ def test_the_example_of_a_hello_is_one() -> None:
 def test_every_file_of_golden_vectors_is_named() -> None:
     text = page("protocol.md")
     assert [path.name for path in (ROOT / "tests/vectors").glob("*.json") if f"`{path.name}`" not in text] == []
+
+
+# -- the collections ---------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_collections_is_what_the_sdk_ships() -> None:
+    assert page("collections.md") == page_of_collections.page(), "python -m tests.page_of_collections writes it"
 
 
 # -- the proof ---------------------------------------------------------------------------------------------------
