@@ -99,7 +99,7 @@ async def _entry(terminal: Terminal, no: int) -> RefusedChange:
     for one in await terminal.client.inbox():
         if one.no == no:
             return one
-    raise Refused(f"The inbox has no entry {no}.", code="not_found")
+    raise Refused(f"The inbox has no entry {no}; `fitai inbox` lists what there is.", code="not_found")
 
 
 def _field(text: str, refused: Mapping[str, Any]) -> tuple[str, Any]:

@@ -79,7 +79,7 @@ async def _rescue(path: Path, as_json: bool) -> None:
     screen = Screen(quiet=False)
     lost = f", {found.unreadable:,} rows could not be read" if found.unreadable else ""
     screen.say((f"{screen.signs.done} ", "good"), f"{found.records:,} records are saved in {saved}{lost}.")
-    screen.say(f"The damaged file is now {aside}.")
+    screen.say(f"The file of before is now {aside}.")
     if memory.server is not None:
         again = f", and what it never got ({found.unsent:,}) is written again" if found.unsent else ""
         screen.say(f"Next: `fitai sign-in`. What the server has comes back{again}.")

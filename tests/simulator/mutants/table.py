@@ -42,7 +42,7 @@ _ABSENT: Final = """
 - *A bound on clocks at the device alone.* Devices have none; the server's is `stamps_not_clamped`.
 - *An answer that counts though it is late.* It was tried, and nobody noticed: the device sends once more what the
   server then knows by its numbers, so nothing breaks but a guard that others stand behind.
-- *A blob's row before the blob.* The server keeps no blobs yet.
+- *A blob's row before the blob.* The server keeps no media yet.
 - *A `version` on a page that is not the last.* A device takes that of the last page alone, so it cannot tell;
   `version_of_a_later_state` is the mistake behind it.
 """

@@ -60,7 +60,7 @@ def resend(tx: Tx, no: int, fields: Mapping[str, Any] | None = None) -> None:
     """
     row = tx.one("SELECT space, op, collection, id, fields FROM inbox WHERE no = ?", (no,))
     if row is None:
-        raise NotFound(f"The inbox has no entry {no}.")
+        raise NotFound(f"The inbox has no entry {no}; inbox() lists what there is.")
     wanted = dict(fields) if fields is not None else json.loads(row[4]) if row[4] else {}
     write_groups(tx, row[0], [[Write(row[2], row[3], wanted, row[1])]], judged=fields is not None)
     discard(tx, no)
@@ -73,7 +73,7 @@ def discard(tx: Tx, no: int) -> None:
         NotFound: there is no such entry.
     """
     if not tx.execute("DELETE FROM inbox WHERE no = ?", (no,)):
-        raise NotFound(f"The inbox has no entry {no}.")
+        raise NotFound(f"The inbox has no entry {no}; inbox() lists what there is.")
 
 
 # What a newer schema may allow: new collections and fields, more words, wider limits.
