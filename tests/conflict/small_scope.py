@@ -328,7 +328,7 @@ def distinct_rankings(rivals: frozenset[frozenset[int]]) -> list[Ranking]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tests.conflict.small_scope", description=__doc__.splitlines()[0])
     parser.add_argument("--changes", type=int, default=CHANGES_MAX, help="changes of a history at most")
     parser.add_argument("--fields", choices=sorted(ALPHABETS), action="append", help="which kinds of fields")
     options = parser.parse_args()

@@ -19,8 +19,14 @@ def say(line: str) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulator.mutants")
-    parser.add_argument("--only", action="append", choices=sorted(MUTANTS), metavar="NAME", help="these mutants alone")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulator.mutants",
+        description="Break the rules of the product, one at a time, and see that somebody notices. All of them without "
+        "--only, which takes some minutes and writes docs/mutants.md. Ends with 1 where one lives.",
+    )
+    parser.add_argument(
+        "--only", action="append", choices=sorted(MUTANTS), metavar="NAME", help="this mutant alone (repeat)"
+    )
     parser.add_argument("--seeds", type=int, default=SEEDS_MAX, help="worlds a mutant at most")
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     parser.add_argument("--json", action="store_true", help="one JSON object a mutant; the page is not written")
