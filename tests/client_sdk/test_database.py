@@ -268,6 +268,47 @@ def test_a_full_disk_leaves_the_database_as_it_was(tmp_path: Path) -> None:
     db.close()
 
 
+def test_a_write_that_failed_before_it_had_begun_holds_no_transaction_open(world: World) -> None:
+    phone = world.phone()
+
+    def looked_at(action: int, name: str | None, *_: str | None) -> int:
+        forbidden = action == sqlite3.SQLITE_PRAGMA and name == "data_version"
+        return sqlite3.SQLITE_DENY if forbidden else sqlite3.SQLITE_OK
+
+    phone.db.conn.set_authorizer(looked_at)
+    with pytest.raises(sqlite3.DatabaseError), phone.db.write():
+        pass
+    phone.db.conn.set_authorizer(None)
+    phone.put("workouts", title="later")
+    assert len(phone.shown()) == 1
+
+
+def test_nothing_is_written_into_a_file_that_lost_its_name_until_it_is_back(world: World, tmp_path: Path) -> None:
+    phone = world.phone()
+    phone.put("workouts", title="before")
+    phone.path.rename(tmp_path / "moved.db")
+    with pytest.raises(DatabaseError) as refused:
+        phone.put("workouts", title="nowhere")
+    assert refused.value.code == "moved"
+    assert [record.values["title"] for record in phone.shown().values()] == ["before"]
+    (tmp_path / "moved.db").rename(phone.path)
+    phone.put("workouts", title="after")
+    phone.restart()
+    assert {record.values["title"] for record in phone.shown().values()} == {"before", "after"}
+
+
+def test_nothing_is_written_where_another_file_has_taken_the_name(world: World, tmp_path: Path) -> None:
+    phone, other = world.phone(), world.phone()
+    other.copy_to(tmp_path / "copy.db")
+    phone.put("workouts", title="before")
+    (tmp_path / "kept.db").hardlink_to(phone.path)
+    (tmp_path / "copy.db").replace(phone.path)
+    with pytest.raises(DatabaseError) as refused:
+        phone.put("workouts", title="nowhere")
+    assert refused.value.code == "moved"
+    (tmp_path / "kept.db").replace(phone.path)
+
+
 def test_a_file_that_another_process_holds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fitai_client.core.database.BUSY_TIMEOUT_S", 0.05)
     db = LocalDatabase(tmp_path / "held.db", system())

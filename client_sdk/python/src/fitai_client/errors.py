@@ -145,8 +145,8 @@ class WaitExpired(FitaiError):
 class DatabaseError(FitaiError):
     """The local database cannot be opened or written.
 
-    Codes: corrupt (see `Client.rescue`), foreign (another program's file), newer_version, full, locked, unusable; lost
-    (the file of an attachment).
+    Codes: corrupt (see `Client.rescue`), foreign (another program's file), newer_version, full, locked, unusable; moved
+    (it was taken away under an open client); lost (the file of an attachment).
     """
 
     code = "corrupt"

@@ -80,9 +80,11 @@ class Calls(SpaceHandle):
         self.watchers.close()
         await self.transport.close()
         await self._loop.run_in_executor(self._reader, self._read_conn.close)
-        await self._in_writer(self._db.close)
-        self._reader.shutdown()
-        self._writer.shutdown()
+        try:
+            await self._in_writer(self._db.close)
+        finally:
+            self._reader.shutdown()
+            self._writer.shutdown()
 
     async def status(self) -> Status:
         """What is pending, since when, and why it has not gone."""

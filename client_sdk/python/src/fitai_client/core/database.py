@@ -10,6 +10,7 @@ Invariants
         which any server has heard of. So no number is ever used twice for two different changes, and none that was
         taken back by a void is a change again.
     D3  A file of a newer version of this package, of a server or of another program is not touched.
+    D4  What was written is in the file that has this name: where that is another one now, nothing is written any more.
 """
 
 from __future__ import annotations
@@ -208,6 +209,9 @@ class LocalDatabase:
             except BaseException:
                 self.conn.close()
                 raise
+        # Where this is, whatever the process takes for its folder later.
+        self._place = self.path.absolute()
+        self._file = _file_at(self._place)
         self._memory = Memory(self.conn)
 
     @contextmanager
@@ -224,11 +228,12 @@ class LocalDatabase:
         # Not inside of `border`: a block around a block costs more than a short transaction's statements.
         try:
             self._synchronise("FULL" if durable else "NORMAL")
+            self._check_place()
             self.conn.execute("BEGIN IMMEDIATE")
-            # Whoever wrote it may have left it unsynced, a process of before that was killed as well.
-            self._unsynced |= self._memory.begin()
-            self._tx = Tx(self.conn, self.environment, self.watched, self._memory)
             try:
+                # Whoever wrote it may have left it unsynced, a process of before that was killed as well.
+                self._unsynced |= self._memory.begin()
+                self._tx = Tx(self.conn, self.environment, self.watched, self._memory)
                 yield self._tx
                 changes = self._tx.changed()
                 wrote = self.conn.total_changes != before
@@ -270,8 +275,19 @@ class LocalDatabase:
 
     def close(self) -> None:
         with border(self.path):
-            self.make_durable()
-            self.conn.close()
+            try:
+                self.make_durable()
+            finally:
+                self.conn.close()
+
+    def _check_place(self) -> None:
+        """D4. What is written into a file without a name is gone with its last process, and nothing would say so."""
+        if _file_at(self._place) != self._file:
+            raise DatabaseError(
+                f"{self.path} was moved, deleted or replaced while it was open, and nothing was written: put it back, "
+                "or save what this client shows with export(), close it, and open the file anew.",
+                code="moved",
+            )
 
     def _prepare(self) -> None:
         version = self._version()
@@ -344,6 +360,15 @@ def looking(conn: sqlite3.Connection, environment: Environment) -> Iterator[Tx]:
         yield Tx(conn, environment, lambda space, collection: False)
     finally:
         conn.execute("COMMIT")
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file has this name now; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
