@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from api.app import JOBS
-from fitai_client import AccountError, Accounts, NotFound, UnsentChanges
+from fitai_client import AccountError, Accounts, DatabaseError, NotFound, UnsentChanges
 from fitai_client.core.environment import Environment
 from tests.api.due_jobs import run_due
 from tests.api.harness import PASSWORD, Server
@@ -149,3 +149,29 @@ async def test_the_log_tells_what_went_and_never_what_was_written(
     assert {"push leaves", "push was answered 200"} <= {record.getMessage() for record in ours}
     told = " ".join(record.getMessage() for record in ours)
     assert "secret" not in told and PASSWORD not in told and "eyJ" not in told
+
+
+async def test_a_database_that_another_process_signed_in_to_takes_no_other_account(
+    lite: Server, open_phone: OpenPhone
+) -> None:
+    first = await open_phone("phone", lite.url, background=False)
+    second = await open_phone("phone", lite.url, background=False)
+    await first.register(ANN, PASSWORD, "Ann")
+    with pytest.raises(AccountError) as refused:
+        await second.register(BOB, PASSWORD, "Bob")
+    assert refused.value.code == "other_account" and second.identity is None
+    await second.sign_in(ANN, PASSWORD)
+    assert second.identity is not None and second.identity.email == ANN
+
+
+async def test_a_sign_in_that_the_disk_had_no_room_for_claims_nothing(lite: Server, open_phone: OpenPhone) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await lite.register(ANN)
+    await lite.register(BOB)
+    await phone.run(lambda db: db.conn.execute("PRAGMA query_only = ON"))
+    with pytest.raises(DatabaseError):
+        await phone.sign_in(ANN, PASSWORD)
+    await phone.run(lambda db: db.conn.execute("PRAGMA query_only = OFF"))
+    assert phone.identity is None
+    await phone.sign_in(BOB, PASSWORD)
+    assert phone.identity is not None and phone.identity.email == BOB

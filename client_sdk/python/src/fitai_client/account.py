@@ -192,11 +192,12 @@ class Account:
     async def _take(self, data: dict[str, Any], email: str) -> None:
         identity = _identity(data.get("user"), email)
         if self.identity is not None and identity.user != self.identity.user:
-            raise AccountError("This database belongs to another account: open another file.", code="other_account")
+            raise _other_account()
         before, self.identity = self.identity, identity
         try:
             await self._keep(data)
-        except Unreachable:
+        except BaseException:
+            # Nothing of it was stored: the next one to sign in is held against who it belonged to before.
             self.identity = before
             raise
 
@@ -221,15 +222,23 @@ class Account:
         def write() -> None:
             # Durable: a refresh token that was spent and whose successor is lost ends the session.
             with self._db.write(durable=True) as tx:
-                tx.set_meta("tokens", json.dumps(tokens) if tokens else None)
                 if identity is not None:
+                    # Another process of this device may have signed in since this one opened the file (A1).
+                    known = json.loads(tx.meta("identity") or "{}")
+                    if known.get("user", identity.user) != identity.user:
+                        raise _other_account()
                     tx.set_meta(
                         "identity",
                         json.dumps({"user": identity.user, "email": identity.email, "name": identity.name}),
                     )
+                tx.set_meta("tokens", json.dumps(tokens) if tokens else None)
 
         await self._run(write)
         self._tokens = tokens
+
+
+def _other_account() -> AccountError:
+    return AccountError("This database belongs to another account: open another file.", code="other_account")
 
 
 def _is_token(token: Any) -> bool:
