@@ -403,3 +403,31 @@ async def test_records_that_a_server_has_are_not_written_again(open_phone: OpenP
     (tmp_path / "rescued.json").write_text(json.dumps(document), encoding="utf-8")
     fresh = await open_phone("fresh", "http://127.0.0.1:9", background=False)
     assert await fresh.write_rescued(tmp_path / "rescued.json") == 1
+
+
+async def test_a_saved_change_neither_replaces_nor_deletes_what_others_wrote_after_it(
+    lite: Server, open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    edited = await phone.workouts.create(title="old")
+    deleted = await phone.workouts.create(title="legs")
+    await phone.sync()
+    other = await open_phone("other", lite.url, background=False)
+    await other.sign_in(MAIL, PASSWORD)
+    await phone.workouts.update(edited.id, title="mine")
+    await phone.workouts.delete(deleted.id)
+    await other.workouts.update(edited.id, title="theirs")
+    await other.workouts.update(deleted.id, title="squats")
+    await other.sync()
+    await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
+
+    fresh = await open_phone("fresh", lite.url, background=False)
+    await fresh.sign_in(MAIL, PASSWORD)
+    await fresh.write_rescued(tmp_path / "rescued.json")
+    await fresh.sync()
+
+    record = await fresh.workouts.get(edited.id)
+    assert record["title"] == "mine"
+    assert {name: [one.value for one in losers] for name, losers in record.conflicts.items()} == {"title": ["theirs"]}
+    assert (await fresh.workouts.get(deleted.id))["title"] == "squats"

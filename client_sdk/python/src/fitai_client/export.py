@@ -11,6 +11,7 @@ from typing import Any
 
 from .core.attachments import folder_of
 from .core.inbox import read_inbox
+from .core.vectors import Vector, is_vector, merged
 from .errors import ExportFailed
 
 __all__ = ["write_export"]
@@ -43,9 +44,11 @@ def write_export(conn: sqlite3.Connection, path: Path, *, database: Path) -> int
                 "collection": row[3],
                 "id": row[4],
                 "fields": json.loads(row[5] or "{}"),
+                "context": _known(*row[6:]),
             }
             for row in conn.execute(
-                "SELECT s.kind, s.id, l.op, l.collection, l.id, l.fields FROM log l JOIN spaces s ON s.no = l.space"
+                "SELECT s.kind, s.id, l.op, l.collection, l.id, l.fields, l.context, l.device, l.n"
+                " FROM log l JOIN spaces s ON s.no = l.space"
                 " WHERE l.state < 2 AND l.op <> 'void' ORDER BY l.pos"
             )
         ]
@@ -65,6 +68,17 @@ def write_export(conn: sqlite3.Connection, path: Path, *, database: Path) -> int
         conn.execute("COMMIT")
     _write_whole(path, json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
     return number
+
+
+def _known(context: str, device: str, n: int) -> Vector:
+    """What a change knew, told to whoever writes it under another id: its device's own changes before it as well."""
+    try:
+        known = json.loads(context)
+    except ValueError:
+        known = None
+    own = {device: n - 1} if device and n > 1 else {}
+    # Of what is damaged nothing is claimed: what others wrote then stays beside it.
+    return merged(known, own) if is_vector(known) else own
 
 
 _ATTACHMENTS = (

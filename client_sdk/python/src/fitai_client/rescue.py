@@ -14,6 +14,7 @@ from typing import Any
 from .core.attachments import holds
 from .core.database import border
 from .core.salvage import salvage
+from .core.vectors import is_vector
 from .core.writing import Write
 from .errors import DatabaseError, InvalidWrite
 from .export import write_export
@@ -70,7 +71,11 @@ def unsent_of(path: Path) -> dict[str | None, list[Write]]:
     """
     found: dict[str | None, list[Write]] = {}
     for line in _lines(path, "unsent"):
-        change = Write(line["collection"], line["id"], line["fields"], line["op"])
+        # With what it knew when it was made: what others wrote since it neither replaces nor deletes.
+        known = line.get("context")
+        change = Write(
+            line["collection"], line["id"], line["fields"], line["op"], context=known if is_vector(known) else None
+        )
         found.setdefault(_space_of(line), []).append(change)
     return found
 
