@@ -431,3 +431,23 @@ async def test_a_saved_change_neither_replaces_nor_deletes_what_others_wrote_aft
     assert record["title"] == "mine"
     assert {name: [one.value for one in losers] for name, losers in record.conflicts.items()} == {"title": ["theirs"]}
     assert (await fresh.workouts.get(deleted.id))["title"] == "squats"
+
+
+async def test_what_was_deleted_with_what_it_was_in_is_not_exported_and_does_not_come_back(
+    open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    workout = await phone.workouts.create(title="private")
+    exercise = await phone.workout_exercises.create(workout=workout.id)
+    await phone.sets.create(workout_exercise=exercise.id, reps=5)
+    await phone.workouts.delete(workout.id)
+
+    assert await phone.export(tmp_path / "rescued.json") == 0
+
+    # Of its changes the set's own is lost to damage, and the delete is not.
+    document = json.loads((tmp_path / "rescued.json").read_text())
+    del document["unsent"][2]
+    (tmp_path / "rescued.json").write_text(json.dumps(document))
+    fresh = await open_phone("fresh", "http://127.0.0.1:9", background=False)
+    await fresh.write_rescued(tmp_path / "rescued.json")
+    assert await fresh.workouts.count() == 0

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .collections import parent_of
 from .core.attachments import folder_of
 from .core.inbox import read_inbox
 from .core.vectors import Vector, is_vector, merged
@@ -109,11 +110,21 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 def _rows(conn: sqlite3.Connection, no: int) -> list[Any]:
-    return conn.execute(
-        "SELECT collection, id, COALESCE(shown, body) FROM records WHERE space = ? AND alive = 1"
+    """What shows. What is below a record that was deleted here has its row until the server has the delete."""
+    rows = conn.execute(
+        "SELECT collection, id, COALESCE(shown, body), alive, parent FROM records WHERE space = ?"
         " ORDER BY collection, id",
         (no,),
     ).fetchall()
+    known = {(collection, id): (alive, parent) for collection, id, _, alive, parent in rows}
+
+    def shows(collection: str, id: str) -> bool:
+        # What damage took says nothing of what was below it.
+        alive, parent = known.get((collection, id), (1, None))
+        above = parent_of(collection)
+        return bool(alive) and (above is None or parent is None or shows(above[1], parent))
+
+    return [row[:3] for row in rows if row[3] == 1 and shows(*row[:2])]
 
 
 def _record(collection: str, id: str, text: str) -> dict[str, Any]:
