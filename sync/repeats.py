@@ -16,6 +16,8 @@ from storage.rows import StoredChange
 from sync.ledger import digest_of, ledger_name
 from sync.messages import PushRequest, Rejected, SentChange
 
+_WITHDRAWN = "A later state of this device took this back; write it again if it is wanted."
+
 _decode = msgspec.json.decode
 
 
@@ -24,7 +26,8 @@ class Repeated:
     """What comparing a request with the ledger found.
 
     matched: the last number up to which the ledger holds just what was sent; None where `after` itself differs.
-    rejected, clamped: the verdicts of the repeated changes, as they were given the first time. forked: something
+    rejected, clamped: the verdicts of the repeated changes, as they were given the first time; and that a change was
+    withdrawn, where the ledger holds a void in its place. forked: something
     differs. context: the last one that a repeated change named, which the next change inherits.
     """
 
@@ -63,6 +66,10 @@ def compare(
         context = sent.context if sent.context is not None else context
         if known.verdict is not None:
             rejections.append(Rejected(sent.n, **_decode(known.verdict)))
+        elif known.op == "void" and sent.op != "void":
+            # An older copy of the device came back. It may be the only one that still has this, so it is not to
+            # believe that it is stored.
+            rejections.append(Rejected(sent.n, "withdrawn", message=_WITHDRAWN))
         if known.clamped_hlc is not None:
             clamped.append(sent.n)
     return Repeated(max(matched, told), rejections, clamped, False, context)

@@ -118,14 +118,11 @@ def test_the_table_of_errors_has_no_code_that_the_server_never_answers() -> None
 def rejections() -> set[str]:
     """Every code with which the code of the repository makes a rejection, and those that the kernel raises."""
     found = {"bad_text", "wrong_type", "too_long", "record_full"}
-    for name in ("validation", "value_checks", "planner"):
+    place = {"Fault": 0, "Rejection": 0, "Rejected": 1}
+    for name in ("validation", "value_checks", "planner", "repeats"):
         for node in ast.walk(ast.parse((ROOT / "sync" / f"{name}.py").read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id in ("Fault", "Rejection")
-            ):
-                code = node.args[0] if node.args else None
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in place:
+                code = next(iter(node.args[place[node.func.id] :]), None)
                 if isinstance(code, ast.Constant):
                     found.add(str(code.value))
     return found

@@ -284,8 +284,12 @@ class ModelServer:
         found = []
         for change in changes:
             entry = self.state.ledger.get((device, change["n"]))
-            if entry is not None and entry.verdict is not None and upto is not None and change["n"] <= upto:
+            if entry is None or upto is None or change["n"] > upto:
+                continue
+            if entry.verdict is not None:
                 found.append({"n": change["n"], **entry.verdict})
+            elif entry.sent["op"] == "void" != change["op"]:
+                found.append({"n": change["n"], "code": "withdrawn", "message": "a later state took it back"})
         return found
 
     def _check_knowledge(self, device: str, cursor: str | None, acked: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 from pycrdt import Doc, Text
@@ -386,3 +387,25 @@ def test_a_text_with_too_long_a_past_is_written_anew_without_it(world: World) ->
     with phone.db.write() as tx:
         (write,) = whole_writes(tx, PERSONAL, ("workouts", phone.new_id()), {"values": {"notes": shown}})
     assert laid_over(None, write.fields["notes"]["yjs"])["text"] == "short"
+
+
+def test_what_a_later_state_of_a_phone_took_back_waits_in_the_inbox_of_its_older_copy(
+    world: World, tmp_path: Path
+) -> None:
+    phone, _, _, _, one = pair(world)
+    phone.put("sets", one, reps=10_001)
+    request = phone.device.next_request()
+    assert request is not None
+    phone.put("sets", one, tempo="builds on it")
+    phone.copy_to(tmp_path / "copy.db")
+    phone.device.answer(request, world.server.handle(request))
+    phone.sync()
+    assert {entry.code for entry in phone.inbox()} == {"out_of_range", "depends"}
+
+    phone.go_back_to(tmp_path / "copy.db")
+    phone.sync()
+
+    told = {(entry.code, *entry.fields) for entry in phone.inbox()}
+    assert told == {("out_of_range", "reps"), ("withdrawn", "tempo")}
+    world.settle()
+    world.assert_nothing_lost()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -131,3 +132,10 @@ class Witness:
             there = served.keys() | waiting.keys()
             gone = gone - {one for one in self.deleted - self.overwritten if one[0] in there}
         return self.written - alive - gone
+
+
+def only_here(conn: sqlite3.Connection) -> list[tuple[Key, dict[str, Any]]]:
+    """The values that a device alone may have: those without an answer, and those of its inbox."""
+    rows = conn.execute("SELECT fields, collection, id FROM log WHERE state < 2 AND fields IS NOT NULL").fetchall()
+    rows += conn.execute("SELECT fields, collection, id FROM inbox WHERE fields IS NOT NULL").fetchall()
+    return [((collection, id), json.loads(fields)) for fields, collection, id in rows]

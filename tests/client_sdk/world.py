@@ -11,7 +11,9 @@ import builtins
 import json
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -31,7 +33,7 @@ from fitai_client.core.status import Status, read_status
 from fitai_client.core.writing import Write, write_groups
 from tests.client_sdk.engine_server import EngineServer
 from tests.client_sdk.model_server import Key, ModelServer
-from tests.client_sdk.witness import Witness
+from tests.client_sdk.witness import Witness, only_here
 
 COLLECTIONS = ("workouts", "workout_exercises", "sets")
 START_MS = 1_800_000_000_000
@@ -159,20 +161,17 @@ class Phone:
 
     def go_back_to(self, path: Path) -> None:
         """An old copy of the database comes back. What was only in the one it replaces is gone for good."""
-        for fields, key in self._only_here():
-            self.world.witness.given_up(key, fields)
+        with closing(sqlite3.connect(path)) as copy:
+            kept = only_here(copy)
+        for lost in only_here(self.db.conn):
+            if lost not in kept:
+                self.world.witness.given_up(*lost)
         self.db.conn.close()
         self.late.clear()
         for suffix in ("-wal", "-shm"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         shutil.copyfile(path, self.path)
         self.open()
-
-    def _only_here(self) -> list[tuple[dict[str, Any], Key]]:
-        conn = self.db.conn
-        log = conn.execute("SELECT fields, collection, id FROM log WHERE state < 2 AND fields IS NOT NULL").fetchall()
-        log += conn.execute("SELECT fields, collection, id FROM inbox WHERE fields IS NOT NULL").fetchall()
-        return [(json.loads(fields), (collection, id)) for fields, collection, id in log]
 
     # -- what the user does ----------------------------------------------------------------------------------------
 

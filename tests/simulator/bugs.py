@@ -17,6 +17,7 @@ from typing import Any
 
 from fitai_client.core.requests import Answer, Request
 from fitai_client.errors import FitaiError
+from tests.client_sdk.witness import only_here
 from tests.simulator.discarded import Discarded
 from tests.simulator.nemesis import Nemesis
 from tests.simulator.phone import Phone
@@ -117,8 +118,11 @@ class Bugs:
         await asyncio.sleep(draws.expovariate(1 / 900))
         if self.world.calm or not phone.process.alive:
             return None
-        for key, fields in only_here(phone.db.conn):
-            self.world.witness.given_up(key, fields)
+        with contextlib.closing(sqlite3.connect(copy)) as conn:
+            kept = only_here(conn)
+        for lost in only_here(phone.db.conn):
+            if lost not in kept:
+                self.world.witness.given_up(*lost)
         phone.kill()
         self.discarded.keep(phone.path)
         _put_in_place(copy, phone.path)
@@ -208,12 +212,6 @@ def _regrouped(bodies: list[dict[str, Any]], draws: Random) -> dict[str, Any] | 
 
 def _nobody(*_: Answer) -> None:
     """Nobody waits for this answer."""
-
-
-def only_here(conn: sqlite3.Connection) -> list[tuple[tuple[str, str], dict[str, Any]]]:
-    rows = conn.execute("SELECT fields, collection, id FROM log WHERE state < 2 AND fields IS NOT NULL").fetchall()
-    rows += conn.execute("SELECT fields, collection, id FROM inbox WHERE fields IS NOT NULL").fetchall()
-    return [((collection, id), json.loads(fields)) for fields, collection, id in rows]
 
 
 def _put_in_place(copy: Path, path: Path) -> None:

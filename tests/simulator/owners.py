@@ -11,7 +11,8 @@ from random import Random
 
 from fitai_client.core.spaces import PERSONAL
 from fitai_client.core.writing import Write
-from tests.simulator.bugs import Bugs, only_here
+from tests.client_sdk.witness import only_here
+from tests.simulator.bugs import Bugs
 from tests.simulator.oracles import Oracles
 from tests.simulator.phone import Phone
 from tests.simulator.user import Hand

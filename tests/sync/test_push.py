@@ -309,6 +309,16 @@ async def test_a_void_for_a_held_number_is_skipped_where_the_hlc_is_the_same_and
         await phone.push({"n": 1, "hlc": phone.stamp(), "op": "void"})
 
 
+async def test_a_change_that_repeats_a_void_is_not_stored_and_told_so(world: World) -> None:
+    phone = await world.device()
+    change = phone.put("workouts", world.uuid(), title="1")
+    await phone.push({"n": 1, "hlc": change["hlc"], "op": "void"})
+    phone.after = None
+    answer = await phone.push(change, phone.put("workouts", world.uuid(), title="2"))
+    assert answer.acked == 2 and [(one.n, one.code) for one in answer.rejected] == [(1, "withdrawn")]
+    assert [record["values"]["title"] for record in await phone.pull()] == ["2"]
+
+
 async def test_a_newer_schema_is_refused_whole(world: World) -> None:
     phone = await world.device()
     with pytest.raises(SchemaAhead):
