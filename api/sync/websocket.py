@@ -265,7 +265,7 @@ class _Socket:
             async with owner.bodies.working(len(message.data), patient=True):
                 await self._act(message.data)
             return True
-        session.heard()
+        session.beat(owner.now())
         if message.type is WSMsgType.PING:
             try:
                 await self._ws.pong(message.data)
