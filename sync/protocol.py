@@ -18,7 +18,7 @@ What is wrong, and what it costs:
     4403  the device is revoked, or not this user's.
     4408  nothing was heard for a whole heartbeat after a ping.
     4409  the same device connected anew.
-    1008  a flood of messages.  1009  a frame above the limit.  1012  the server restarts.
+    1008  a flood of messages, pings or pongs.  1009  a frame above the limit.  1012  the server restarts.
     1013  too many sockets, a reader that takes nothing, or no database: try again later.
 
 Invariants
@@ -205,7 +205,7 @@ class Session:
 
     def _accept(self, name: str, message: dict[str, Any], size: int, now: Moment) -> Action | None:
         if name != "push" and not self._within_rate(now):
-            self.close(CLOSE_FLOOD, f"At most {CONTROLS_PER_S} messages a second.")
+            self._refuse_flood()
             return None
         if self.state is State.OPEN and name not in MESSAGES:
             self.refuse(plain_id(message), "unknown_message", f"This server knows no message {name[:32]!r}.")
@@ -232,6 +232,12 @@ class Session:
         """Anything arrived, a pong included: the peer lives."""
         self._pinged = False
 
+    def beat(self, now: Moment) -> None:
+        """A ping or a pong arrived. They count as messages do: each costs a turn, also of who never says hello."""
+        self.heard()
+        if not self._within_rate(now):
+            self._refuse_flood()
+
     def _speaks(self, message: dict[str, Any]) -> bool:
         """Judge the protocol before the shape: a newer hello may look different."""
         protocol = message.get("protocol")
@@ -254,12 +260,15 @@ class Session:
         id_ = plain_id(message)
         if name == "push" and id_ is not None:
             if not self._within_rate(now):
-                self.close(CLOSE_FLOOD, f"At most {CONTROLS_PER_S} messages a second.")
+                self._refuse_flood()
                 return
             # As over HTTP: the batch is refused by its number and nothing of it was applied.
             self.refuse(id_, "malformed", f"The push has the wrong shape: {error}")
         else:
             self.close(CLOSE_MALFORMED, f"The {name} has the wrong shape: {error}")
+
+    def _refuse_flood(self) -> None:
+        self.close(CLOSE_FLOOD, f"At most {CONTROLS_PER_S} messages a second.")
 
     def _within_rate(self, now: Moment) -> bool:
         self._controls_at = max(self._controls_at, now.steady_ms) + 1_000 / CONTROLS_PER_S

@@ -14,6 +14,7 @@ Invariants
     S4  An abrupt end is an ordinary end: no traceback.
     S5  Nobody is closed for a silence while what they said lies unread: a hello that is missing, and whatever is looked
         at late because the process stood still, is looked at once more when what had come by then was read.
+    S6  Of whoever is closed for sending too much, nothing more is looked at.
 """
 
 from __future__ import annotations
@@ -31,12 +32,24 @@ from yarl import URL
 
 from api.bodies import Bodies
 from api.errors import OriginDenied
+from api.sync.arriving import Arriving, Listening
 from storage.pool import begin_work
 from sync.environment import Environment
 from sync.errors import Malformed, Unauthenticated, Unavailable
 from sync.live import Live
 from sync.outgoing import OUTGOING_BYTES_MAX, Kind
-from sync.protocol import CLOSE_MALFORMED, CLOSE_RESTARTING, FRAME_BYTES_MAX, Hello, Moment, Session, State, Token
+from sync.protocol import (
+    CLOSE_FLOOD,
+    CLOSE_MALFORMED,
+    CLOSE_RESTARTING,
+    CLOSE_TRY_LATER,
+    FRAME_BYTES_MAX,
+    Hello,
+    Moment,
+    Session,
+    State,
+    Token,
+)
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +61,8 @@ CLOSE_S: Final = 5.0
 TICK_MS: Final = 250
 # A deadline that is looked at so much later was not waited for: the process stood still.
 LATE_MS: Final = 1_000
+# Of a masked ping or pong.
+CONTROL_HEAD_BYTES: Final = 6
 
 _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _TOKEN_PARAMETERS: Final = ("access_token", "token", "refresh_token", "authorization")
@@ -77,6 +92,7 @@ class LiveSockets:
         self._environment = environment
         self._check_token = check_token
         self.bodies = bodies or Bodies()
+        self.arriving = Arriving()
         self._origins = {origin.rstrip("/") for origin in origins}
         self.steady_ms = steady_ms or (lambda: int(asyncio.get_running_loop().time() * 1_000))
         self._heap: list[list[Any]] = []
@@ -204,11 +220,13 @@ class _Socket:
     """One socket: a reader (the handler's own task) and, while there is something to write, a writer."""
 
     __slots__ = (
+        "_deaf",
         "_drained",
         "_owner",
         "_reader",
         "_receiving",
         "_request",
+        "_unfinished",
         "_writer",
         "_ws",
         "entry",
@@ -224,6 +242,9 @@ class _Socket:
         self._receiving = False
         self._writer: asyncio.Task[None] | None = None
         self._drained: asyncio.Future[None] | None = None
+        # Bytes that arrived since the last message was there; and whether none are looked at any more.
+        self._unfinished = 0
+        self._deaf = False
         self.entry: list[Any] | None = None
         self.gone = False
         self.session: Session = owner.live.open(owner.now(), self._wake)
@@ -232,6 +253,7 @@ class _Socket:
         """Serve until either side ends it."""
         owner, session = self._owner, self.session
         try:
+            self._listen()
             owner.schedule(self, session.next_deadline_ms(owner.now()))
             while session.closing is None:
                 message = await self._receive()
@@ -243,7 +265,32 @@ class _Socket:
             self.gone = True
             if self.entry is not None:
                 self.entry[2] = None
-            await self._end()
+            try:
+                await self._end()
+            finally:
+                self._deaf = True
+                self._let_go(self._unfinished)
+
+    def _listen(self) -> None:
+        transport = self._request.transport
+        if transport is not None and not transport.is_closing():
+            transport.set_protocol(Listening(transport.get_protocol(), self._arrived))  # type: ignore[arg-type]
+
+    def _arrived(self, size: int) -> bool:
+        """Count a read; whether it is looked at."""
+        if self._deaf:
+            return False
+        self._unfinished += size
+        self._owner.arriving.held += size
+        if not self._owner.arriving.has_room(self._unfinished, nameless=self.session.caller is None):
+            self._deaf = True
+            self.session.close(CLOSE_TRY_LATER, "Too much is being sent at once.")
+        return not self._deaf
+
+    def _let_go(self, size: int) -> None:
+        size = min(size, self._unfinished)
+        self._unfinished -= size
+        self._owner.arriving.held -= size
 
     async def _receive(self) -> Any:
         """The next message; None where this side closes."""
@@ -261,11 +308,15 @@ class _Socket:
         """Act on one message; False where the socket is at its end."""
         owner, session = self._owner, self.session
         if message.type is WSMsgType.TEXT:
+            self._let_go(self._unfinished)
             # A socket has one frame under way; while that waits, nothing more is read from it.
             async with owner.bodies.working(len(message.data), patient=True):
                 await self._act(message.data)
             return True
-        session.heard()
+        session.beat(owner.now())
+        if message.type in (WSMsgType.PING, WSMsgType.PONG):
+            self._let_go(CONTROL_HEAD_BYTES + len(message.data))
+        self._deaf = self._deaf or (session.closing is not None and session.closing.code == CLOSE_FLOOD)
         if message.type is WSMsgType.PING:
             try:
                 await self._ws.pong(message.data)

@@ -9,11 +9,13 @@ import json
 import os
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from tests.api.harness import PASSWORD, Server
+from api.app import SOCKETS
+from api.sync import arriving
+from tests.api.harness import PASSWORD, Server, until
 from tests.security.harness import ALLOWED_GROWTH_BYTES, Person, record_id, resident_bytes, send_raw
 
 LIVE = (
@@ -154,6 +156,41 @@ async def test_endless_fragments_cost_no_memory(server: Server) -> None:
         assert resident_bytes() - before < ALLOWED_GROWTH_BYTES
         writer.write(frame(0x80, b"no json"))
         assert await close_code(reader) in (4400, 4401)
+
+
+async def test_unfinished_messages_of_many_sockets_are_bounded_together(
+    sqlite_pair: tuple[Person, Person, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Item 49: a mebibyte of each of 300 sockets without a token was kept, 313 MiB in all."""
+    monkeypatch.setattr(arriving, "NAMELESS_BYTES_MAX", 1_000_000)
+    ann, _, space = sqlite_pair
+    sockets = ann.server.app[SOCKETS]
+    now = sockets.now().steady_ms
+    sockets.steady_ms = lambda: now
+    async with AsyncExitStack() as stack:
+        lines = [await stack.enter_async_context(opened(ann.server)) for _ in range(3)]
+        for _, writer in lines:
+            writer.write(frame(0x01, b"a" * 600_000))
+        codes = [asyncio.create_task(close_code(reader)) for reader, _ in lines]
+        ended, others = await asyncio.wait(codes, return_when=asyncio.FIRST_COMPLETED)
+        assert {code.result() for code in ended} == {1013}
+        assert sockets.arriving.held < 1_000_000 + 3 * 262_144
+        async with ann.socket({space: None}) as line:
+            await line.say("push", id=1, space=space, **ann.body(ann.put(record_id(1), space=space, title="x")))
+            assert (await line.hear("ack"))["acked"] == 1
+        for other in others:
+            other.cancel()
+    await until(lambda: sockets.arriving.held == 0)
+
+
+async def test_pings_are_no_unfinished_message(sqlite_pair: tuple[Person, Person, str]) -> None:
+    """Item 49: who only listens for months has sent nothing that is kept."""
+    server = sqlite_pair[0].server
+    async with opened(server) as (reader, writer):
+        for _ in range(20):
+            writer.write(frame(0x89, b"p" * 100))
+            await reader.readexactly(102)
+        assert server.app[SOCKETS].arriving.held == 0
 
 
 async def test_compressed_bombs_over_the_push(mallory: Person) -> None:

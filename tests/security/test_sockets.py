@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from aiohttp import WSMsgType
 
 from api.app import SOCKETS
 from tests.api.harness import Server
@@ -92,6 +93,19 @@ async def test_a_flood_ends_the_socket_and_nobody_elses(ann: Person, mallory: Pe
         await ann.push(ann.put(record_id(1), space=space, title="x"), space=space)
         assert (await other.hear("delta"))["records"][0]["values"] == {"title": "x"}
     assert resident_bytes() - before < ALLOWED_GROWTH_BYTES
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("opcode", [WSMsgType.PING, WSMsgType.PONG])
+async def test_a_flood_of_pings_by_nobody_ends_the_socket(server: Server, opcode: WSMsgType) -> None:
+    """Beyond the list: each is answered, and three such sockets made everybody else wait for a second and more."""
+    async with server.session.ws_connect(server.url + "/api/sync/live") as ws:
+        with contextlib.suppress(ConnectionError):
+            for _ in range(2_000):
+                await ws.send_frame(b"", opcode)
+        while (message := await ws.receive(timeout=60)).type is WSMsgType.PONG:
+            pass
+        assert (message.type, ws.close_code) == (WSMsgType.CLOSE, 1008)
 
 
 @pytest.mark.usefixtures("at_once")

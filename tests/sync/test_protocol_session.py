@@ -11,6 +11,7 @@ from sync.caller import Caller
 from sync.outgoing import Kind
 from sync.protocol import (
     CONTROLS_BURST,
+    CONTROLS_PER_S,
     HELLO_MS,
     PING_MS,
     SIGNALS_PER_S,
@@ -317,6 +318,24 @@ def test_pushes_of_the_wrong_shape_are_a_flood_like_any_other() -> None:
     session.receive(frame("push", id=1), NOW)
     session.receive(frame("push", id=1), NOW)
     assert code(session) == 1008
+
+
+def test_pings_are_a_flood_like_any_other_also_before_the_hello() -> None:
+    for session in (opened(), Session("s", NOW)):
+        for _ in range(CONTROLS_BURST - 1):
+            session.beat(NOW)
+        assert session.closing is None
+        session.beat(NOW)
+        session.beat(NOW)
+        assert code(session) == 1008
+
+
+def test_pings_of_a_careful_device_are_no_flood() -> None:
+    session = opened()
+    for second in range(60):
+        for _ in range(CONTROLS_PER_S):
+            session.beat(after(1_000 * second))
+    assert session.closing is None
 
 
 def test_pushes_are_not_a_flood() -> None:

@@ -39,7 +39,7 @@ from storage.database import Transaction
 from storage.imports import ImportRow
 from storage.rows import Key, StoredRecord
 from sync.caller import Caller
-from sync.errors import NotFound
+from sync.errors import NotFound, OverQuota
 from sync.records import Edit, View
 
 # Workouts that one transaction takes back: some thousand records.
@@ -100,6 +100,10 @@ class Writing:
         except InvalidFields as error:
             seen |= {"refused": "The server refuses some of its records; what came before them is there."}
             return await self._end(job, row, "failed", seen | {"faults": error.fields[:100]}, keep_file=True)
+        except OverQuota:
+            # Trying again would meet the same; its owner alone can make room.
+            seen |= {"refused": "Your space is full, and what came before that is there; make room and confirm again."}
+            return await self._end(job, row, "failed", seen, keep_file=True)
         return await self._end(job, row, "done", seen | {"written": job.done})
 
     async def _write(self, job: Job, caller: Caller, row: ImportRow, step: Step, brought: Brought) -> Brought:
@@ -129,7 +133,11 @@ class Writing:
         before = job.done
         keys = [(each[0], each[1]) for each in step.records]
         async with self._turn:
-            await self.comparing.records.decide(caller, row.space, keys, decide, writes_more=True, after=note)
+            try:
+                await self.comparing.records.decide(caller, row.space, keys, decide, writes_more=True, after=note)
+            except (InvalidFields, OverQuota):
+                job.done = before  # Nothing of the step is there.
+                raise
         return noted
 
     async def undo(self, job: Job) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from storage.imports import Chosen, earlier_choices, note_brought
 from storage.rows import Key
 from sync.caller import Caller
 from sync.records import Edit, Record, Records
+from sync.server_writes import ServerWriter
 from tests.api.due_jobs import run_due
 from tests.api.harness import Answer, Server, until
 from tests.shared import shared
@@ -460,6 +461,27 @@ async def test_an_import_that_was_given_up_says_so_and_can_be_taken_back(
     await bench.imports.undo(bench.caller, bench.jobs, id)
     await run_due(bench.jobs)
     assert await bench.state(id) == "undone"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_an_import_for_which_the_space_has_no_room_says_so_and_goes_on_where_there_is_some(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was tried again and again, and had then failed without a word of why."""
+    monkeypatch.setattr(planning, "STEP_RECORDS", 2)
+    path = bench.world.engine.server_writer.path
+    little = replace(path, limits=replace(path.limits, records_max=5))
+    imports = replace(bench.imports, records=replace(bench.imports.records, writer=ServerWriter(little)))
+    id = await bench.take()
+    await run_due(Jobs(bench.world.database, bench.world.engine.environment, imports.kinds()))
+    row, job = await bench.imports.get(bench.caller, id)
+    some = await bench.shown()
+    assert (row.state, json.loads(row.summary or b"{}")["refused"][:18]) == ("failed", "Your space is full")
+    assert job is not None and (job.state, job.done) == ("done", len(some))
+    await bench.imports.confirm(bench.caller, bench.jobs, id, Choices("UTC"), {})
+    await run_due(bench.jobs)
+    assert await bench.state(id) == "done"
+    assert some.items() < (await bench.shown()).items()
 
 
 async def test_what_is_written_while_an_import_is_taken_back_stays(
