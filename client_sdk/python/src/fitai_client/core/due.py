@@ -67,6 +67,8 @@ def _for_space(
     tx: Tx, running: Running, found: Space, device: str, description: Mapping[str, str], now_ms: int
 ) -> Request | None:
     if found.id is None or found.phase == "gone" or found.state != "member":
+        # Nothing comes of its time any more: it would be due for ever.
+        running.pull_at_ms.pop(found.no, None)
         return None
     if found.restate and found.phase == "live":
         # Before a snapshot shows what the server still has.
