@@ -74,6 +74,7 @@ class Calls(SpaceHandle):
         self._closed = True
         await self._live.stop()
         await self._sync.stop()
+        await self._account.stop()
         await self.attachments.stop()
         if self._durable is not None:
             self._durable.cancel()
@@ -170,11 +171,13 @@ class Calls(SpaceHandle):
             with db.write() as tx:
                 return function(tx)
 
-        result = await self.run(write)
-        self._sync.wake()
-        if self._durable is None or self._durable.done():
-            self._durable = asyncio.create_task(self._make_durable())
-        return result
+        try:
+            return await self.run(write)
+        finally:
+            # Who stops waiting for it does not stop the writing.
+            self._sync.wake()
+            if not self._closed and (self._durable is None or self._durable.done()):
+                self._durable = asyncio.create_task(self._make_durable())
 
     async def _make_durable(self) -> None:
         await asyncio.sleep(DURABLE_AFTER_S)
