@@ -42,7 +42,7 @@ class SpaceCalls(Calls):
         return await self._live.signal(await self._remote((space or self).number), topic, body, ttl_s)
 
     def signals(self) -> AsyncIterator[Mapping[str, Any]]:
-        """Signals and events of the socket, as they come."""
+        """Signals and events of the socket, as they come; it ends when the client is closed."""
         return self._live.frames()
 
     @asynccontextmanager

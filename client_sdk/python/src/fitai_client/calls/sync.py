@@ -78,10 +78,15 @@ class SyncCalls(Calls):
         """Wait until the server has welcomed this device's socket: from then on, what others write arrives at once.
 
         Raises:
-            AccountError: nobody is signed in: no server ever would.
+            AccountError: nobody is signed in, or the session ended meanwhile: no server ever would.
+            WaitExpired: the client was closed meanwhile.
         """
-        self._check_signed_in()
-        await self._live.wait_connected()
+        while True:
+            moved = self._sync.progress()
+            self._check_signed_in()
+            if self._live.connected:
+                return
+            await moved
 
     async def confirm_deletes(self) -> None:
         """Answer yes to the server's question whether so many deletes are meant (status: mass_delete)."""
