@@ -395,6 +395,17 @@ def test_nothing_wakes_a_device_for_a_space_that_it_may_no_longer_read(world: Wo
     assert phone.device.next_wake_ms() is None
 
 
+def test_what_waits_for_a_space_that_one_was_let_out_of_and_is_invited_to_again_does_not_wait_for_ever(
+    world: World,
+) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    with phone.db.write() as tx:
+        save(tx, space(tx, PERSONAL), state="invited")
+    assert phone.refuse(404, "not_found").kind == "push"
+    assert phone.status().pending == 0 and len(phone.inbox()) == 1
+
+
 def test_a_list_of_spaces_that_could_not_be_taken_is_asked_for_again(world: World) -> None:
     phone = ready(world)
     phone.device.wake(spaces=True)
