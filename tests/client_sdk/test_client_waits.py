@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fitai_client import AccountError, Client, Write
+from fitai_client import AccountError, Client, DatabaseError, Write
 from fitai_client.core.database import Tx
 from fitai_client.core.environment import Environment, system
 from fitai_client.core.requests import Answer, Request
@@ -81,6 +81,30 @@ async def test_closing_ends_what_waits_for_the_socket(lite: Server, tmp_path: Pa
         await waiting
     assert await listening is None
     assert await anext(phone.signals(), None) is None
+
+
+async def test_whatever_is_asked_of_a_client_that_is_closed_is_told_so(
+    lite: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = await Client.open(tmp_path / "phone.db", server=lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    send, sent, closed = phone.transport.send, asyncio.Event(), asyncio.Event()
+
+    async def held(request: Request, token: str | None = None) -> Answer:
+        sent.set()
+        await closed.wait()
+        return await send(request, token)
+
+    monkeypatch.setattr(phone.transport, "send", held)
+    async with phone.present({"resting": True}):
+        syncing = asyncio.create_task(phone.sync())
+        await sent.wait()
+        await phone.close()
+        closed.set()
+    for asked in (syncing, phone.status(), phone.workouts.create(title="w"), phone.wait_for("server")):
+        with pytest.raises(DatabaseError) as told:
+            await asked
+        assert told.value.code == "closed"
 
 
 async def test_signing_out_ends_waiting_for_the_socket(lite: Server, open_phone: OpenPhone) -> None:
@@ -174,6 +198,25 @@ async def test_spaces_that_are_joined_at_the_same_time_are_all_followed(lite: Se
         return len(shared) == 2 and shared <= phone._device.live
 
     await until(followed)
+
+
+async def test_what_another_device_has_seen_is_known_though_it_told_so_while_there_was_no_socket(
+    lite: Server, open_phone: OpenPhone
+) -> None:
+    phone = await open_phone("phone", lite.url)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    tablet = await open_phone("tablet", lite.url, background=False)
+    await tablet.sign_in(MAIL, PASSWORD)
+    await phone.workouts.create(title="w")
+    await phone.wait_for("server", timeout_s=WAIT_S)
+    waiting = asyncio.create_task(phone.wait_for("seen", timeout_s=WAIT_S))
+    await until(lambda: bool(phone._sync._moved._callbacks))  # type: ignore[attr-defined]
+    await phone._live.drop()
+    await until(lambda: not phone._device.live)
+    await tablet.sync()
+    phone._live.resume()
+    await waiting
 
 
 async def test_who_was_away_while_a_space_was_joined_finds_it(lite: Server, open_phone: OpenPhone) -> None:

@@ -23,7 +23,7 @@ from .core.database import LocalDatabase
 from .core.device import Device
 from .core.running import told_ms
 from .core.spaces import all_spaces, current_device, save, space
-from .core.vectors import is_vector
+from .core.vectors import is_vector, merged
 from .errors import FitaiError
 from .loop import Loop
 from .presence import Presence
@@ -80,8 +80,8 @@ class Live:
         self._stopped = False
         self._connected = asyncio.Event()
         self._close_code: int | None = None
-        # Whether it was followed before: whoever was let into a space meanwhile was not told.
-        self._missed = False
+        # How often the server has welcomed this device.
+        self.welcomes = 0
         self.presence = Presence(device.environment.elapsed_ms)
         if device.signed_in:
             self._may.set()
@@ -138,7 +138,9 @@ class Live:
         """How far another device is in each space, from the server's list."""
         for id, version in versions.items():
             if is_vector(version):
-                self._seen.setdefault(id, {}).setdefault(device, version)
+                seen = self._seen.setdefault(id, {})
+                # The socket may have told more while the list was on its way.
+                seen[device] = merged(seen.get(device, {}), version)
 
     async def signal(self, space: str, topic: str, body: Any, ttl_s: int) -> bool:
         if self._connection is None or not self._connected.is_set():
@@ -243,9 +245,10 @@ class Live:
             self._device.live = set(self._numbers.values())
             self._device.limits_told(frame.get("limits"))
             self._connected.set()
-            if self._missed:
+            if self.welcomes:
+                # Whoever was let into a space since the last time was not told.
                 await self._client.run(lambda db: self._device.wake(spaces=True))
-                self._missed = False
+            self.welcomes += 1
             # What happened between the hello's cursors and now comes as deltas; one pull makes sure.
             self._loop.wake(pull=True)
             self._loop.moved()
@@ -322,7 +325,6 @@ class Live:
         self.presence.forget()
         if self._device.live:
             self._device.live.clear()
-            self._missed = True
             self._loop.wake(pull=True)
 
     def _publish(self, frame: Mapping[str, Any] | None) -> None:

@@ -52,8 +52,7 @@ class SyncCalls(Calls):
             await self.run(lambda db: db.make_durable())
             return
         wanted = await self.run(last_written)
-        if stage == "seen" and self._device.signed_in:
-            await self._learn_seen()
+        learnt = -1
 
         async def reached() -> bool:
             held = await self.run(held_upto)
@@ -65,6 +64,10 @@ class SyncCalls(Calls):
             async with asyncio.timeout(timeout_s):
                 while True:
                     moved = self._sync.progress()
+                    # What the others told while there was no socket was not heard.
+                    if stage == "seen" and self._device.signed_in and learnt != self._live.welcomes:
+                        learnt = self._live.welcomes
+                        await self._learn_seen()
                     if await reached():
                         return
                     self._check_signed_in()
