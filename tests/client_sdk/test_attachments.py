@@ -28,6 +28,8 @@ from fitai_client import (
 )
 from fitai_client.core import attachments as stored
 from fitai_client.core.database import LocalDatabase
+from fitai_client.core.environment import Environment
+from fitai_client.loop import IDLE_S
 from tests.api.harness import PASSWORD, Server, until
 from tests.client_sdk.conftest import OpenPhone
 
@@ -324,6 +326,23 @@ async def test_while_nobody_is_there_all_wait_and_then_go_by_themselves(
     phone.attachments.start()
     await until(lambda: len(folder.held()) == 2)
     assert folder.asked == [added[0].id] * 4 + [added[1].id]
+
+
+async def test_a_wait_that_ends_between_two_looks_is_over_and_not_forgotten(
+    open_phone: OpenPhone, folder: Folder
+) -> None:
+    elapsed_ms = 0
+    environment = Environment(lambda: 1_800_000_000_000, os.urandom, lambda: elapsed_ms)
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False, uploader=folder, environment=environment)
+    phone._device.signed_in = True
+    await phone.attachments.add(await measured(phone), b"a", media_type="image/png")
+    phone.attachments._stumble("unreachable", "Nobody is there.")
+    elapsed_ms = phone.attachments._not_before_ms - 1
+    assert not await phone.attachments._step(folder)
+    elapsed_ms += 5
+    assert phone.attachments._idle_s() == 0
+    assert await phone.attachments._step(folder)
+    assert phone.attachments._idle_s() == IDLE_S
 
 
 async def test_once_one_has_gone_nothing_is_wrong_any_more(open_phone: OpenPhone, lite: Server, folder: Folder) -> None:

@@ -383,6 +383,43 @@ def test_a_wait_that_ends_between_two_looks_is_over_and_not_forgotten(world: Wor
     assert phone.device.next_wake_ms() is None
 
 
+def test_nothing_wakes_a_device_for_a_space_that_it_may_no_longer_read(world: World) -> None:
+    phone = ready(world)
+    phone.finish()
+    assert phone.device.next_wake_ms()
+    # Another process of this device was told so.
+    with phone.db.write() as tx:
+        save(tx, space(tx, PERSONAL), phase="gone", pull=0)
+    world.tick(phone.device.next_wake_ms() or 0)
+    assert phone.step() is None
+    assert phone.device.next_wake_ms() is None
+
+
+def test_what_waits_for_a_space_that_one_was_let_out_of_and_is_invited_to_again_does_not_wait_for_ever(
+    world: World,
+) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    with phone.db.write() as tx:
+        save(tx, space(tx, PERSONAL), state="invited")
+    assert phone.refuse(404, "not_found").kind == "push"
+    assert phone.status().pending == 0 and len(phone.inbox()) == 1
+
+
+def test_a_list_of_spaces_that_could_not_be_taken_is_asked_for_again(world: World) -> None:
+    phone = ready(world)
+    phone.device.wake(spaces=True)
+    world.tick()
+    request = phone.device.next_request()
+    assert request is not None and request.kind == "spaces"
+    with pytest.raises(Unreachable):
+        phone.device.answer(request, Answer(200, b'{"spaces": [{"kind": "personal"}]}'))
+    phone.device.failed(request, "It was none.")
+    world.tick(phone.device.next_wake_ms() or 0)
+    again = phone.device.next_request()
+    assert again is not None and again.kind == "spaces"
+
+
 def test_a_clock_that_is_set_back_makes_no_wait_longer(world: World) -> None:
     phone = ready(world)
     phone.put("workouts", title="a")

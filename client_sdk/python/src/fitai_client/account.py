@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 # An access token is renewed this long before it ends, so that no request is sent to be refused.
 RENEW_BEFORE_MS = 60_000
+# How long closing waits for tokens that were asked for: a server that is there has answered long before.
+STOP_S = 5.0
 # A century: what lasts longer is a mistake.
 TOKEN_S_MAX = 100 * 366 * 86_400
 
@@ -57,6 +59,7 @@ class Account:
         self._transport = transport
         self._run = run
         self._lock = asyncio.Lock()
+        self._renewals: set[asyncio.Task[str | None]] = set()
         with db.write() as tx:
             identity, tokens = tx.meta("identity"), tx.meta("tokens")
             self.erased = tx.meta("erased") is not None
@@ -105,12 +108,14 @@ class Account:
 
     async def sign_out(self) -> None:
         """End the session, on the server too where it can be reached, and forget the tokens."""
-        token = await self.token()
-        if token is not None:
-            # Unreachable: the session ends by itself, and the device no longer has its tokens.
-            with suppress(Unreachable):
+        # Unreachable: the session ends by itself, and the device no longer has its tokens.
+        with suppress(Unreachable, ServerRefused):
+            token = await self.token()
+            if token is not None:
                 await self._transport.send(Request("spaces", "POST", "/api/auth/logout", body="{}"), token)
-        await self._store(None)
+        # Behind a renewal that is under way: what that brings would be stored after it.
+        async with self._lock:
+            await self._store(None)
 
     async def token(self, *, spent: str | None = None) -> str | None:
         """A valid access token, renewed where it is about to end, or where it is `spent`: one that was refused.
@@ -120,6 +125,21 @@ class Account:
         Raises:
             Unreachable, ServerRefused: a renewal is due and cannot be had now.
         """
+        if not self._lock.locked() and (access := self._good(spent)) is not None:
+            return access
+        # To its end, whoever stops waiting for it: a refresh token whose successor is lost ends the session.
+        renewal = asyncio.create_task(self._renewed(spent), name="fitai-token")
+        self._renewals.add(renewal)
+        renewal.add_done_callback(self._renewals.discard)
+        renewal.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(renewal)
+
+    async def stop(self) -> None:
+        """Wait for a renewal that is under way, for a while."""
+        if self._renewals:
+            await asyncio.wait(self._renewals, timeout=STOP_S)
+
+    async def _renewed(self, spent: str | None) -> str | None:
         async with self._lock:
             if (access := self._good(spent)) is not None:
                 return access
@@ -195,7 +215,9 @@ class Account:
             raise _other_account()
         before, self.identity = self.identity, identity
         try:
-            await self._keep(data)
+            # Behind a renewal that is under way: where that is refused it forgets the tokens, and not these.
+            async with self._lock:
+                await self._keep(data)
         except BaseException:
             # Nothing of it was stored: the next one to sign in is held against who it belonged to before.
             self.identity = before

@@ -105,9 +105,11 @@ class Attachments:
             finally:
                 copied.partial.unlink(missing_ok=True)
 
-        added = await self._client.run(write)
-        self.wake()
-        return added
+        try:
+            return await self._client.run(write)
+        finally:
+            # Who stops waiting for it does not stop the writing.
+            self.wake()
 
     async def list(self, record: Record | None = None, *, space: SpaceHandle | None = None) -> Sequence[Attachment]:
         """The attachments of a record by age; without one, all of this device, also of records that are deleted."""
@@ -193,6 +195,10 @@ class Attachments:
     def _wait_ms(self) -> int:
         return max(self._not_before_ms - self._environment.elapsed_ms(), 0)
 
+    def _idle_s(self) -> float:
+        """How long to sleep. A wait that is over was not when it was last looked at: then there is something to do."""
+        return min(self._wait_ms() / 1000, IDLE_S) if self._not_before_ms else IDLE_S
+
     async def _run(self, uploader: Uploader) -> None:
         while True:
             self._wake.clear()
@@ -207,7 +213,7 @@ class Attachments:
                 log.exception("uploading stopped for now")
                 self._stumble("stumbled", f"An error in this app: {type(error).__name__}.")
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(self._wait_ms() / 1000 or IDLE_S, IDLE_S)):
+                async with asyncio.timeout(max(self._idle_s(), 0.01)):
                     await self._wake.wait()
 
     async def _step(self, uploader: Uploader) -> bool:
@@ -215,6 +221,8 @@ class Attachments:
         async with self._lock:
             if not self._device.signed_in or self._wait_ms():
                 return False
+            # Waited for. As long as it stands `_idle_s` tells of it, though it may have passed meanwhile.
+            self._not_before_ms = 0
             due = await self._client.read(lambda conn: stored.waiting(conn, limit=1))
             return bool(due) and await self._hand_over(uploader, due[0])
 

@@ -59,7 +59,7 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
         self._read_conn = connect(db.path, read_only=True)
         self._loop = asyncio.get_running_loop()
         self._durable: asyncio.Task[None] | None = None
-        self._closed = False
+        self._closed = self._ended = False
         self._forms = 0
         self._asked_about = set()
         self._new_id = IdMaker(db.environment)

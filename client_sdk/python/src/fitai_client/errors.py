@@ -146,7 +146,7 @@ class DatabaseError(FitaiError):
     """The local database cannot be opened or written.
 
     Codes: corrupt (see `Client.rescue`), foreign (another program's file), newer_version, full, locked, unusable; moved
-    (it was taken away under an open client); lost (the file of an attachment).
+    (it was taken away under an open client); lost (the file of an attachment); closed (the client).
     """
 
     code = "corrupt"

@@ -17,13 +17,13 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .account import Account
+from .account import RENEW_BEFORE_MS, Account
 from .collections import SCHEMA
 from .core.database import LocalDatabase
 from .core.device import Device
 from .core.running import told_ms
 from .core.spaces import all_spaces, current_device, save, space
-from .core.vectors import is_vector
+from .core.vectors import is_vector, merged
 from .errors import FitaiError
 from .loop import Loop
 from .presence import Presence
@@ -41,8 +41,6 @@ HEARTBEAT_S = 30.0
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.25, 30.0
 # A server that restarts, or says that it cannot serve this socket now, told all its devices so in the same moment.
 RESTARTED_S = 4.0
-# A token is renewed on an open socket this long before it ends.
-RENEW_BEFORE_S = 90.0
 # Signals are worth little later; of those that nobody reads, the newest are kept.
 FRAMES_MAX = 256
 
@@ -78,9 +76,12 @@ class Live:
         self._back = asyncio.Event()
         self._numbers: dict[str, int] = {}
         self._seen: dict[str, dict[str, dict[str, int]]] = {}
-        self._readers: list[asyncio.Queue[Mapping[str, Any]]] = []
+        self._readers: list[asyncio.Queue[Mapping[str, Any] | None]] = []
+        self._stopped = False
         self._connected = asyncio.Event()
         self._close_code: int | None = None
+        # How often the server has welcomed this device.
+        self.welcomes = 0
         self.presence = Presence(device.environment.elapsed_ms)
         if device.signed_in:
             self._may.set()
@@ -89,6 +90,8 @@ class Live:
         self._task = asyncio.create_task(self._run(), name="fitai-live")
 
     async def stop(self) -> None:
+        self._stopped = True
+        self._publish(None)
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -115,9 +118,10 @@ class Live:
         if self._connection is not None:
             await self._connection.close()
 
-    async def wait_connected(self) -> None:
-        """Return once the server has welcomed this device."""
-        await self._connected.wait()
+    @property
+    def connected(self) -> bool:
+        """Whether the server has welcomed this device."""
+        return self._connected.is_set()
 
     def seen_by_another(self, wanted: Mapping[str, Mapping[str, int]]) -> bool:
         """True where, for each space, some other device has seen these numbers."""
@@ -134,7 +138,9 @@ class Live:
         """How far another device is in each space, from the server's list."""
         for id, version in versions.items():
             if is_vector(version):
-                self._seen.setdefault(id, {}).setdefault(device, version)
+                seen = self._seen.setdefault(id, {})
+                # The socket may have told more while the list was on its way.
+                seen[device] = merged(seen.get(device, {}), version)
 
     async def signal(self, space: str, topic: str, body: Any, ttl_s: int) -> bool:
         if self._connection is None or not self._connected.is_set():
@@ -144,12 +150,14 @@ class Live:
         return True
 
     async def frames(self) -> AsyncIterator[Mapping[str, Any]]:
-        """Signals and events, from now on; the oldest are dropped where nobody reads."""
-        queue: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(FRAMES_MAX)
+        """Signals and events, from now until the client is closed; the oldest are dropped where nobody reads."""
+        queue: asyncio.Queue[Mapping[str, Any] | None] = asyncio.Queue(FRAMES_MAX)
+        if self._stopped:
+            return
         self._readers.append(queue)
         try:
-            while True:
-                yield await queue.get()
+            while (frame := await queue.get()) is not None:
+                yield frame
         finally:
             self._readers.remove(queue)
 
@@ -181,15 +189,14 @@ class Live:
 
     async def _session(self) -> bool:
         """One socket from hello to end; True where the server welcomed it."""
-        hello = await self._client.run(self._hello)
-        token = await self._account.token()
-        if hello is None or token is None:
-            # Nothing to follow yet: the loop first has to get an id and the spaces.
-            await self._loop.progress()
-            return False
+        token = await self._something_to_follow()
         connection = self._connection = await self._client.transport.connect(heartbeat_s=HEARTBEAT_S)
-        renewing = asyncio.create_task(self._renew(connection))
+        renewing = asyncio.create_task(self._renew(connection, token))
         try:
+            # Only now: whoever signs out or takes another id from here on finds the connection, and closes it.
+            hello = await self._client.run(self._hello)
+            if hello is None or not self._may.is_set():
+                return False
             await connection.send({**hello, "token": token})
             while (frame := await connection.receive()) is not None:
                 await self._take(connection, frame)
@@ -210,6 +217,15 @@ class Live:
             await self._account.token(spent=token)
         return welcomed
 
+    async def _something_to_follow(self) -> str:
+        """Wait until there is a session, an id and a space, which the loop has to get; the token."""
+        while True:
+            moved = self._loop.progress()
+            token = await self._account.token()
+            if token is not None and await self._client.run(self._hello) is not None:
+                return token
+            await moved
+
     def _hello(self, db: LocalDatabase) -> dict[str, Any] | None:
         with db.write() as tx:
             device = current_device(tx)
@@ -229,8 +245,13 @@ class Live:
             self._device.live = set(self._numbers.values())
             self._device.limits_told(frame.get("limits"))
             self._connected.set()
+            if self.welcomes:
+                # Whoever was let into a space since the last time was not told.
+                await self._client.run(lambda db: self._device.wake(spaces=True))
+            self.welcomes += 1
             # What happened between the hello's cursors and now comes as deltas; one pull makes sure.
             self._loop.wake(pull=True)
+            self._loop.moved()
         elif kind == "delta" and frame.get("space") in self._numbers:
             number = self._numbers[str(frame["space"])]
             applied, seen = await self._client.run(lambda db: self._apply(db, number, dict(frame)))
@@ -272,22 +293,31 @@ class Live:
             if number is not None:
                 self._device.live.discard(number)
             return
-        if id not in self._numbers:
+        if self._numbers.get(id) in self._device.live:
+            return
+        # The next answer may be another one's.
+        while self._device.want_spaces and self._may.is_set():
             await self._loop.progress()
-            hello = await self._client.run(self._hello)
-            if hello is not None and id in self._numbers:
-                await connection.send({"type": "subscribe", "space": id, "cursor": hello["spaces"][id]})
-                self._device.live.add(self._numbers[id])
+        hello = await self._client.run(self._hello)
+        if hello is not None and id in self._numbers:
+            await connection.send({"type": "subscribe", "space": id, "cursor": hello["spaces"][id]})
+            self._device.live.add(self._numbers[id])
 
-    async def _renew(self, connection: LiveConnection) -> None:
+    async def _renew(self, connection: LiveConnection, told: str) -> None:
+        """Tell the server each new token before the one it was told ends."""
+        failures = 0
         while True:
             now_ms = await self._client.run(lambda db: db.environment.now_ms())
-            await asyncio.sleep(max((self._account.token_ends_ms - now_ms) / 1000 - RENEW_BEFORE_S, 1.0))
+            least_s = max(reconnect_s(failures, self._fraction()), 1.0)
+            await asyncio.sleep(max((self._account.token_ends_ms - RENEW_BEFORE_MS - now_ms) / 1000, least_s))
             try:
                 token = await self._account.token()
             except FitaiError:
+                failures += 1
                 continue
-            if token is not None:
+            failures = 0
+            if token is not None and token != told:
+                told = token
                 await connection.send({"type": "token", "token": token})
 
     async def _lost(self) -> None:
@@ -297,7 +327,8 @@ class Live:
             self._device.live.clear()
             self._loop.wake(pull=True)
 
-    def _publish(self, frame: Mapping[str, Any]) -> None:
+    def _publish(self, frame: Mapping[str, Any] | None) -> None:
+        """Tell all readers; None is the end."""
         for queue in self._readers:
             if queue.full():
                 queue.get_nowait()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Generator
+from typing import TYPE_CHECKING, Any
 
 from .account import Account
 from .core.device import Device
@@ -30,6 +30,16 @@ IDLE_S = 300.0
 # As the server would answer, where the renewal of the token has told already.
 _NO_SESSION = Answer(401, b"{}")
 _NO_ACCOUNT = Answer(410, b'{"code":"account_erased"}')
+
+
+class _Progress:
+    """A future that many wait for: whoever is cancelled, or never waits, leaves it alone."""
+
+    def __init__(self, moved: asyncio.Future[None]) -> None:
+        self._moved = moved
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return asyncio.shield(self._moved).__await__()
 
 
 class Loop:
@@ -66,14 +76,18 @@ class Loop:
     _pull = False
 
     def progress(self) -> Awaitable[None]:
-        """Done when the next answer has been applied."""
-        return asyncio.shield(self._moved)
+        """Done when the next answer has been applied. Take it before you look, and wait for it after.
+
+        Raises:
+            WaitExpired: the client was closed.
+        """
+        return _Progress(self._moved)
 
     def moved(self) -> None:
         """Something was applied: let those who wait look again."""
         if not self._moved.done():
             self._moved.set_result(None)
-        self._moved = asyncio.get_running_loop().create_future()
+            self._moved = asyncio.get_running_loop().create_future()
 
     async def run_now(self, *, spaces: bool = True) -> None:
         """Everything that is due, and a fetch of everything, until nothing is left; with the list of `spaces` first.
@@ -92,6 +106,8 @@ class Loop:
                         break
             finally:
                 self._device.hurry = False
+                # What is due, and when, is not what the background last saw: it may sleep for minutes yet.
+                self.wake()
         problem = self._device.problem
         if problem is None:
             return
@@ -107,11 +123,15 @@ class Loop:
             try:
                 if self._pull:
                     await self._client.run(lambda db: self._device.wake(pull=True))
+                    # What was wished for meanwhile is brought by the same pull, which has yet to begin.
                     self._pull = False
                 async with self._lock:
                     while await self._step():
                         pass
-                await self._client.learn_names()
+                # Another process may have been answered what is waited for here.
+                self.moved()
+                if self._device.problem is None:
+                    await self._client.learn_names()
             except FitaiError as error:
                 # A full disk, a locked file: nothing was changed, and the same is due again.
                 log.warning("syncing stopped for now: %s", error)

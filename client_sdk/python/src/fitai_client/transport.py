@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .core.requests import Answer, Request
-from .errors import InvalidServer
+from .errors import InvalidServer, Unreachable
 
 if TYPE_CHECKING:
     from .http import HttpSession, LiveConnection
@@ -52,6 +52,7 @@ class HttpTransport:
         """Raises InvalidServer where `server` is no address."""
         self.server = server_address(server)
         self._session: HttpSession | None = None
+        self._closed = False
 
     async def send(self, request: Request, token: str | None = None) -> Answer:
         """Carry one request.
@@ -70,10 +71,13 @@ class HttpTransport:
         return await self._opened().connect(heartbeat_s=heartbeat_s)
 
     async def close(self) -> None:
+        self._closed = True
         if self._session is not None:
             await self._session.close()
 
     def _opened(self) -> HttpSession:
+        if self._closed:
+            raise Unreachable("The client was closed.")
         if self._session is None:
             from .http import HttpSession
 

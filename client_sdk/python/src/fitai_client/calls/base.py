@@ -66,6 +66,7 @@ class Calls(SpaceHandle):
     _forms: int
     _asked_about: set[str]
     _closed: bool
+    _ended: bool
 
     async def close(self) -> None:
         """Stop syncing and close the database. Unsent changes wait in it for the next time; again does nothing."""
@@ -74,14 +75,17 @@ class Calls(SpaceHandle):
         self._closed = True
         await self._live.stop()
         await self._sync.stop()
+        await self._account.stop()
         await self.attachments.stop()
         if self._durable is not None:
             self._durable.cancel()
         self.watchers.close()
         await self.transport.close()
-        await self._loop.run_in_executor(self._reader, self._read_conn.close)
+        # From here on whatever else is under way is told that the client is closed.
+        self._ended = True
         try:
-            await self._in_writer(self._db.close)
+            await self._loop.run_in_executor(self._reader, self._read_conn.close)
+            await self._loop.run_in_executor(self._writer, self._db.close)
         finally:
             self._reader.shutdown()
             self._writer.shutdown()
@@ -134,6 +138,7 @@ class Calls(SpaceHandle):
             with border(self._db.path):
                 return function(self._read_conn)
 
+        self._check_open()
         return await self._loop.run_in_executor(self._reader, read)
 
     async def write(self, space: int, groups: Sequence[Sequence[PutLike]]) -> int:
@@ -170,11 +175,13 @@ class Calls(SpaceHandle):
             with db.write() as tx:
                 return function(tx)
 
-        result = await self.run(write)
-        self._sync.wake()
-        if self._durable is None or self._durable.done():
-            self._durable = asyncio.create_task(self._make_durable())
-        return result
+        try:
+            return await self.run(write)
+        finally:
+            # Who stops waiting for it does not stop the writing.
+            self._sync.wake()
+            if not self._closed and (self._durable is None or self._durable.done()):
+                self._durable = asyncio.create_task(self._make_durable())
 
     async def _make_durable(self) -> None:
         await asyncio.sleep(DURABLE_AFTER_S)
@@ -185,7 +192,12 @@ class Calls(SpaceHandle):
             log.warning("what was written is not safe from a power cut yet: %s", error)
 
     async def _in_writer(self, function: Callable[[], T]) -> T:
+        self._check_open()
         return await self._loop.run_in_executor(self._writer, function)
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise DatabaseError("This client was closed: open it again.", code="closed")
 
     def _on_change(self, changes: list[Changed]) -> None:
         self._loop.call_soon_threadsafe(self.watchers.tell, changes)

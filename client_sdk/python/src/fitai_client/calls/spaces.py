@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from ..errors import NotFound
+from ..errors import FitaiError, NotFound
 from ..presence import RENEW_S, TOPIC, TTL_S, Present
 from ..space import SpaceHandle
 from .base import Calls
@@ -42,7 +42,7 @@ class SpaceCalls(Calls):
         return await self._live.signal(await self._remote((space or self).number), topic, body, ttl_s)
 
     def signals(self) -> AsyncIterator[Mapping[str, Any]]:
-        """Signals and events of the socket, as they come."""
+        """Signals and events of the socket, as they come; it ends when the client is closed."""
         return self._live.frames()
 
     @asynccontextmanager
@@ -57,7 +57,9 @@ class SpaceCalls(Calls):
 
         async def renew() -> None:
             while True:
-                await self.signal(TOPIC, body, ttl_s=TTL_S, space=space)
+                # A file that is held for a moment: it is told again.
+                with suppress(FitaiError):
+                    await self.signal(TOPIC, body, ttl_s=TTL_S, space=space)
                 await asyncio.sleep(RENEW_S)
 
         await self._remote((space or self).number)
@@ -68,7 +70,9 @@ class SpaceCalls(Calls):
             renewing.cancel()
             with suppress(asyncio.CancelledError):
                 await renewing
-            await self.signal(TOPIC, None, space=space)
+            # Where the client was closed meanwhile, the others see its socket end.
+            with suppress(FitaiError):
+                await self.signal(TOPIC, None, space=space)
 
     async def others(self, *, space: SpaceHandle | None = None) -> list[Present]:
         """The other devices that are present in a space now, as far as the socket told. Raises as `present`."""

@@ -52,8 +52,7 @@ class SyncCalls(Calls):
             await self.run(lambda db: db.make_durable())
             return
         wanted = await self.run(last_written)
-        if stage == "seen" and self._device.signed_in:
-            await self._learn_seen()
+        learnt = -1
 
         async def reached() -> bool:
             held = await self.run(held_upto)
@@ -65,6 +64,10 @@ class SyncCalls(Calls):
             async with asyncio.timeout(timeout_s):
                 while True:
                     moved = self._sync.progress()
+                    # What the others told while there was no socket was not heard.
+                    if stage == "seen" and self._device.signed_in and learnt != self._live.welcomes:
+                        learnt = self._live.welcomes
+                        await self._learn_seen()
                     if await reached():
                         return
                     self._check_signed_in()
@@ -78,10 +81,15 @@ class SyncCalls(Calls):
         """Wait until the server has welcomed this device's socket: from then on, what others write arrives at once.
 
         Raises:
-            AccountError: nobody is signed in: no server ever would.
+            AccountError: nobody is signed in, or the session ended meanwhile: no server ever would.
+            WaitExpired: the client was closed meanwhile.
         """
-        self._check_signed_in()
-        await self._live.wait_connected()
+        while True:
+            moved = self._sync.progress()
+            self._check_signed_in()
+            if self._live.connected:
+                return
+            await moved
 
     async def confirm_deletes(self) -> None:
         """Answer yes to the server's question whether so many deletes are meant (status: mass_delete)."""

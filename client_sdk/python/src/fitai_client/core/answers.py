@@ -27,8 +27,8 @@ def accepted(tx: Tx, running: Running, request: Request, body: dict[str, Any]) -
     if request.kind == "register":
         identity.registered(tx, request, body)
     elif request.kind == "spaces":
-        running.want_spaces = False
         identity.spaces_answered(tx, body)
+        running.want_spaces = False
     elif request.kind == "about":
         running.limits_told(body.get("limits"))
         inbox.schema_told(tx, int(body["schema"]))

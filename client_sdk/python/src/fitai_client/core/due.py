@@ -66,7 +66,11 @@ def _for_left_ids(tx: Tx, running: Running, description: Mapping[str, str]) -> R
 def _for_space(
     tx: Tx, running: Running, found: Space, device: str, description: Mapping[str, str], now_ms: int
 ) -> Request | None:
-    if found.id is None or found.phase == "gone" or found.state != "member":
+    # Who was let out and is invited again is told so by the next request, like everybody who is out.
+    invited = found.state != "member" and found.cursor is None
+    if found.id is None or found.phase == "gone" or invited:
+        # Nothing comes of its time any more: it would be due for ever.
+        running.pull_at_ms.pop(found.no, None)
         return None
     if found.restate and found.phase == "live":
         # Before a snapshot shows what the server still has.
