@@ -735,3 +735,13 @@ def test_a_wait_that_the_server_named_is_kept_and_spread_by_as_much_as_half_of_i
         waits.append(phone.device.next_wake_ms() or 0)
     assert min(waits) >= 20_000 and max(waits) <= 30_000
     assert len({wait // 1_000 for wait in waits}) >= 6
+
+
+def test_the_status_shows_the_quota_that_the_server_told_last(world: World) -> None:
+    phone = ready(world)
+    assert phone.status().spaces[0].quota is None
+
+    phone.put("workouts", title="w")
+    phone.sync()
+
+    assert phone.status().spaces[0].quota == {"records": 1, "records_max": 10**6, "bytes": 0, "bytes_max": 10**9}

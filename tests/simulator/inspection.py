@@ -37,6 +37,8 @@ class Inspection:
         # The connection that was looked into last, and how many rows it had written.
         self._looked_into: sqlite3.Connection | None = None
         self._written = 0
+        # Where it then stood in its spaces: of most writes this is as it was, and so is all that follows from it.
+        self._stood: list[tuple[Any, ...]] = []
         # (space, record) → the seq and the body that were found to be the server's.
         self._right: dict[tuple[str, tuple[str, str]], tuple[int, int]] = {}
         # Space → (life, cursor, its seq).
@@ -45,6 +47,7 @@ class Inspection:
     def forget(self) -> None:
         """The phone's file is another one now, or the server went back."""
         self._known.clear()
+        self._stood = []
         self._right.clear()
         self._cursors.clear()
         self._looked_into = None
@@ -60,9 +63,11 @@ class Inspection:
             return
         conn = self._looked_into = phone.db.conn
         self._written = conn.total_changes
-        for id, life, version, cursor in conn.execute(
-            "SELECT id, life, version, cursor FROM spaces WHERE phase = 'live'"
-        ):
+        stands = conn.execute("SELECT id, life, version, cursor FROM spaces WHERE phase = 'live'").fetchall()
+        if stands == self._stood:
+            return
+        self._stood = stands
+        for id, life, version, cursor in stands:
             if id is None or not life:
                 continue
             self._cursor(phone, id, life, cursor)

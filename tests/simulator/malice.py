@@ -38,6 +38,9 @@ class Malice:
         self.device = ""
         self.n = 0
         self.requests = 0
+        # What it knows of others, as of its present request: twenty records and devices.
+        self._records: list[str] = []
+        self._devices: list[str] = []
 
     def start(self) -> None:
         self.world.loop.spawn(None, self._live(), NAME)
@@ -45,6 +48,7 @@ class Malice:
     async def _live(self) -> None:
         while not self.world.calm:
             await asyncio.sleep(self.draws.expovariate(self.world.plan.malice / 3_600))
+            self._look_around()
             request = self._register() if not self.device else self._choose()
             self._send(request)
 
@@ -119,7 +123,7 @@ class Malice:
     def _vector(self) -> dict[str, int]:
         """A claim to have seen what nobody has written, or what others have."""
         size = self.draws.choice((0, 1, 5, 500))
-        known = self._devices()
+        known = self._devices
         return {
             self.draws.choice(known) if known and self.draws.random() < 0.5 else f"dev{k}": self.draws.choice(
                 (1, 2**52)
@@ -129,16 +133,18 @@ class Malice:
 
     def _device_id(self) -> str:
         """Its own, or somebody's."""
-        known = self._devices()
+        known = self._devices
         return self.draws.choice(known) if known and self.draws.random() < 0.3 else self.device
 
-    def _devices(self) -> list[str]:
-        return [row[0] for row in self.world.store.query("SELECT id FROM devices ORDER BY id LIMIT 20")]
+    def _look_around(self) -> None:
+        """Once a request, for while one is put together nobody writes: each of its changes names a record or two."""
+        query = self.world.store.query
+        self._records = [row[0] for row in query("SELECT id FROM records ORDER BY id LIMIT 20")]
+        self._devices = [row[0] for row in query("SELECT id FROM devices ORDER BY id LIMIT 20")]
 
     def _ids(self) -> list[str]:
-        """Records of others, and some of nobody."""
-        rows = self.world.store.query("SELECT id FROM records ORDER BY id LIMIT 20")
-        return [row[0] for row in rows] + [self._uuid()]
+        """Records of others, and one of nobody."""
+        return [*self._records, self._uuid()]
 
     def _uuid(self) -> str:
         digits = f"{self.draws.getrandbits(128):032x}"

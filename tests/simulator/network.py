@@ -207,9 +207,13 @@ class Wire:
         self._is_held_up = False
         if self.closed or not self._frames:
             return
-        while self._again_at < self.network.loop.now:
-            self._send_again_from(self._again_at)
-        self._timer = self.network.loop.later(self._again_at - self.network.loop.now, self._next)
+        now, again_at, again_s = self.network.loop.now, self._again_at, self._again_s
+        # Step by step, a thousand of them after a long cut: a product would be another number in its last bits.
+        while again_at < now:
+            again_at += again_s
+            again_s = min(2 * again_s, AGAIN_MAX_S) if again_s < AGAIN_MAX_S else again_s
+        self._again_at, self._again_s = again_at, again_s
+        self._timer = self.network.loop.later(again_at - now, self._next)
 
     def _send_again_from(self, at: float) -> None:
         self._again_at = at + self._again_s

@@ -41,14 +41,16 @@ class Line(NamedTuple):
     state: int
 
 
-_LINE = "n, hlc, context, op, collection, id, fields, grp, state"
+_LINES = (
+    "SELECT n, hlc, context, op, collection, id, fields, grp, state FROM log"
+    " WHERE space = ? AND device = ? AND state < 2 AND state >= ? AND n <= ? ORDER BY n LIMIT ?"
+)
 
 
 def unanswered(tx: Tx, found: Space, device: str, *, sent_only: bool = False, upto: int | None = None) -> list[Line]:
     """The changes that still need an answer, oldest first; at most one batch of them, and one more."""
     rows = tx.recall(
-        f"SELECT {_LINE} FROM log WHERE space = ? AND device = ? AND state < 2 AND state >= ? AND n <= ?"
-        " ORDER BY n LIMIT ?",
+        _LINES,
         (found.no, device, SENT if sent_only else LOCAL, upto if upto is not None else 1 << 62, BATCH_CHANGES_MAX + 1),
     )
     return [Line(*row) for row in rows]
@@ -180,8 +182,8 @@ def answered(tx: Tx, found: Space, request: Request, body: dict[str, Any]) -> No
     if one.ask:
         save_stream(tx, one, ask=False)
     changes: dict[str, Any] = {}
-    if (quota := body.get("quota")) and quota != found.quota:
-        changes["quota"] = quota
+    if (quota := body.get("quota")) and (told := json.dumps(quota)) != found.quota:
+        changes["quota"] = told
     if found.confirm_deletes:
         changes["confirm_deletes"] = False
     if request.asked["seen"] is not None:

@@ -47,7 +47,6 @@ _COLUMNS = (
 _ALL_SPACES = f"SELECT {_COLUMNS} FROM spaces ORDER BY no"
 _ONE_SPACE = f"SELECT {_COLUMNS} FROM spaces WHERE no = ?"
 _VECTORS = frozenset({"version", "snap_version", "seen"})
-_JSON = frozenset({"paused", "quota"})
 
 
 @dataclass(slots=True)
@@ -55,6 +54,8 @@ class Space:
     """One space, as the table has it.
 
     pull: how often a pull was wished for since the last one began that is complete; 0 where none is due.
+    quota: the JSON of what the server told last. It is read where somebody looks at it, and a space is read with each
+    question to the server.
     """
 
     no: int
@@ -81,7 +82,7 @@ class Space:
     checked_at: int
     paused: dict[str, Any] | None
     confirm_deletes: bool
-    quota: dict[str, Any] | None
+    quota: str | None
 
     @property
     def in_snapshot(self) -> bool:
@@ -117,7 +118,6 @@ def _space(row: Any) -> Space:
     found.version, found.snap_version, found.seen = decode(row[9]), decode(row[14]), decode(row[18])
     found.restate, found.confirm_deletes = bool(row[17]), bool(row[23])
     found.paused = json.loads(row[22]) if row[22] else None
-    found.quota = json.loads(row[24]) if row[24] else None
     return found
 
 
@@ -148,7 +148,7 @@ def wish_pull(tx: Tx, found: Space) -> None:
 def _stored(name: str, value: Any) -> Any:
     if name in _VECTORS:
         return encode(value)
-    if name in _JSON:
+    if name == "paused":
         return json.dumps(value) if value is not None else None
     return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -93,7 +94,7 @@ def read_status(
                 pending=pending,
                 pending_since=rfc3339(since) if since is not None else None,
                 paused=found.paused,
-                quota=found.quota,
+                quota=json.loads(found.quota) if found.quota else None,
                 resyncing=found.resync != "",
             )
         )
