@@ -77,6 +77,19 @@ def signed_out_for_good(patch: Patch) -> None:
     patch(Device, "next_request", next_request)
 
 
+@mutant("I15", "suite", tests="tests/client_sdk/test_rules_sending.py -k ends_between_two_looks")
+def a_wait_that_is_over_is_forgotten(patch: Patch) -> None:
+    """Of a wait that ended after the last look at what is due, nobody says that there is something to look at."""
+    real = Device.next_wake_ms
+
+    def next_wake_ms(self: Device) -> int | None:
+        if self.not_before_ms <= self.environment.elapsed_ms():
+            self.not_before_ms = 0
+        return real(self)
+
+    patch(Device, "next_wake_ms", next_wake_ms)
+
+
 @mutant("I23", "suite", tests="tests/client_sdk/test_rules_adopting.py -k gone_device_pushed_comes_back")
 def nothing_adopted(patch: Patch) -> None:
     """What a restored server lost of others' edits is let go, though this device showed it."""

@@ -280,6 +280,17 @@ def quota_counts_twice(patch: Patch) -> None:
     patch(Planner, "finish", finishing)
 
 
+@mutant("I19", "suite", tests="tests/sync/test_push.py -k repeats_a_void")
+def a_repeated_void_is_called_taken(patch: Patch) -> None:
+    """A change whose number is spent on a void counts as stored."""
+
+    def comparing(*arguments: Any) -> Any:
+        found = compare(*arguments)
+        return replace(found, rejected=[one for one in found.rejected if one.code != "withdrawn"])
+
+    patch(push, "compare", comparing)
+
+
 @mutant("I13", "suite", tests="tests/sync/test_retention.py")
 def tombstones_go_unseen(patch: Patch) -> None:
     """A tombstone is collected though a device has not promised to know it."""
