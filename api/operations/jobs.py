@@ -24,12 +24,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
+from api.operations.carrying_on import CarryingOn
 from storage import jobs as store
 from storage.database import Database, Transaction
 from storage.errors import StorageError
@@ -186,12 +187,10 @@ class Jobs:
             except TimeoutError:
                 pass
             self._wake.clear()
-            try:
+            due: Sequence[str] = ()
+            with CarryingOn(log, "the jobs wait"):
                 async with self.database.read() as tx:
                     due = await store.due_kinds(tx, list(self.kinds), self.environment.now_ms())
-            except StorageError as error:
-                log.warning("the jobs wait for the database: %s", error)
-                continue
             for kind in due:
                 # One more for each look; each job that is taken up is a reason to look whether there is another.
                 if len(self._working[kind]) < self.kinds[kind].at_once:
@@ -211,13 +210,11 @@ class Jobs:
     async def work(self, kind: str) -> int:
         """Do the jobs of one kind, one after the other, until none is due; how many that were."""
         done = 0
-        try:
+        with CarryingOn(log, f"the jobs of the kind {kind} wait"):
             while (row := await self._claim(kind)) is not None:
                 self._wake.set()
                 await self._do(row)
                 done += 1
-        except StorageError as error:
-            log.warning("the jobs of the kind %s wait for the database: %s", kind, error)
         return done
 
     async def _claim(self, kind: str) -> JobRow | None:
@@ -237,12 +234,10 @@ class Jobs:
         is_ours = True
         while is_ours:
             await asyncio.sleep(self.beat_s)
-            try:
+            with CarryingOn(log, f"job {row.id} ({row.kind}) waits"):
                 async with self.database.write() as tx:
                     until = self.environment.now_ms() + LEASE_MS
                     is_ours = await store.hold_job(tx, job=row.id, attempt=row.attempt, until=until)
-            except StorageError as error:
-                log.warning("job %s (%s) waits for the database: %s", row.id, row.kind, error)
 
     async def _see_through(self, row: JobRow) -> None:
         memory = None if row.memory is None else msgspec.json.decode(row.memory)

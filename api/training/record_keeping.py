@@ -37,6 +37,7 @@ from typing import Final
 
 import msgspec
 
+from api.operations.carrying_on import CarryingOn
 from api.training.coalescing import Coalescing
 from api.training.histories import LONG, Histories, Kept, Place, TooLong
 from api.training.record_rules import Agreement
@@ -192,17 +193,16 @@ class RecordKeeping:
         """Bring up those members of spaces that moved who did not write there themselves."""
         if not self._agreement.allows:
             return
-        try:
+        behind: set[str] = set()
+        with CarryingOn(log, "personal records wait"):
             basis = await self._read_basis()
-            behind: set[str] = set()
             listed = sorted(spaces)
             for first in range(0, len(listed), _SPACES_AT_ONCE):
                 async with self.database.read() as tx:
                     behind.update(await store.read_behind_in(tx, basis, listed[first : first + _SPACES_AT_ONCE]))
-        except StorageError as error:
-            log.warning("personal records wait for the database: %s", error)
-            self._spaces |= spaces
-            return
+            spaces = set()
+        # Where they could not be looked at, the next look does.
+        self._spaces |= spaces
         for user in behind:
             await self._try(user, passing=True)
 
@@ -212,18 +212,16 @@ class RecordKeeping:
             return
         after = ""
         while True:
-            try:
+            behind: Sequence[str] = ()
+            with CarryingOn(log, "personal records wait"):
                 basis = await self._read_basis()
                 async with self.database.read() as tx:
                     behind = await store.read_behind(tx, basis, after)
-            except StorageError as error:
-                log.warning("personal records wait for the database: %s", error)
+            if not behind:
                 return
             for user in behind:
                 await self._try(user, passing=True)
             await self._flush()
-            if not behind:
-                return
             after = behind[-1]
 
     async def _try(self, user: str, *, passing: bool = False, long: bool = False) -> None:
@@ -266,12 +264,11 @@ class RecordKeeping:
         marks, self._marks = self._marks, {}
         if not marks:
             return
-        try:
+        with CarryingOn(log, "marks of personal records wait"):
             async with self.database.write() as tx:
                 await store.write_marks(tx, list(marks.values()))
-        except StorageError as error:
-            log.warning("marks of personal records wait for the database: %s", error)
-            self._marks = marks | self._marks
+            marks = {}
+        self._marks = marks | self._marks
 
     # -- what ------------------------------------------------------------------------------------------------
 

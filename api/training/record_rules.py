@@ -15,8 +15,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from api.operations.carrying_on import CarryingOn
 from storage.database import Database
-from storage.errors import StorageError
 from storage.record_rules import HEARD_MS, note_rules, read_rules
 from sync.environment import Environment
 
@@ -50,16 +50,13 @@ class Agreement:
         Where the database cannot be asked, what was known stands.
         """
         now_ms = self.environment.now_ms()
-        try:
+        with CarryingOn(log, "the rules of personal records wait"):
             async with self.database.read() as tx:
                 said = await read_rules(tx, now_ms)
             if now_ms - said.get(self.rules, 0) >= HEARD_MS // 2:
                 async with self.database.write() as tx:
                     await note_rules(tx, self.rules, now_ms)
                     said = await read_rules(tx, now_ms)
-        except StorageError as error:
-            log.warning("the rules of personal records wait for the database: %s", error)
-            return
-        stood_back, self._stands_back = self._stands_back, max(said, default=self.rules) > self.rules
-        if self._stands_back and not stood_back:
-            log.info("a newer version keeps the personal records; this one leaves them alone")
+            stood_back, self._stands_back = self._stands_back, max(said, default=self.rules) > self.rules
+            if self._stands_back and not stood_back:
+                log.info("a newer version keeps the personal records; this one leaves them alone")

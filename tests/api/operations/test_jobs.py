@@ -15,8 +15,10 @@ from storage import jobs as store
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
 from storage.jobs import JobRow
+from sync.tasks import end_tasks
 from tests.api.due_jobs import run_due
 from tests.api.harness import Clock, environment, until
+from tests.api.stumbling import Stumbling
 
 USER = "ann"
 # Of the real clock, which the leases of these tests do not go by.
@@ -331,3 +333,43 @@ async def test_an_ended_job_is_let_go_after_its_time(desk: Desk) -> None:
     assert await process.forget() == 0
     desk.clock.advance(seconds=2)
     assert await process.forget() == 1
+
+
+# -- errors of the server's own ---------------------------------------------------------------------------------
+
+
+async def test_an_error_while_jobs_are_looked_for_is_logged_and_the_next_look_finds_them(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    stumbling = Stumbling(desk.database, {1})
+    process = desk.process()
+    process.database = stumbling  # type: ignore[assignment]
+    stop = process.start()
+    process.wake()
+    await until(lambda: stumbling.asked > 0)
+    await desk.add()
+    process.wake()
+
+    async def is_done() -> bool:
+        return (await desk.read()).state == "done"
+
+    await until(is_done)
+    await stop()
+    assert [line.exc_info is not None for line in caplog.records if line.levelname == "ERROR"] == [True]
+
+
+async def test_a_job_is_still_held_after_an_error_while_it_was(desk: Desk) -> None:
+    await desk.add()
+    process = desk.process(beat_s=0.001)
+    row = await process._claim("count")
+    assert row is not None
+    before = (await desk.read()).due_at
+    desk.clock.advance(seconds=1)
+    process.database = Stumbling(desk.database, {1})  # type: ignore[assignment]
+    beating = asyncio.create_task(process._beat(row))
+
+    async def is_held() -> bool:
+        return (await desk.read()).due_at > before
+
+    await until(is_held)
+    await end_tasks([beating])

@@ -24,6 +24,7 @@ from sync.lives import new_life
 from sync.messages import Rejected
 from sync.server_writes import ServerWrite, ServerWriter
 from tests.api.harness import until
+from tests.api.stumbling import Stumbling
 from tests.api.training.logbook import AT, Copy, Lifter, Meanwhile, keeping_of
 from tests.sync.harness import World
 from tests.sync.test_audit import audit
@@ -470,6 +471,27 @@ async def test_P6_what_rests_in_the_midst_of_a_long_history_holds_up_nobody_else
 
     await until(ann_alone_is_behind)
     await stop()
+
+
+async def test_an_error_in_any_step_of_a_look_is_logged_and_a_later_look_finds_who_is_behind(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(record_keeping, "LOOK_S", 0.001)
+    monkeypatch.setattr(record_keeping, "SCAN_LOOKS", 1)
+    ann = await Lifter.make(world)
+    await ann.log((100, 5))
+    tablet = await ann.copy()
+    # In a look there is one transaction more each time until it fails, and so each of them fails once.
+    stumbling = Stumbling(world.database, {1, 3, 6, 10, 15, 21})
+    stop = keeping_of(world, database=stumbling).start()
+
+    async def has_them() -> bool:
+        await tablet.pull()
+        return stumbling.asked > 21 and bool(tablet.shown) and tablet.shown == tablet.worked_out()
+
+    await until(has_them)
+    await stop()
+    assert sum(line.exc_info is not None for line in caplog.records if line.levelname == "ERROR") == 6
 
 
 # -- by which rules --------------------------------------------------------------------------------------------
