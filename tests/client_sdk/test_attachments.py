@@ -345,6 +345,19 @@ async def test_a_wait_that_ends_between_two_looks_is_over_and_not_forgotten(
     assert phone.attachments._idle_s() == IDLE_S
 
 
+async def test_a_wait_that_ends_after_signing_out_keeps_nobody_awake(open_phone: OpenPhone, folder: Folder) -> None:
+    elapsed_ms = 0
+    environment = Environment(lambda: 1_800_000_000_000, os.urandom, lambda: elapsed_ms)
+    phone = await open_phone("phone", NOBODY, background=False, uploader=folder, environment=environment)
+    phone._device.signed_in = True
+    await phone.attachments.add(await measured(phone), b"a", media_type="image/png")
+    phone.attachments._stumble("unreachable", "Nobody is there.")
+    phone._device.signed_in = False
+    elapsed_ms = phone.attachments._not_before_ms + 1
+    assert not await phone.attachments._step(folder)
+    assert phone.attachments._idle_s() == IDLE_S
+
+
 async def test_once_one_has_gone_nothing_is_wrong_any_more(open_phone: OpenPhone, lite: Server, folder: Folder) -> None:
     phone = await open_phone("phone", lite.url, background=False, uploader=folder)
     await phone.register(MAIL, PASSWORD, "Ann")

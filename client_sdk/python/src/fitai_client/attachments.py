@@ -197,7 +197,9 @@ class Attachments:
 
     def _idle_s(self) -> float:
         """How long to sleep. A wait that is over was not when it was last looked at: then there is something to do."""
-        return min(self._wait_ms() / 1000, IDLE_S) if self._not_before_ms else IDLE_S
+        # Without a session nothing is done about it, however long it is over: signing in wakes.
+        waits = self._not_before_ms and self._device.signed_in
+        return min(self._wait_ms() / 1000, IDLE_S) if waits else IDLE_S
 
     async def _run(self, uploader: Uploader) -> None:
         while True:
