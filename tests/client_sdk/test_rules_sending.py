@@ -406,6 +406,30 @@ def test_what_waits_for_a_space_that_one_was_let_out_of_and_is_invited_to_again_
     assert phone.status().pending == 0 and len(phone.inbox()) == 1
 
 
+def test_so_does_what_waits_where_its_first_snapshot_had_not_come_whole(world: World) -> None:
+    phone = ready(world)
+    phone.put("workouts", title="a")
+    with phone.db.write() as tx:
+        save(tx, space(tx, PERSONAL), state="invited", phase="snapshot", cursor=None)
+    assert phone.refuse(404, "not_found").kind == "push"
+    assert phone.status().pending == 0 and len(phone.inbox()) == 1
+
+
+def test_spaces_that_are_wished_for_while_their_list_is_on_its_way_are_asked_for_once_more(world: World) -> None:
+    phone = ready(world)
+    phone.device.wake(spaces=True)
+    asked = phone.device.next_request()
+    assert asked is not None and asked.kind == "spaces"
+    answer = Answer(200, b'{"spaces": []}')
+    # Somebody is let into a space, which the list that is on its way does not have yet.
+    phone.device.wake(spaces=True)
+    phone.device.answer(asked, answer)
+    again = phone.device.next_request()
+    assert again is not None and again.kind == "spaces"
+    phone.device.answer(again, answer)
+    assert not phone.device.want_spaces
+
+
 def test_a_list_of_spaces_that_could_not_be_taken_is_asked_for_again(world: World) -> None:
     phone = ready(world)
     phone.device.wake(spaces=True)

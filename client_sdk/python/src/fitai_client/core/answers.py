@@ -28,7 +28,7 @@ def accepted(tx: Tx, running: Running, request: Request, body: dict[str, Any]) -
         identity.registered(tx, request, body)
     elif request.kind == "spaces":
         identity.spaces_answered(tx, body)
-        running.want_spaces = False
+        running.want_spaces = running.spaces_wished
     elif request.kind == "about":
         running.limits_told(body.get("limits"))
         inbox.schema_told(tx, int(body["schema"]))

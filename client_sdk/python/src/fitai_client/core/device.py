@@ -69,6 +69,8 @@ class Device(Running):
                 return None
             if request.kind == "push":
                 pushing.send(tx, request)
+            if request.kind == "spaces":
+                self.spaces_wished = False
         if request.kind == "register" or (request.kind == "push" and request.asked["first"] is not None):
             # What was sent before and is a void now is marked already: its reason must be on the disk all the same.
             # And an installation whose key is lost would come again as another device.
@@ -93,6 +95,7 @@ class Device(Running):
             # Who asks for them anew was answered well before.
             self.answered = {asked: times for asked, times in self.answered.items() if asked[0] != "spaces"}
         self.want_spaces = self.want_spaces or spaces
+        self.spaces_wished = self.spaces_wished or spaces
         self.want_seen = self.want_seen or seen
         if pull:
             with self.db.write() as tx:

@@ -67,7 +67,7 @@ def _for_space(
     tx: Tx, running: Running, found: Space, device: str, description: Mapping[str, str], now_ms: int
 ) -> Request | None:
     # Who was let out and is invited again is told so by the next request, like everybody who is out.
-    invited = found.state != "member" and found.cursor is None
+    invited = found.state != "member" and found.cursor is None and found.phase == "new"
     if found.id is None or found.phase == "gone" or invited:
         # Nothing comes of its time any more: it would be due for ever.
         running.pull_at_ms.pop(found.no, None)

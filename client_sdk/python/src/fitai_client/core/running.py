@@ -68,6 +68,8 @@ class Running:
     changes_at_once: how many a batch holds of any space, less where the server announced so.
     ids_at_once: how many records a question names, less where the server announced or answered that this is too much.
     pull_at_ms: when a space is pulled, by space.
+    want_spaces: whether their list is to be asked for, until it was taken; `spaces_wished` again since it was asked for
+    last: what happened meanwhile may not be in it.
     about_at_ms: when the server was asked for its schema, or None.
     not_before_ms: when the server may be asked again. All moments here are of `Environment.elapsed_ms`.
     answered: how often each question was answered since nothing was due; `held` is the one that waits for it.
@@ -88,6 +90,7 @@ class Running:
     not_before_ms: int = 0
     failures: int = 0
     want_spaces: bool = True
+    spaces_wished: bool = False
     want_seen: bool = False
     about_at_ms: int | None = None
     answered: dict[tuple[str, ...], int] = field(default_factory=dict)
