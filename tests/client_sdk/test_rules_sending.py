@@ -207,6 +207,18 @@ def test_rule_10_later_puts_of_the_record_and_below_that_never_left_go_with_it(w
     assert [c.sent["op"] for c in world.server.state.ledger.values()][-4:] == ["void", "put", "void", "void"]
 
 
+def test_rule_10_what_a_void_stands_for_takes_nothing_else_of_its_group_along(world: World) -> None:
+    phone, _, workout, _, one = pair(world)
+    phone.write([Write("workouts", workout, {"title": "t"}), Write("sets", one, {"reps": 7})])
+    request = phone.device.next_request()
+    assert request is not None
+    answer = json.loads(world.server.handle(request).body)
+    answer["rejected"] = [{"n": request.asked["first"], "code": "withdrawn", "message": "A later state took it back."}]
+    phone.device.answer(request, Answer(200, json.dumps(answer).encode()))
+    assert [(entry.code, entry.fields) for entry in phone.inbox()] == [("withdrawn", {"title": "t"})]
+    assert value(phone, "sets", one, "reps") == 7
+
+
 def test_rule_10_of_a_group_all_go(world: World) -> None:
     phone, _, workout, _, one = pair(world)
     phone.write([Write("workouts", workout, {"title": "t"}), Write("sets", one, {"reps": 10_001})])

@@ -203,7 +203,9 @@ def judge(tx: Tx, found: Space, request: Request, upto: int, rejected: Iterable[
         for item in rejected
         if first <= int(item["n"]) <= upto
     }
-    for grp in groups_of(tx, found.no, one.device, verdicts):
+    # A void is in no group: where one stands for a change, the server has the others of its group as it says.
+    refused = {n: verdict for n, verdict in verdicts.items() if verdict.code != "withdrawn"}
+    for grp in groups_of(tx, found.no, one.device, refused):
         for n in grp:
             verdicts.setdefault(n, Verdict("group", GROUP_MESSAGE))
     tx.execute(
