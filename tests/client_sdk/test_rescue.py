@@ -451,3 +451,41 @@ async def test_what_was_deleted_with_what_it_was_in_is_not_exported_and_does_not
     fresh = await open_phone("fresh", "http://127.0.0.1:9", background=False)
     await fresh.write_rescued(tmp_path / "rescued.json")
     assert await fresh.workouts.count() == 0
+
+
+async def test_a_saved_change_replaces_nothing_that_an_older_copy_of_its_device_wrote_under_numbers_that_never_left(
+    lite: Server, open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    edited = await phone.workouts.create(title="old")
+    await phone.sync()
+    await phone.close()
+    shutil.copyfile(tmp_path / "phone.db", tmp_path / "older.db")
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.workouts.create(title="another")
+    await phone.workouts.update(edited.id, title="mine")
+    await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
+    older = await open_phone("older", lite.url, background=False)
+    await older.workouts.update(edited.id, title="theirs")
+    await older.sync()
+
+    fresh = await open_phone("fresh", lite.url, background=False)
+    await fresh.sign_in(MAIL, PASSWORD)
+    await fresh.write_rescued(tmp_path / "rescued.json")
+    await fresh.sync()
+
+    record = await fresh.workouts.get(edited.id)
+    losers = [one.value for one in record.conflicts["title"]]
+    assert {record["title"], *losers} == {"mine", "theirs"}
+
+
+async def test_a_number_that_is_damaged_keeps_no_change_from_being_saved(open_phone: OpenPhone, tmp_path: Path) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    await phone.workouts.create(title="w")
+    await phone.close()
+    with closing(sqlite3.connect(tmp_path / "phone.db", isolation_level=None)) as conn:
+        conn.execute("UPDATE log SET n = 'x', device = 'd'")
+    await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
+    (saved,) = json.loads((tmp_path / "rescued.json").read_text(encoding="utf-8"))["unsent"]
+    assert (saved["fields"]["title"], saved["context"]) == ("w", {})

@@ -48,8 +48,10 @@ def write_export(conn: sqlite3.Connection, path: Path, *, database: Path) -> int
                 "context": _known(*row[6:]),
             }
             for row in conn.execute(
-                "SELECT s.kind, s.id, l.op, l.collection, l.id, l.fields, l.context, l.device, l.n"
-                " FROM log l JOIN spaces s ON s.no = l.space"
+                "SELECT s.kind, s.id, l.op, l.collection, l.id, l.fields, l.context, l.device, l.n, m.n"
+                " FROM log l JOIN spaces s ON s.no = l.space LEFT JOIN"
+                " (SELECT space, device, MAX(n) AS n FROM log WHERE state > 0 GROUP BY space, device) m"
+                " ON m.space = l.space AND m.device = l.device"
                 " WHERE l.state < 2 AND l.op <> 'void' ORDER BY l.pos"
             )
         ]
@@ -71,13 +73,18 @@ def write_export(conn: sqlite3.Connection, path: Path, *, database: Path) -> int
     return number
 
 
-def _known(context: str, device: str, n: int) -> Vector:
-    """What a change knew, told to whoever writes it under another id: its device's own changes before it as well."""
+def _known(context: str, device: str, n: Any, sent: Any) -> Vector:
+    """What a change knew, told to whoever writes it under another id: its device's own changes before it as well.
+
+    Of these those up to `sent`, which left the device: under the numbers of the others an older copy of it, which comes
+    back, may have sent something else by now. Numbers may be damaged.
+    """
     try:
         known = json.loads(context)
     except ValueError:
         known = None
-    own = {device: n - 1} if device and n > 1 else {}
+    upto = min(n - 1, sent) if type(n) is int and type(sent) is int else 0
+    own = {device: upto} if device and upto > 0 else {}
     # Of what is damaged nothing is claimed: what others wrote then stays beside it.
     return merged(known, own) if is_vector(known) else own
 
