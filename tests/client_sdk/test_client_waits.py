@@ -231,3 +231,25 @@ async def test_who_was_away_while_a_space_was_joined_finds_it(lite: Server, open
         return any(one.kind == "shared" for one in await phone.spaces())
 
     await until(found)
+
+
+async def test_so_does_who_had_no_socket_yet(
+    lite: Server, open_phone: OpenPhone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = await open_phone("phone", lite.url)
+    connect, joined = phone.transport.connect, asyncio.Event()
+
+    async def late(*, heartbeat_s: float) -> LiveConnection:
+        await joined.wait()
+        return await connect(heartbeat_s=heartbeat_s)
+
+    monkeypatch.setattr(phone.transport, "connect", late)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    token = (await lite.login(MAIL)).data["access_token"]
+    await lite.ask("POST", "/api/sync/spaces", {"name": "Gym"}, token=token)
+    joined.set()
+
+    async def found() -> bool:
+        return any(one.kind == "shared" for one in await phone.spaces())
+
+    await until(found)

@@ -245,9 +245,8 @@ class Live:
             self._device.live = set(self._numbers.values())
             self._device.limits_told(frame.get("limits"))
             self._connected.set()
-            if self.welcomes:
-                # Whoever was let into a space since the last time was not told.
-                await self._client.run(lambda db: self._device.wake(spaces=True))
+            # Whoever was let into a space since the list was last asked for was not told.
+            await self._client.run(lambda db: self._device.wake(spaces=True))
             self.welcomes += 1
             # What happened between the hello's cursors and now comes as deltas; one pull makes sure.
             self._loop.wake(pull=True)
