@@ -9,6 +9,7 @@ from typing import Any
 
 from pycrdt import Doc, Text
 
+from fitai_client import Remove
 from fitai_client.core.spaces import PERSONAL, context_for, space, stream, streams
 from fitai_client.core.text import laid_over
 from fitai_client.core.whole import whole_writes
@@ -84,10 +85,10 @@ def test_rule_15_changes_are_laid_over_again_until_they_are_back(world: World) -
     world.assert_settled()
 
 
-def forget_log(phone: Phone, upto: int) -> None:
+def forget_log(phone: Phone, upto: int, *, above: int = 0) -> None:
     """Thirty days pass."""
     with phone.db.write() as tx:
-        tx.execute("DELETE FROM log WHERE n <= ? AND state = 2", (upto,))
+        tx.execute("DELETE FROM log WHERE n > ? AND n <= ? AND state = 2", (above, upto))
 
 
 def test_rule_15_where_the_log_no_longer_reaches_back_every_record_is_written_under_a_new_id(world: World) -> None:
@@ -110,6 +111,46 @@ def test_rule_15_where_the_log_no_longer_reaches_back_every_record_is_written_un
     assert served[("workouts", workout)]["values"]["tags"] == ["a"]
     assert served[("workouts", workout)]["values"]["notes"]["text"] == "words"
     assert ("workout_exercises", exercise) in served
+
+
+def test_rule_15_a_value_that_lost_a_conflict_still_shows_after_every_record_is_written(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    phone.put("workouts", workout, title="the phone's")
+    other.put("workouts", workout, title="the other's")
+    world.settle()
+    backup = world.server.backup()
+    phone.put("workouts", title="lost, and not in the log")
+    phone.put("workouts", title="lost")
+    phone.sync()
+    forget_log(phone, 5, above=4)
+    world.server.restore(backup)
+    phone.sync()
+    phone.sync()
+    other.sync()
+    for each in (phone, other):
+        record = each.get("workouts", workout)
+        assert record is not None
+        shown = {record["title"], *(one.value for one in record.conflicts["title"])}
+        assert shown == {"the phone's", "the other's"}
+
+
+def test_rule_15_what_is_unsent_stands_when_every_record_is_written(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    phone.put("workouts", workout, title="before", tags=["a", "b"])
+    phone.sync()
+    backup = world.server.backup()
+    phone.put("workouts", title="lost, and not in the log")
+    phone.put("workouts", title="lost")
+    phone.sync()
+    phone.put("workouts", workout, title="unsent", tags=Remove("a"))
+    forget_log(phone, 5, above=4)
+    world.server.restore(backup)
+    phone.heal()
+    phone.finish()
+    other.sync()
+    record = other.get("workouts", workout)
+    assert record is not None and (record["title"], record["tags"]) == ("unsent", ["b"])
+    assert record.conflicts == {}
 
 
 def test_rule_16_the_same_holds_for_ids_of_before(world: World) -> None:

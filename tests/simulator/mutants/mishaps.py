@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fitai_client.core import adopting, leaving, pulling, recovery, rejecting
+from fitai_client.core import adopting, leaving, pulling, recovery, rejecting, whole
 from fitai_client.core.database import LocalDatabase, Tx
 from fitai_client.core.device import Device
 from fitai_client.core.spaces import save
@@ -112,6 +112,13 @@ def what_a_record_has_written_behind_it(patch: Patch) -> None:
 def given_back_and_not_compared(patch: Patch) -> None:
     """A record that own changes kept on the screen is replaced by what another device gave back, whatever was lost."""
     patch(adopting, "await_return", lambda tx, found, key, row: None)
+
+
+@mutant("I7", "suite", tests="tests/client_sdk/test_rules_recovery.py -k lost_a_conflict")
+def written_whole_over_a_conflict(patch: Patch) -> None:
+    """Where every record is written as it shows, a field in conflict is written as if somebody had chosen."""
+    real = whole.whole_writes
+    patch(recovery, "whole_writes", lambda *what, context=None, **more: real(*what, **more))
 
 
 # Where tombstones are collected, what comes back need not be whole.

@@ -392,13 +392,25 @@ def _above(collection: str) -> Iterable[str]:
 
 
 def restate(tx: Tx, found: Space) -> None:
-    """Write every record as it stands: the server lost changes that the kept log no longer has."""
+    """Write every record as it shows: the server lost changes that the kept log no longer has.
+
+    With what is laid over it, since that has lower numbers: what the record was before would replace it. A field that
+    stands in conflict is written in an empty context: this device saw all its values, and nobody chose between them.
+    """
     rows = tx.all(
-        f"SELECT collection, id, body FROM records WHERE space = ? AND status = {SHOWN} AND alive = 1", (found.no,)
+        "SELECT collection, id, COALESCE(shown, body) FROM records"
+        f" WHERE space = ? AND status = {SHOWN} AND alive = 1 AND body IS NOT NULL",
+        (found.no,),
     )
     depth = {name: len(list(_above(name))) for name in COLLECTIONS}
     writable = [row for row in rows if row[0] in COLLECTIONS and not COLLECTIONS[row[0]].read_only]
-    for row in sorted(writable, key=lambda row: (depth[row[0]], row[1])):
-        writes = whole_writes(tx, found.no, (row[0], row[1]), json.loads(row[2]), counters=False)
+    for collection, id, text in sorted(writable, key=lambda row: (depth[row[0]], row[1])):
+        shown = json.loads(text)
+        in_conflict = shown.get("conflicts") or {}
+        alone = {name: value for name, value in shown["values"].items() if name not in in_conflict}
+        contested = {name: value for name, value in shown["values"].items() if name in in_conflict}
+        writes = whole_writes(tx, found.no, (collection, id), {"values": alone}, counters=False)
+        if contested:
+            writes += whole_writes(tx, found.no, (collection, id), {"values": contested}, context={}, counters=False)
         _log_as_groups(tx, found, writes)
     save(tx, found, restate=False)
