@@ -233,6 +233,35 @@ def test_rule_14_what_the_server_lost_of_a_device_it_no_longer_knows_is_kept_as_
     assert phone.status().recovered == 0
 
 
+def test_rule_14_what_had_lost_a_conflict_in_a_recovered_record_waits_in_the_inbox(world: World) -> None:
+    from fitai_client.core.undo import rewrite_recovered
+
+    phone = world.phone()
+    phone.put("workouts", title="old")
+    phone.sync()
+    backup = world.server.backup()
+    strangers = world.phone(), world.phone()
+    lost = strangers[0].put("workouts", title="made")
+    for one in (*strangers, *strangers):
+        one.sync()
+    for number, one in enumerate(strangers):
+        one.put("workouts", lost, title=f"by {number}")
+    for one in (*strangers, phone):
+        one.sync()
+    for one in strangers:
+        world.devices.remove(one)
+        one.db.close()
+    world.server.restore(backup)
+    world.settle()
+
+    with phone.db.write() as tx:
+        assert rewrite_recovered(tx, PERSONAL) == 1
+    world.settle()
+
+    there = value(phone, "workouts", lost, "title")
+    assert {there, *(entry.fields["title"] for entry in phone.inbox())} == {"by 0", "by 1"}
+
+
 def test_rule_14_a_group_is_split_only_where_a_batch_would_not_hold_it(world: World) -> None:
     phone, other, workout, exercise, _ = pair(world)
     ids = [phone.new_id() for _ in range(600)]

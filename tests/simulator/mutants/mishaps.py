@@ -117,8 +117,7 @@ def given_back_and_not_compared(patch: Patch) -> None:
 @mutant("I7", "suite", tests="tests/client_sdk/test_rules_recovery.py -k lost_a_conflict")
 def written_whole_over_a_conflict(patch: Patch) -> None:
     """Where every record is written as it shows, a field in conflict is written as if somebody had chosen."""
-    real = whole.whole_writes
-    patch(recovery, "whole_writes", lambda *what, context=None, **more: real(*what, **more))
+    patch(recovery, "undecided_writes", lambda *what: whole.whole_writes(*what, counters=False))
 
 
 # Where tombstones are collected, what comes back need not be whole.

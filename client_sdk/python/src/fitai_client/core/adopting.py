@@ -46,6 +46,7 @@ __all__ = [
     "begin",
     "ended",
     "is_partial",
+    "keep_losers",
     "replaced",
     "returned",
     "was_lost",
@@ -218,6 +219,13 @@ def adopt(tx: Tx, found: Space, many: Iterable[Replaced]) -> None:
                 _write(tx, found, Write(*one.key, part, context=context, seen=seen))
         for name, edit in missing.unjudged:
             _keep(tx, found, one.key, name, edit, one.context)
+
+
+def keep_losers(tx: Tx, found: Space, key: Key, shown: Mapping[str, Any]) -> None:
+    """Into the inbox, what had lost a conflict in a record that is written again without it."""
+    for name, losers in (shown.get("conflicts") or {}).items():
+        for loser in losers:
+            _keep(tx, found, key, name, loser["value"], {})
 
 
 @dataclass(slots=True)

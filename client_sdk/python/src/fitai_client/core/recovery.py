@@ -40,7 +40,7 @@ from .records import (
 )
 from .requests import Request, space_path
 from .spaces import Space, Stream, current_device, restart_snapshot, save, save_stream, streams, wish_pull
-from .whole import whole_writes
+from .whole import undecided_writes, whole_writes
 from .writing import BATCH_BYTES_MAX, BATCH_CHANGES_MAX, WRITTEN_ANEW, Write, write_groups
 
 __all__ = [
@@ -394,8 +394,7 @@ def _above(collection: str) -> Iterable[str]:
 def restate(tx: Tx, found: Space) -> None:
     """Write every record as it shows: the server lost changes that the kept log no longer has.
 
-    With what is laid over it, since that has lower numbers: what the record was before would replace it. A field that
-    stands in conflict is written in an empty context: this device saw all its values, and nobody chose between them.
+    With what is laid over it, since that has lower numbers: what the record was before would replace it.
     """
     rows = tx.all(
         "SELECT collection, id, COALESCE(shown, body) FROM records"
@@ -405,12 +404,5 @@ def restate(tx: Tx, found: Space) -> None:
     depth = {name: len(list(_above(name))) for name in COLLECTIONS}
     writable = [row for row in rows if row[0] in COLLECTIONS and not COLLECTIONS[row[0]].read_only]
     for collection, id, text in sorted(writable, key=lambda row: (depth[row[0]], row[1])):
-        shown = json.loads(text)
-        in_conflict = shown.get("conflicts") or {}
-        alone = {name: value for name, value in shown["values"].items() if name not in in_conflict}
-        contested = {name: value for name, value in shown["values"].items() if name in in_conflict}
-        writes = whole_writes(tx, found.no, (collection, id), {"values": alone}, counters=False)
-        if contested:
-            writes += whole_writes(tx, found.no, (collection, id), {"values": contested}, context={}, counters=False)
-        _log_as_groups(tx, found, writes)
+        _log_as_groups(tx, found, undecided_writes(tx, found.no, (collection, id), json.loads(text)))
     save(tx, found, restate=False)

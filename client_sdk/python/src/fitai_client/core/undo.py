@@ -29,9 +29,11 @@ from typing import Any
 
 from ..collections import COLLECTIONS, field_of, parent_of
 from ..errors import InvalidWrite, NotFound
+from .adopting import keep_losers
 from .database import Tx
 from .reads import read_one
 from .records import Key, descendants, read_row
+from .spaces import space
 from .whole import whole_writes
 from .writing import WRITTEN_ANEW, Write, write_groups
 
@@ -99,6 +101,7 @@ def _rewrite(tx: Tx, no: int, key: Key, body: Mapping[str, Any]) -> bool:
             return False
         groups = [whole_writes(tx, no, one, known, context={}, counters=False) for one, known in above.items()]
         write_groups(tx, no, [*groups, whole_writes(tx, no, key, body, context={})], mark=WRITTEN_ANEW)
+        keep_losers(tx, space(tx, no), key, body)
     tx.execute("DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", (no, *key))
     return True
 

@@ -5,6 +5,8 @@ Invariants
         elements, a counter as its shown sum.
     W2  No put is larger than a change may be: a large record takes several. What no change can hold at all goes to
         the inbox, where it can be read.
+    W3  What stands in conflict stays so: whoever writes it whole saw all of its values, and chose none of them. So such
+        a field is written in an empty context.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from .spaces import current_device
 from .vectors import Vector
 from .writing import CHANGE_BYTES_MAX, Write
 
-__all__ = ["whole_parts", "whole_put", "whole_writes"]
+__all__ = ["undecided_writes", "whole_parts", "whole_put", "whole_writes"]
 
 # A context names every device of the space; a change of the largest part leaves this much for it.
 _PART_BYTES_MAX = CHANGE_BYTES_MAX - 8 * 1024
@@ -62,6 +64,22 @@ def whole_writes(
     """The writes of a whole record, as few as W2 allows; the first one has the parent."""
     fields = whole_put(key[0], shown, counters=counters)
     return [Write(*key, part, context=context) for part in whole_parts(tx, space, key, fields, shown) or [{}]]
+
+
+def undecided_writes(tx: Tx, space: int, key: Key, shown: Mapping[str, Any]) -> list[Write]:
+    """The writes of a whole record that the server may still hold, which choose between no values in conflict (W3).
+
+    Counters are raised by nothing.
+    """
+    in_conflict = shown.get("conflicts") or {}
+    alone, contested = (
+        {name: value for name, value in shown["values"].items() if (name in in_conflict) is wanted}
+        for wanted in (False, True)
+    )
+    writes = whole_writes(tx, space, key, {"values": alone}, counters=False)
+    if contested:
+        writes += whole_writes(tx, space, key, {"values": contested}, context={}, counters=False)
+    return writes
 
 
 def whole_parts(
