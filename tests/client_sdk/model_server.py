@@ -396,10 +396,16 @@ class ModelServer:
         base["values"] = _plain(record["values"])
         if record["conflicts"]:
             base["conflicts"] = {
-                name: [{"value": value, "device": "other", "at": at} for value in _plain(losers)]
+                name: [{"value": _plain(value), "device": self._author(key, name, value), "at": at} for value in losers]
                 for name, losers in record["conflicts"].items()
             }
         return {**base, "updated_at": at, "updated_by": device}
+
+    def _author(self, key: Key, name: str, value: Any) -> str:
+        """The device that wrote a value last."""
+        made = (entry.change for entry in self.state.ledger.values())
+        same = [one for one in made if one and (one.collection, one.id) == key and one.fields.get(name) == value]
+        return str(max(same, key=lambda one: (one.hlc, one.device)).device)
 
     def visible(self) -> dict[Key, Json]:
         """Every record that is there, as it is served."""

@@ -442,6 +442,25 @@ def test_rule_21_an_own_value_in_conflict_with_it_is_not_replaced(world: World, 
     assert [entry.fields for entry in other.inbox()] == [{"title": "lost"}]
 
 
+def test_rule_21_an_own_value_in_conflict_with_it_that_the_server_still_has_is_not_replaced(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    other.put("workouts", workout, title="own")
+    world.tick(1_000)
+    phone.put("workouts", workout, title="lost")
+    other.sync()
+    backup = world.server.backup()
+    phone.step()
+    world.settle()
+    assert (value(other, "workouts", workout, "title"), conflicts(other, workout)) == ("lost", ["own"])
+    gone(world, phone)
+    world.server.restore(backup)
+
+    finish(world)
+
+    assert value(other, "workouts", workout, "title") == "own"
+    assert [entry.fields for entry in other.inbox()] == [{"title": "lost"}]
+
+
 def until_the_first_page(phone: Phone) -> None:
     phone.heal()
     while (request := phone.step()) is None or request.kind != "snapshot":

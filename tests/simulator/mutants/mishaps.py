@@ -114,6 +114,12 @@ def given_back_and_not_compared(patch: Patch) -> None:
     patch(adopting, "await_return", lambda tx, found, key, row: None)
 
 
+@mutant("I7", "suite", tests="tests/client_sdk/test_rules_adopting.py -k that_the_server_still_has_is_not_replaced")
+def adopted_over_an_own_value(patch: Patch) -> None:
+    """What a server lost is adopted beside an own value that it still has, and so takes that one's place."""
+    patch(adopting, "current_device", lambda tx: "")
+
+
 @mutant("I7", "suite", tests="tests/client_sdk/test_rules_recovery.py -k lost_a_conflict")
 def written_whole_over_a_conflict(patch: Patch) -> None:
     """Where every record is written as it shows, a field in conflict is written as if somebody had chosen."""

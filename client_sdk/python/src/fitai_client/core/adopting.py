@@ -13,7 +13,7 @@ Invariants
     A1  No adoption covers a value that was not shown here: its context is what both this device and the server's
         snapshot know, and nothing where this device showed a conflict.
     A2  A later number of this device counts as having seen its earlier ones. So nothing is adopted into a field whose
-        own change had not seen it; that goes to the inbox.
+        own change had not seen it, be that laid over or merged long ago; that goes to the inbox.
     A3  Devices that adopt the same edit write equal values, elements or updates: they merge into one.
     A4  What shows no more (deleted here, or below what is) is not adopted: it would come back.
 """
@@ -274,7 +274,9 @@ def _missing(tx: Tx, found: Space, one: Replaced, now: Mapping[str, Any]) -> _Mi
 def _register(tx: Tx, found: Space, one: Replaced, now: Mapping[str, Any], name: str, result: _Missing) -> None:
     values = now.get("values") or {}
     there = [values.get(name), *(loser["value"] for loser in (now.get("conflicts") or {}).get(name, ()))]
-    losers = [loser["value"] for loser in (one.shown.get("conflicts") or {}).get(name, ())]
+    beaten = (one.shown.get("conflicts") or {}).get(name, ())
+    losers = [loser["value"] for loser in beaten]
+    is_own = any(loser["device"] == current_device(tx) for loser in beaten)
     shown = one.shown["values"][name]
     for loser in losers:
         if not _among(loser, [shown, *there]):
@@ -283,7 +285,7 @@ def _register(tx: Tx, found: Space, one: Replaced, now: Mapping[str, Any], name:
         return
     if name not in values:
         result.covering[name] = shown
-    elif one.moved or (_among(values[name], losers) and _is_laid(tx, found, one.key, name)):
+    elif one.moved or is_own or (_among(values[name], losers) and _is_laid(tx, found, one.key, name)):
         result.unjudged.append((name, shown))
     elif losers:
         result.beside[name] = shown

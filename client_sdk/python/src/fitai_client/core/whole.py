@@ -6,7 +6,8 @@ Invariants
     W2  No put is larger than a change may be: a large record takes several. What no change can hold at all goes to
         the inbox, where it can be read.
     W3  What stands in conflict stays so: whoever writes it whole saw all of its values, and chose none of them. So such
-        a field is written in an empty context.
+        a field is written in an empty context; and not at all where this id wrote one of the values that lost, since
+        its next number counts as having seen that. The server was told of that id, and so of the conflict.
 """
 
 from __future__ import annotations
@@ -71,11 +72,13 @@ def undecided_writes(tx: Tx, space: int, key: Key, shown: Mapping[str, Any]) -> 
 
     Counters are raised by nothing.
     """
-    in_conflict = shown.get("conflicts") or {}
-    alone, contested = (
-        {name: value for name, value in shown["values"].items() if (name in in_conflict) is wanted}
-        for wanted in (False, True)
-    )
+    current, in_conflict = current_device(tx), shown.get("conflicts") or {}
+    alone = {name: value for name, value in shown["values"].items() if name not in in_conflict}
+    contested = {
+        name: shown["values"][name]
+        for name, losers in in_conflict.items()
+        if all(loser["device"] != current for loser in losers)
+    }
     writes = whole_writes(tx, space, key, {"values": alone}, counters=False)
     if contested:
         writes += whole_writes(tx, space, key, {"values": contested}, context={}, counters=False)
