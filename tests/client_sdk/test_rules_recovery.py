@@ -281,6 +281,31 @@ def test_rule_17_the_old_id_counts_up_to_matched_in_the_renumbered_contexts(worl
     assert record is not None and record.conflicts == {}
 
 
+def test_rule_17_a_clone_that_sends_few_changes_at_once_asks_on_behind_what_the_server_holds(world: World) -> None:
+    phone, _, workout, _, _ = pair(world)
+    backup = world.server.backup()
+    clone = world.phone(copy_of=phone)
+    clone.put("workouts", workout, title="the clone's")
+    clone.sync()
+    clone.put("workouts", title="another of the clone's")
+    clone.step("unheard")
+    world.server.restore(backup)
+    for n in range(3):
+        phone.put("workouts", title=f"the original's {n}")
+    phone.sync()
+    shared = clone.device_id()
+
+    clone.device.changes_at_once = 2
+    clone.sync()
+
+    assert clone.device_id() != shared == phone.device_id()
+    # What the server holds under the shared id is not sent again.
+    assert [n for d, n in world.server.state.ledger if d == clone.device_id()] == [1, 2]
+    world.settle()
+    world.assert_settled()
+    world.assert_nothing_lost()
+
+
 def test_rule_17_later_contexts_name_the_old_id_until_a_version_covers_it(world: World) -> None:
     phone, _, _, _, _ = pair(world)
     old = phone.device_id()

@@ -14,7 +14,7 @@ from . import digest, identity, inbox, leaving, pulling, pushing, recovery
 from .database import Tx
 from .requests import Request, check
 from .running import Running
-from .spaces import Space, save_stream, space, stream, streams, wish_pull
+from .spaces import Space, space, stream, streams, wish_pull
 
 __all__ = ["accepted", "delta"]
 
@@ -67,8 +67,8 @@ def _pushed(tx: Tx, running: Running, found: Space, request: Request, body: dict
     if request.asked["seen"] is not None:
         running.want_seen = False
     one = stream(tx, found.no, request.asked["device"])
-    if one.device in leaving.leaving(tx) and not pushing.unanswered(tx, found, one.device, sent_only=True):
-        save_stream(tx, one, matched=one.after_n, from_n=None)
+    if one.device in leaving.leaving(tx):
+        leaving.held(tx, found, one, request)
     if request.asked["first"] is None and found.version.get(one.device, 0) >= one.after_n:
         return
     if found.no in running.live and not running.hurry:

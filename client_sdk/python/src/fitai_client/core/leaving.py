@@ -23,7 +23,7 @@ from .records import WAITING, dumps, recompute
 from .requests import Request
 from .spaces import Space, Stream, all_spaces, restart_snapshot, save, save_stream, stream
 
-__all__ = ["leave", "leaving", "lines_to_ask", "matched", "next_question", "ready", "switched"]
+__all__ = ["held", "leave", "leaving", "lines_to_ask", "matched", "next_question", "ready", "switched"]
 
 
 def leaving(tx: Tx) -> list[str]:
@@ -67,17 +67,31 @@ def matched(tx: Tx, found: Space, request: Request, body: dict[str, Any]) -> Non
     if told > one.after_n:
         judge(tx, found, request, told, details.get("rejected") or [])
         one = stream(tx, found.no, device)
-    last = request.asked["last"]
-    more = tx.one(
-        "SELECT 1 FROM log WHERE space = ? AND device = ? AND n > ? AND state > 0 LIMIT 1", (found.no, device, last)
-    )
-    if told == last and more and request.asked["first"] is not None:
+    if told == request.asked["last"] and request.asked["first"] is not None and _goes_on(tx, found, device, told):
         save_stream(tx, one, from_n=told, matched=None)
         return
     hlc = _hlc(tx, found.no, device, told)
     if told < one.after_n:
         save_stream(tx, one, after_n=told, after_hlc=hlc)
     save_stream(tx, one, matched=told, from_n=None)
+
+
+def held(tx: Tx, found: Space, one: Stream, request: Request) -> None:
+    """Take a 200 about an id that is being left: the server holds all that this request named, if not more."""
+    last = request.asked["last"]
+    is_part = one.from_n is not None and request.asked["first"] is not None and request.asked["after"] == one.from_n
+    if is_part and _goes_on(tx, found, one.device, last):
+        save_stream(tx, one, from_n=last)
+    elif not unanswered(tx, found, one.device, sent_only=True):
+        save_stream(tx, one, matched=one.after_n, from_n=None)
+
+
+def _goes_on(tx: Tx, found: Space, device: str, last: int) -> bool:
+    """Whether anything was sent under an id behind this number, so that it is to be asked about too."""
+    row = tx.one(
+        "SELECT 1 FROM log WHERE space = ? AND device = ? AND n > ? AND state > 0 LIMIT 1", (found.no, device, last)
+    )
+    return row is not None
 
 
 def next_question(tx: Tx) -> tuple[Space, Stream] | None:
