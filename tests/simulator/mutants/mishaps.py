@@ -114,6 +114,12 @@ def given_back_and_not_compared(patch: Patch) -> None:
     patch(adopting, "await_return", lambda tx, found, key, row: None)
 
 
+@mutant("I15", "suite", tests="tests/client_sdk/test_rules_recovery.py -k few_changes_at_once")
+def a_part_of_a_question_is_the_whole(patch: Patch) -> None:
+    """Of an id that is left, what was sent behind the first part of the question is not asked about."""
+    patch(leaving, "_goes_on", lambda *what: False)
+
+
 @mutant("I7", "suite", tests="tests/client_sdk/test_rules_adopting.py -k that_the_server_still_has_is_not_replaced")
 def adopted_over_an_own_value(patch: Patch) -> None:
     """What a server lost is adopted beside an own value that it still has, and so takes that one's place."""
