@@ -182,7 +182,10 @@ async def test_a_copy_is_of_one_state_of_a_template_that_changes_meanwhile(
             yield tx if changing else Meanwhile(tx, change)
 
     monkeypatch.setattr(database, "read", read)
-    copies = [await rob.made(f"/templates/{made['published']['id']}/copy") for _ in range(2)]
+    copies: list[dict[str, Any]] = []
+    # While somebody else's reading is what changes it, a copy is read as it stands.
+    while len(copies) < 2 or (set(changes) < {1, 2} and len(copies) < 20):
+        copies.append(await rob.made(f"/templates/{made['published']['id']}/copy"))
     monkeypatch.undo()
     assert {1, 2} <= set(changes)
     whole = [content(state(number)) for number in (1, 2)]
