@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from typing import Any
 
 import pytest
 
+from api.operations.jobs import Job
 from api.training.imports import planning, service, writing
 from api.training.imports.forms import Arguments, Reading
 from api.training.imports.worker import read_log
@@ -71,22 +71,28 @@ async def test_imports_that_are_written_take_turns_step_by_step(
     plain_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning, "STEP_RECORDS", 1)
-    readers, decide = Readers(monkeypatch), Records.decide
-    # Who began a step, and whose step ended.
-    steps: list[str] = []
-    within = 0
+    readers, write, decide = Readers(monkeypatch), writing.Writing._write, Records.decide
+    # Who wants to make a step, in the order of asking.
+    asking: list[str] = []
+    waited = within = 0
 
-    async def noting(self: Records, caller: Caller, *args: Any, **more: Any) -> Any:
-        nonlocal within
-        steps.append(caller.user)
+    async def asks(self: writing.Writing, job: Job, caller: Caller, *args: Any) -> Any:
+        asking.append(caller.user)
+        return await write(self, job, caller, *args)
+
+    async def steps(self: Records, caller: Caller, *args: Any, **more: Any) -> Any:
+        nonlocal waited, within
+        assert asking.pop(0) == caller.user, "whoever waits for a step has the next one"
         within += 1
         assert within == 1, "two steps at once load the server as two imports do"
         try:
             return await decide(self, caller, *args, **more)
         finally:
             within -= 1
+            waited += bool(asking)
 
-    monkeypatch.setattr(Records, "decide", noting)
+    monkeypatch.setattr(writing.Writing, "_write", asks)
+    monkeypatch.setattr(Records, "decide", steps)
     days = [f"2025-03-{day:02} 10:00:00,Legs,45m,Squat (Barbell),1,100,5,0,0,8\n" for day in range(1, 29)]
     both = await people(plain_server, 2)
     begun = [await each.hand_in(readers.mark + (HEADER + "".join(days)).encode()) for each in both]
@@ -94,6 +100,4 @@ async def test_imports_that_are_written_take_turns_step_by_step(
     readers.go.set()
     for each, one in zip(both, begun, strict=True):
         assert (await each.ended(one))["state"] == "done"
-    first, other = dict.fromkeys(steps)
-    together = steps[steps.index(other) : len(steps) - steps[::-1].index(first)]
-    assert all(one != following for one, following in itertools.pairwise(together)), "each waits for one step"
+    assert waited
