@@ -276,7 +276,7 @@ def _register(tx: Tx, found: Space, one: Replaced, now: Mapping[str, Any], name:
     there = [values.get(name), *(loser["value"] for loser in (now.get("conflicts") or {}).get(name, ()))]
     beaten = (one.shown.get("conflicts") or {}).get(name, ())
     losers = [loser["value"] for loser in beaten]
-    is_own = any(loser["device"] == current_device(tx) for loser in beaten)
+    is_own = any(loser.get("device") == current_device(tx) for loser in beaten)
     shown = one.shown["values"][name]
     for loser in losers:
         if not _among(loser, [shown, *there]):

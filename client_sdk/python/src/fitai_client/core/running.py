@@ -27,7 +27,7 @@ _IN_VAIN = "The server answers, but nothing comes of it; it is no sound FitAI se
 
 
 def told_ms(seconds: float, drawn: int) -> int:
-    """How long to wait where the server said so: never less, and not in step with all others who were told the same."""
+    """How long to wait where the server said so, up to a minute: no less, and not in step with others who were told."""
     told = int(min(seconds * 1000, BACKOFF_MAX_MS))
     return told + drawn % max(_SPREAD_MS, told // 2)
 

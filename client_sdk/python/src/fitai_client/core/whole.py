@@ -77,7 +77,7 @@ def undecided_writes(tx: Tx, space: int, key: Key, shown: Mapping[str, Any]) -> 
     contested = {
         name: shown["values"][name]
         for name, losers in in_conflict.items()
-        if all(loser["device"] != current for loser in losers)
+        if all(loser.get("device") != current for loser in losers)
     }
     writes = whole_writes(tx, space, key, {"values": alone}, counters=False)
     if contested:
