@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from api.app import BUS
 from fitai_client import Client
 from fitai_client.errors import Unreachable
 from fitai_client.live import BACKOFF_MAX_S, BACKOFF_MIN_S, RESTARTED_S, reconnect_s
 from fitai_client.presence import TTL_S, Presence
 from fitai_client.transport import HttpTransport
+from sync.bus import user_topic
 from tests.api.harness import PASSWORD, Server, until
 from tests.client_sdk.conftest import OpenPhone
 from tests.client_sdk.server import ServerProcess
@@ -350,6 +352,23 @@ async def test_a_revoked_devices_socket_ends_and_it_asks_for_a_sign_in(lite: Ser
     await phone.workouts.create(title="kept")
     await phone.sign_in(MAIL, PASSWORD)
     assert (await phone.status()).device != device and (await phone.status()).pending == 0
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+
+
+async def test_a_socket_that_is_closed_for_its_session_comes_back_with_another_token(
+    lite: Server, open_phone: OpenPhone
+) -> None:
+    phone = await open_phone("phone", lite.url)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    await asyncio.wait_for(phone.wait_live(), WAIT_S)
+    welcomed_with = await phone._account.token()
+    user = (await lite.me(welcomed_with)).data["id"]
+    await lite.app[BUS].publish(user_topic(user), b'{"kind":"session_ended"}')
+
+    async def another() -> bool:
+        return await phone._account.token() != welcomed_with
+
+    await until(another)
     await asyncio.wait_for(phone.wait_live(), WAIT_S)
 
 

@@ -44,7 +44,7 @@ RESTARTED_S = 4.0
 # Signals are worth little later; of those that nobody reads, the newest are kept.
 FRAMES_MAX = 256
 
-REVOKED, REPLACED = 4403, 4409
+UNAUTHENTICATED, REVOKED, REPLACED = 4401, 4403, 4409
 RESTARTING, TRY_LATER = 1012, 1013
 
 
@@ -72,6 +72,8 @@ class Live:
         self._loop = loop
         self._task: asyncio.Task[None] | None = None
         self._connection: LiveConnection | None = None
+        # The last one that the socket's server was told.
+        self._token = ""
         self._may = asyncio.Event()
         self._back = asyncio.Event()
         self._numbers: dict[str, int] = {}
@@ -188,16 +190,16 @@ class Live:
                 await self._back.wait()
 
     async def _session(self) -> bool:
-        """One socket from hello to end; True where the server welcomed it."""
-        token = await self._something_to_follow()
+        """One socket from hello to end; True where the server welcomed it, and took no offence at its session."""
+        self._token = await self._something_to_follow()
         connection = self._connection = await self._client.transport.connect(heartbeat_s=HEARTBEAT_S)
-        renewing = asyncio.create_task(self._renew(connection, token))
+        renewing = asyncio.create_task(self._renew(connection))
         try:
             # Only now: whoever signs out or takes another id from here on finds the connection, and closes it.
             hello = await self._client.run(self._hello)
             if hello is None or not self._may.is_set():
                 return False
-            await connection.send({**hello, "token": token})
+            await connection.send({**hello, "token": self._token})
             while (frame := await connection.receive()) is not None:
                 await self._take(connection, frame)
             welcomed = self._connected.is_set()
@@ -213,8 +215,10 @@ class Live:
             log.info("the server does not know this device")
             await self._client.run(lambda db: self._device.doubt_id())
             self._loop.wake()
-        if not welcomed and connection.close_code == 4401:
-            await self._account.token(spent=token)
+        if connection.close_code == UNAUTHENTICATED:
+            # Of one that was welcomed too: with the same token, the next might be welcomed and closed like it for ever.
+            await self._account.token(spent=self._token)
+            return False
         return welcomed
 
     async def _something_to_follow(self) -> str:
@@ -302,7 +306,7 @@ class Live:
             await connection.send({"type": "subscribe", "space": id, "cursor": hello["spaces"][id]})
             self._device.live.add(self._numbers[id])
 
-    async def _renew(self, connection: LiveConnection, told: str) -> None:
+    async def _renew(self, connection: LiveConnection) -> None:
         """Tell the server each new token before the one it was told ends."""
         failures = 0
         while True:
@@ -315,8 +319,8 @@ class Live:
                 failures += 1
                 continue
             failures = 0
-            if token is not None and token != told:
-                told = token
+            if token is not None and token != self._token:
+                self._token = token
                 await connection.send({"type": "token", "token": token})
 
     async def _lost(self) -> None:
