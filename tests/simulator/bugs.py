@@ -140,10 +140,10 @@ class Bugs:
             return None
         copy = self._copy(phone)
         self._made += 1
-        clone = self.world.add_phone(phone.token, f"{phone.name}c{self._made}")
+        clone = self.world.add_phone(phone.user, f"{phone.name}c{self._made}")
         self._watch(clone)
         _put_in_place(copy, clone.path)
-        clone.boot()
+        self.world.hand_over(clone)
         self.world.trace.note("fault", "clone", phone.name, clone.name)
         return clone.name
 

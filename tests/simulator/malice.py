@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from fitai_client.core.requests import Answer, Request
-from tests.simulator.people import User
+from tests.simulator.people import MALLORYS_SESSION, User
 from tests.simulator.world import World
 
 NAME = "mallory"
@@ -57,7 +57,9 @@ class Malice:
         worker = self.draws.choice(self.world.workers)
         self.requests += 1
         self.world.trace.note("malice", request.path, (request.body or "").encode())
-        worker.serve(request, self.mallory.token, lambda answer: self._answered(request, answer), _refused)
+        # With a session of its own, like anybody.
+        token = worker.accounts.issue(self.mallory.id, MALLORYS_SESSION) if worker.is_ready else None
+        worker.serve(request, token, lambda answer: self._answered(request, answer), _refused)
 
     def _answered(self, request: Request, answer: Answer) -> None:
         self.world.trace.note("malice hears", answer.status, answer.body)

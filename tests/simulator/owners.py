@@ -62,10 +62,9 @@ class Owners:
             return None
         world.trace.note("fault", "sign out", phone.name)
         phone.signed_out = True
-        phone.device.signed_in = False
-        world.loop.spawn(phone.process, phone.live.drop(), "sign out")
+        world.loop.spawn(phone.process, phone.sign_out(), "sign out")
         await asyncio.sleep(draws.expovariate(1 / 900))
-        sign_in(phone)
+        phone.signed_out = False
         return phone.name
 
     async def refused_group(self, draws: Random) -> str | None:
@@ -90,17 +89,6 @@ class Owners:
             self._oracles.refused.append((one.collection, one.id, hlc))
         world.trace.note("fault", "refused group", phone.name)
         return phone.name
-
-
-def sign_in(phone: Phone) -> None:
-    """The owner signs in again."""
-    if phone.signed_out:
-        phone.signed_out = False
-        if phone.process.alive:
-            phone.device.signed_in = True
-            if phone.is_running:
-                phone.live.resume()
-                phone.wake()
 
 
 def none_of_it_is_taken(world: World, refused: list[tuple[str, str, str]]) -> None:

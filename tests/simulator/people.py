@@ -9,9 +9,9 @@ from conflict import clock
 from storage.database import Database
 from storage.prepared import Prepared
 from tests.simulator.clock import START_MS
-from tests.simulator.phone import token_of
 
 YEARS_MS = 100 * 365 * 86_400_000
+MALLORYS_SESSION = "mallorys"
 
 _USER = Prepared(
     "INSERT INTO users (id, email, email_key, name, password_hash, created_at) "
@@ -40,8 +40,8 @@ class User:
     personal: str
 
     @property
-    def token(self) -> str:
-        return token_of(self.id)
+    def email(self) -> str:
+        return f"{self.id}@example.com"
 
 
 @dataclass
@@ -112,14 +112,10 @@ async def move_in(database: Database, people: People) -> None:
     """Write the rows."""
     async with database.write() as tx:
         for user in people.everybody:
-            await tx.execute(_USER, {"id": user.id, "email": f"{user.id}@example.com", "now_ms": START_MS})
-            session = {
-                "id": f"session-{user.id}",
-                "user": user.id,
-                "now_ms": START_MS,
-                "expires_at": START_MS + YEARS_MS,
-            }
-            await tx.execute(_SESSION, session)
+            await tx.execute(_USER, {"id": user.id, "email": user.email, "now_ms": START_MS})
+        if people.mallory is not None:
+            until = {"now_ms": START_MS, "expires_at": START_MS + YEARS_MS}
+            await tx.execute(_SESSION, {"id": MALLORYS_SESSION, "user": people.mallory.id, **until})
         for space in people.spaces.values():
             owner = next(user for user, role in space.roles.items() if role == "owner")
             await tx.execute(_SPACE, _space_row(space, owner, database.timeline))

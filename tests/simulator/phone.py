@@ -1,7 +1,7 @@
 """A phone: the real core, loop and live side of the SDK over a real file, and the person who holds it.
 
-Only what reaches the outside is another's: the transport (requests and sockets go over the simulated network), the
-session (always good), and the thread of the database (calls are made at once).
+Only what reaches the outside is another's: the transport (requests and sockets go over the simulated network), and the
+thread of the database (calls are made at once).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeVar, cast
 
+from fitai_client.account import Account
 from fitai_client.core.database import LocalDatabase
 from fitai_client.core.device import Device
 from fitai_client.core.environment import Environment
@@ -27,26 +28,11 @@ from tests.simulator.clock import Clock
 from tests.simulator.fence import outside
 from tests.simulator.loop import Process, VirtualLoop
 from tests.simulator.network import Network
+from tests.simulator.people import User
 from tests.simulator.sockets import PhoneEnd
 from tests.simulator.worker import Worker
 
 T = TypeVar("T")
-YEAR_MS = 365 * 86_400_000
-
-
-class Account:
-    """A session that is good as long as its owner is signed in."""
-
-    def __init__(self, phone: Phone) -> None:
-        self._phone = phone
-        self._now_ms = phone.clock.now_ms
-
-    async def token(self, *, spent: str | None = None) -> str | None:
-        return None if self._phone.signed_out else self._phone.token
-
-    @property
-    def token_ends_ms(self) -> int:
-        return self._now_ms() + YEAR_MS
 
 
 class Transport:
@@ -79,6 +65,7 @@ class Transport:
             phone.spoil = False
             request = replace(request, query={**request.query, "cursor": "forgotten"})
         phone.asks(request)
+        phone.token = token
         network.send(there, worker.serve, request, token, reply, refuse, failed=fail)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
@@ -150,7 +137,7 @@ class Phone:
     def __init__(
         self,
         name: str,
-        token: str,
+        owner: User,
         path: Path,
         loop: VirtualLoop,
         network: Network,
@@ -159,8 +146,10 @@ class Phone:
         balance: Callable[[], Worker],
     ) -> None:
         self.name = name
-        self.token = token
-        self.user = token.partition(":")[0]
+        self.owner = owner
+        self.user = owner.id
+        # What its last request was sent with.
+        self.token: str | None = None
         self.path = path
         self.vloop = loop
         self.since_s = loop.time()
@@ -179,6 +168,7 @@ class Phone:
         self.open_database: Callable[[Path, Environment], LocalDatabase] = LocalDatabase
         self.db: LocalDatabase
         self.device: Device
+        self.account: Account
         self.loop: Loop
         self.live: Live
         # What the world wants to see of it.
@@ -199,17 +189,31 @@ class Phone:
             self.path.write_bytes(empty())
         self.db = self.open_database(self.path, self.environment)
         self.device = Device(self.db, {"name": self.name, "platform": "test", "app_version": "1"})
-        self.device.signed_in = not self.signed_out
         self.vloop.spawn(self.process, self._boot(), f"{self.name} boots")
 
     async def _boot(self) -> None:
-        client = cast(Any, Client(self, Transport(self)))
-        account = cast(Any, Account(self))
+        client, transport = cast(Any, Client(self, Transport(self))), cast(Any, Transport(self))
+        account = self.account = Account(self.db, transport, lambda call: client.run(lambda _: call()))
+        self.device.signed_in = account.signed_in
         self.loop = Loop(client, self.device, account)
         self.live = Live(client, self.device, account, self.loop)
         self.loop.start()
         self.live.start()
         self.is_running = True
+
+    async def sign_in(self) -> None:
+        """The owner signs in. Raises as the SDK's; whoever calls tries again."""
+        await self.account.sign_in(self.owner.email, "a password")
+        self.device.signed_in = True
+        self.live.resume()
+        self.loop.wake()
+
+    async def sign_out(self) -> None:
+        """The owner signs out, with or without a network."""
+        self.device.signed_in = False
+        self.loop.moved()
+        await self.live.drop()
+        await self.account.sign_out()
 
     def kill(self) -> None:
         """The app dies: only its file is left."""
@@ -230,8 +234,3 @@ def empty() -> bytes:
         path = Path(folder) / "phone.db"
         LocalDatabase(path, Environment(lambda: 0, lambda count: b"", lambda: 0)).close()
         return path.read_bytes()
-
-
-def token_of(user: str) -> str:
-    """The session of a user."""
-    return f"{user}:session-{user}"

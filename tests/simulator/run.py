@@ -18,7 +18,7 @@ from tests.simulator.malice import Malice
 from tests.simulator.mishaps import draw_mishaps, start_mishaps
 from tests.simulator.nemesis import Nemesis
 from tests.simulator.oracles import Oracles
-from tests.simulator.owners import none_of_it_is_taken, sign_in
+from tests.simulator.owners import none_of_it_is_taken
 from tests.simulator.phone import Phone
 from tests.simulator.randomness import Streams
 from tests.simulator.tidying import Tidying
@@ -216,7 +216,7 @@ async def _live(world: World, oracles: Oracles) -> None:
     oracles.judge()
     world.heal()
     for phone in world.phones:
-        sign_in(phone)
+        phone.signed_out = False
     await _rest(world, oracles)
     oracles.judge()
     oracles.acked_is_stored()

@@ -98,8 +98,8 @@ def test_what_another_phone_shows_of_a_record_that_the_server_has_is_not_given_u
     titles: list[object] = []
 
     async def story(world: World, hand: Hand) -> None:
-        discarded, other = Discarded(world), world.add_phone(hand.phone.token, "u0p1")
-        other.boot()
+        discarded, other = Discarded(world), world.add_phone(hand.phone.user, "u0p1")
+        world.hand_over(other)
         workout = hand.put("workouts", title=hand.token())
         await asyncio.sleep(120)
         backup = world.store.snapshot()

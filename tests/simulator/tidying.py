@@ -41,12 +41,11 @@ class Tidying:
 
     def revoke(self, phone: Phone, device: str, worker: Worker) -> None:
         """The owner of a phone revokes an id."""
-        user, _, session = phone.token.partition(":")
         self._world.trace.note("revoke", phone.name, device)
 
         async def revoke() -> None:
             # A server that is not there for it now is asked again with the phone's next try.
             with contextlib.suppress(SyncError, StorageError):
-                await worker.engine.devices.revoke(Caller(user, f"{session}-web"), device)
+                await worker.engine.devices.revoke(Caller(phone.user, f"{phone.user}-web"), device)
 
         self._world.loop.spawn(worker.process, revoke(), "revoke")

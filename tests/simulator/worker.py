@@ -11,7 +11,6 @@ import contextlib
 import json
 from collections.abc import Callable
 from random import Random
-from typing import Final
 
 import msgspec
 
@@ -23,13 +22,13 @@ from sync.caller import Caller
 from sync.devices import Registration
 from sync.engine import Engine
 from sync.environment import Environment
-from sync.errors import SyncError, Unauthenticated
+from sync.errors import SyncError
 from sync.limits import Limits
 from sync.live import Live
 from sync.messages import decode_push
 from sync.protocol import Moment
 from sync.retention import Retention
-from sync.rights import Admitted
+from tests.simulator.accounts import Accounts
 from tests.simulator.bus import Exchange, WorkerBus
 from tests.simulator.clock import Clock
 from tests.simulator.database_link import DatabaseLink
@@ -39,9 +38,6 @@ from tests.simulator.sockets import PhoneEnd, WorkerEnd
 from tests.simulator.store import SimStore
 from tests.simulator.weather import Work
 from tests.sync.inline_texts import InlineTexts
-
-# Of a token, from when it is shown on.
-TOKEN_MS: Final = 3_600_000
 
 Reply = Callable[[Answer], None]
 encode = msgspec.json.encode
@@ -73,6 +69,7 @@ class Worker:
         self.environment = Environment(clock.now_ms, draws.randbytes)
         self.process = Process(name)
         self.process.alive = False
+        self.accounts: Accounts
         self.engine: Engine
         self.live: Live
         self.bus: WorkerBus
@@ -90,12 +87,13 @@ class Worker:
 
     async def _boot(self) -> None:
         await self.bus.start()
+        self.accounts = Accounts(self._database, self.bus, self.environment)
         self.engine = Engine(self._database, self.bus, InlineTexts(), self.environment, self.limits)
         self.live = Live(
             bus=self.bus,
             feed=self.engine.feed,
             pusher=self.engine,
-            access=DatabaseAccess(self._database, self.environment, self._open_token),
+            access=DatabaseAccess(self._database, self.environment, self.accounts.open),
             environment=self.environment,
             limits=self.limits,
         )
@@ -143,14 +141,14 @@ class Worker:
 
     # -- what comes in ---------------------------------------------------------------------------------------------
 
-    def serve(self, request: Request, token: str, reply: Reply, refused: Callable[[], None]) -> None:
+    def serve(self, request: Request, token: str | None, reply: Reply, refused: Callable[[], None]) -> None:
         """A request is there; `reply` gets its answer, `refused` is called where nobody listens."""
         if not self.is_ready:
             refused()
             return
         self.loop.spawn(self.process, self._serve(request, token, reply), request.kind)
 
-    async def _serve(self, request: Request, token: str, reply: Reply) -> None:
+    async def _serve(self, request: Request, token: str | None, reply: Reply) -> None:
         reply(await self.answer(request, token))
 
     def connect(self, peer: PhoneEnd, phone: str, welcome: Callable[[], None], refused: Callable[[], None]) -> None:
@@ -167,16 +165,12 @@ class Worker:
     def now(self) -> Moment:
         return Moment(self.clock.now_ms(), int(self.loop.now * 1_000))
 
-    async def _open_token(self, token: str) -> Admitted:
-        user, _, session = token.partition(":")
-        if not session:
-            raise Unauthenticated
-        return Admitted(Caller(user, session), self.clock.now_ms() + TOKEN_MS)
-
-    async def answer(self, request: Request, token: str) -> Answer:
+    async def answer(self, request: Request, token: str | None) -> Answer:
         """One request; never raises for what a device or a database did."""
         try:
-            body = await self._call(request, (await self._open_token(token)).caller)
+            body = await self.accounts.answer(request, token)
+            if body is None:
+                body = await self._call(request, (await self.accounts.open(token or "")).caller)
             return Answer(200, body)
         except SyncError as error:
             told = {"success": False, "error": error.message, "code": error.code, "details": error.details}

@@ -19,6 +19,7 @@ from tests.simulator.network import Network
 from tests.simulator.people import People, add_mallory, draw_people, move_in
 from tests.simulator.phone import Phone
 from tests.simulator.randomness import Streams
+from tests.simulator.signing_in import keep_signed_in
 from tests.simulator.store import SimStore, StoreFaults, migrated, without_faults
 from tests.simulator.trace import Trace
 from tests.simulator.user import FOLLOWED, Person
@@ -78,7 +79,7 @@ class World:
         self.phones: list[Phone] = []
         for n, user in enumerate(self.people.users):
             for m in range(plan.devices[n]):
-                self.add_phone(user.token, f"u{n}p{m}")
+                self.add_phone(user.id, f"u{n}p{m}")
         # Machines that are down, and when they come back.
         self.faults: Counter[str] = Counter()
         self.calm = False
@@ -99,12 +100,12 @@ class World:
             self.plan.work,
         )
 
-    def add_phone(self, token: str, name: str) -> Phone:
+    def add_phone(self, user: str, name: str) -> Phone:
         """One more phone of an account; it is not switched on."""
         draws = self.streams.of(f"clock:{name}")
         phone = Phone(
             name,
-            token,
+            next(one for one in self.people.users if one.id == user),
             self.folder / f"{name}.db",
             self.loop,
             self.network,
@@ -138,7 +139,13 @@ class World:
             worker.boot()
         await asyncio.sleep(0.1)
         for phone in self.phones:
-            phone.boot()
+            self.hand_over(phone)
+
+    def hand_over(self, phone: Phone) -> None:
+        """Switch a phone on for the first time; its owner looks after it from now on."""
+        phone.boot()
+        draws = self.streams.of(f"owner:{phone.name}")
+        self.loop.spawn(None, keep_signed_in(phone, self.loop, self.trace, draws), "owner")
 
     async def work(self, person: Person) -> None:
         """A user's edits, until everything is calm."""
