@@ -20,6 +20,7 @@ from fitai_client.core.requests import Answer, Request
 from sync.outgoing import OUTGOING_HARD_BYTES_MAX
 from tests.client_sdk.engine_server import waiting_records
 from tests.client_sdk.witness import Key
+from tests.simulator.accounts import session_of
 from tests.simulator.agreement import differences, recovered, served
 from tests.simulator.inspection import Inspection
 from tests.simulator.judge import audit, judge_space
@@ -31,6 +32,8 @@ from tests.simulator.world import World
 
 # The model and the audit go over everything once the ledger has doubled, and grown by so many changes at least.
 JUDGE_EVERY: Final = 200
+# The end of a session is felt in every process within five seconds; clocks may be stepped meanwhile.
+FELT_WITHIN_S: Final = 10.0
 INSPECT_EVERY: Final = 20
 decode: Final = msgspec.json.decode
 
@@ -49,7 +52,7 @@ class Oracles:
         self.pushes = 0
         self.sent: Callable[[Phone, Request], None] = lambda phone, request: None
         self.issued = Issued()
-        self.shadow = Shadow(world.store, world.people, self.issued, self._latest_ms)
+        self.shadow = Shadow(world.store, world.people, self.issued, self._latest_ms, world.loop.time)
         self.shadow.groups_are_whole = not world.plan.bugs.resend
         self._judged_at = 0
         self._inspections: dict[str, Inspection] = {}
@@ -102,6 +105,14 @@ class Oracles:
                 self._guarded(inspection.versions, phone)
 
         phone.asks, phone.hears, phone.hears_frame, phone.moved = asks, hears, frame, moved
+        phone.let_in = lambda token, sent_at: self._guarded(self._let_in, phone, token, sent_at)
+
+    def _let_in(self, phone: Phone, token: str, sent_at: float) -> None:
+        """I24: nobody is let in with the token of a session that had ended well before the request left."""
+        session = session_of(token)
+        ended_at = self.shadow.ended.get(session)
+        if ended_at is not None and ended_at + FELT_WITHIN_S < sent_at:
+            raise Violation("I24", f"{phone.name} is let in by session {session}, which ended at {ended_at:.3f}")
 
     def mallory_hears(self, data: bytes) -> None:
         """I18: the malicious device hears nothing of who has no space with it."""

@@ -65,7 +65,7 @@ class Transport:
             phone.spoil = False
             request = replace(request, query={**request.query, "cursor": "forgotten"})
         phone.asks(request)
-        phone.token = token
+        phone.token, sent_at = token, phone.vloop.time()
         network.send(there, worker.serve, request, token, reply, refuse, failed=fail)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
@@ -73,6 +73,8 @@ class Transport:
         except TimeoutError:
             raise Unreachable("it took too long") from None
         phone.hears(request, answer)
+        if answer.status == 200 and token is not None and not request.path.startswith("/api/auth/"):
+            phone.let_in(token, sent_at)
         return answer
 
     async def connect(self, *, heartbeat_s: float) -> PhoneEnd:
@@ -174,6 +176,7 @@ class Phone:
         # What the world wants to see of it.
         self.asks: Callable[[Request], None] = lambda request: None
         self.hears: Callable[[Request, Answer], None] = lambda request, answer: None
+        self.let_in: Callable[[str, float], None] = lambda token, sent_at: None
         self.hears_frame: Callable[[bytes], None] = lambda frame: None
         self.moved: Callable[[], None] = lambda: None
 

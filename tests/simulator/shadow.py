@@ -7,7 +7,8 @@ I8   no entry of a space's version ever goes back, and none covers what is not h
 I9   what was served up to a seq never changes below it
 I14  no stamp that counts is further ahead of the server's clock than is allowed, and those of a device rise
 I18  no value of somebody stands where they have no place
-I24  nothing is stored of a device that was revoked before
+I24  nothing is stored of a device that was revoked before; a session that stands has one refresh token that is not
+     spent, and one that ended stays so
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from conflict.values import json_equal
-from tests.simulator.people import People
+from tests.simulator.people import MALLORYS_SESSION, People
 from tests.simulator.store import SimStore
 from tests.simulator.violation import Violation
 
@@ -27,6 +28,10 @@ from tests.simulator.violation import Violation
 WHOLE_EVERY: Final = 100
 decode: Final = msgspec.json.decode
 
+_SESSIONS = (
+    "SELECT s.id, s.revoked_at, COUNT(t.hash) FROM sessions AS s"
+    " LEFT JOIN refresh_tokens AS t ON t.session_id = s.id AND t.spent_at IS NULL WHERE s.id <> ? GROUP BY s.id"
+)
 _LINES = (
     "SELECT rowid, space_id, device_id, n, arrival, collection, record_id, op, hlc, clamped_hlc, grp, context, fields,"
     " verdict, user_id FROM changes WHERE rowid > ? ORDER BY rowid"
@@ -88,12 +93,20 @@ class Issued:
 class Shadow:
     """What one store should hold."""
 
-    def __init__(self, store: SimStore, people: People, issued: Issued, latest_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: SimStore,
+        people: People,
+        issued: Issued,
+        latest_ms: Callable[[], int],
+        now_s: Callable[[], float],
+    ) -> None:
         self.store = store
         self.people = people
         self.issued = issued
         # The clock of the worker that is furthest ahead, plus what a phone may be ahead of it.
         self.latest_ms = latest_ms
+        self._now_s = now_s
         self.commits = 0
         self.changes = 0
         self._last = 0
@@ -101,6 +114,8 @@ class Shadow:
         self.groups_are_whole = True
         self._spaces: dict[str, _Space] = {}
         self._revoked: set[str] = set()
+        # Since when each session that ended is known to have, in the world's time.
+        self.ended: dict[str, float] = {}
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -115,6 +130,7 @@ class Shadow:
                 self.store.query("SELECT device_id, MAX(hlc) FROM changes WHERE space_id = ? GROUP BY device_id", id)
             )
         self._revoked = self._revoked_now()
+        self.ended = {}
 
     def version_at(self, space: str, head: int) -> dict[str, int] | None:
         """The version of a space when its head was this one; None where that was not seen."""
@@ -142,7 +158,7 @@ class Shadow:
             self.compare()
 
     def compare(self) -> None:
-        """I9: everything that is served is as it was when it was first served under its seq."""
+        """I9, I24: everything that is served is as it was when it was first served under its seq; and the sessions."""
         for id, space in self._spaces.items():
             now = self._served(id, 0)
             for key, row in now.items():
@@ -150,6 +166,16 @@ class Shadow:
                     raise Violation("I9", f"{key} is served as {row} and was as {space.served.get(key)}")
             # What is hidden since, or was collected, is served no more.
             space.served = now
+        self._sessions()
+
+    def _sessions(self) -> None:
+        for session, revoked_at, unspent in self.store.query(_SESSIONS, MALLORYS_SESSION):
+            if revoked_at is not None:
+                self.ended.setdefault(session, self._now_s())
+            elif session in self.ended:
+                raise Violation("I24", f"session {session} had ended, and stands again")
+            elif unspent != 1:
+                raise Violation("I24", f"session {session} has {unspent} refresh tokens that are not spent")
 
     def _served(self, id: str, after: int) -> dict[Key, tuple[int, int, int]]:
         rows = self.store.query(

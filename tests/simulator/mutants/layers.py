@@ -7,7 +7,7 @@ from typing import Any
 from conflict import text
 from fitai_client.core import digest
 from fitai_client.core.spaces import save
-from storage import pool, postgres, sessions, sqlite
+from storage import pool, postgres, sqlite
 from storage.errors import Busy
 from sync import push
 from sync.attempts import Attempts
@@ -50,26 +50,6 @@ def connection_reused_open(patch: Patch) -> None:
         return None
 
     patch(postgres, "_rolled_back", rolled_back)
-
-
-@mutant("I24", "suite", tests="tests/api/test_sessions.py -k refresh")
-def refresh_token_unspent(patch: Patch) -> None:
-    """A refresh gives the next token and leaves the old one good."""
-
-    async def spend(tx: Any, *, session: str, successor_hash: str, now_ms: int, **rest: Any) -> None:
-        await sessions.add_refresh_token(tx, token_hash=successor_hash, session=session, now_ms=now_ms)
-
-    patch(sessions, "spend_refresh_token", spend)
-
-
-@mutant("I24", "suite", tests="tests/api/test_sessions.py -k rotation")
-def rotation_in_two_parts(patch: Patch) -> None:
-    """A refresh token is spent, and its successor is stored later, or never where the process dies."""
-
-    async def spend(tx: Any, *, token_hash: str, now_ms: int, **rest: Any) -> None:
-        await tx.execute(sessions._SPEND, {"token_hash": token_hash, "now_ms": now_ms})
-
-    patch(sessions, "spend_refresh_token", spend)
 
 
 @mutant("I5", "suite", tests="tests/client_sdk/test_digest.py")
