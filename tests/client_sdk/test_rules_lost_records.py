@@ -10,6 +10,7 @@ import pytest
 
 from fitai_client.core import adopting, undo
 from fitai_client.core.spaces import PERSONAL, space
+from fitai_client.core.writing import Write
 from tests.client_sdk.test_rules_adopting import adoptions, conflicts, finish, gone
 from tests.client_sdk.test_rules_showing import pair, value
 from tests.client_sdk.world import Phone, World
@@ -557,5 +558,19 @@ def test_rule_14_what_had_lost_a_conflict_in_a_record_that_is_written_anew_waits
     world.settle()
 
     assert value(phone, "workouts", workout, "title") == won and conflicts(phone, workout) == []
-    kept = [(entry.code, entry.fields["title"]) for entry in phone.inbox()]
-    assert kept == [(adopting.BEATEN_CODE, ({"one", "two"} - {won}).pop())]
+    assert in_inbox(phone) == [{"title": ({"one", "two"} - {won}).pop()}]
+
+
+def test_rule_14_a_delete_that_had_not_seen_what_shows_keeps_nothing_of_it_from_being_recovered(world: World) -> None:
+    lost, phone, _, _, _ = pair(world)
+    backup = world.server.backup()
+    workout = lost.put("workouts", title="lost")
+    world.settle()
+    gone(world, lost)
+    # As it comes from a file that was rescued.
+    phone.write([Write("workouts", workout, op="delete", context={})])
+    world.server.restore(backup)
+
+    world.settle()
+
+    assert recovered(phone) == [workout]

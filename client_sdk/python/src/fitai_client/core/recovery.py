@@ -356,7 +356,7 @@ def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
     adopting.adopt(tx, found, lost)
     # Nobody chose between these values here, and what is written now has only those that won.
     for key in order:
-        adopting.keep_losers(tx, found, key, beaten.get(key, {}), adopting.BEATEN_CODE)
+        adopting.keep_losers(tx, found, key, beaten.get(key, {}))
 
 
 def _conflicts(tx: Tx, found: Space, key: Key) -> dict[str, Any]:

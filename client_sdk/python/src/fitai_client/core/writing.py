@@ -28,7 +28,7 @@ from .records import NONE, SHOWN, Key, ancestors, descendants, dumps, read_row, 
 from .rejecting import LOST_CODE, LOST_MESSAGE, Verdict, enqueue_inbox
 from .spaces import Space, context_for, current_device, save_stream, space, stream
 from .values import encode_field
-from .vectors import Vector, decode, encode, minimum
+from .vectors import Vector, at_least, decode, encode, minimum
 
 __all__ = [
     "BATCH_BYTES_MAX",
@@ -200,7 +200,8 @@ class _Session:
                 counting,
                 dumps(seen) if seen else None,
                 dumps(before) if before else None,
-                self._highest_seq() if op == "delete" else None,
+                # One that knows less than shows here took along nothing that it says of (`_knowledge_of_below`).
+                self._highest_seq() if op == "delete" and at_least(decode(context), decode(self.context)) else None,
                 self.now_ms,
                 self.mark,
             ),
