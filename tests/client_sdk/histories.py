@@ -20,7 +20,7 @@ Step = tuple[int, str, int]
 
 USE = (
     "workout", "exercise", "set", "title", "reps", "tempo", "superset", "status", "tags", "rest", "notes", "delete",
-    "delete_set", "group", "too_many_reps", "undo", "redo",
+    "delete_set", "group", "too_many_reps", "undo", "redo", "resolve",
 )  # fmt: skip
 NETWORK = ("ok", "ok", "ok", "ok", "lost", "unheard", "twice", "late", "deliver_late", "sync", "delta", "delta", "pull")
 CRASH = ("restart",)
@@ -90,7 +90,13 @@ class Player:
             if self._may_delete(phone):
                 phone.undo() if what == "undo" else phone.redo()
             return
-        if what == "workout" or workout is None:
+        if what == "resolve":
+            disputed = [record for record in phone.shown().values() if record.conflicts]
+            if disputed:
+                record = disputed[choice % len(disputed)]
+                name = min(record.conflicts)
+                phone.put(record.collection, record.id, **{name: record.conflicts[name][-1].value})
+        elif what == "workout" or workout is None:
             phone.put("workouts", title=f"t{n}", notes=f"n{n}")
         elif what == "title":
             phone.put("workouts", workout, title=f"t{n}")

@@ -37,8 +37,6 @@ class GonePlayer(Player):
         if what == "gone":
             self.world.devices.remove(phone)
             phone.db.close()
-            # The new one gets the same name.
-            phone.path.unlink()
             self.phones[self.phones.index(phone)] = self.world.phone(skew_ms=phone.skew_ms)
         else:
             super()._accident(phone, what, choice)

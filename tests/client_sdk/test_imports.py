@@ -355,6 +355,27 @@ async def test_what_a_server_has_seen_goes_from_either_device_but_for_what_was_w
         assert await device.sets.count() == 1
 
 
+async def test_a_workout_in_which_somebodys_value_lost_a_conflict_stays_when_its_import_is_undone(
+    lite: Server, open_phone: OpenPhone
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    tablet = await open_phone("tablet", lite.url, background=False)
+    await phone.register("ann@example.com", PASSWORD, "Ann")
+    await tablet.sign_in("ann@example.com", PASSWORD)
+    await bring_rows(tablet, row())
+    (workout,) = await tablet.workouts.list()
+    await tablet.workouts.update(workout.id, title="changed")
+    await tablet.sync()
+    imported = await bring_rows(phone, row())
+    await phone.sync()
+    (record,) = await phone.conflicts()
+    assert [one.value for one in record.conflicts["title"]] == ["changed"]
+
+    assert await undo_import(phone, imported) == 0
+
+    assert (await phone.workouts.get(workout.id)).conflicts["title"]
+
+
 async def test_an_undone_import_is_undone_once(phone: Client) -> None:
     imported = await bring_rows(phone, row())
     await undo_import(phone, imported)

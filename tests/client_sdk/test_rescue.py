@@ -17,10 +17,12 @@ import pytest
 from fitai_client import Client, DatabaseError, InvalidWrite
 from fitai_client.core import salvage
 from fitai_client.core.schema import VERSION
+from fitai_client.core.writing import Write
+from fitai_client.rescue import rescue, unsent_of
 from tests.api.harness import PASSWORD, Server
 from tests.client_sdk.conftest import OpenPhone
 from tests.client_sdk.old_files import as_version_2
-from tests.client_sdk.world import World
+from tests.client_sdk.world import Phone, World
 
 MAIL = "ann@example.com"
 
@@ -489,3 +491,127 @@ async def test_a_number_that_is_damaged_keeps_no_change_from_being_saved(open_ph
     await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
     (saved,) = json.loads((tmp_path / "rescued.json").read_text(encoding="utf-8"))["unsent"]
     assert (saved["fields"]["title"], saved["context"]) == ("w", {})
+
+
+async def test_a_saved_change_deletes_nothing_that_a_copy_of_its_device_sent_under_a_number_without_an_answer(
+    world: World, tmp_path: Path
+) -> None:
+    phone = world.phone()
+    workout = phone.put("workouts", title="w")
+    exercise = phone.put("workout_exercises", workout=workout)
+    phone.sync()
+    clone = world.phone(copy_of=phone)
+    one = phone.put("sets", workout_exercise=exercise, reps=5)
+    phone.sync()
+    # Under the number of the other's set, which has not been answered when the file is damaged.
+    clone.put("workouts", workout, title="mine")
+    kinds = [request.kind for fate in ("ok", "unheard") if (request := clone.step(fate))]
+    assert kinds == ["spaces", "push"]
+    clone.delete("workouts", workout)
+    saved = unsent_after_rescue(clone, tmp_path)
+    assert [change.op for change in saved] == ["put", "delete"]
+
+    fresh = world.phone()
+    fresh.sync()
+    fresh.write(*([change] for change in saved))
+    world.devices.remove(clone)
+    world.settle()
+
+    record = fresh.get("sets", one)
+    assert record is not None and record["reps"] == 5
+
+
+def unsent_after_rescue(phone: Phone, tmp_path: Path) -> list[Write]:
+    phone.db.close()
+    rescue(phone.path, tmp_path / "rescued.json")
+    return unsent_of(tmp_path / "rescued.json")[None]
+
+
+async def test_a_saved_change_replaces_nothing_that_the_new_device_wrote_before_it(
+    lite: Server, open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    await phone.register(MAIL, PASSWORD, "Ann")
+    edited = await phone.workouts.create(title="old", tags=["gym"])
+    deleted = await phone.workouts.create(title="legs")
+    untouched = await phone.workouts.create(title="arms")
+    await phone.sync()
+    await phone.workouts.update(edited.id, title="saved", status="active")
+    await phone.workouts.delete(deleted.id)
+    await phone.workouts.update(untouched.id, title="saved")
+    await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
+
+    fresh = await open_phone("fresh", lite.url, background=False)
+    await fresh.sign_in(MAIL, PASSWORD)
+    await fresh.sync()
+    await fresh.workouts.update(edited.id, title="newer")
+    await fresh.workouts.update(deleted.id, title="squats")
+    # Of the first one the status is written all the same.
+    assert await fresh.write_rescued(tmp_path / "rescued.json") == 2
+    await fresh.sync()
+
+    record = await fresh.workouts.get(edited.id)
+    assert (record["title"], record["status"]) == ("newer", "active")
+    assert (await fresh.workouts.get(deleted.id))["title"] == "squats"
+    assert (await fresh.workouts.get(untouched.id))["title"] == "saved"
+    kept = [(entry.code, entry.op, dict(entry.fields)) for entry in await fresh.inbox()]
+    assert kept == [("rescued", "put", {"title": "saved"}), ("rescued", "delete", {})]
+
+
+@pytest.mark.parametrize("with_account", [True, False], ids=["with an account", "without one"])
+async def test_what_was_saved_is_written_once_however_often_one_asks(
+    lite: Server, open_phone: OpenPhone, tmp_path: Path, with_account: bool
+) -> None:
+    phone = await open_phone("phone", lite.url, background=False)
+    if with_account:
+        await phone.register(MAIL, PASSWORD, "Ann")
+        await phone.sync()
+    workout = await phone.workouts.create(title="saved")
+    await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
+    fresh = await open_phone("fresh", lite.url, background=False)
+    if with_account:
+        await fresh.sign_in(MAIL, PASSWORD)
+    assert await fresh.write_rescued(tmp_path / "rescued.json") == 1
+    await fresh.workouts.update(workout.id, title="since")
+
+    assert await fresh.write_rescued(tmp_path / "rescued.json") == 0
+
+    assert (await fresh.workouts.get(workout.id))["title"] == "since"
+    assert await fresh.inbox() == []
+
+
+async def test_what_the_server_had_lost_and_the_device_kept_aside_is_saved_too(world: World, tmp_path: Path) -> None:
+    maker, phone = world.phone(), world.phone()
+    world.settle()
+    backup = world.server.backup()
+    workout = maker.put("workouts", title="lost")
+    world.settle()
+    world.devices.remove(maker)
+    maker.db.close()
+    world.server.restore(backup)
+    world.settle()
+    phone.db.close()
+
+    rescued = rescue(phone.path, tmp_path / "rescued.json")
+
+    assert (rescued.recovered, rescued.unreadable) == (1, 0)
+    (saved,) = json.loads((tmp_path / "rescued.json").read_text())["recovered"]
+    assert (saved["id"], saved["values"]) == (workout, {"title": "lost"})
+
+
+async def test_a_saved_text_is_whole_though_damage_took_an_edit_that_others_build_on(
+    open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    workout = await phone.workouts.create(title="w", notes="one")
+    await phone.workouts.update(workout.id, notes="one two")
+    await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
+    document = json.loads((tmp_path / "rescued.json").read_text())
+    del document["unsent"][0]
+    document["spaces"][0]["id"] = "0193575e-0000-7000-8000-00000000aaaa"
+    (tmp_path / "rescued.json").write_text(json.dumps(document))
+
+    fresh = await open_phone("fresh", "http://127.0.0.1:9", background=False)
+    assert await fresh.write_rescued(tmp_path / "rescued.json") == 1
+
+    assert (await fresh.workouts.get(workout.id)).text("notes") == "one two"

@@ -7,9 +7,10 @@ import json
 import pytest
 
 from fitai_client.core import adopting, undo
+from fitai_client.core.forms import open_form
 from fitai_client.core.spaces import PERSONAL, save, space
 from fitai_client.core.text import laid_over, replaced
-from fitai_client.core.writing import Write
+from fitai_client.core.writing import Write, write_groups
 from tests.client_sdk.test_rules_showing import pair, value
 from tests.client_sdk.world import Phone, World
 
@@ -655,3 +656,30 @@ def test_rule_21_an_edit_in_a_form_that_saw_it_replaces_it(world: World) -> None
     finish(world)
 
     assert value(other, "workouts", workout, "title") == "after" and conflicts(other, workout) == []
+
+
+@pytest.mark.parametrize("opened", ["before it was pulled", "when it showed"])
+def test_rule_21_a_form_that_was_open_meanwhile_replaces_nothing_that_it_never_showed(
+    world: World, opened: str
+) -> None:
+    phone, other, workout, _, _ = pair(world)
+    backup = world.server.backup()
+    phone.put("workouts", workout, title="theirs")
+    phone.sync()
+    if opened == "when it showed":
+        other.sync()
+    with other.db.write() as tx:
+        form = open_form(tx, PERSONAL, "workouts", workout)
+    other.sync()
+    gone(world, phone)
+    world.server.restore(backup)
+    other.sync()
+    assert len(adoptions(other)) == 1
+
+    with other.db.write() as tx:
+        write_groups(tx, PERSONAL, [[form.write({"title": "saved"})]])
+
+    world.settle()
+    assert value(other, "workouts", workout, "title") == "saved"
+    kept = [{"title": "theirs"}] if opened == "before it was pulled" else []
+    assert [entry.fields for entry in other.inbox()] == kept

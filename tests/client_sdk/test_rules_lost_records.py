@@ -10,6 +10,7 @@ import pytest
 
 from fitai_client.core import adopting, undo
 from fitai_client.core.spaces import PERSONAL, space
+from fitai_client.core.writing import Write
 from tests.client_sdk.test_rules_adopting import adoptions, conflicts, finish, gone
 from tests.client_sdk.test_rules_showing import pair, value
 from tests.client_sdk.world import Phone, World
@@ -518,3 +519,58 @@ def test_rule_14_an_edit_that_the_delete_here_had_not_seen_is_kept_all_the_same(
     world.settle()
 
     assert recovered(phone) == [one]
+
+
+def test_rule_14_of_a_recovered_record_that_was_made_again_here_nothing_is_lost_by_writing_it_again(
+    world: World,
+) -> None:
+    lost, phone, _, _, _ = pair(world)
+    backup = world.server.backup()
+    workout = lost.put("workouts", title="made", tags=["legs"])
+    world.settle()
+    gone(world, lost)
+    world.server.restore(backup)
+    phone.sync()
+    assert recovered(phone) == [workout]
+    # An import that is made again gives its records the same ids.
+    phone.put("workouts", workout, title="imported")
+
+    assert rewrite(phone) == 1
+    finish(world)
+
+    assert value(phone, "workouts", workout, "title") == "imported"
+    assert value(phone, "workouts", workout, "tags") == ["legs"] and in_inbox(phone) == [{"title": "made"}]
+
+
+def test_rule_14_what_had_lost_a_conflict_in_a_record_that_is_written_anew_waits_in_the_inbox(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    third = world.phone()
+    third.sync()
+    other.put("workouts", workout, title="one")
+    third.put("workouts", workout, title="two")
+    world.settle()
+    won = value(phone, "workouts", workout, "title")
+    phone.put("workouts", workout, status="active")
+    other.delete("workouts", workout)
+    other.sync()
+    world.server.forget_tombstones()
+
+    world.settle()
+
+    assert value(phone, "workouts", workout, "title") == won and conflicts(phone, workout) == []
+    assert in_inbox(phone) == [{"title": ({"one", "two"} - {won}).pop()}]
+
+
+def test_rule_14_a_delete_that_had_not_seen_what_shows_keeps_nothing_of_it_from_being_recovered(world: World) -> None:
+    lost, phone, _, _, _ = pair(world)
+    backup = world.server.backup()
+    workout = lost.put("workouts", title="lost")
+    world.settle()
+    gone(world, lost)
+    # As it comes from a file that was rescued.
+    phone.write([Write("workouts", workout, op="delete", context={})])
+    world.server.restore(backup)
+
+    world.settle()
+
+    assert recovered(phone) == [workout]

@@ -781,3 +781,56 @@ def test_the_status_shows_the_quota_that_the_server_told_last(world: World) -> N
     phone.sync()
 
     assert phone.status().spaces[0].quota == {"records": 1, "records_max": 10**6, "bytes": 0, "bytes_max": 10**9}
+
+
+def refused_for_the_schema(world: World) -> tuple[Phone, Phone, str]:
+    """`phone` has written a set and then something that a schema of before did not allow."""
+    phone, other, _, _, one = pair(world)
+    phone.put("sets", one, reps=10_001)
+    world.settle()
+    assert len(phone.inbox()) == 1
+    return phone, other, one
+
+
+def grow(world: World) -> None:
+    world.server.schema += 1
+    for _ in range(2):
+        world.tick(25 * 3600 * 1000)
+        world.settle()
+
+
+def test_what_the_schema_refused_and_was_written_over_is_not_sent_again_once_the_log_is_shorter(world: World) -> None:
+    phone, other, one = refused_for_the_schema(world)
+    phone.put("sets", one, reps=50)
+    world.settle()
+    world.tick(31 * 24 * 3600 * 1000)
+    phone.restart()
+    grow(world)
+    assert value(other, "sets", one, "reps") == 50
+    assert [entry.fields for entry in phone.inbox()] == [{"reps": 10_001}]
+    world.assert_nothing_lost()
+
+
+def test_what_the_schema_refused_is_sent_again_where_nothing_was_written_over_it_however_late(world: World) -> None:
+    phone, other, one = refused_for_the_schema(world)
+    phone.put("sets", one, tempo="slow")
+    world.settle()
+    world.tick(31 * 24 * 3600 * 1000)
+    phone.restart()
+    grow(world)
+    assert value(other, "sets", one, "reps") == 10_001 and phone.inbox() == []
+
+
+def test_what_the_schema_refused_of_a_workout_that_is_deleted_since_waits_for_a_person(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    phone.put("workouts", workout, title="long")
+    phone.refuse(400, "malformed")
+    with phone.db.write() as tx:
+        tx.execute("UPDATE inbox SET code = 'too_long', cause = (SELECT MAX(pos) FROM log)")
+    world.settle()
+    other.delete("workouts", workout)
+    world.settle()
+    with phone.db.write() as tx:
+        inbox.schema_told(tx, 1)
+        assert inbox.schema_told(tx, 2) == 0
+    assert len(phone.inbox()) == 1 and phone.get("workouts", workout) is None

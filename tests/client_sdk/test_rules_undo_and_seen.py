@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fitai_client.core import undo as undoing
+from fitai_client.core.adopting import BEATEN_CODE
 from fitai_client.core.spaces import PERSONAL, space
 from fitai_client.core.undo import restore_deleted
 from fitai_client.core.writing import Write
@@ -208,6 +209,126 @@ def test_U1_undo_deletes_nothing_that_others_wrote_into(world: World) -> None:
     assert undo(phone) == 0
     phone.sync()
     assert set(phone.shown()) == {("workouts", workout), ("workout_exercises", exercise), ("sets", theirs)}
+
+
+def losers(phone: Phone, workout: str) -> list[object]:
+    record = phone.get("workouts", workout)
+    assert record is not None
+    return [one.value for one in record.conflicts.get("title", ())]
+
+
+def test_U1_undo_leaves_what_stands_in_conflict_with_what_it_takes_back(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    other.put("workouts", workout, title="theirs")
+    phone.put("workouts", workout, title="mine")
+    world.settle()
+    assert undo(phone) == 1
+    assert titles(phone, workout) == "w" and losers(phone, workout) == ["theirs"]
+    assert redo(phone) == 1
+    world.settle()
+    world.assert_settled()
+    assert titles(phone, workout) == "mine" and losers(other, workout) == ["theirs"]
+
+
+def test_U1_undo_takes_no_words_along_that_others_wrote_into_a_text(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    phone.put("workouts", workout, notes="mine")
+    world.settle()
+    other.put("workouts", workout, notes="mine and theirs")
+    world.settle()
+    undo(phone)
+    world.settle()
+    record = other.get("workouts", workout)
+    assert record is not None and record.text("notes") == "mine and theirs"
+
+
+def test_U1_undo_of_an_element_leaves_it_in_where_others_added_it_too(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    for one in (phone, other):
+        one.put("workouts", workout, tags={"add": ["gym"]})
+    world.settle()
+    assert undo(phone) == 1
+    world.settle()
+    assert value(other, "workouts", workout, "tags") == ["gym"]
+
+
+def test_U1_undo_takes_nothing_back_that_does_not_show(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    fresh = phone.put("workout_exercises", workout=workout, superset="a")
+    phone.put("workout_exercises", fresh, superset="b")
+    world.settle()
+    other.delete("workouts", workout)
+    other.sync()
+    phone.put("workout_exercises", fresh, superset="c")
+    other.put("workouts", title="of another")
+    with phone.db.write() as tx:
+        # As where the workout has not come yet.
+        tx.execute("DELETE FROM records WHERE id = ?", (workout,))
+    assert undo(phone) == 0
+    world.settle()
+    assert value(other, "workout_exercises", fresh, "superset") == "c"
+
+
+def test_U1_undo_deletes_nothing_that_others_wrote_into_before_its_own_last_change(world: World) -> None:
+    phone, other, _, _, _ = pair(world)
+    workout = phone.put("workouts", title="mine")
+    world.settle()
+    other.put("workouts", workout, status="active")
+    world.settle()
+    phone.put("workouts", workout, title="again")
+    world.settle()
+    undo(phone)
+    undo(phone)
+    world.settle()
+    world.assert_settled()
+    assert titles(other, workout) == "mine" and value(other, "workouts", workout, "status") == "active"
+
+
+def test_U2_a_delete_that_is_redone_takes_nothing_along_that_others_wrote_since(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    phone.delete("workouts", workout)
+    world.settle()
+    undo(phone)
+    world.settle()
+    other.put("workouts", workout, title="since")
+    world.settle()
+    assert redo(phone) == 1
+    world.settle()
+    world.assert_settled()
+    assert titles(other, workout) == "since"
+
+
+@pytest.mark.parametrize("pulled", ["before the delete", "under it"])
+def test_U3_a_deleted_record_comes_back_with_what_stands_in_conflict_in_it(world: World, pulled: str) -> None:
+    phone, other, workout, _, _ = pair(world)
+    third = world.phone()
+    third.sync()
+    other.put("workouts", workout, title="one")
+    third.put("workouts", workout, title="two")
+    if pulled == "before the delete":
+        world.settle()
+    phone.delete("workouts", workout)
+    other.sync()
+    third.sync()
+    phone.take_delta()
+    assert undo(phone) == 1
+    world.settle()
+    world.assert_settled()
+    assert {titles(phone, workout), *losers(phone, workout)} == {"one", "two"}
+
+
+def test_U3_where_an_own_value_had_lost_the_conflict_that_waits_in_the_inbox(world: World) -> None:
+    phone, other, workout, _, _ = pair(world)
+    phone.put("workouts", workout, title="mine")
+    other.put("workouts", workout, title="theirs")
+    world.settle()
+    assert losers(phone, workout) == ["mine"]
+    phone.delete("workouts", workout)
+    world.settle()
+    restore(phone, "workouts", workout)
+    world.settle()
+    assert titles(phone, workout) == "theirs" and losers(phone, workout) == []
+    assert [(entry.code, entry.fields) for entry in phone.inbox()] == [(BEATEN_CODE, {"title": "mine"})]
 
 
 def test_a_delete_of_which_nothing_is_kept_does_not_stop_undo(world: World) -> None:

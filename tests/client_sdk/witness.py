@@ -28,8 +28,7 @@ class Witness:
     """Who saw what they wrote over. A value is lost where it is nowhere, and nobody replaced it who had seen it.
 
     followed: the fields whose values are remembered. replaced: by a write, or with its record by a delete. deleted:
-    those of them that a delete took, beaten among them those that had lost a conflict; overwritten: those that went
-    otherwise.
+    those of them that a delete took; overwritten: those that went otherwise.
     """
 
     def __init__(self, followed: frozenset[str] = TOKENS) -> None:
@@ -37,7 +36,6 @@ class Witness:
         self.written: set[Value] = set()
         self.replaced: set[Value] = set()
         self.deleted: set[Value] = set()
-        self.beaten: set[Value] = set()
         self.overwritten: set[Value] = set()
 
     def note(self, one: Write, get: Callable[[str, str], Record | None], shown: Callable[[], Shown]) -> None:
@@ -47,7 +45,6 @@ class Witness:
             for record in shown().values():
                 if (record.collection, record.id) == key or one.id in record.above.values():
                     self.deleted |= self._shown(record, list(record.values))
-                    self.beaten |= self._losers(record, list(record.values))
             self.replaced |= self.deleted
             return
         record_ = get(*key)
@@ -80,26 +77,18 @@ class Witness:
         self.overwritten |= values
 
     def undone(self, before: Shown, after: Shown) -> None:
-        """A user took something back: what shows otherwise afterwards was replaced knowingly.
+        """A user took something back: the values that show otherwise afterwards were replaced knowingly.
 
-        A record whose delete is taken back is written as it showed (rule 19): without what had lost a conflict.
+        Nobody chose between them and what stood in conflict with them: that stays, and comes back with a record whose
+        delete is taken back.
         """
-        for key in after.keys() - before.keys():
-            record = after[key]
-            back = self._shown(record, list(record.values))
-            self.overwritten |= {one for one in self.beaten if one[0] == (record.collection, record.id)} - back
         for key, record in before.items():
             now = after.get(key)
-            self.saw(
-                record,
-                [
-                    name
-                    for name in record.values
-                    if now is None
-                    or now.values.get(name) != record.values[name]
-                    or now.conflicts.get(name) != record.conflicts.get(name)
-                ],
-            )
+            if now is None:
+                self.saw(record, list(record.values))
+                continue
+            names = [name for name, value in record.values.items() if now.values.get(name) != value]
+            self._gone({(key, name, token(record.values[name])) for name in names if name in self.followed})
 
     def given_up(self, key: Key, fields: Mapping[str, Any]) -> None:
         """The only place where these values were is gone, as its user knows."""

@@ -56,6 +56,7 @@ class World:
             else cast(ModelServer, EngineServer(engine, folder, lambda: self.now, seed, page=page))
         )
         self.devices: list[Phone] = []
+        self.made = 0
         self.witness = Witness()
 
     def tick(self, ms: int = 7) -> None:
@@ -63,7 +64,9 @@ class World:
 
     def phone(self, *, copy_of: Phone | None = None, skew_ms: int = 0) -> Phone:
         """A new device, or one whose database is a copy of another's."""
-        path = self.folder / f"phone{len(self.devices)}.db"
+        # A name is given once: another phone may still be there when one is gone.
+        path = self.folder / f"phone{self.made}.db"
+        self.made += 1
         if copy_of is not None:
             copy_of.copy_to(path)
         phone = Phone(self, path, skew_ms)

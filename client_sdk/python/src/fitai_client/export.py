@@ -19,7 +19,8 @@ __all__ = ["write_export"]
 
 
 def write_export(conn: sqlite3.Connection, path: Path, *, database: Path) -> int:
-    """Write every record with its conflicts, the changes no server has yet, the inbox, and where each attachment is.
+    """Write every record with its conflicts, the changes no server has yet, the inbox, what the server lost and is
+    kept here, and where each attachment is.
 
     database: the device's file, beside which the attachments are. Number of records.
 
@@ -50,7 +51,7 @@ def write_export(conn: sqlite3.Connection, path: Path, *, database: Path) -> int
             for row in conn.execute(
                 "SELECT s.kind, s.id, l.op, l.collection, l.id, l.fields, l.context, l.device, l.n, m.n"
                 " FROM log l JOIN spaces s ON s.no = l.space LEFT JOIN"
-                " (SELECT space, device, MAX(n) AS n FROM log WHERE state > 0 GROUP BY space, device) m"
+                " (SELECT space, device, MAX(n) AS n FROM log WHERE state = 2 GROUP BY space, device) m"
                 " ON m.space = l.space AND m.device = l.device"
                 " WHERE l.state < 2 AND l.op <> 'void' ORDER BY l.pos"
             )
@@ -66,6 +67,14 @@ def write_export(conn: sqlite3.Connection, path: Path, *, database: Path) -> int
             }
             for r in read_inbox(conn)
         ]
+        document["recovered"] = [
+            {"space": kind, "space_id": id, **_record(*row)}
+            for no, id, kind, _ in spaces
+            for row in conn.execute(
+                "SELECT collection, id, body FROM aside WHERE space = ? AND kind = 'recovered' ORDER BY collection, id",
+                (no,),
+            )
+        ]
         document["attachments"] = [_attachment(row, folder_of(database)) for row in conn.execute(_ATTACHMENTS)]
     finally:
         conn.execute("COMMIT")
@@ -73,17 +82,17 @@ def write_export(conn: sqlite3.Connection, path: Path, *, database: Path) -> int
     return number
 
 
-def _known(context: str, device: str, n: Any, sent: Any) -> Vector:
+def _known(context: str, device: str, n: Any, answered: Any) -> Vector:
     """What a change knew, told to whoever writes it under another id: its device's own changes before it as well.
 
-    Of these those up to `sent`, which left the device: under the numbers of the others an older copy of it, which comes
-    back, may have sent something else by now. Numbers may be damaged.
+    Of these those that were answered: under the other numbers a copy of it may have sent something else. Numbers may be
+    damaged.
     """
     try:
         known = json.loads(context)
     except ValueError:
         known = None
-    upto = min(n - 1, sent) if type(n) is int and type(sent) is int else 0
+    upto = min(n - 1, answered) if type(n) is int and type(answered) is int else 0
     own = {device: upto} if device and upto > 0 else {}
     # Of what is damaged nothing is claimed: what others wrote then stays beside it.
     return merged(known, own) if is_vector(known) else own

@@ -126,6 +126,9 @@ def _is_as_written(tx: Tx, space: int, tree: Sequence[Key], wrote: Mapping[str, 
             (space, collection, id),
         )
         shown = json.loads(body)
+        if shown.get("conflicts"):
+            # Somebody wrote there, whose value lost.
+            return False
         if wrote:
             if wrote.get(id) != _digest(shown["values"]):
                 return False

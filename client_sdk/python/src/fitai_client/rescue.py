@@ -6,20 +6,46 @@ one is opened and filled by the server, and `unsent_of` gives the changes that n
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .collections import field_of
 from .core.attachments import holds
-from .core.database import border
+from .core.database import Tx, border
+from .core.overlay import same_value
+from .core.records import Key, descendants
+from .core.rejecting import Verdict, enqueue_inbox
 from .core.salvage import salvage
-from .core.vectors import is_vector
-from .core.writing import Write
+from .core.spaces import current_device
+from .core.vectors import encode, is_vector
+from .core.writing import CHANGE_BYTES_MAX, Write
 from .errors import DatabaseError, InvalidWrite
 from .export import write_export
 
-__all__ = ["Rescued", "SavedFile", "files_of", "only_here", "rescue", "unsent_of"]
+__all__ = [
+    "RESCUED_CODE",
+    "Rescued",
+    "SavedFile",
+    "beside_own",
+    "files_of",
+    "last_pos",
+    "name_of",
+    "only_here",
+    "rescue",
+    "unsent_of",
+]
+
+# A text that is larger is written edit by edit: a change has room for other fields too.
+_TEXT_MAX = CHANGE_BYTES_MAX // 2
+# The code of the inbox's entries that come from here.
+RESCUED_CODE = "rescued"
+_MESSAGE = "This device has written something else since: send what was rescued again, or discard it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +53,7 @@ class Rescued:
     """What a rescue saved. unsent: changes that no server has. unreadable: rows that could not be read.
 
     attachments: those whose records and names could be read; their bytes are in the folder beside the file.
+    recovered: records that the server had lost and the device kept aside; they stay in the export.
     """
 
     records: int
@@ -34,6 +61,7 @@ class Rescued:
     refused: int
     unreadable: int
     attachments: int = 0
+    recovered: int = 0
 
 
 def rescue(path: Path, to: Path) -> Rescued:
@@ -58,9 +86,10 @@ def rescue(path: Path, to: Path) -> Rescued:
         unsent = saved.execute("SELECT COUNT(*) FROM log WHERE state < 2 AND op <> 'void'").fetchone()[0]
         attachments = saved.execute("SELECT COUNT(*) FROM attachments").fetchone()[0]
         refused = saved.execute("SELECT COUNT(*) FROM inbox").fetchone()[0]
+        recovered = saved.execute("SELECT COUNT(*) FROM aside WHERE kind = 'recovered'").fetchone()[0]
     finally:
         saved.close()
-    return Rescued(records, unsent, refused, unreadable, attachments)
+    return Rescued(records, unsent, refused, unreadable, attachments, recovered)
 
 
 def unsent_of(path: Path) -> dict[str | None, list[Write]]:
@@ -70,14 +99,83 @@ def unsent_of(path: Path) -> dict[str | None, list[Write]]:
         InvalidWrite: the file is no export of a device.
     """
     found: dict[str | None, list[Write]] = {}
+    texts = _texts(path)
     for line in _lines(path, "unsent"):
+        fields = line["fields"]
+        if isinstance(fields, dict):
+            # Whole: damage may have taken what an edit builds on, and a server may have lost it.
+            whole = texts.get((_space_of(line), str(line["collection"]), str(line["id"])), {})
+            fields = {name: whole.get(name, edit) for name, edit in fields.items()}
         # With what it knew when it was made: what others wrote since it neither replaces nor deletes.
         known = line.get("context")
-        change = Write(
-            line["collection"], line["id"], line["fields"], line["op"], context=known if is_vector(known) else None
-        )
+        change = Write(line["collection"], line["id"], fields, line["op"], context=known if is_vector(known) else None)
         found.setdefault(_space_of(line), []).append(change)
     return found
+
+
+def name_of(path: Path) -> str:
+    """What an export is known by: the same for the same bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+
+
+def last_pos(conn: sqlite3.Connection) -> int:
+    """The last place in the log."""
+    pos: int = conn.execute("SELECT COALESCE(MAX(pos), 0) FROM log").fetchone()[0]
+    return pos
+
+
+def beside_own(tx: Tx, space: int, writes: Sequence[Write], upto: int) -> list[Write]:
+    """What of these saved changes may be written: what this device wrote itself, up to `upto` in its log, stands.
+
+    The next number of an id counts as having seen all its earlier ones, whatever a change knows. So what would take the
+    place of an own value goes to the inbox, and a delete of a record that was written into.
+    """
+    found = []
+    for one in writes:
+        if not (isinstance(one.collection, str) and isinstance(one.id, str)):
+            # Damaged: whoever writes it says so.
+            found.append(one)
+            continue
+        if one.op == "delete":
+            below = descendants(tx, space, (one.collection, one.id))
+            if any(_own_puts(tx, space, key, upto) for key in ((one.collection, one.id), *below)):
+                _keep(tx, space, one, None)
+            else:
+                found.append(one)
+            continue
+        own = _own_puts(tx, space, (one.collection, one.id), upto)
+        ended = {name for name, edit in one.fields.items() if _ends(one.collection, name, edit, own)}
+        for name in sorted(ended):
+            _keep(tx, space, one, name)
+        if len(ended) < len(one.fields) or not one.fields:
+            rest = {name: edit for name, edit in one.fields.items() if name not in ended}
+            found.append(replace(one, fields=rest))
+    return found
+
+
+def _own_puts(tx: Tx, space: int, key: Key, upto: int) -> list[dict[str, Any]]:
+    rows = tx.all(
+        "SELECT fields FROM log WHERE space = ? AND collection = ? AND id = ? AND pos <= ? AND op = 'put'"
+        " AND verdict IS NULL",
+        (space, *key, upto),
+    )
+    return [json.loads(row[0]) for row in rows]
+
+
+def _ends(collection: str, name: str, edit: Any, own: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether an edit takes the place of something that is in one of these puts."""
+    kind = field_of(collection, name).kind
+    if kind == "set":
+        added = {element for put in own for element in put.get(name, {}).get("add", ())}
+        return not added.isdisjoint(edit.get("remove", ()))
+    return kind == "register" and any(name in put and not same_value(put[name], edit) for put in own)
+
+
+def _keep(tx: Tx, space: int, one: Write, name: str | None) -> None:
+    fields = None if name is None else json.dumps({name: one.fields[name]}, ensure_ascii=False)
+    change = (one.op, one.collection, one.id, fields)
+    verdict = Verdict(RESCUED_CODE, _MESSAGE, name)
+    enqueue_inbox(tx, space, current_device(tx), 0, change, verdict, context=encode(one.context or {}))
 
 
 def only_here(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
@@ -142,6 +240,23 @@ def _lines(path: Path, what: str) -> list[dict[str, Any]]:
         return [line for line in placed if [line[name] for name in needed[what]]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidWrite(f"{path} is no export of a FitAI device.") from error
+
+
+def _texts(path: Path) -> dict[tuple[str | None, str, str], dict[str, Any]]:
+    """The texts of the records in an export, each as one edit that says all of it, where a change holds that."""
+    found: dict[tuple[str | None, str, str], dict[str, Any]] = {}
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
+        for space in json.loads(path.read_text(encoding="utf-8"))["spaces"]:
+            place = None if space["kind"] == "personal" else str(space["id"])
+            for record in space["records"]:
+                texts = {
+                    name: {"yjs": value["yjs"]}
+                    for name, value in record["values"].items()
+                    if field_of(record["collection"], name).kind == "text" and 0 < len(value["yjs"]) < _TEXT_MAX
+                }
+                if texts:
+                    found[place, str(record["collection"]), str(record["id"])] = texts
+    return found
 
 
 def _space_of(line: dict[str, Any]) -> str | None:

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from ..core.whole import whole_writes
 from ..core.writing import Write, write_groups
 from ..devices import KnownDevice, known
 from ..errors import InvalidWrite, NotFound, Unreachable
-from ..rescue import SavedFile, files_of, only_here, unsent_of
+from ..rescue import SavedFile, beside_own, files_of, last_pos, name_of, only_here, unsent_of
 from ..space import SpaceHandle
 from .base import Calls
 
@@ -173,6 +173,9 @@ class MendingCalls(Calls):
         that this device does not know, or is out of. Where neither the damaged device nor this one has an account,
         nobody else has the records: what lost its changes is written as it stood.
 
+        What this device has written itself since stands: what would take its place goes to the inbox (`rescued`).
+        Called again, it writes what it could not write before, and nothing twice.
+
         Sync first: then what the server has meanwhile is below them, and the shared spaces are known. Attachments come
         along whose files are beside the export, or where they were, and whose records show; what was uploaded already
         is not uploaded again.
@@ -181,15 +184,17 @@ class MendingCalls(Calls):
             InvalidWrite: the file is no export.
         """
         written = 0
+        name = await asyncio.to_thread(name_of, Path(path))
+        upto = await self.read(last_pos)
         for space, writes in (await asyncio.to_thread(unsent_of, Path(path))).items():
             number = await self._number_of(space)
             if number is None:
                 log.warning("%d saved changes are of a space that is not here: they stay in the export", len(writes))
             else:
-                written += await self._write_saved(number, writes)
+                written += await self._write_saved(number, writes, upto, f"{name}:{number}")
         if self._account.identity is None:
             saved = await asyncio.to_thread(only_here, Path(path))
-            written += await self._write_with(lambda tx: _write_lacking(tx, saved))
+            written += await self._write_with(lambda tx: _once(tx, name, lambda: _write_lacking(tx, saved, upto)))
         for file in await asyncio.to_thread(files_of, Path(path), self._db.path.parent):
             await self._attach(file)
         return written
@@ -200,12 +205,15 @@ class MendingCalls(Calls):
             return PERSONAL
         return next((one.no for one in (await self.status()).spaces if one.id == space and one.phase != "gone"), None)
 
-    async def _write_saved(self, number: int, writes: Sequence[Write]) -> int:
-        # Each on its own: what the server refuses of them holds back none of the others.
+    async def _write_saved(self, number: int, writes: Sequence[Write], upto: int, name: str) -> int:
+        def all_of_them(tx: Tx) -> int:
+            # Each on its own: what the server refuses of them holds back none of the others.
+            return write_groups(tx, number, [[one] for one in beside_own(tx, number, writes, upto)])
+
         try:
-            return await self._write_with(lambda tx: write_groups(tx, number, [[one] for one in writes]))
+            return await self._write_with(lambda tx: _once(tx, name, lambda: all_of_them(tx)))
         except _NO_WRITE:
-            return await self._write_with(lambda tx: _write_each(tx, number, writes))
+            return await self._write_with(lambda tx: _once(tx, name, lambda: _write_each(tx, number, writes, upto)))
 
     async def _attach(self, file: SavedFile) -> None:
         number = await self._number_of(file.space)
@@ -227,13 +235,21 @@ class MendingCalls(Calls):
 _NO_WRITE = (InvalidWrite, NotFound, LookupError, TypeError, ValueError, AttributeError)
 
 
-def _write_each(tx: Tx, space: int, writes: Sequence[Write]) -> int:
+def _once(tx: Tx, name: str, write: Callable[[], int]) -> int:
+    """Write what an export has, unless that was done: once more it would replace what was written here since."""
+    if tx.meta(f"rescued:{name}") is not None:
+        return 0
+    tx.set_meta(f"rescued:{name}", "1")
+    return write()
+
+
+def _write_each(tx: Tx, space: int, writes: Sequence[Write], upto: int) -> int:
     """Write those that can be written; how many they are."""
     written = 0
     for one in writes:
         tx.execute("SAVEPOINT one")
         try:
-            written += write_groups(tx, space, [[one]])
+            written += write_groups(tx, space, [[each] for each in beside_own(tx, space, [one], upto)])
         except _NO_WRITE as error:
             # Without its text, which may be what somebody wrote.
             log.warning("a saved change of %s cannot be written: %s", one.collection, type(error).__name__)
@@ -242,7 +258,7 @@ def _write_each(tx: Tx, space: int, writes: Sequence[Write]) -> int:
     return written
 
 
-def _write_lacking(tx: Tx, saved: Sequence[tuple[str, str, Mapping[str, Any]]]) -> int:
+def _write_lacking(tx: Tx, saved: Sequence[tuple[str, str, Mapping[str, Any]]], upto: int) -> int:
     """Write what of these is not here, or not as it stood, parents first; how many changes that took."""
     written = 0
     for collection, id, values in sorted(saved, key=lambda one: _depth(one[0])):
@@ -252,7 +268,8 @@ def _write_lacking(tx: Tx, saved: Sequence[tuple[str, str, Mapping[str, Any]]]) 
         here = json.loads(row.shown or row.body or "{}").get("values", {}) if row is not None and row.alive else {}
         lacking = {name: value for name, value in values.items() if _lacks(collection, here, name, value)}
         if lacking:
-            written += _write_each(tx, PERSONAL, whole_writes(tx, PERSONAL, (collection, id), {"values": lacking}))
+            writes = whole_writes(tx, PERSONAL, (collection, id), {"values": lacking})
+            written += _write_each(tx, PERSONAL, writes, upto)
     return written
 
 

@@ -32,12 +32,13 @@ from .database import Tx
 from .overlay import same_value, seen_values
 from .reads import read_one
 from .records import AWAITED, Key, Row, dumps, read_row
-from .rejecting import Verdict, enqueue_inbox
+from .rejecting import LOST_CODE, LOST_MESSAGE, Verdict, enqueue_inbox
 from .spaces import Space, current_device
 from .whole import whole_parts
 from .writing import WRITTEN_ANEW, Write, write_groups
 
 __all__ = [
+    "BEATEN_CODE",
     "LOST_CODE",
     "Replaced",
     "adopt",
@@ -54,9 +55,9 @@ __all__ = [
 
 Json = dict[str, Any]
 
-# The code of the inbox's entries that come from here.
-LOST_CODE = "lost_by_server"
-_MESSAGE = "The server lost this value, and something else is there now: send it again, or discard it."
+# The code of what had lost a conflict in a record that was deleted, and is written again.
+BEATEN_CODE = "beaten"
+_BEATEN_MESSAGE = "It had lost a conflict in a record that was deleted and is back: send it again, or discard it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,11 +222,11 @@ def adopt(tx: Tx, found: Space, many: Iterable[Replaced]) -> None:
             _keep(tx, found, one.key, name, edit, one.context)
 
 
-def keep_losers(tx: Tx, found: Space, key: Key, shown: Mapping[str, Any]) -> None:
+def keep_losers(tx: Tx, found: Space, key: Key, conflicts: Mapping[str, Any], code: str = LOST_CODE) -> None:
     """Into the inbox, what had lost a conflict in a record that is written again without it."""
-    for name, losers in (shown.get("conflicts") or {}).items():
+    for name, losers in conflicts.items():
         for loser in losers:
-            _keep(tx, found, key, name, loser["value"], {})
+            _keep(tx, found, key, name, loser["value"], {}, code)
 
 
 @dataclass(slots=True)
@@ -315,10 +316,10 @@ def _write(tx: Tx, found: Space, write: Write) -> None:
             _keep(tx, found, (write.collection, write.id), name, edit, write.context or {})
 
 
-def _keep(tx: Tx, found: Space, key: Key, name: str, edit: Any, context: vectors.Vector) -> None:
+def _keep(tx: Tx, found: Space, key: Key, name: str, edit: Any, context: vectors.Vector, code: str = LOST_CODE) -> None:
     """Into the inbox, where a person can read it, send it again or discard it."""
     change = ("put", *key, dumps({name: edit}))
-    verdict = Verdict(LOST_CODE, _MESSAGE, name)
+    verdict = Verdict(code, LOST_MESSAGE if code == LOST_CODE else _BEATEN_MESSAGE, name)
     enqueue_inbox(tx, found.no, current_device(tx), 0, change, verdict, context=vectors.encode(context))
 
 

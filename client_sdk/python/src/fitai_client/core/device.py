@@ -23,7 +23,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import FitaiError, Unreachable
-from . import answers, due, identity, pushing, refusals, vectors
+from . import answers, due, identity, inbox, pushing, refusals, vectors
 from .clock import parse_time
 from .database import LocalDatabase, Tx
 from .requests import Answer, Request, check
@@ -187,6 +187,7 @@ def _note_clock(tx: Tx, request: Request, body: dict[str, Any]) -> None:
 def _prune(tx: Tx) -> None:
     """Forget answered changes and aside records after 30 days; where `after` stands is kept in `streams`."""
     before_ms = tx.environment.now_ms() - LOG_KEPT_MS
+    inbox.forgetting(tx, before_ms)
     tx.execute("DELETE FROM log WHERE state = 2 AND laid = 0 AND answered_at < ?", (before_ms,))
     # What is to be written again comes with what it is in.
     recovered = "SELECT space FROM aside WHERE kind = 'recovered'"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..collections import field_of
 from ..errors import NotFound
 from .database import Tx
 from .overlay import seen_values
@@ -26,6 +27,7 @@ class Form:
     space: int
     record: Record
     context: Vector
+    began: int
     seen: Mapping[str, list[Any]] = field(default_factory=dict)
 
     def write(self, fields: Mapping[str, Any]) -> Write:
@@ -36,6 +38,7 @@ class Form:
             fields,
             context=self.context,
             seen={name: values for name, values in self.seen.items() if name in fields},
+            began=self.began,
         )
 
 
@@ -53,4 +56,10 @@ def open_form(tx: Tx, no: int, collection: str, id: str) -> Form:
     of_snapshot = found.in_snapshot and row.snap == found.snap and row.status == SHOWN
     base = json.loads(row.body) if row.body else None
     names = (base or {}).get("values") or {}
-    return Form(no, record, context_for(tx, found, of_snapshot=of_snapshot), seen_values(collection, base, names))
+    seen = seen_values(collection, base, names)
+    for name, value in record.values.items():
+        if field_of(collection, name).kind == "register":
+            # An own value that is laid over was seen too.
+            seen[name] = [*seen.get(name, ()), value]
+    began: int = tx.one("SELECT COALESCE(MAX(pos), 0) FROM log")[0]
+    return Form(no, record, context_for(tx, found, of_snapshot=of_snapshot), began, seen)

@@ -19,7 +19,7 @@ from .reads import read_one
 from .vectors import decode
 from .writing import WRITTEN_ANEW, Write, write_groups
 
-__all__ = ["Refused", "about_due", "discard", "read_inbox", "resend", "schema_told"]
+__all__ = ["Refused", "about_due", "discard", "forgetting", "read_inbox", "resend", "schema_told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,20 @@ def schema_told(tx: Tx, schema: int) -> int:
     return sum(_send_again(tx, space, cause) for space, cause in causes if cause is not None)
 
 
+def forgetting(tx: Tx, before_ms: int) -> None:
+    """What was answered before this moment is about to leave the log, which tells what was written over here since.
+
+    What it tells of what is refused is told once more: that waits for a person from now on.
+    """
+    tx.execute(
+        "UPDATE inbox SET cause = NULL WHERE cause IN (SELECT i.cause FROM inbox i JOIN log l ON l.space = i.space"
+        " AND l.collection = i.collection AND l.id = i.id AND l.pos > i.cause"
+        " WHERE l.state = 2 AND l.laid = 0 AND l.answered_at < ? AND l.op = 'put' AND l.verdict IS NULL AND EXISTS"
+        " (SELECT 1 FROM json_each(l.fields) a JOIN json_each(i.fields) b ON a.key = b.key))",
+        (before_ms,),
+    )
+
+
 def _send_again(tx: Tx, space: int, cause: int) -> int:
     rows = tx.all(
         "SELECT no, op, collection, id, fields, context FROM inbox WHERE space = ? AND cause = ? ORDER BY no",
@@ -131,6 +145,9 @@ def _still_stands(tx: Tx, space: int, one: Write, cause: int, made: set[tuple[st
     row = tx.one("SELECT 1 FROM records WHERE space = ? AND collection = ? AND id = ?", (space, one.collection, one.id))
     if row is not None:
         return read_one(tx.conn, space, one.collection, one.id) is not None
+    if tx.one("SELECT 1 FROM aside WHERE space = ? AND collection = ? AND id = ?", (space, one.collection, one.id)):
+        # It was there, and is deleted.
+        return False
     if declared.parent is None:
         return True
     above = (declared.parent[1], one.fields.get(declared.parent[0]))

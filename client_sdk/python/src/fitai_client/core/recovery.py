@@ -331,6 +331,7 @@ def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
     for key in bodies:
         recompute(tx, found.no, key)
     lost = adopting.awaited(tx, found, bodies)
+    beaten = {key: _conflicts(tx, found, key) for key in bodies.keys() - {one.key for one in lost}}
     context: vectors.Vector | None = None
     anew: list[Write] = []
     for pos, collection, id, op, fields, change_context in changes:
@@ -353,6 +354,16 @@ def _write_anew(tx: Tx, found: Space, gone: Sequence[Key]) -> None:
     _log_as_groups(tx, found, [*group, *anew])
     settle(tx, found.no, moved, merged=False)
     adopting.adopt(tx, found, lost)
+    # Nobody chose between these values here, and what is written now has only those that won.
+    for key in order:
+        adopting.keep_losers(tx, found, key, beaten.get(key, {}))
+
+
+def _conflicts(tx: Tx, found: Space, key: Key) -> dict[str, Any]:
+    row = read_row(tx, found.no, key)
+    shown = json.loads(row.shown or row.body or "{}") if row is not None else {}
+    conflicts: dict[str, Any] = shown.get("conflicts") or {}
+    return conflicts
 
 
 def _log_as_groups(tx: Tx, found: Space, writes: Sequence[Write]) -> None:

@@ -17,6 +17,8 @@ from .spaces import Space
 
 __all__ = [
     "GROUP_MESSAGE",
+    "LOST_CODE",
+    "LOST_MESSAGE",
     "Verdict",
     "blank",
     "enqueue_inbox",
@@ -28,6 +30,9 @@ __all__ = [
 ]
 
 GROUP_MESSAGE = "Another change of its group was refused."
+# Of what shows no more, and was in no change of this device that was refused.
+LOST_CODE = "lost_by_server"
+LOST_MESSAGE = "The server lost this value, and something else is there now: send it again, or discard it."
 
 
 class Verdict(NamedTuple):

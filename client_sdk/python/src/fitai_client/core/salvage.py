@@ -78,9 +78,9 @@ def _read(path: Path) -> tuple[sqlite3.Connection, int]:
             # It is damaged itself: what is there tells.
             version = VERSION if "attachments" in there else 1
         tables = [table for table in _TABLES if version >= _SINCE.get(table, 1)]
-        unreadable = sum(_copy(damaged, saved, table) for table in tables)
+        unreadable = sum(_copy(damaged, saved, table) for table in tables) + _copy_recovered(damaged, saved)
         # Which spaces there were is nothing that somebody logged.
-        held = [table for table in _TABLES if table != "spaces"]
+        held = ["aside", *(table for table in _TABLES if table != "spaces")]
         if unreadable and not any(saved.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in held):
             raise _nothing()
     except BaseException:
@@ -88,7 +88,7 @@ def _read(path: Path) -> tuple[sqlite3.Connection, int]:
         raise
     finally:
         damaged.close()
-    for table in ("log", "records", "attachments"):
+    for table in ("log", "records", "aside", "attachments"):
         saved.execute(
             "INSERT OR IGNORE INTO spaces (no, kind)"
             f" SELECT DISTINCT space, CASE space WHEN {PERSONAL} THEN 'personal' ELSE 'shared' END FROM {table}"
@@ -172,6 +172,33 @@ def _copy(damaged: sqlite3.Connection, saved: sqlite3.Connection, table: str) ->
     return unreadable + sum(
         saved.execute(f"DELETE FROM {table} WHERE {senseless}").rowcount for senseless in _senseless(saved, table)
     )
+
+
+def _copy_recovered(damaged: sqlite3.Connection, saved: sqlite3.Connection) -> int:
+    """Copy what was kept aside because the server lost it; 1 where not all of it can be read.
+
+    It has no rowid to walk along, and is a handful: it is read from either end.
+    """
+    rows: dict[Any, Any] = {}
+    unreadable = 0
+    for order in ("ASC", "DESC"):
+        try:
+            for row in damaged.execute(
+                "SELECT space, collection, id, kind, root, body, at FROM aside WHERE kind = 'recovered'"
+                f" ORDER BY space {order}, collection {order}, id {order}"
+            ):
+                rows[row[:3]] = row
+        except sqlite3.DatabaseError:
+            unreadable = 1
+        if not unreadable:
+            break
+    for row in rows.values():
+        try:
+            saved.execute("INSERT INTO aside VALUES (?, ?, ?, ?, ?, ?, ?)", [_text(value) for value in row])
+        except sqlite3.DatabaseError:
+            unreadable += 1
+    sense = f"typeof(space) = 'integer' AND {_makes_sense('body')}"
+    return unreadable + saved.execute(f"DELETE FROM aside WHERE NOT ({sense})").rowcount
 
 
 def _makes_sense(name: str) -> str:

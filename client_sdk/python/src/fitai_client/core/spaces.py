@@ -25,6 +25,7 @@ __all__ = [
     "all_spaces",
     "context_for",
     "current_device",
+    "own_context",
     "pause",
     "restart_snapshot",
     "save",
@@ -223,3 +224,9 @@ def context_for(tx: Tx, found: Space, *, of_snapshot: bool) -> Vector:
         (found.no,),
     )
     return merged(context, dict(left))
+
+
+def own_context(tx: Tx, found: Space) -> Vector:
+    """What this device wrote itself, under whatever id: a change in this context replaces nothing of anybody else's."""
+    own = {row[0] for row in tx.recall("SELECT id FROM devices")}
+    return {device: n for device, n in context_for(tx, found, of_snapshot=False).items() if device in own}

@@ -10,8 +10,11 @@ back as far as the log is kept:
 
 Invariants
     U1  Undo takes back this device's own changes alone: a field that shows another value meanwhile stays as it is, a
-        record that others wrote into is not deleted, and a change of which nothing is left is passed over.
-    U2  Redo brings back what was undone last, as long as nothing else was written since.
+        record that others wrote into is not deleted, and a change of which nothing is left, or shows, is passed over.
+        So what it writes knows this device's own changes and no others: what stands in conflict with them stays.
+    U2  Redo brings back what was undone last, as long as nothing else was written since. A delete knows what it knew
+        when it was made, and so takes nothing along that others have written since.
+    U3  A deleted record comes back with what stands in conflict in it: nobody chose between these values.
 
 Rule of device.md kept here
     19  Undoing a delete writes every field of the record, of deleted ones above it and of all that is shown again
@@ -29,12 +32,14 @@ from typing import Any
 
 from ..collections import COLLECTIONS, field_of, parent_of
 from ..errors import InvalidWrite, NotFound
-from .adopting import keep_losers
+from . import text
+from .adopting import BEATEN_CODE, Replaced, adopt, keep_losers
 from .database import Tx
 from .reads import read_one
 from .records import Key, descendants, read_row
-from .spaces import space
-from .whole import whole_writes
+from .spaces import own_context, space
+from .vectors import Vector, decode, merged
+from .whole import beaten, undecided_writes, whole_writes
 from .writing import WRITTEN_ANEW, Write, write_groups
 
 __all__ = ["redo", "restore_deleted", "rewrite_recovered", "undo"]
@@ -61,7 +66,9 @@ def restore_deleted(
     bodies: dict[Key, dict[str, Any]] = {**above, key: shown}
     for below, body in _below(tx, no, key):
         bodies.setdefault(below, body)
-    writes = [one for k, body in bodies.items() for one in whole_writes(tx, no, k, body, counters=False)]
+    writes = [one for k, body in bodies.items() for one in undecided_writes(tx, no, k, body, every=True)]
+    for k, body in bodies.items():
+        keep_losers(tx, space(tx, no), k, beaten(tx, body), BEATEN_CODE)
     for start in range(0, len(writes), _GROUP):
         write_groups(tx, no, [writes[start : start + _GROUP]], mark=mark)
     return len(bodies)
@@ -82,10 +89,10 @@ def rewrite_recovered(tx: Tx, no: int) -> int:
     rows = tx.all("SELECT collection, id, body FROM aside WHERE space = ? AND kind = 'recovered'", (no,))
     depth = {row[0]: len(_levels(row[0])) for row in rows}
     done = 0
-    for collection, id, text in sorted(rows, key=lambda row: (depth[row[0]], row[1])):
+    for collection, id, body in sorted(rows, key=lambda row: (depth[row[0]], row[1])):
         tx.execute("SAVEPOINT recovered")
         try:
-            done += _rewrite(tx, no, (collection, id), json.loads(text))
+            done += _rewrite(tx, no, (collection, id), json.loads(body))
         except (InvalidWrite, NotFound) as error:
             log.info("a recovered record of %s stays aside: %s", collection, error.code)
             tx.roll_back_to("recovered")
@@ -101,7 +108,10 @@ def _rewrite(tx: Tx, no: int, key: Key, body: Mapping[str, Any]) -> bool:
             return False
         groups = [whole_writes(tx, no, one, known, context={}, counters=False) for one, known in above.items()]
         write_groups(tx, no, [*groups, whole_writes(tx, no, key, body, context={})], mark=WRITTEN_ANEW)
-        keep_losers(tx, space(tx, no), key, body)
+        keep_losers(tx, space(tx, no), key, body.get("conflicts") or {})
+    else:
+        # It was made again here meanwhile, with what its maker knew.
+        adopt(tx, space(tx, no), [Replaced(key, dict(body), {}, True)])
     tx.execute("DELETE FROM aside WHERE space = ? AND collection = ? AND id = ?", (no, *key))
     return True
 
@@ -152,9 +162,10 @@ def _take_back(tx: Tx, no: int, positions: Sequence[int], action: int) -> None:
     A create is undone by a delete, a delete as rule 19 has it, a field by its value of before.
     """
     writes: list[Write] = []
+    own = own_context(tx, space(tx, no))
     for pos in reversed(positions):
-        op, collection, id, fields, before = tx.one(
-            "SELECT op, collection, id, fields, before FROM log WHERE pos = ?", (pos,)
+        op, collection, id, fields, before, seen = tx.one(
+            "SELECT op, collection, id, fields, before, seen FROM log WHERE pos = ?", (pos,)
         )
         key = (collection, id)
         shows = read_one(tx.conn, no, *key) is not None
@@ -164,11 +175,20 @@ def _take_back(tx: Tx, no: int, positions: Sequence[int], action: int) -> None:
                 restore_deleted(tx, no, key, mark=f"restored {action}")
         elif op == "put" and shows and before is None and _first_of(tx, no, key) == pos:
             if _is_own(tx, no, key):
-                writes.append(Write(*key, op="delete"))
-        elif op == "put" and (inverse := _inverse(tx, no, key, fields, before)):
-            writes.append(Write(*key, inverse))
+                writes.append(Write(*key, op="delete", context=own))
+        elif op == "put" and shows and (inverse := _inverse(tx, no, key, fields, before)):
+            writes.append(_own_write(key, inverse, fields, seen, own))
     if writes:
         write_groups(tx, no, [writes], mark=f"undo {action}")
+
+
+def _own_write(key: Key, inverse: Mapping[str, Any], taken_back: str, seen: str | None, own: Vector) -> Write:
+    """What takes the place of an own put, and of nothing else (U1).
+
+    seen: what that put had seen: this has seen the same, and what it takes back.
+    """
+    fields, known = json.loads(taken_back), json.loads(seen) if seen else {}
+    return Write(*key, inverse, context=own, seen={name: [*known.get(name, ()), fields[name]] for name in inverse})
 
 
 def redo(tx: Tx, no: int) -> int:
@@ -179,18 +199,19 @@ def redo(tx: Tx, no: int) -> int:
     if not action or tx.one(own, (no, action)) is not None:
         return 0
     writes: list[Write] = []
+    mine = own_context(tx, space(tx, no))
     undone = _marked(tx, no, f"undone {action}")
-    for _, op, collection, id, _, _ in undone:
+    for _, op, collection, id, _, _, _, context in undone:
         if op == "delete" and read_one(tx.conn, no, collection, id) is not None:
-            writes.append(Write(collection, id, op="delete"))
+            writes.append(Write(collection, id, op="delete", context=merged(decode(context), mine)))
     wrote = _marked(tx, no, f"undo {action}")
-    for _, op, collection, id, fields, before in reversed(wrote):
+    for _, op, collection, id, fields, before, seen, _ in reversed(wrote):
         key = (collection, id)
         if op == "delete" and read_one(tx.conn, no, *key) is None:
             with suppress(NotFound):
                 restore_deleted(tx, no, key, mark="past")
         elif op == "put" and (inverse := _inverse(tx, no, key, fields, before)):
-            writes.append(Write(*key, inverse))
+            writes.append(_own_write(key, inverse, fields, seen, mine))
     if writes:
         write_groups(tx, no, [writes], mark="past")
     _mark(tx, [row[0] for row in wrote], "past")
@@ -201,7 +222,7 @@ def redo(tx: Tx, no: int) -> int:
 
 def _marked(tx: Tx, no: int, mark: str) -> list[Any]:
     return tx.all(
-        "SELECT pos, op, collection, id, fields, before FROM log"
+        "SELECT pos, op, collection, id, fields, before, seen, context FROM log"
         " WHERE space = ? AND mark = ? AND op <> 'void' AND verdict IS NULL ORDER BY pos",
         (no, mark),
     )
@@ -234,16 +255,25 @@ def _inverse(tx: Tx, no: int, key: Key, written: str, replaced: str | None) -> d
         elif kind == "counter":
             inverse[name] = {"inc": -edit["inc"]}
         elif kind == "text":
-            inverse[name] = old["text"] if isinstance(old, dict) else ""
+            if shown.get(name) is not None and shown[name]["text"] == text.laid_over(old, edit["yjs"])["text"]:
+                inverse[name] = old["text"] if isinstance(old, dict) else ""
         elif shown.get(name) == edit and (old is not None or _may_be_null(key[0], name)):
             inverse[name] = old
     return inverse
 
 
 def _is_own(tx: Tx, no: int, key: Key) -> bool:
-    """True where nobody else was the last to write the record or anything below it (U1)."""
+    """True where nobody else was the last to write the record or anything below it, as far as is known here (U1).
+
+    Whoever wrote before that keeps the record alive: they are not in the context of the delete.
+    """
     own = {row[0] for row in tx.all("SELECT id FROM devices")}
-    rows = (read_row(tx, no, one) for one in (key, *descendants(tx, no, key)))
+    keys = [key, *descendants(tx, no, key)]
+    anew = "SELECT 1 FROM log WHERE space = ? AND collection = ? AND id = ? AND mark = ? LIMIT 1"
+    if any(tx.one(anew, (no, *one, WRITTEN_ANEW)) is not None for one in keys):
+        # It may have others' edits under this device's name.
+        return False
+    rows = (read_row(tx, no, one) for one in keys)
     bodies = (json.loads(row.body) for row in rows if row is not None and row.body)
     return all(body.get("updated_by") in own for body in bodies)
 

@@ -24,7 +24,7 @@ from .spaces import current_device
 from .vectors import Vector
 from .writing import CHANGE_BYTES_MAX, Write
 
-__all__ = ["undecided_writes", "whole_parts", "whole_put", "whole_writes"]
+__all__ = ["beaten", "undecided_writes", "whole_parts", "whole_put", "whole_writes"]
 
 # A context names every device of the space; a change of the largest part leaves this much for it.
 _PART_BYTES_MAX = CHANGE_BYTES_MAX - 8 * 1024
@@ -67,18 +67,26 @@ def whole_writes(
     return [Write(*key, part, context=context) for part in whole_parts(tx, space, key, fields, shown) or [{}]]
 
 
-def undecided_writes(tx: Tx, space: int, key: Key, shown: Mapping[str, Any]) -> list[Write]:
+def beaten(tx: Tx, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The conflicts of a record in which a value of this very id lost: its next number counts as having seen that."""
+    current = current_device(tx)
+    return {
+        name: losers
+        for name, losers in (shown.get("conflicts") or {}).items()
+        if any(loser.get("device") == current for loser in losers)
+    }
+
+
+def undecided_writes(tx: Tx, space: int, key: Key, shown: Mapping[str, Any], *, every: bool = False) -> list[Write]:
     """The writes of a whole record that the server may still hold, which choose between no values in conflict (W3).
 
-    Counters are raised by nothing.
+    Counters are raised by nothing. every: write the fields that W3 leaves out too; the caller keeps what that ends
+    (`beaten`).
     """
-    current, in_conflict = current_device(tx), shown.get("conflicts") or {}
-    alone = {name: value for name, value in shown["values"].items() if name not in in_conflict}
-    contested = {
-        name: shown["values"][name]
-        for name, losers in in_conflict.items()
-        if all(loser.get("device") != current for loser in losers)
-    }
+    in_conflict, own = shown.get("conflicts") or {}, beaten(tx, shown)
+    written = {name: value for name, value in shown["values"].items() if every or name not in own}
+    alone = {name: value for name, value in written.items() if name not in in_conflict or name in own}
+    contested = {name: value for name, value in written.items() if name not in alone}
     writes = whole_writes(tx, space, key, {"values": alone}, counters=False)
     if contested:
         writes += whole_writes(tx, space, key, {"values": contested}, context={}, counters=False)

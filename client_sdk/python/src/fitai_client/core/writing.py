@@ -23,11 +23,12 @@ from .clock import JUMP_MAX, tick
 from .database import Tx
 from .ids import is_uuid
 from .judging import judge_field, judge_id
-from .overlay import LaidPut, counts, lay_over, seen_values, start
+from .overlay import LaidPut, counts, lay_over, same_value, seen_values, start
 from .records import NONE, SHOWN, Key, ancestors, descendants, dumps, read_row, recompute, revive_above, touch_tree
+from .rejecting import LOST_CODE, LOST_MESSAGE, Verdict, enqueue_inbox
 from .spaces import Space, context_for, current_device, save_stream, space, stream
 from .values import encode_field
-from .vectors import Vector, decode, encode, minimum
+from .vectors import Vector, at_least, decode, encode, minimum
 
 __all__ = [
     "BATCH_BYTES_MAX",
@@ -64,7 +65,7 @@ class Write:
     """One write to one record.
 
     context, seen: what had been seen when the edit began, of the space and of each field (an open form); None means
-    now. must_exist: refuse to write to a record that does not show.
+    now. began: the last place in the log then. must_exist: refuse to write to a record that does not show.
     """
 
     collection: str
@@ -73,6 +74,7 @@ class Write:
     op: Literal["put", "delete"] = "put"
     context: Vector | None = None
     seen: Mapping[str, list[Any]] | None = None
+    began: int | None = None
     must_exist: bool = False
 
 
@@ -177,6 +179,8 @@ class _Session:
         self.hlc = tick(self.hlc, self.clock_ms, self.jump)
         self.jump = 0
         seen = seen_values(key[0], base, fields) if held is None else dict(getattr(one, "seen", None) or {})
+        if (began := getattr(one, "began", None)) is not None:
+            self._keep_written_anew(key, fields, seen, began)
         before = {name: shown["values"].get(name) for name in fields} if shown["values"] else {}
         counting = op == "put" and counts(key[0], fields)
         tx.execute(
@@ -196,7 +200,8 @@ class _Session:
                 counting,
                 dumps(seen) if seen else None,
                 dumps(before) if before else None,
-                self._highest_seq() if op == "delete" else None,
+                # One that knows less than shows here took along nothing that it says of (`_knowledge_of_below`).
+                self._highest_seq() if op == "delete" and at_least(decode(context), decode(self.context)) else None,
                 self.now_ms,
                 self.mark,
             ),
@@ -214,6 +219,26 @@ class _Session:
         if counting:
             self._bring_back_above(key)
         return size
+
+    def _keep_written_anew(
+        self, key: Key, fields: Mapping[str, Any], seen: Mapping[str, list[Any]], began: int
+    ) -> None:
+        """Into the inbox, what this device wrote anew under an open form, and its user was never shown.
+
+        It is somebody else's, and the number of what is saved now counts as having seen it.
+        """
+        rows = self.tx.all(
+            "SELECT fields FROM log WHERE space = ? AND collection = ? AND id = ? AND pos > ? AND mark = ?"
+            " AND op = 'put' AND verdict IS NULL",
+            (self.space.no, *key, began, WRITTEN_ANEW),
+        )
+        for (text_anew,) in rows:
+            for name, value in json.loads(text_anew).items():
+                known = [*seen.get(name, ()), fields.get(name)]
+                if name in fields and field_of(key[0], name).kind == "register" and not _is_among(value, known):
+                    change = ("put", *key, dumps({name: value}))
+                    verdict = Verdict(LOST_CODE, LOST_MESSAGE, name)
+                    enqueue_inbox(self.tx, self.space.no, self.device, 0, change, verdict, context="{}")
 
     def _knowledge_of_below(self, key: Key, context: str) -> str:
         """The context of a delete: no more than the user can have seen of what it takes along.
@@ -309,6 +334,10 @@ class _Session:
             (self.space.no, *key),
         )
         return any(name in json.loads(row[0]) for row in rows)
+
+
+def _is_among(value: Any, values: Iterable[Any]) -> bool:
+    return any(same_value(value, other) for other in values)
 
 
 def _check_key(key: Key) -> None:
