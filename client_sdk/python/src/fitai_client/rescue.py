@@ -27,6 +27,7 @@ class Rescued:
     """What a rescue saved. unsent: changes that no server has. unreadable: rows that could not be read.
 
     attachments: those whose records and names could be read; their bytes are in the folder beside the file.
+    on_server: a server knew of the log, so that what it has comes back with a sign-in.
     """
 
     records: int
@@ -34,6 +35,7 @@ class Rescued:
     refused: int
     unreadable: int
     attachments: int = 0
+    on_server: bool = False
 
 
 def rescue(path: Path, to: Path) -> Rescued:
@@ -58,9 +60,10 @@ def rescue(path: Path, to: Path) -> Rescued:
         unsent = saved.execute("SELECT COUNT(*) FROM log WHERE state < 2 AND op <> 'void'").fetchone()[0]
         attachments = saved.execute("SELECT COUNT(*) FROM attachments").fetchone()[0]
         refused = saved.execute("SELECT COUNT(*) FROM inbox").fetchone()[0]
+        known = saved.execute("SELECT COUNT(*) FROM spaces WHERE kind = 'personal' AND id IS NOT NULL").fetchone()[0]
     finally:
         saved.close()
-    return Rescued(records, unsent, refused, unreadable, attachments)
+    return Rescued(records, unsent, refused, unreadable, attachments, known > 0)
 
 
 def unsent_of(path: Path) -> dict[str | None, list[Write]]:
