@@ -171,6 +171,21 @@ async def test_signing_in_on_a_closed_client_says_that_it_is_closed(open_phone: 
         assert refused.value.code == "closed"
 
 
+async def test_a_watch_of_a_closed_client_is_refused_and_does_not_wait_for_ever(open_phone: OpenPhone) -> None:
+    phone = await open_phone("phone", NOBODY, background=False)
+    await phone.close()
+    for watch in (phone.watch, phone.workouts.watch):
+        with pytest.raises(DatabaseError) as refused:
+            watch()
+        assert refused.value.code == "closed"
+
+
+async def test_a_rescue_of_a_file_that_is_not_there_says_so_and_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseError, match="There is no file") as refused:
+        await Client.rescue(tmp_path / "nowhere.db", tmp_path / "rescued.json")
+    assert refused.value.code == "unusable" and files(tmp_path) == []
+
+
 async def test_a_file_that_cannot_be_opened_is_told_with_where_to_look(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="see to its folder") as refused:
         await Client.open(tmp_path / "nowhere" / "phone.db", server=NOBODY)

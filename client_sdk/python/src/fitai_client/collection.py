@@ -157,6 +157,7 @@ class CollectionHandle:
 
         Raises:
             InvalidWrite: a condition that cannot be told from the record alone.
+            DatabaseError: the client was closed.
         """
         query = _query(where, equals)
         check_watchable(self.name, query)

@@ -42,8 +42,10 @@ def rescue(path: Path, to: Path) -> Rescued:
     """Write an export of what can still be read of the device's file at `path`. The file itself is left as it is.
 
     Raises:
-        DatabaseError: corrupt: nothing at all can be read of it, and nothing was written.
+        DatabaseError: corrupt: nothing at all can be read of it, and nothing was written. unusable: it is not there.
     """
+    if not path.is_file():
+        raise DatabaseError(f"There is no file {path}: name the one of the damaged device.", code="unusable")
     try:
         with border(path):
             saved, unreadable = salvage(path)
