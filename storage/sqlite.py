@@ -198,7 +198,11 @@ class SqliteDatabase:
         """Open the file of `url`. Raises DatabaseUnavailable where it is not there, cannot be used or has no tables."""
         path = path_of(url)
         if not path.is_file():
-            raise DatabaseUnavailable(f"There is no database at {path}; make it with `fitai db upgrade`.")
+            # Rather another folder than a new database: a backup of an empty one would be worth nothing.
+            raise DatabaseUnavailable(
+                f"There is no database at {path}; name another with --database-url, or FITAI_DATABASE_URL, or make a "
+                "new one with `fitai db upgrade`."
+            )
         opener = ThreadedConnection(sqlite_engine(url, "rw", wait_s=wait_s))
         try:
             timeline = await opener.run(_read_timeline)

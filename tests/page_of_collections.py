@@ -20,7 +20,7 @@ record is below.
 - Where *or null* stands, null takes a value back.
 - A *mass* is `{"value": 60, "unit": "kg"}`; a *length* the same, with its units.
 - An *order key* places a record among its siblings, compared as text: `a0` … `a9`, `aA` … `aZ`, `aa` … `az`, then
-  `b00`; and `a1V` lies between `a1` and `a2`.
+  `b00`; and `a1V` lies between `a1` and `a2`. The SDK's `position_between` makes them.
 """
 
 

@@ -32,6 +32,7 @@ def config(as_json: bool, **flags: Any) -> None:
     loaded = settings_from(flags)
     shown = loaded.settings.shown()
     if as_json:
+        shown["registration"] = _words(loaded.settings, "registration", shown["registration"])
         rows = {name: {"value": value, "source": loaded.sources.get(name, "default")} for name, value in shown.items()}
         click.echo(json.dumps(rows, indent=2))
         return

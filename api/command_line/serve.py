@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import multiprocessing
 import signal
@@ -153,9 +154,9 @@ def _bind(settings: Settings) -> socket.socket:
     except OSError as error:
         attempt.close()
         where = f"{settings.host}:{settings.port}"
-        raise Failure(
-            f"{where} cannot be listened on: {error.strerror}; choose another with --port, or FITAI_PORT."
-        ) from None
+        # No port would do where the address is another machine's.
+        other = "--host, or FITAI_HOST" if error.errno == errno.EADDRNOTAVAIL else "--port, or FITAI_PORT"
+        raise Failure(f"{where} cannot be listened on: {error.strerror}; choose another with {other}.") from None
     attempt.setblocking(False)
     return attempt
 

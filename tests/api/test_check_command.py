@@ -168,6 +168,8 @@ def test_a_database_that_is_not_there_is_one_sentence_and_stays_away(tmp_path: P
     result = check(f"sqlite+aiosqlite:///{tmp_path}/none.db")
     assert result.exit_code == 1
     assert result.stderr.startswith("fitai: There is no database at ")
+    # Who is in the wrong folder is not led to make an empty one there, and to back that up.
+    assert result.stderr.index("--database-url") < result.stderr.index("fitai db upgrade")
     assert not (tmp_path / "none.db").exists()
 
 

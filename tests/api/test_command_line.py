@@ -151,6 +151,12 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path, redis_url: str) -> None:
         refused(many, 1, port, "in use")
 
 
+def test_an_address_of_another_machine_is_told_as_the_address_and_not_as_its_port(tmp_path: Path) -> None:
+    done = run("serve", "--host", "192.0.2.1", "--port", "0", cwd=tmp_path)
+    refused(done, 1, "192.0.2.1", "--host")
+    assert "--port" not in done.stderr
+
+
 def test_two_servers_of_several_workers_never_share_a_port(tmp_path: Path, redis_url: str) -> None:
     with served("--workers", "2", "--redis-url", redis_url, cwd=tmp_path) as server:
         port = server.url().rpartition(":")[2]
@@ -214,6 +220,7 @@ def test_config_shows_what_is_in_force_and_from_where(tmp_path: Path) -> None:
     assert shown["port"] == {"value": 9000, "source": "--port"}
     assert shown["log_level"] == {"value": "warning", "source": "fitai.toml"}
     assert shown["workers"] == {"value": 1, "source": "default"}
+    assert shown["registration"] == {"value": "open", "source": "default"}
     table = run("config", "--port", "9000", cwd=tmp_path, **settings).stdout
     assert "FITAI_PORT" in table and "9000" in table and "https://a.example" in table
     for text in (done.stdout, table):

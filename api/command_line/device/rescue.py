@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from api.command_line.device.outcome import Refused
-from api.command_line.device.place import Memory, device_file, make_private
+from api.command_line.device.place import SERVER, Memory, device_file, make_private, server_address
 from api.command_line.device.running import JsonCommand, common_flags, quiet_logs, run
 from api.command_line.device.screen import Screen
 from api.command_line.device.terminal import go_on, print_json
@@ -37,13 +37,14 @@ def rescue(device: str | None, profile: str | None, server: str | None, offline:
     once where nobody was signed in here.
     """
     quiet_logs()
-    run(_rescue(device_file(os.environ, device, profile), as_json), as_json=as_json)
+    run(_rescue(device_file(os.environ, device, profile), server, as_json), as_json=as_json)
 
 
-async def _rescue(path: Path, as_json: bool) -> None:
+async def _rescue(path: Path, server: str | None, as_json: bool) -> None:
     if not await asyncio.to_thread(path.is_file):
         raise Refused(f"There is no device at {path}.", code="file")
     memory = Memory.read(path)
+    address = server_address(server or os.environ.get("FITAI_SERVER") or SERVER)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     saved, aside = (
         path.with_name(f"{path.stem}.rescued-{stamp}.json"),
@@ -51,6 +52,10 @@ async def _rescue(path: Path, as_json: bool) -> None:
     )
     found = await Client.rescue(path, saved)
     make_private(saved)
+    if memory.server is None and found.on_server:
+        # A copy of the file alone does not remember which server knows its log.
+        memory.server = address
+    remembered = memory.server
     # Without an account nobody else has the records, whether or not their changes could be read.
     goes_on = found.unsent > 0 or found.attachments > 0 or (memory.server is None and found.records > 0)
     waits = memory.server is not None and goes_on
@@ -58,6 +63,7 @@ async def _rescue(path: Path, as_json: bool) -> None:
     with Memory.changing(path) as memory:
         # What `undo` remembers was of the changes of the file that is going.
         memory.journal, memory.rescued = [], str(saved.absolute()) if goes_on else None
+        memory.server = remembered
     await asyncio.to_thread(_set_aside, path, aside)
     make_private(path)
     written = found.unsent

@@ -46,6 +46,21 @@ def test_what_was_only_on_a_damaged_device_is_there_again_after_the_next_sign_in
     assert len(phone.sets()) == 2
 
 
+def test_a_copy_without_what_stood_beside_it_waits_for_the_sign_in_too(terminals: Terminals) -> None:
+    phone = terminals("phone")
+    phone.sign_up("copied@example.com")
+    phone.does("log", "bench press", "100kgx5")
+    phone.does("log", "bench press", "101kgx4", "--offline")
+    # The server's address is in a file of its own, which a copy of the database leaves behind.
+    phone.file.with_name(f"{phone.file.name}.json").unlink()
+
+    told = phone.json("rescue")
+    assert told["unsent"] > 0 and told["sign_in"] is True
+    assert phone.sets() == []
+    phone.sign_in("copied@example.com")
+    assert [one["weight"]["value"] for _, one in phone.sets()] == [100, 101]
+
+
 def test_a_damaged_page_costs_what_stood_on_it_and_the_file_is_kept(terminal: Terminal) -> None:
     terminal.does("start", "Damaged day")
     terminal.does("log", "squat", "140kgx5")

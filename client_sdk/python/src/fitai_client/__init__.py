@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .core.attachments import Attachment
     from .core.environment import Environment, system
     from .core.inbox import Refused
+    from .core.positions import position_between
     from .core.reads import Conflict, Record
     from .core.status import SpaceStatus, Status
     from .core.values import Add, Increment, Remove
@@ -80,6 +81,7 @@ __all__ = [
     "WaitExpired",
     "Watch",
     "Write",
+    "position_between",
     "system",
 ]
 
@@ -97,6 +99,7 @@ _HOMES: Final = {
     "Environment": "core.environment",
     "system": "core.environment",
     "Refused": "core.inbox",
+    "position_between": "core.positions",
     "Conflict": "core.reads",
     "Record": "core.reads",
     "SpaceStatus": "core.status",

@@ -63,8 +63,9 @@ class Account:
         with db.write() as tx:
             identity, tokens = tx.meta("identity"), tx.meta("tokens")
             self.erased = tx.meta("erased") is not None
-        self.identity = Identity(**json.loads(identity)) if identity else None
-        self._tokens: dict[str, Any] | None = json.loads(tokens) if tokens else None
+            # Here, where a flipped bit in one of them is told as a damaged file.
+            self.identity = Identity(**json.loads(identity)) if identity else None
+            self._tokens: dict[str, Any] | None = json.loads(tokens) if tokens else None
 
     @property
     def signed_in(self) -> bool:

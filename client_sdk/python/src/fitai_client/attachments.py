@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
+from .collection import record_of
 from .core import attachments as stored
 from .core.attachments import Attachment
 from .core.clock import rfc3339
@@ -92,6 +93,7 @@ class Attachments:
             NotFound: the record does not show, such as one of a transaction that is still open.
             DatabaseError: full, unusable: nothing was added.
         """
+        record = record_of(record, "add")
         if not _MEDIA_TYPE.fullmatch(media_type):
             raise InvalidWrite("A media type is written like image/jpeg, in lower case.", field="media_type")
         source = bytes(data) if isinstance(data, bytes | bytearray | memoryview) else Path(data)
@@ -113,7 +115,9 @@ class Attachments:
 
     async def list(self, record: Record | None = None, *, space: SpaceHandle | None = None) -> Sequence[Attachment]:
         """The attachments of a record by age; without one, all of this device, also of records that are deleted."""
-        of = ((space or self._client).number, record.collection, record.id) if record is not None else None
+        of = None
+        if record is not None:
+            of = ((space or self._client).number, record_of(record, "list").collection, record.id)
         return await self._client.read(lambda conn: stored.read_attachments(conn, of))
 
     async def pending(self) -> Sequence[Attachment]:

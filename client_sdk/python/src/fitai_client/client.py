@@ -119,7 +119,12 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
         except BaseException:
             writer.shutdown(wait=False)
             raise
-        return cls(db, device, server, writer, background, uploader)
+        try:
+            return cls(db, device, server, writer, background, uploader)
+        except BaseException:
+            await asyncio.get_running_loop().run_in_executor(writer, db.close)
+            writer.shutdown(wait=False)
+            raise
 
     @staticmethod
     async def rescue(path: str | os.PathLike[str], to: str | os.PathLike[str]) -> Rescued:

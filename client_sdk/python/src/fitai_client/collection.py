@@ -23,7 +23,7 @@ from .watching import Watch
 if TYPE_CHECKING:
     from .calls.base import Calls
 
-__all__ = ["CollectionHandle", "Edit", "Transaction", "id_of", "joining", "open_transaction"]
+__all__ = ["CollectionHandle", "Edit", "Transaction", "id_of", "joining", "open_transaction", "record_of"]
 
 
 class Transaction:
@@ -69,9 +69,14 @@ class CollectionHandle:
     async def create(self, id: str | None = None, **fields: Any) -> Record:
         """Make a record and return it. Its id is a new UUID unless one is given.
 
+        A record stands for its id: `create(workout=workout)`.
+
         Raises:
             InvalidWrite: it cannot be written like this, or what it belongs to is not on this device.
         """
+        if isinstance(id, Mapping):
+            raise InvalidWrite("Fields are given by their names: create(title=…), or create(**fields).")
+        fields = _with_ids(fields)
         await self._check_parent(fields)
         key = str(id) if id is not None else NIL_UUID if self.name == "preferences" else self._client.new_id()
         await self._write(Write(self.name, key, fields))
@@ -89,7 +94,7 @@ class CollectionHandle:
             InvalidWrite: the server would not take it; `field` says where.
             NotFound: the record does not show.
         """
-        await self._write(Write(self.name, id_of(id), fields, must_exist=True))
+        await self._write(Write(self.name, id_of(id), _with_ids(fields), must_exist=True))
         return None if _open_transaction.get() is not None else await self.get(id)
 
     async def delete(self, id: str | Record) -> None:
@@ -152,6 +157,7 @@ class CollectionHandle:
 
         Raises:
             InvalidWrite: a condition that cannot be told from the record alone.
+            DatabaseError: the client was closed.
         """
         query = _query(where, equals)
         check_watchable(self.name, query)
@@ -170,7 +176,7 @@ class CollectionHandle:
         async with self._client.holding(form):
             yield edit
             if edit.fields:
-                await self._write(form.write(edit.fields))
+                await self._write(form.write(_with_ids(edit.fields)))
 
     async def _check_parent(self, fields: Mapping[str, Any]) -> None:
         """A record below nothing would show nowhere. In a transaction its parent may be part of it."""
@@ -195,6 +201,17 @@ def id_of(who: Any) -> str:
     return who.id if isinstance(who, Record) else str(who)
 
 
+def record_of(who: Any, call: str) -> Record:
+    """`who`, where a call takes a record and an id would not do.
+
+    Raises:
+        InvalidWrite: it is none.
+    """
+    if not isinstance(who, Record):
+        raise InvalidWrite(f"{call} takes a record, as get() and list() give it, not {repr(who)[:50]}.")
+    return who
+
+
 @contextmanager
 def joining(transaction: Transaction) -> Iterator[None]:
     """Let the writes of the running task join a transaction."""
@@ -215,6 +232,10 @@ def _opened(db: Any, space: int, collection: str, id: str) -> Form:
         return open_form(tx, space, collection, id)
 
 
+def _with_ids(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: id_of(value) if isinstance(value, Record) else value for name, value in fields.items()}
+
+
 def _preview(collection: str, name: str, value: Any) -> Any:
     from .collections import field_of
 
@@ -227,6 +248,8 @@ def _preview(collection: str, name: str, value: Any) -> Any:
 
 def _query(where: Sequence[tuple[str, str, Any]], equals: Mapping[str, Any]) -> Query:
     """The conditions with values as the database has them, to compare with."""
+    if not isinstance(where, list | tuple) or not all(isinstance(one, list | tuple) and len(one) == 3 for one in where):
+        raise InvalidWrite(f'where takes a list of conditions like ("reps", ">=", 5), not {repr(where)[:50]}.')
     return Query(
         equals={name: _comparable(name, value) for name, value in equals.items()},
         where=[(name, operator, _comparable(name, value)) for name, operator, value in where],

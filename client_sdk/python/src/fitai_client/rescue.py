@@ -54,6 +54,7 @@ class Rescued:
 
     attachments: those whose records and names could be read; their bytes are in the folder beside the file.
     recovered: records that the server had lost and the device kept aside; they stay in the export.
+    on_server: a server knew of the log, so that what it has comes back with a sign-in.
     """
 
     records: int
@@ -62,14 +63,17 @@ class Rescued:
     unreadable: int
     attachments: int = 0
     recovered: int = 0
+    on_server: bool = False
 
 
 def rescue(path: Path, to: Path) -> Rescued:
     """Write an export of what can still be read of the device's file at `path`. The file itself is left as it is.
 
     Raises:
-        DatabaseError: corrupt: nothing at all can be read of it, and nothing was written.
+        DatabaseError: corrupt: nothing at all can be read of it, and nothing was written. unusable: it is not there.
     """
+    if not path.is_file():
+        raise DatabaseError(f"There is no file {path}: name the one of the damaged device.", code="unusable")
     try:
         with border(path):
             saved, unreadable = salvage(path)
@@ -87,9 +91,10 @@ def rescue(path: Path, to: Path) -> Rescued:
         attachments = saved.execute("SELECT COUNT(*) FROM attachments").fetchone()[0]
         refused = saved.execute("SELECT COUNT(*) FROM inbox").fetchone()[0]
         recovered = saved.execute("SELECT COUNT(*) FROM aside WHERE kind = 'recovered'").fetchone()[0]
+        known = saved.execute("SELECT COUNT(*) FROM spaces WHERE kind = 'personal' AND id IS NOT NULL").fetchone()[0]
     finally:
         saved.close()
-    return Rescued(records, unsent, refused, unreadable, attachments, recovered)
+    return Rescued(records, unsent, refused, unreadable, attachments, recovered, known > 0)
 
 
 def unsent_of(path: Path) -> dict[str | None, list[Write]]:

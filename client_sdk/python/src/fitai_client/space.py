@@ -46,7 +46,7 @@ class SpaceHandle:
         return CollectionHandle(self._client, self.number, name)
 
     def watch(self) -> Watch:
-        """Every change of every record of this space."""
+        """Every change of every record of this space. Raises DatabaseError where the client was closed."""
         return self._client.watchers.add(self.number, None, Query())
 
     @asynccontextmanager

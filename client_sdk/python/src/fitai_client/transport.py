@@ -33,6 +33,8 @@ def server_address(server: str) -> str:
     Raises:
         InvalidServer: it has no scheme, another one than http, no host, or parts that a base address cannot have.
     """
+    if not isinstance(server, str):
+        raise InvalidServer(f"The server's address is a text like https://fit.example.com, not {repr(server)[:50]}.")
     try:
         parts = urlsplit(server)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from .core.database import Changed
 from .core.query import Query, matches
 from .core.reads import Record
+from .errors import DatabaseError
 
 __all__ = ["Change", "Watch", "Watchers"]
 
@@ -90,8 +91,12 @@ class Watchers:
     def __init__(self) -> None:
         self._open: list[Watch] = []
         self._watched: frozenset[tuple[int, str | None]] = frozenset()
+        self._closed = False
 
     def add(self, space: int, collection: str | None, query: Query) -> Watch:
+        if self._closed:
+            # Nothing would ever end it.
+            raise DatabaseError("This client was closed: open it again.", code="closed")
         watch = Watch(space, collection, query, self._remove)
         self._open.append(watch)
         self._count()
@@ -107,6 +112,7 @@ class Watchers:
                 watch.tell(change)
 
     def close(self) -> None:
+        self._closed = True
         for watch in list(self._open):
             watch.close()
 

@@ -28,11 +28,13 @@ class AccountCalls(SyncCalls):
         Raises:
             AccountError, ServerRefused, Unreachable.
         """
+        self._check_open()
         await self._account.register(email, password, name)
         return await self._signed_in()
 
     async def sign_in(self, email: str, password: str) -> Status:
         """Sign in and sync. Raises as `register`."""
+        self._check_open()
         await self._account.sign_in(email, password)
         return await self._signed_in()
 
@@ -48,6 +50,7 @@ class AccountCalls(SyncCalls):
             ServerRefused: `sign_in_expired`: the code is unknown, used or older than two minutes; begin again.
             Unreachable.
         """
+        self._check_open()
         await self._account.sign_in_by_code(provider, code, verifier)
         return await self._signed_in()
 

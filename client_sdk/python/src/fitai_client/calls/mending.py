@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import export as exporting
+from ..collection import record_of
 from ..collections import COLLECTIONS, parent_of
 from ..core import inbox, undo
 from ..core.attachments import note_uploaded
@@ -60,6 +61,7 @@ class MendingCalls(Calls):
         Raises:
             InvalidWrite, NotFound: as `update`.
         """
+        record = record_of(record, "resolve")
         return await (space or self).collection(record.collection).update(record.id, **{field: value})
 
     async def inbox(self) -> list[Refused]:

@@ -29,7 +29,7 @@ from .migrations import bring_up_to_date
 from .reads import Record, read_one
 from .schema import APPLICATION_ID, VERSION
 
-__all__ = ["Changed", "LocalDatabase", "Tx", "border", "connect", "looking"]
+__all__ = ["Changed", "Damaged", "LocalDatabase", "Tx", "border", "connect", "looking"]
 
 # Another process of the same device (a second terminal) may hold the file for a page of a snapshot.
 BUSY_TIMEOUT_S = 10.0
@@ -387,8 +387,12 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return conn
 
 
+class Damaged(Exception):
+    """A row that every device's file has is gone, or makes no sense."""
+
+
 # All JSON that is read at the file is its own: answers are decoded before.
-_DAMAGE = (sqlite3.DatabaseError, json.JSONDecodeError)
+_DAMAGE = (sqlite3.DatabaseError, json.JSONDecodeError, UnicodeDecodeError, Damaged)
 
 
 @contextmanager
@@ -410,8 +414,8 @@ def _ours(path: Path, error: Exception) -> DatabaseError | None:
         return DatabaseError(f"{path} is in use by another process: try again.", code="locked")
     if code == sqlite3.SQLITE_FULL:
         return DatabaseError(f"The disk is full: {path} was left as it was.", code="full")
-    flipped = isinstance(error, json.JSONDecodeError) or "decode to UTF-8" in str(error)
-    if flipped or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    flipped = isinstance(error, json.JSONDecodeError | UnicodeDecodeError) or "decode to UTF-8" in str(error)
+    if flipped or isinstance(error, Damaged) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         # A flipped bit that SQLite takes for part of a value; Python's sentence would quote what somebody wrote.
         what = "a value in it cannot be read" if flipped else error
         return DatabaseError(
@@ -419,5 +423,7 @@ def _ours(path: Path, error: Exception) -> DatabaseError | None:
             code="corrupt",
         )
     if isinstance(error, sqlite3.OperationalError):
-        return DatabaseError(f"{path} cannot be used: {error}.", code="unusable")
+        return DatabaseError(
+            f"{path} cannot be used: {error}; see to its folder, its disk and the permissions.", code="unusable"
+        )
     return None

@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .database import Tx
+from .database import Damaged, Tx
 from .vectors import Vector, decode, encode, merged
 
 __all__ = [
@@ -167,7 +167,10 @@ def restart_snapshot(tx: Tx, found: Space) -> None:
 
 def current_device(tx: Tx) -> str:
     """The id that new changes are numbered under; '' before the server gave one."""
-    device: str = tx.recall("SELECT id FROM devices WHERE state = 'current'")[0][0]
+    rows = tx.recall("SELECT id FROM devices WHERE state = 'current'")
+    if not rows:
+        raise Damaged("the row of this device is gone")
+    device: str = rows[0][0]
     return device
 
 

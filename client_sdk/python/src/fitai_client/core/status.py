@@ -49,6 +49,9 @@ class Status:
     held_up: those of them that say why something waits or has not arrived.
     clock_offset_ms: the server's clock minus this device's. recovered: records that the server lost and this device
     kept aside. attachments: how many were not uploaded yet.
+
+    As text (`str`, `print`) it is a sentence or two for a person: whose the device is, whether it is signed in and
+    follows live, and `why`.
     """
 
     account: str | None
@@ -64,6 +67,15 @@ class Status:
     attachments: int
     clock_offset_ms: int
     spaces: tuple[SpaceStatus, ...]
+
+    def __str__(self) -> str:
+        if self.account is None:
+            whose = "No account yet: everything stays on this device."
+        elif not self.signed_in:
+            whose = f"{self.account}, signed out."
+        else:
+            whose = f"{self.account}, signed in, {'live' if self.live else 'not live'}."
+        return f"{whose} {self.why or 'Nothing waits.'}"
 
 
 def read_status(
