@@ -16,12 +16,14 @@ from .attachments import Attachments, Uploader
 from .calls.account import AccountCalls
 from .calls.mending import MendingCalls
 from .calls.spaces import SpaceCalls
+from .core import reserve
 from .core.attachments import clear_partial, clear_removed, folder_of
 from .core.database import LocalDatabase, connect
 from .core.device import Device
 from .core.environment import Environment, system
 from .core.ids import IdMaker
 from .core.spaces import PERSONAL
+from .errors import DatabaseError
 from .live import Live
 from .loop import Loop
 from .rescue import Rescued, rescue
@@ -96,7 +98,7 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
         uploader: where attachments go; without one they wait on this device.
 
         Raises:
-            DatabaseError: the file cannot be used.
+            DatabaseError: the file cannot be used. `full`: the disk has no room, and the reserve beside it is used up.
             InvalidServer: `server` is no address; nothing was opened.
         """
         server = server_address(server)
@@ -104,12 +106,14 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
         description = {"name": name or Path(path).stem or "device", "platform": "python", "app_version": _version()}
 
         def prepare() -> tuple[LocalDatabase, Device]:
-            db = LocalDatabase(path, environment or system(), durable=durable)
+            db = _opened(Path(path), environment or system(), durable)
             try:
                 clear_partial(folder_of(db.path), db.environment.now_ms())
                 with db.write() as tx:
                     clear_removed(tx, folder_of(db.path))
-                return db, Device(db, description)
+                device = Device(db, description)
+                reserve.keep(db.path)
+                return db, device
             except BaseException:
                 db.close()
                 raise
@@ -142,6 +146,16 @@ class Client(AccountCalls, MendingCalls, SpaceCalls):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _opened(path: Path, environment: Environment, durable: bool) -> LocalDatabase:
+    try:
+        return LocalDatabase(path, environment, durable=durable)
+    except DatabaseError as error:
+        # A log that cannot be shown is as good as gone.
+        if error.code != "full" or not reserve.give_up(path):
+            raise
+    return LocalDatabase(path, environment, durable=durable)
 
 
 def _version() -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..account import Identity
 from ..core.attachments import delete_all, folder_of
+from ..core.reserve import reserve_of
 from ..core.status import Status
 from ..errors import UnsentChanges
 from .sync import SyncCalls
@@ -95,3 +96,4 @@ def _delete(path: Path) -> None:
     delete_all(folder_of(path))
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
+    reserve_of(path).unlink(missing_ok=True)

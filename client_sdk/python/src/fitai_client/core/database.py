@@ -27,6 +27,7 @@ from ..errors import DatabaseError
 from .environment import Environment
 from .migrations import bring_up_to_date
 from .reads import Record, read_one
+from .reserve import has_no_room
 from .schema import APPLICATION_ID, VERSION
 
 __all__ = ["Changed", "Damaged", "LocalDatabase", "Tx", "border", "connect", "looking"]
@@ -412,7 +413,7 @@ def _ours(path: Path, error: Exception) -> DatabaseError | None:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return DatabaseError(f"{path} is in use by another process: try again.", code="locked")
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or (code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and has_no_room(path)):
         return DatabaseError(f"The disk is full: {path} was left as it was.", code="full")
     flipped = isinstance(error, json.JSONDecodeError | UnicodeDecodeError) or "decode to UTF-8" in str(error)
     if flipped or isinstance(error, Damaged) or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
