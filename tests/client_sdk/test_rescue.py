@@ -17,6 +17,7 @@ import pytest
 from fitai_client import Client, DatabaseError, InvalidWrite
 from fitai_client.core import salvage
 from fitai_client.core.schema import VERSION
+from fitai_client.core.text import laid_over
 from fitai_client.core.writing import Write
 from fitai_client.rescue import rescue, unsent_of
 from tests.api.harness import PASSWORD, Server
@@ -615,3 +616,35 @@ async def test_a_saved_text_is_whole_though_damage_took_an_edit_that_others_buil
     assert await fresh.write_rescued(tmp_path / "rescued.json") == 1
 
     assert (await fresh.workouts.get(workout.id)).text("notes") == "one two"
+
+
+async def test_of_a_text_that_was_edited_often_the_first_saved_change_has_all_and_the_others_their_edit(
+    open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    workout = await phone.workouts.create(title="w", notes="word " * 1000)
+    for n in range(20):
+        await phone.workouts.update(workout.id, notes="word " * 1000 + str(n))
+    await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
+
+    sizes = [len(json.dumps(change.fields)) for change in unsent_of(tmp_path / "rescued.json")[None]]
+
+    assert sizes[0] > 5000 and max(sizes[1:]) < 500
+
+
+async def test_a_record_that_damage_made_senseless_keeps_no_other_text_from_being_saved_whole(
+    open_phone: OpenPhone, tmp_path: Path
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    workout = await phone.workouts.create(title="w", notes="one")
+    await phone.workouts.update(workout.id, notes="one two")
+    await Client.rescue(tmp_path / "phone.db", tmp_path / "rescued.json")
+    document = json.loads((tmp_path / "rescued.json").read_text())
+    del document["unsent"][0]
+    records = document["spaces"][0]["records"]
+    records.insert(0, {"collection": "workouts", "id": workout.id[:-1] + "x", "values": {"notes": {"text": "a"}}})
+    (tmp_path / "rescued.json").write_text(json.dumps(document))
+
+    (saved,) = unsent_of(tmp_path / "rescued.json")[None]
+
+    assert laid_over(None, saved.fields["notes"]["yjs"])["text"] == "one two"

@@ -298,6 +298,34 @@ def test_U2_a_delete_that_is_redone_takes_nothing_along_that_others_wrote_since(
     assert titles(other, workout) == "since"
 
 
+def test_U1_a_workout_stays_deleted_in_which_a_create_was_undone_just_before(world: World) -> None:
+    phone, other, workout, exercise, _ = pair(world)
+    other.put("workouts", workout, title="theirs")
+    phone.put("sets", workout_exercise=exercise, reps=2)
+    world.settle()
+    assert titles(phone, workout) == "theirs"
+    undo(phone)
+    phone.delete("workouts", workout)
+    world.settle()
+    world.assert_settled()
+    assert phone.shown() == {}
+
+
+@pytest.mark.parametrize("field", ["title", "notes"])
+def test_a_group_is_undone_and_redone_as_a_whole_where_it_writes_a_field_twice(world: World, field: str) -> None:
+    phone, _, workout, _, _ = pair(world)
+
+    def shows() -> object:
+        record = phone.get("workouts", workout)
+        assert record is not None
+        return record.text("notes") if field == "notes" else record[field]
+
+    phone.put("workouts", workout, **{field: "before"})
+    phone.write([Write("workouts", workout, {field: text}) for text in ("one", "one two")])
+    assert undo(phone) == 2 and shows() == "before"
+    assert redo(phone) == 2 and shows() == "one two"
+
+
 @pytest.mark.parametrize("pulled", ["before the delete", "under it"])
 def test_U3_a_deleted_record_comes_back_with_what_stands_in_conflict_in_it(world: World, pulled: str) -> None:
     phone, other, workout, _, _ = pair(world)

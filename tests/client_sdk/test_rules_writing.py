@@ -209,3 +209,28 @@ def test_a_write_that_needs_its_record_is_refused_where_it_does_not_show(world: 
     for key in (("workouts", workout), ("workout_exercises", exercise), ("sets", phone.new_id())):
         with pytest.raises(NotFound):
             phone.write([Write(*key, {}, must_exist=True)])
+
+
+def test_saving_a_form_reads_no_more_where_the_log_is_longer(world: World) -> None:
+    phone = world.phone()
+    workout = phone.put("workouts", title="w")
+
+    def steps(title: str) -> int:
+        """Of SQLite's machine, in hundreds."""
+        counted = 0
+
+        def count() -> None:
+            nonlocal counted
+            counted += 1
+
+        with phone.db.write() as tx:
+            form = open_form(tx, PERSONAL, "workouts", workout)
+            tx.conn.set_progress_handler(count, 100)
+            write_groups(tx, PERSONAL, [[form.write({"title": title})]])
+            tx.conn.set_progress_handler(None, 0)
+        return counted
+
+    before = steps("one")
+    with phone.db.write() as tx:
+        write_groups(tx, PERSONAL, [[Write("workouts", phone.new_id(), {"title": "w"})] for _ in range(1000)])
+    assert steps("two") <= before + 2

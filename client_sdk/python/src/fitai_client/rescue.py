@@ -105,11 +105,18 @@ def unsent_of(path: Path) -> dict[str | None, list[Write]]:
     """
     found: dict[str | None, list[Write]] = {}
     texts = _texts(path)
+    said: set[tuple[str | None, str, str, str]] = set()
     for line in _lines(path, "unsent"):
         fields = line["fields"]
-        if isinstance(fields, dict):
-            # Whole: damage may have taken what an edit builds on, and a server may have lost it.
-            whole = texts.get((_space_of(line), str(line["collection"]), str(line["id"])), {})
+        if line["op"] == "delete":
+            # What is written behind it builds on nothing that was there before.
+            said.clear()
+        elif isinstance(fields, dict):
+            # Whole: damage may have taken what an edit builds on, and a server may have lost it. Once: it has the later
+            # edits, of which there may be many.
+            key = (_space_of(line), str(line["collection"]), str(line["id"]))
+            whole = {name: text for name, text in texts.get(key, {}).items() if (*key, name) not in said}
+            said.update((*key, name) for name in whole.keys() & fields.keys())
             fields = {name: whole.get(name, edit) for name, edit in fields.items()}
         # With what it knew when it was made: what others wrote since it neither replaces nor deletes.
         known = line.get("context")
@@ -160,7 +167,8 @@ def beside_own(tx: Tx, space: int, writes: Sequence[Write], upto: int) -> list[W
 
 def _own_puts(tx: Tx, space: int, key: Key, upto: int) -> list[dict[str, Any]]:
     rows = tx.all(
-        "SELECT fields FROM log WHERE space = ? AND collection = ? AND id = ? AND pos <= ? AND op = 'put'"
+        # Not by an index: what was written before is little on a new device, and what is rescued may be much.
+        "SELECT fields FROM log NOT INDEXED WHERE space = ? AND collection = ? AND id = ? AND pos <= ? AND op = 'put'"
         " AND verdict IS NULL",
         (space, *key, upto),
     )
@@ -254,12 +262,13 @@ def _texts(path: Path) -> dict[tuple[str | None, str, str], dict[str, Any]]:
         for space in json.loads(path.read_text(encoding="utf-8"))["spaces"]:
             place = None if space["kind"] == "personal" else str(space["id"])
             for record in space["records"]:
-                texts = {
-                    name: {"yjs": value["yjs"]}
-                    for name, value in record["values"].items()
-                    if field_of(record["collection"], name).kind == "text" and 0 < len(value["yjs"]) < _TEXT_MAX
-                }
-                if texts:
+                # What damage left of one says nothing of the others.
+                with suppress(LookupError, TypeError, AttributeError):
+                    texts = {
+                        name: {"yjs": value["yjs"]}
+                        for name, value in record["values"].items()
+                        if field_of(record["collection"], name).kind == "text" and 0 < len(value["yjs"]) < _TEXT_MAX
+                    }
                     found[place, str(record["collection"]), str(record["id"])] = texts
     return found
 

@@ -46,6 +46,8 @@ __all__ = ["redo", "restore_deleted", "rewrite_recovered", "undo"]
 
 log = logging.getLogger("fitai_client.sync")
 
+Shown = dict[Key, dict[str, Any]]
+
 
 def restore_deleted(
     tx: Tx, no: int, key: Key, values: Mapping[str, Any] | None = None, *, mark: str | None = None
@@ -162,7 +164,9 @@ def _take_back(tx: Tx, no: int, positions: Sequence[int], action: int) -> None:
     A create is undone by a delete, a delete as rule 19 has it, a field by its value of before.
     """
     writes: list[Write] = []
+    shown: Shown = {}
     own = own_context(tx, space(tx, no))
+    anew = _written_anew(tx, no)
     for pos in reversed(positions):
         op, collection, id, fields, before, seen = tx.one(
             "SELECT op, collection, id, fields, before, seen FROM log WHERE pos = ?", (pos,)
@@ -174,9 +178,9 @@ def _take_back(tx: Tx, no: int, positions: Sequence[int], action: int) -> None:
             with suppress(NotFound):
                 restore_deleted(tx, no, key, mark=f"restored {action}")
         elif op == "put" and shows and before is None and _first_of(tx, no, key) == pos:
-            if _is_own(tx, no, key):
+            if _is_own(tx, no, key, anew):
                 writes.append(Write(*key, op="delete", context=own))
-        elif op == "put" and shows and (inverse := _inverse(tx, no, key, fields, before)):
+        elif op == "put" and shows and (inverse := _inverse(tx, no, key, fields, before, shown)):
             writes.append(_own_write(key, inverse, fields, seen, own))
     if writes:
         write_groups(tx, no, [writes], mark=f"undo {action}")
@@ -199,6 +203,7 @@ def redo(tx: Tx, no: int) -> int:
     if not action or tx.one(own, (no, action)) is not None:
         return 0
     writes: list[Write] = []
+    shown: Shown = {}
     mine = own_context(tx, space(tx, no))
     undone = _marked(tx, no, f"undone {action}")
     for _, op, collection, id, _, _, _, context in undone:
@@ -210,7 +215,7 @@ def redo(tx: Tx, no: int) -> int:
         if op == "delete" and read_one(tx.conn, no, *key) is None:
             with suppress(NotFound):
                 restore_deleted(tx, no, key, mark="past")
-        elif op == "put" and (inverse := _inverse(tx, no, key, fields, before)):
+        elif op == "put" and (inverse := _inverse(tx, no, key, fields, before, shown)):
             writes.append(_own_write(key, inverse, fields, seen, mine))
     if writes:
         write_groups(tx, no, [writes], mark="past")
@@ -237,12 +242,18 @@ def _last_pos(tx: Tx) -> int:
     return pos
 
 
-def _inverse(tx: Tx, no: int, key: Key, written: str, replaced: str | None) -> dict[str, Any]:
-    """What brings the fields back that a put wrote, where they still show it (U1)."""
+def _inverse(tx: Tx, no: int, key: Key, written: str, replaced: str | None, shown: Shown) -> dict[str, Any]:
+    """What brings the fields back that a put wrote, where they still show it (U1), or will once the later puts of its
+    group are taken back.
+
+    shown: the values as they will be then, of each record that was looked at.
+    """
     fields: dict[str, Any] = json.loads(written)
     before: dict[str, Any] = json.loads(replaced) if replaced else {}
-    row = read_row(tx, no, key)
-    shown = json.loads((row.shown or row.body or "{}") if row else "{}").get("values") or {}
+    if key not in shown:
+        row = read_row(tx, no, key)
+        shown[key] = json.loads((row.shown or row.body or "{}") if row else "{}").get("values") or {}
+    values = shown[key]
     inverse: dict[str, Any] = {}
     for name, edit in fields.items():
         kind = field_of(key[0], name).kind
@@ -255,23 +266,27 @@ def _inverse(tx: Tx, no: int, key: Key, written: str, replaced: str | None) -> d
         elif kind == "counter":
             inverse[name] = {"inc": -edit["inc"]}
         elif kind == "text":
-            if shown.get(name) is not None and shown[name]["text"] == text.laid_over(old, edit["yjs"])["text"]:
+            if values.get(name) is not None and values[name]["text"] == text.laid_over(old, edit["yjs"])["text"]:
                 inverse[name] = old["text"] if isinstance(old, dict) else ""
-        elif shown.get(name) == edit and (old is not None or _may_be_null(key[0], name)):
-            inverse[name] = old
+                values[name] = old
+        elif values.get(name) == edit and (old is not None or _may_be_null(key[0], name)):
+            inverse[name] = values[name] = old
     return inverse
 
 
-def _is_own(tx: Tx, no: int, key: Key) -> bool:
+def _written_anew(tx: Tx, no: int) -> set[Key]:
+    """The records that this device wrote of its own accord: they may have others' edits under its name."""
+    return set(tx.all("SELECT collection, id FROM log WHERE space = ? AND mark = ?", (no, WRITTEN_ANEW)))
+
+
+def _is_own(tx: Tx, no: int, key: Key, anew: set[Key]) -> bool:
     """True where nobody else was the last to write the record or anything below it, as far as is known here (U1).
 
     Whoever wrote before that keeps the record alive: they are not in the context of the delete.
     """
     own = {row[0] for row in tx.all("SELECT id FROM devices")}
     keys = [key, *descendants(tx, no, key)]
-    anew = "SELECT 1 FROM log WHERE space = ? AND collection = ? AND id = ? AND mark = ? LIMIT 1"
-    if any(tx.one(anew, (no, *one, WRITTEN_ANEW)) is not None for one in keys):
-        # It may have others' edits under this device's name.
+    if not anew.isdisjoint(keys):
         return False
     rows = (read_row(tx, no, one) for one in keys)
     bodies = (json.loads(row.body) for row in rows if row is not None and row.body)

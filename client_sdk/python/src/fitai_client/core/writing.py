@@ -200,8 +200,7 @@ class _Session:
                 counting,
                 dumps(seen) if seen else None,
                 dumps(before) if before else None,
-                # One that knows less than shows here took along nothing that it says of (`_knowledge_of_below`).
-                self._highest_seq() if op == "delete" and at_least(decode(context), decode(self.context)) else None,
+                self._seq_of_delete(context) if op == "delete" else None,
                 self.now_ms,
                 self.mark,
             ),
@@ -228,7 +227,8 @@ class _Session:
         It is somebody else's, and the number of what is saved now counts as having seen it.
         """
         rows = self.tx.all(
-            "SELECT fields FROM log WHERE space = ? AND collection = ? AND id = ? AND pos > ? AND mark = ?"
+            # Not by an index: what is behind `began` is little, and the whole log may be long.
+            "SELECT fields FROM log NOT INDEXED WHERE space = ? AND collection = ? AND id = ? AND pos > ? AND mark = ?"
             " AND op = 'put' AND verdict IS NULL",
             (self.space.no, *key, began, WRITTEN_ANEW),
         )
@@ -257,9 +257,15 @@ class _Session:
                 (no, *below),
             ):
                 rows = (read_row(tx, no, one) for one in (below, *descendants(tx, no, below)))
-                if any(row is not None and (row.seq or 0) > (seq or 0) for row in rows):
+                if any(row is not None and (row.seq or 0) > abs(seq or 0) for row in rows):
                     known = minimum(known, decode(earlier))
         return encode(known)
+
+    def _seq_of_delete(self, context: str) -> int:
+        """The highest seq that was shown; negative where the delete knows less (an undone create, a rescued delete): it
+        takes along nothing that others wrote, and a server that lost that lost more than was deleted here."""
+        seq = self._highest_seq()
+        return seq if at_least(decode(context), decode(self.context)) else -seq
 
     def _highest_seq(self) -> int:
         if self.seq is None:
