@@ -396,6 +396,23 @@ async def test_a_record_of_whose_changes_one_was_lost_goes_on_as_it_stood(
     assert [(one["title"], one["notes"]["text"]) for one in await fresh.workouts.list()] == [("another", "words")] * 2
 
 
+async def test_what_could_not_be_written_is_written_by_the_next_call_and_nothing_twice(
+    open_phone: OpenPhone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
+    workout = await phone.workouts.create(title="a")
+    await phone.workouts.update(workout.id, title="b")
+    await phone.export(tmp_path / "rescued.json")
+    fresh = await open_phone("fresh", "http://127.0.0.1:9", background=False)
+    with monkeypatch.context() as patch:
+        # As a newer version of the package would judge no more.
+        patch.setattr("fitai_client.core.writing.CHANGE_BYTES_MAX", 0)
+        assert await fresh.write_rescued(tmp_path / "rescued.json") == 0
+    assert await fresh.write_rescued(tmp_path / "rescued.json") == 2
+    assert (await fresh.workouts.get(workout.id))["title"] == "b"
+    assert await fresh.write_rescued(tmp_path / "rescued.json") == 0
+
+
 async def test_records_that_a_server_has_are_not_written_again(open_phone: OpenPhone, tmp_path: Path) -> None:
     phone = await open_phone("phone", "http://127.0.0.1:9", background=False)
     await filled(phone, 3)

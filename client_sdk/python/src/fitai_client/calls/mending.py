@@ -7,8 +7,9 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,7 @@ class MendingCalls(Calls):
         nobody else has the records: what lost its changes is written as it stood.
 
         What this device has written itself since stands: what would take its place goes to the inbox (`rescued`).
-        Called again, it writes what it could not write before, and nothing twice.
+        Called again, it writes the changes that it could not write before, and nothing twice.
 
         Sync first: then what the server has meanwhile is below them, and the shared spaces are known. Attachments come
         along whose files are beside the export, or where they were, and whose records show; what was uploaded already
@@ -193,10 +194,12 @@ class MendingCalls(Calls):
             if number is None:
                 log.warning("%d saved changes are of a space that is not here: they stay in the export", len(writes))
             else:
-                written += await self._write_saved(number, writes, upto, f"{name}:{number}")
+                saved_as = f"rescued:{name}:{number}"
+                write = partial(_write_saved, space=number, writes=writes, upto=upto, saved_as=saved_as)
+                written += await self._write_with(write)
         if self._account.identity is None:
             saved = await asyncio.to_thread(only_here, Path(path))
-            written += await self._write_with(lambda tx: _once(tx, name, lambda: _write_lacking(tx, saved, upto)))
+            written += await self._write_with(lambda tx: _write_lacking(tx, saved, upto, f"rescued:{name}"))
         for file in await asyncio.to_thread(files_of, Path(path), self._db.path.parent):
             await self._attach(file)
         return written
@@ -206,16 +209,6 @@ class MendingCalls(Calls):
         if space is None:
             return PERSONAL
         return next((one.no for one in (await self.status()).spaces if one.id == space and one.phase != "gone"), None)
-
-    async def _write_saved(self, number: int, writes: Sequence[Write], upto: int, name: str) -> int:
-        def all_of_them(tx: Tx) -> int:
-            # Each on its own: what the server refuses of them holds back none of the others.
-            return write_groups(tx, number, [[one] for one in beside_own(tx, number, writes, upto)])
-
-        try:
-            return await self._write_with(lambda tx: _once(tx, name, lambda: all_of_them(tx)))
-        except _NO_WRITE:
-            return await self._write_with(lambda tx: _once(tx, name, lambda: _write_each(tx, number, writes, upto)))
 
     async def _attach(self, file: SavedFile) -> None:
         number = await self._number_of(file.space)
@@ -237,31 +230,48 @@ class MendingCalls(Calls):
 _NO_WRITE = (InvalidWrite, NotFound, LookupError, TypeError, ValueError, AttributeError)
 
 
-def _once(tx: Tx, name: str, write: Callable[[], int]) -> int:
-    """Write what an export has, unless that was done: once more it would replace what was written here since."""
-    if tx.meta(f"rescued:{name}") is not None:
-        return 0
-    tx.set_meta(f"rescued:{name}", "1")
-    return write()
+def _write_saved(tx: Tx, space: int, writes: Sequence[Write], upto: int, saved_as: str) -> int:
+    """Write the changes of an export that were not written from it before; how many that are.
 
-
-def _write_each(tx: Tx, space: int, writes: Sequence[Write], upto: int) -> int:
-    """Write those that can be written; how many they are."""
-    written = 0
-    for one in writes:
-        tx.execute("SAVEPOINT one")
-        try:
-            written += write_groups(tx, space, [[each] for each in beside_own(tx, space, [one], upto)])
-        except _NO_WRITE as error:
-            # Without its text, which may be what somebody wrote.
-            log.warning("a saved change of %s cannot be written: %s", one.collection, type(error).__name__)
-            tx.roll_back_to("one")
-        tx.execute("RELEASE one")
+    saved_as: what remembers the places of those that could not be written. The others are written once: once more, they
+    would replace what was written here since.
+    """
+    left = tx.meta(saved_as)
+    places: Sequence[int] = range(len(writes)) if left is None else json.loads(left)
+    written, left_out = _write_each(tx, space, [writes[place] for place in places], upto)
+    tx.set_meta(saved_as, json.dumps([places[place] for place in left_out]))
     return written
 
 
-def _write_lacking(tx: Tx, saved: Sequence[tuple[str, str, Mapping[str, Any]]], upto: int) -> int:
-    """Write what of these is not here, or not as it stood, parents first; how many changes that took."""
+def _write_each(tx: Tx, space: int, writes: Sequence[Write], upto: int) -> tuple[int, list[int]]:
+    """Write those that can be written: how many changes that took, and the places of the others.
+
+    Each on its own: what the server refuses of them holds back none of the others.
+    """
+    tx.execute("SAVEPOINT each")
+    try:
+        return write_groups(tx, space, [[one] for one in beside_own(tx, space, writes, upto)]), []
+    except _NO_WRITE as error:
+        tx.roll_back_to("each")
+        if len(writes) == 1:
+            # Without its text, which may be what somebody wrote.
+            log.warning("a saved change of %s cannot be written: %s", writes[0].collection, type(error).__name__)
+            return 0, [0]
+    finally:
+        tx.execute("RELEASE each")
+    written, left_out = 0, []
+    for place, one in enumerate(writes):
+        more, failed = _write_each(tx, space, [one], upto)
+        written += more
+        left_out += [place] * len(failed)
+    return written, left_out
+
+
+def _write_lacking(tx: Tx, saved: Sequence[tuple[str, str, Mapping[str, Any]]], upto: int, saved_as: str) -> int:
+    """Write what of these is not here, or not as it stood, parents first, and once; how many changes that took."""
+    if tx.meta(saved_as) is not None:
+        return 0
+    tx.set_meta(saved_as, "[]")
     written = 0
     for collection, id, values in sorted(saved, key=lambda one: _depth(one[0])):
         if collection not in COLLECTIONS:
@@ -271,7 +281,7 @@ def _write_lacking(tx: Tx, saved: Sequence[tuple[str, str, Mapping[str, Any]]], 
         lacking = {name: value for name, value in values.items() if _lacks(collection, here, name, value)}
         if lacking:
             writes = whole_writes(tx, PERSONAL, (collection, id), {"values": lacking})
-            written += _write_each(tx, PERSONAL, writes, upto)
+            written += _write_each(tx, PERSONAL, writes, upto)[0]
     return written
 
 
