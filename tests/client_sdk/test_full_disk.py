@@ -45,6 +45,14 @@ async def test_it_opens_and_a_training_has_room(disk: SmallDisk) -> None:
         assert await titles(phone) == ["before", "on a full disk"]
 
 
+async def test_a_training_has_room_also_where_the_disk_fills_while_it_is_open(disk: SmallDisk) -> None:
+    async with await open_phone(disk) as phone:
+        disk.fill()
+        await phone.workouts.create(title="w", notes="n" * 10_000)
+        assert await titles(phone) == ["w"]
+        assert not reserve_of(disk.folder / "phone.db").exists()
+
+
 async def test_where_the_reserve_is_gone_too_the_disk_is_named(disk: SmallDisk) -> None:
     await log_something(disk)
     reserve_of(disk.folder / "phone.db").unlink()

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from ..account import Account
 from ..attachments import Attachments
 from ..collection import open_transaction
+from ..core import reserve
 from ..core.clock import rfc3339
 from ..core.database import Changed, LocalDatabase, Tx, border, looking
 from ..core.device import Device
@@ -175,8 +176,16 @@ class Calls(SpaceHandle):
             with db.write() as tx:
                 return function(tx)
 
+        def write_though_the_disk_is_full(db: LocalDatabase) -> T:
+            try:
+                return write(db)
+            except DatabaseError as error:
+                if error.code != "full" or not reserve.give_up(db.path):
+                    raise
+            return write(db)
+
         try:
-            return await self.run(write)
+            return await self.run(write_though_the_disk_is_full)
         finally:
             # Who stops waiting for it does not stop the writing.
             self._sync.wake()

@@ -1,7 +1,8 @@
 """Room that is kept beside a device's file for the day when the disk is full.
 
 Before SQLite reads a file in WAL mode it makes the index of its log, of 32 KiB (https://sqlite.org/walformat.html, 2):
-on a full disk it cannot, and an app could not even show what is there. The reserve is given up for that.
+on a full disk it cannot, and an app could not even show what is there. The reserve is given up for that, and for what
+somebody logs.
 """
 
 from __future__ import annotations
